@@ -1,0 +1,207 @@
+"""A small server on which real Socket.IO clients act out the checks of this folder.
+
+    app.py PORT     0 takes a free port; "READY <port>" on stdout says which one, and that it listens
+
+`modern.mjs` uses the events below. A 0.6 client knows no events: in its place `ancestor.mjs` sends the
+message {"wish": name, "args": [...]} and hears the answer as a message.
+"""
+import asyncio
+import logging
+import sys
+from pathlib import Path
+
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+from tornado.web import Application, RequestHandler, StaticFileHandler
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parents[1]))
+
+from socket_io import ConnectionRefused, SocketIOHandler, event
+
+ANCESTOR_CLIENT = HERE / "node_modules" / "socket.io" / "support" / "socket.io-client"
+UNUSUAL = "é€😀\u2028"      # one, one and two UTF-16 units, and what ends a line in old JavaScript
+PICTURE = bytes(range(256))
+
+close_reasons: dict[str, str] = {}      # of every client that has left, by its public id
+
+
+class StageHandler(SocketIOHandler):
+    allowed_origins = "*"
+    ping_interval = 3.0     # a check can wait for two heartbeats, yet none comes to the rescue of an upgrade that stalls
+    ping_timeout = 10.0
+    poll_duration = 3.0     # a check can wait for an idle poll to end
+
+    def on_open(self, *args, **kwargs):
+        self.notes = []
+
+    def on_message(self, message):
+        if isinstance(message, dict) and "wish" in message:
+            self.grant(message["wish"], message.get("args", []))
+        else:
+            self.send(message)
+
+    def on_close(self):
+        close_reasons[self.id] = self.close_reason
+
+    # Talking.
+
+    @event
+    def echo(self, *args):
+        self.emit("echo", *args)
+
+    @event("echo " + UNUSUAL)
+    def echo_unusual(self, *args):
+        self.emit("echo " + UNUSUAL, *args)
+
+    @event
+    def announce(self, name, *args):
+        self.emit(name, *args)
+
+    @event("who am i")
+    def who_am_i(self):
+        return {"id": self.id, "auth": self.auth, "protocol": self.protocol, "dialect": self.session.dialect.name}
+
+    @event("send the picture")
+    def send_the_picture(self):
+        self.emit("picture", PICTURE, {"name": "é", "layers": [b"", {"deep": PICTURE[::-1]}]})
+
+    @event
+    def shrug(self):
+        self.volatile.emit("shrugged")
+        self.emit("shrugged for sure")
+
+    # Acks, in both directions.
+
+    @event
+    def ask(self, *args):
+        return args if len(args) > 1 else args[0] if args else None
+
+    @event("ask a slow one")
+    async def ask_a_slow_one(self, *args):
+        await asyncio.sleep(0.05)
+        return args
+
+    @event
+    def measure(self, blob):
+        return [type(blob).__name__, len(blob)]
+
+    @event("question me")
+    async def question_me(self, *args):
+        self.emit("answered", await self.call("question", *args, timeout=5))
+
+    @event("question me by callback")
+    def question_me_by_callback(self, *args):
+        self.emit("question", *args, ack=lambda *answer: self.emit("answered", *answer))
+
+    @event("question the room")
+    async def question_the_room(self, room, *args):
+        acks = await self.io.to(room).call("question", *args, timeout=5)
+        return [acks.answers, sorted(acks.missing)]
+
+    # Rooms.
+
+    @event
+    def enter(self, room):
+        self.join(room)
+        return "entered " + room
+
+    @event
+    def exit(self, room):
+        self.leave(room)
+        return "left " + room
+
+    @event("tell the room")
+    def tell_the_room(self, room, text):
+        self.io.to(room).emit("told", text)
+
+    @event("tell my room mates")
+    def tell_my_room_mates(self, room, text):
+        self.to(room).emit("told", text)
+
+    @event("tell the others")
+    def tell_the_others(self, text):
+        self.broadcast.emit("told", text)
+
+    @event
+    def shout(self, text):
+        self.broadcast.send(text)
+
+    # Order.
+
+    @event
+    def burst(self, count):
+        for number in range(count):
+            self.emit("tick", number)
+
+    @event
+    def note(self, number):
+        self.notes.append(number)
+
+    @event("read the notes")
+    def read_the_notes(self):
+        return self.notes
+
+    # Leaving.
+
+    @event
+    def kick(self):
+        self.disconnect()
+
+    @event
+    def drop(self):
+        self.close()
+
+    # Private.
+
+    def grant(self, wish, args):
+        answer = WISHES[wish](self, *args)
+        if answer is not None:
+            self.send(answer)
+
+
+WISHES = {
+    "announce": StageHandler.announce,
+    "enter": StageHandler.enter,
+    "kick": StageHandler.kick,
+    "shout": StageHandler.shout,
+    "tell the room": StageHandler.tell_the_room,
+    "who am i": StageHandler.who_am_i,
+}
+
+
+class AdminHandler(StageHandler):
+    def on_open(self, *args, **kwargs):
+        if self.auth.get("token") != "secret":
+            raise ConnectionRefused("Not authorized", {"why": "the token is wrong"})
+        super().on_open(*args, **kwargs)
+
+
+class CloseReasonsHandler(RequestHandler):
+    """Tells the scripts who has left and why: a client cannot ask for that itself any more."""
+
+    def get(self):
+        self.write(close_reasons)
+
+
+def make_application():
+    return Application([
+        StageHandler.routes("socket.io", namespaces={"/admin": AdminHandler}),
+        (r"/close-reasons", CloseReasonsHandler),
+        (r"/ancestor/(ancestor\.html)", StaticFileHandler, {"path": HERE}),
+        (r"/ancestor/(socket\.io\.js)", StaticFileHandler, {"path": ANCESTOR_CLIENT}),
+    ])
+
+
+async def serve(port):
+    server = HTTPServer(make_application())
+    sockets = bind_sockets(port, "127.0.0.1")
+    server.add_sockets(sockets)
+    print("READY", sockets[0].getsockname()[1], flush=True)
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    # run.sh looks for ERROR in this log, so that an exception the clients did not notice fails the run too.
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    asyncio.run(serve(int(sys.argv[1])))

@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# Real Socket.IO clients, the newest in Node and the oldest in Chromium, against app.py.
+#
+#     run.sh PYTHON
+#
+# Installs the clients when the lock file asks for it. Fails when a check failed or could not run.
+set -euo pipefail
+
+die() {
+  echo "run.sh: $1" >&2
+  exit 1
+}
+
+install_clients() {
+  if ! [ "$here/node_modules/.package-lock.json" -nt "$here/package-lock.json" ]; then
+    (cd "$here" && timeout 120 npm ci)
+  fi
+}
+
+# Sets $app and $port. `timeout` is the last resort: whatever happens here, the server does not outlive it long.
+start_app() {
+  timeout --kill-after=5 600 "$python" "$here/app.py" 0 >"$scratch/ready" 2>"$scratch/log" &
+  app=$!
+  for _ in $(seq 100); do
+    port=$(sed -n 's/^READY //p' "$scratch/ready")
+    [ -z "$port" ] || return 0
+    kill -0 "$app" 2>/dev/null || break
+    sleep 0.1
+  done
+  cat "$scratch/log" >&2
+  die "app.py did not get ready"
+}
+
+clean_up() {
+  if [ -n "$app" ]; then
+    kill "$app" 2>/dev/null || true
+    wait "$app" 2>/dev/null || true
+  fi
+  rm -rf "$scratch"
+}
+
+run_script() {
+  timeout --kill-after=5 "$2" node "$here/$1" "http://127.0.0.1:$port" || failed=1
+}
+
+# What the server had to swallow, the clients may not notice.
+read_log() {
+  if grep -qE '^(ERROR|CRITICAL)|Traceback|never (awaited|retrieved)' "$scratch/log"; then
+    echo "FAILED the server logged errors:"
+    cat "$scratch/log"
+    failed=1
+  fi
+}
+
+python=${1:?usage: run.sh PYTHON}
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+export CHROMIUM=${CHROMIUM:-/usr/bin/chromium}
+export PYTHONDONTWRITEBYTECODE=1    # no __pycache__ beside socket_io.py
+
+command -v node >/dev/null || die "node is missing"
+command -v "$python" >/dev/null || die "$python is missing"
+[ -x "$CHROMIUM" ] || die "$CHROMIUM is missing; CHROMIUM in the environment may name another browser"
+
+app=
+failed=0
+scratch=$(mktemp -d)
+trap clean_up EXIT
+install_clients
+start_app
+run_script modern.mjs 70
+run_script ancestor.mjs 140
+read_log
+exit "$failed"

@@ -1,0 +1,3570 @@
+"""Socket.IO for Tornado in one file, for clients of more than one protocol generation.
+
+    class Chat(SocketIOHandler):
+        def on_message(self, message):
+            self.send(message)
+
+    SocketIOServer(Application([Chat.routes("socket.io")]))
+
+Map. New code goes in its section; a section uses those above it, never those below. Only 11 and 12 know Tornado.
+
+     1  Limits and errors   every number a peer can run into; one exception family
+     2  Packets             EnginePacket and Packet: the words all dialects translate to
+     3  Text and bytes      UTF-16 lengths, wire integers, base64, JSON, script quoting
+     4  Attachments         binary out of JSON and back into it
+     5  Dialects            SocketIO06, EngineIO4: bytes <-> packets; facts, no state
+     6  Frames              RFC 6455, server side: bytes in, messages out; built frames are shareable bytes
+     7  Requests            method + URL + headers -> Request, or Refused
+     8  Session             life, upgrade, heartbeat, outbox, members; `now` is always passed in
+     9  Rooms               who is where; encode once per dialect, send to many
+    11  Transports          the only section that touches a socket: WebSocket, polling, JSONP, streams
+    12  SocketIOHandler     the public door: subclass this; the server; start reading here
+
+One message, from socket to handler and back: `WebSocket.data_received` (11) cuts bytes into frames with `FrameParser` (6);
+the session's dialect (5) turns a frame into engine packets; `Session.received` (8) acts on them and hands a packet
+to the `Member` of its namespace, which runs the method of the handler (12). `emit` goes the other way: the dialect
+encodes the packet, `Outgoing` keeps its bytes, `Session.enqueue` sends or queues it. A polling request enters at
+`SessionRequest.finish` (11) and leaves through a `Poll`.
+
+Sources, cited as [TAG "Heading"]: [EIO4] engine.io-protocol revision 4, [SIO5] socket.io-protocol revision 5,
+[SIO06] the server and browser client of the npm package socket.io 0.6.18, [RFC6455].
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import collections
+import copy
+import dataclasses
+import enum
+import functools
+import hashlib
+import http.client
+import inspect
+import logging
+import math
+import os
+import pathlib
+import random
+import re
+import secrets
+import signal
+import threading
+import weakref
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, NoReturn, Protocol, TypeVar, Union
+from urllib.parse import unquote, unquote_to_bytes
+
+import tornado.httpserver
+import tornado.httputil
+import tornado.iostream
+import tornado.routing
+import tornado.tcpserver
+import tornado.web
+from tornado.http1connection import HTTP1Connection
+
+try:
+    import simplejson as json_module
+
+    JSON_OPTIONS: dict[str, Any] = {"encoding": None, "use_decimal": True}  # bytes are attachments, not text
+except ImportError:
+    import json as json_module  # type: ignore[no-redef]
+
+    JSON_OPTIONS = {}
+
+try:
+    from tornado.speedups import websocket_mask
+except ImportError:
+
+    def websocket_mask(mask: bytes, data: bytes) -> bytes:
+        """XOR *data* with the repeated four-byte *mask*, as one big integer."""
+        size = len(data)
+        key = (mask * (size // 4 + 1))[:size]
+        return (int.from_bytes(data, "big") ^ int.from_bytes(key, "big")).to_bytes(size, "big")
+
+
+__all__ = [
+    "AckTimeout",
+    "BroadcastAcks",
+    "ConnectionRefused",
+    "Disconnected",
+    "FlashPolicyServer",
+    "NotSupported",
+    "SocketIOError",
+    "SocketIOHandler",
+    "SocketIOServer",
+    "event",
+]
+
+log = logging.getLogger("socket_io")
+log.addHandler(logging.NullHandler())
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+# -- 1. Limits and errors --------------------------------------------------------------
+# Limits that an application may want to change are options of SocketIOHandler (section 12);
+# these here follow from the protocols or from this file's own construction. `SocketIOError`
+# is the family. Errors are raised deep and caught in two places: where a transport hands
+# bytes in (section 11), and where application code is called (sections 8 and 12).
+
+MAX_ACK_DIGITS = 15  # below 2**53: more would come back from a JavaScript peer as another number
+MAX_LENGTH_DIGITS = 9  # of a declared length, before it is believed
+MAX_HEARTBEAT_DIGITS = 15
+SID_CHARACTERS = 20  # what sticky-session helpers and cluster adapters match on
+WEBSOCKET_HIGH_WATER = 64 * 1024  # bytes unsent in a socket before messages are queued instead
+READ_SIZE = 64 * 1024
+MAX_EARLY_READS = 64  # reads of what the peer sent along with its handshake, before we take over
+CLOSE_GRACE = 5.0  # seconds a peer has to answer a WebSocket close frame
+EVENTS_PER_TURN = 64  # events one handler's task may run before it lets others run
+
+
+class SocketIOError(Exception):
+    """The family of everything this module raises on purpose."""
+
+
+class PayloadError(SocketIOError):
+    """A peer sent nonsense; its session closes with the reason "parse error"."""
+
+
+class FrameError(SocketIOError):
+    """A peer broke RFC 6455; the connection closes with *code*."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class Refused(SocketIOError):
+    """A request that is not served: *status* for HTTP, *code* and the message for the body."""
+
+    def __init__(self, message: str, code: int = 3, status: int = 400) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.status = status
+
+
+class ConnectionRefused(SocketIOError):
+    """Raise this in `on_open` to turn a client away; it is told *message* and *data* (anything JSON)."""
+
+    def __init__(self, message: str = "Connection refused", data: Any = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.data = data
+
+
+class Disconnected(SocketIOError):
+    """The client is not, or no longer, connected."""
+
+
+class AckTimeout(SocketIOError, TimeoutError):
+    """An acknowledgement did not come in time."""
+
+
+class NotSupported(SocketIOError):
+    """The client's generation cannot do this; nothing was sent."""
+
+
+# -- 2. Packets ------------------------------------------------------------------------
+# The words that all dialects translate to. An engine packet keeps a session going and carries
+# messages; a packet is what a message means. Both are treated as frozen (really freezing a
+# dataclass triples the cost of making one). BINARY_EVENT and BINARY_ACK are words of the wire:
+# they never leave section 5; inside, an EVENT or ACK simply contains `bytes`.
+
+OPEN, CLOSE, PING, PONG, MESSAGE, UPGRADE, NOOP = "open", "close", "ping", "pong", "message", "upgrade", "noop"
+CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR = "connect", "disconnect", "event", "ack", "connect_error"
+
+#: Event names that a peer may not send: they are the life cycle's own.  [SIO5 "Packet encoding"]
+RESERVED_EVENTS = frozenset(["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"])
+
+
+@dataclasses.dataclass(slots=True)
+class EnginePacket:
+    """One packet of the lower layer: OPEN CLOSE PING PONG MESSAGE UPGRADE NOOP."""
+
+    type: str
+    data: str | bytes = ""
+
+
+@dataclasses.dataclass(slots=True)
+class Packet:
+    """One packet of the upper layer: CONNECT DISCONNECT EVENT ACK CONNECT_ERROR.
+
+    *data* is a list for EVENT (name first) and ACK, a dict or None for the others.
+    """
+
+    type: str
+    namespace: str = "/"
+    data: Any = None
+    ack_id: int | None = None
+
+
+def message_packet(name: str, args: Iterable[Any], namespace: str, ack_id: int | None = None) -> Packet:
+    """The EVENT that `emit` sends."""
+    if not isinstance(name, str):
+        raise TypeError(f"an event's name is a string, not {type(name).__name__}: use send() for a message without a name")
+    if name in RESERVED_EVENTS:
+        raise ValueError(f"{name!r} is reserved for the life cycle and cannot be emitted")
+    return Packet(EVENT, namespace, [name, *args], ack_id)
+
+
+def bare(args: Sequence[Any]) -> Any:
+    """Several arguments as a list, one as itself, none as None."""
+    if len(args) == 1:
+        return args[0]
+    return list(args) if args else None
+
+
+# -- 3. Text and bytes -----------------------------------------------------------------
+# What two dialects would otherwise each do a little differently. JSON that leaves is ASCII
+# only, so that every way of counting it agrees and no script can be ended by it; JSON that
+# comes in is strict: NaN, Infinity and numbers that overflow to them are refused.
+
+
+def utf16_units(text: str) -> int:
+    """The length of *text* as JavaScript counts it."""
+    if text.isascii():
+        return len(text)
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def utf16_take(text: str, start: int, units: int) -> str:
+    """The next *units* UTF-16 code units of *text*, fewer at its end; UnicodeError if that halves a pair."""
+    chunk = text[start : start + units]  # as many code points is always enough
+    if chunk.isascii():
+        return chunk
+    return chunk.encode("utf-16-le")[: 2 * units].decode("utf-16-le")
+
+
+def wire_int(text: str, digits: int) -> int:
+    """Parse 1 to *digits* ASCII digits; PayloadError otherwise (`int` would take "\\uff14" for 4)."""
+    if not (0 < len(text) <= digits and text.isascii() and text.isdigit()):
+        raise PayloadError(f"bad number {text[:20]!r}")
+    return int(text)
+
+
+def decode_base64(text: str) -> bytes:
+    """Strict base64, with or without its padding."""
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise PayloadError("bad base64") from error
+
+
+def encode_base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+def decode_text(data: bytes) -> str:
+    """Strict UTF-8."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise PayloadError("not UTF-8") from error
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError("number too large")
+    return number
+
+
+_json_encoder = json_module.JSONEncoder(separators=(",", ":"), allow_nan=False, **JSON_OPTIONS)
+_json_decoder = json_module.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
+
+
+def encode_json(value: Any) -> str:
+    """Compact ASCII JSON; TypeError or ValueError says what cannot be JSON."""
+    return _json_encoder.encode(value)
+
+
+def decode_json(text: str) -> Any:
+    """Strict JSON; PayloadError for anything else, however deep it is nested."""
+    try:
+        return _json_decoder.decode(text)
+    except (ValueError, RecursionError) as error:
+        raise PayloadError("bad JSON") from error
+
+
+def script_string(text: str) -> str:
+    """*text* as a JavaScript string literal that neither U+2028 nor </script> can end."""
+    return encode_json(text).replace("<", "\\u003c")
+
+
+# -- 4. Attachments --------------------------------------------------------------------
+# JSON has no bytes: each is sent after its packet, and a placeholder keeps its place.
+# [SIO5 "Sending and receiving data"]
+
+
+def take_attachments(value: Any, found: list[bytes]) -> Any:
+    """*value* with placeholders for every bytes-like in it, which are appended to *found* in document order."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        found.append(bytes(value))
+        return {"_placeholder": True, "num": len(found) - 1}
+    if isinstance(value, dict):
+        return {key: take_attachments(item, found) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [take_attachments(item, found) for item in value]
+    return value
+
+
+def encode_json_and_attachments(value: Any) -> tuple[str, list[bytes]]:
+    """The JSON of *value* and the attachments it needs.
+
+    JSON without bytes, nearly all of it, is never walked: the encoder itself stumbles over the first bytes-like.
+    """
+    try:
+        return encode_json(value), []
+    except TypeError:
+        found: list[bytes] = []
+        value = take_attachments(value, found)
+        if not found:
+            raise
+        return encode_json(value), found
+
+
+class Assembler:
+    """A packet whose attachments are still to come."""
+
+    __slots__ = ("packet", "expected", "attachments")
+
+    def __init__(self, packet: Packet, expected: int) -> None:
+        self.packet = packet
+        self.expected = expected
+        self.attachments: list[bytes] = []
+
+    def feed(self, data: str | bytes) -> Packet | None:
+        """Take the next attachment; the finished packet with the last one, None before."""
+        if isinstance(data, str):
+            raise PayloadError("text where an attachment is due")
+        self.attachments.append(data)
+        if len(self.attachments) < self.expected:
+            return None
+        return self.finish()
+
+    def finish(self) -> Packet:
+        used: set[int] = set()
+        try:
+            data = self._restore(self.packet.data, used)
+        except RecursionError as error:
+            raise PayloadError("nested too deep") from error
+        if len(used) != len(self.attachments):
+            raise PayloadError("an attachment without a placeholder")
+        return dataclasses.replace(self.packet, data=data)
+
+    def _restore(self, value: Any, used: set[int]) -> Any:
+        """*value* with the bytes in their places; every number exactly once, or one upload could fan out 200-fold."""
+        if isinstance(value, list):
+            return [self._restore(item, used) for item in value]
+        if not isinstance(value, dict):
+            return value
+        if value.get("_placeholder") is not True:
+            return {key: self._restore(item, used) for key, item in value.items()}
+        number = value.get("num")
+        if type(number) is not int or not 0 <= number < len(self.attachments) or number in used:
+            raise PayloadError("bad placeholder")
+        used.add(number)
+        return self.attachments[number]
+
+
+# -- 5. Dialects -----------------------------------------------------------------------
+# A dialect is what one generation of clients speaks: facts as class attributes, and codecs.
+# It keeps no state and knows no socket; the sections below ask for a fact by name and never
+# for a version. `decode_` goes from wire to value, `encode_` back:
+#
+#     payload   one HTTP body        <-> engine packets
+#     frame     one WebSocket frame  <-> engine packets
+#     packet    one MESSAGE's data   <-> Packet (an Assembler while attachments are missing)
+
+WEBSOCKET, FLASHSOCKET, XHR_POLLING, JSONP_POLLING, XHR_MULTIPART, HTMLFILE = TRANSPORTS = (
+    "websocket",
+    "flashsocket",
+    "xhr-polling",
+    "jsonp-polling",
+    "xhr-multipart",
+    "htmlfile",
+)
+WEBSOCKETS = frozenset([WEBSOCKET, FLASHSOCKET])
+STREAMS = frozenset([XHR_MULTIPART, HTMLFILE])
+POLLING = frozenset([XHR_POLLING, JSONP_POLLING])
+
+TEXT = "text/plain; charset=UTF-8"
+SCRIPT = "text/javascript; charset=UTF-8"
+
+
+class Dialect:
+    """One generation: facts and codecs. Subclasses say in which lines they differ."""
+
+    name = ""  #: what `session.dialect.name` says
+    transports: frozenset[str] = frozenset()  #: those its clients know
+
+    # Facts about the life of a session.
+    server_pings = True  #: who starts a heartbeat
+    numbers_pings = False  #: a ping carries a number, and its pong must bring it back
+    pings_polling = True  #: heartbeats also while polling
+    opens_root_unasked = False  #: namespace "/" needs no CONNECT
+    open_follows_connect = False  #: the OPEN packet says that the application has accepted
+    has_acks = True
+    has_namespaces = True
+    polls_end = False  #: a held poll is answered after `poll_duration`, even with nothing
+    poll_return: float | None = None  #: seconds a polling client may stay away between polls; None: heartbeats tell
+    overlap_closes = True  #: two polls, or two posts, at once end the session
+    stray_packets_close = False  #: a packet for a namespace never joined ends the session
+
+    # Facts about HTTP.
+    post_answer = ("text/html", b"ok")  #: content type and body
+    credentials_need_cookie = False  #: CORS credentials are granted only to requests that bring a cookie
+
+    def heartbeat(self, interval: float, timeout: float) -> tuple[float, float]:
+        """Interval and timeout in seconds, given the application's options."""
+        return interval, timeout
+
+    def handshake(self, sid: str, upgrades: list[str], interval: float, timeout: float, max_bytes: int) -> str:
+        """The data of the OPEN packet."""
+        return sid
+
+    def client_id(self, sid: str, namespace: str) -> str | None:
+        """The id that the client believes to have, where it is not the one that we tell it."""
+        return sid
+
+    def decode_payload(self, text: str, max_packets: int) -> list[EnginePacket]:
+        raise NotImplementedError
+
+    def encode_payload(self, packets: list[EnginePacket]) -> str:
+        raise NotImplementedError
+
+    def decode_frame(self, frame: str | bytes, max_packets: int) -> list[EnginePacket]:
+        raise NotImplementedError
+
+    def encode_frames(self, packets: list[EnginePacket]) -> list[str | bytes]:
+        raise NotImplementedError
+
+    def decode_packet(self, data: str | bytes, max_attachments: int) -> Packet | Assembler:
+        raise NotImplementedError
+
+    def encode_packet(self, packet: Packet) -> list[EnginePacket]:
+        """The engine packets that carry *packet*; none where the generation has no word for it."""
+        raise NotImplementedError
+
+    def decode_post(self, body: bytes, content_type: str, jsonp: bool, max_packets: int) -> list[EnginePacket]:
+        """The packets in the body of a POST."""
+        raise NotImplementedError
+
+    def encode_poll(self, packets: list[EnginePacket], jsonp: str) -> tuple[str, bytes]:
+        """Content type and body of a poll's answer; *jsonp* holds the index digits, or nothing."""
+        text = self.encode_payload(packets)
+        if not jsonp:
+            return TEXT, text.encode("utf-8")
+        return SCRIPT, self.call_script(jsonp, text).encode("utf-8")
+
+    def call_script(self, jsonp: str, text: str) -> str:
+        """The script that hands *text* to the client's JSONP callback."""
+        raise NotImplementedError
+
+    def stream_part(self, transport: str, packets: list[EnginePacket]) -> bytes:
+        """One part of a streaming transport's endless answer."""
+        raise NotImplementedError
+
+    def refusal(self, refused: Refused, transport: str, jsonp: str) -> tuple[int, str, bytes]:
+        """Status, content type and body that tell this generation's client why it is turned away."""
+        raise NotImplementedError
+
+
+def form_field(body: bytes, name: str) -> str:
+    """The one field of a urlencoded form that a transport reads; by hand, for nothing else in it is of interest."""
+    for pair in body.split(b"&"):
+        key, _, value = pair.partition(b"=")
+        if key == name.encode():
+            return decode_text(unquote_to_bytes(value.replace(b"+", b" ")))
+    raise PayloadError(f"no form field {name!r}")
+
+
+class SocketIO06(Dialect):
+    """Socket.IO 0.6: every message framed by its length, the first one is the sid.  [SIO06]"""
+
+    name = "0.6"
+    transports = frozenset(TRANSPORTS)
+    numbers_pings = True
+    pings_polling = False
+    opens_root_unasked = True
+    open_follows_connect = True  # the client's "connect" fires on the sid
+    has_acks = False
+    has_namespaces = False
+    polls_end = True
+    poll_return = 8.0  # the reference server's closeTimeout
+    overlap_closes = False  # browsers repeat a poll whose connection broke
+    post_answer = ("text/plain", b"ok")
+    credentials_need_cookie = True
+
+    FRAME, JSON, HEARTBEAT = "~m~", "~j~", "~h~"
+
+    def heartbeat(self, interval: float, timeout: float) -> tuple[float, float]:
+        # The client leaves after 15 s of silence, whatever the server would like.
+        return min(interval, 10.0), min(timeout, 8.0)
+
+    def decode_payload(self, text: str, max_packets: int) -> list[EnginePacket]:
+        """Framed messages; what does not begin like one ends the payload quietly, as in the reference server."""
+        packets: list[EnginePacket] = []
+        position = 0
+        while text.startswith(self.FRAME, position):
+            if len(packets) == max_packets:
+                raise PayloadError("too many messages in one payload")
+            end = text.find(self.FRAME, position + 3, position + 6 + MAX_LENGTH_DIGITS)
+            units = wire_int(text[position + 3 : end] if end > 0 else "", MAX_LENGTH_DIGITS)
+            try:
+                message = utf16_take(text, end + 3, units)
+            except UnicodeError as error:
+                raise PayloadError("a length that halves a surrogate pair") from error
+            position = end + 3 + len(message)
+            packets.append(self._decode_message(message))
+        return packets
+
+    def _decode_message(self, message: str) -> EnginePacket:
+        if message.startswith(self.HEARTBEAT):
+            wire_int(message[3:], MAX_HEARTBEAT_DIGITS)
+            return EnginePacket(PONG, message[3:])
+        return EnginePacket(MESSAGE, message)
+
+    def encode_payload(self, packets: list[EnginePacket]) -> str:
+        return "".join([self._encode_message(packet) for packet in packets])
+
+    def _encode_message(self, packet: EnginePacket) -> str:
+        if packet.type in (CLOSE, NOOP):  # not in this language: the client sees the connection end
+            return ""
+        text = packet.data
+        assert isinstance(text, str)
+        if packet.type in (PING, PONG):
+            text = self.HEARTBEAT + text
+        return f"~m~{utf16_units(text)}~m~{text}"
+
+    def decode_frame(self, frame: str | bytes, max_packets: int) -> list[EnginePacket]:
+        if isinstance(frame, bytes):
+            raise PayloadError("a binary frame")
+        return self.decode_payload(frame, max_packets)
+
+    def encode_frames(self, packets: list[EnginePacket]) -> list[str | bytes]:
+        text = self.encode_payload(packets)
+        return [text] if text else []
+
+    def decode_packet(self, data: str | bytes, max_attachments: int) -> Packet | Assembler:
+        assert isinstance(data, str)
+        value = decode_json(data[3:]) if data.startswith(self.JSON) else data
+        return Packet(EVENT, "/", ["message", value])
+
+    def encode_packet(self, packet: Packet) -> list[EnginePacket]:
+        """A message as itself; any other event as the JSON message {"name":..,"args":[..]}."""
+        if packet.type != EVENT:
+            return []
+        name, *args = packet.data
+        value = args[0] if name == "message" and len(args) == 1 else {"name": name, "args": args}
+        if isinstance(value, str) and not value.startswith((self.JSON, self.HEARTBEAT)):
+            return [EnginePacket(MESSAGE, value)]
+        text, attachments = encode_json_and_attachments(value)
+        if attachments:
+            raise NotSupported("a 0.6 client takes no bytes: send text or JSON")
+        return [EnginePacket(MESSAGE, self.JSON + text)]
+
+    def decode_post(self, body: bytes, content_type: str, jsonp: bool, max_packets: int) -> list[EnginePacket]:
+        text = form_field(body, "data")
+        if jsonp:  # the browser's form turned \n into \r\n after the client had counted
+            text = text.replace("\r\n", "\n")
+        return self.decode_payload(text, max_packets)
+
+    def call_script(self, jsonp: str, text: str) -> str:
+        return f"io.JSONP[{jsonp}]._({script_string(text)});"
+
+    def stream_part(self, transport: str, packets: list[EnginePacket]) -> bytes:
+        text = self.encode_payload(packets)
+        if transport == XHR_MULTIPART:
+            return f"Content-Type: text/plain\n\n{text}\n--socketio\n".encode()
+        return f"<script>parent.s._({script_string(text)}, document);</script>".encode()
+
+    def refusal(self, refused: Refused, transport: str, jsonp: str) -> tuple[int, str, bytes]:
+        if refused.status == 403 and jsonp:
+            return 200, SCRIPT, b"alert('Cross domain security restrictions not met');"
+        if refused.status == 403 and transport in POLLING:
+            return 401, TEXT, b"unauthorized"
+        return refused.status, TEXT, refused.message.encode()
+
+
+class EngineIO(Dialect):
+    """What the generations since 1.0 share: one digit before every engine packet, and Socket.IO packets inside."""
+
+    transports = frozenset([WEBSOCKET, XHR_POLLING, JSONP_POLLING])
+
+    ENGINE_TYPES = {"0": OPEN, "1": CLOSE, "2": PING, "3": PONG, "4": MESSAGE, "5": UPGRADE, "6": NOOP}
+    ENGINE_DIGITS = {name: digit for digit, name in ENGINE_TYPES.items()}
+    PACKET_HEAD = re.compile(r"([0-6])(?:([0-9]+)-)?(?:(/[^,]*),?)?([0-9]*)", re.ASCII)
+    PACKET_TYPES = {"0": CONNECT, "1": DISCONNECT, "2": EVENT, "3": ACK, "4": CONNECT_ERROR, "5": EVENT, "6": ACK}
+    PACKET_DIGITS = {CONNECT: "0", DISCONNECT: "1", EVENT: "2", ACK: "3", CONNECT_ERROR: "4"}
+    WITH_ATTACHMENTS = {EVENT: "5", ACK: "6"}
+
+    def handshake(self, sid: str, upgrades: list[str], interval: float, timeout: float, max_bytes: int) -> str:
+        interval_ms, timeout_ms = round(interval * 1000), round(timeout * 1000)
+        facts = {"sid": sid, "upgrades": upgrades, "pingInterval": interval_ms, "pingTimeout": timeout_ms}
+        return encode_json({**facts, "maxPayload": max_bytes})
+
+    def client_id(self, sid: str, namespace: str) -> str | None:
+        return None  # CONNECT brings it
+
+    def decode_engine_packet(self, text: str) -> EnginePacket:
+        kind = self.ENGINE_TYPES.get(text[:1])
+        if kind is None:
+            raise PayloadError("unknown engine packet type")
+        return EnginePacket(kind, text[1:])
+
+    def decode_packet(self, data: str | bytes, max_attachments: int) -> Packet | Assembler:
+        """type [attachments "-"] [namespace ","] [ack id] [JSON].  [SIO5 "Packet encoding"]"""
+        if isinstance(data, bytes):
+            raise PayloadError("an attachment that no packet announced")
+        head = self.PACKET_HEAD.match(data)
+        if head is None:
+            raise PayloadError("unknown packet type")
+        digit, count, namespace, ack_digits = head.groups()
+        body = data[head.end() :]
+        packet = Packet(self.PACKET_TYPES[digit], namespace or "/", decode_json(body) if body else None)
+        if ack_digits:
+            packet.ack_id = wire_int(ack_digits, MAX_ACK_DIGITS)
+        self.check_packet(packet)
+        if digit in "56":
+            return self._expect_attachments(packet, wire_int(count or "", MAX_LENGTH_DIGITS), max_attachments)
+        if count is not None:
+            raise PayloadError("a number of attachments where none can be")
+        return packet
+
+    def _expect_attachments(self, packet: Packet, expected: int, limit: int) -> Packet | Assembler:
+        if expected > limit:
+            raise PayloadError("too many attachments")
+        assembler = Assembler(packet, expected)
+        return assembler if expected else assembler.finish()
+
+    def check_packet(self, packet: Packet) -> None:
+        """PayloadError unless *packet* has the data its type asks for."""
+        data = packet.data
+        if packet.type is EVENT:
+            good = isinstance(data, list) and data and isinstance(data[0], str) and data[0] not in RESERVED_EVENTS
+        elif packet.type is ACK:
+            good = isinstance(data, list) and packet.ack_id is not None
+        elif packet.type is CONNECT:
+            good = data is None or isinstance(data, dict)
+        else:
+            good = packet.type is DISCONNECT and data is None  # a client has no CONNECT_ERROR to send
+        if not good:
+            raise PayloadError(f"malformed {packet.type} packet")
+
+    def encode_packet(self, packet: Packet) -> list[EnginePacket]:
+        text, attachments = ("", []) if packet.data is None else encode_json_and_attachments(packet.data)
+        digit = self.PACKET_DIGITS[packet.type]
+        if attachments:
+            digit = f"{self.WITH_ATTACHMENTS[packet.type]}{len(attachments)}-"
+        if packet.namespace != "/":
+            digit += packet.namespace + ","
+        if packet.ack_id is not None:
+            digit += str(packet.ack_id)
+        return [EnginePacket(MESSAGE, digit + text), *[EnginePacket(MESSAGE, data) for data in attachments]]
+
+    def decode_post(self, body: bytes, content_type: str, jsonp: bool, max_packets: int) -> list[EnginePacket]:
+        text = self.unescape_newlines(form_field(body, "d")) if jsonp else decode_text(body)
+        return self.decode_payload(text, max_packets)
+
+    @staticmethod
+    def unescape_newlines(text: str) -> str:
+        """Undo what the JSONP client did to save its newlines from the browser's form."""
+        text = re.sub(r"(\\)?\\n", lambda match: match[0] if match[1] else "\n", text)
+        return text.replace("\\\\n", "\\n")
+
+    def call_script(self, jsonp: str, text: str) -> str:
+        return f"___eio[{jsonp}]({script_string(text)});"
+
+    def refusal(self, refused: Refused, transport: str, jsonp: str) -> tuple[int, str, bytes]:
+        if transport == WEBSOCKET:
+            return refused.status, TEXT, refused.message.encode()
+        body = encode_json({"code": refused.code, "message": refused.message})
+        return refused.status, "application/json", body.encode()
+
+
+class EngineIO4(EngineIO):
+    """Engine.IO 4 and Socket.IO protocol 5: Socket.IO 3 and 4.  [EIO4] [SIO5]"""
+
+    name = "EIO4"
+    stray_packets_close = True
+
+    SEPARATOR = "\x1e"
+
+    def decode_payload(self, text: str, max_packets: int) -> list[EnginePacket]:
+        if text.count(self.SEPARATOR) >= max_packets:
+            raise PayloadError("too many packets in one payload")
+        return [self._decode_text(part) for part in text.split(self.SEPARATOR)]
+
+    def _decode_text(self, text: str) -> EnginePacket:
+        if text[:1] == "b":
+            return EnginePacket(MESSAGE, decode_base64(text[1:]))
+        return self.decode_engine_packet(text)
+
+    def encode_payload(self, packets: list[EnginePacket]) -> str:
+        return self.SEPARATOR.join([self._encode_text(packet) for packet in packets])
+
+    def _encode_text(self, packet: EnginePacket) -> str:
+        if isinstance(packet.data, bytes):
+            return "b" + encode_base64(packet.data)
+        return self.ENGINE_DIGITS[packet.type] + packet.data
+
+    def decode_frame(self, frame: str | bytes, max_packets: int) -> list[EnginePacket]:
+        if isinstance(frame, bytes):
+            return [EnginePacket(MESSAGE, frame)]
+        return [self.decode_engine_packet(frame)]
+
+    def encode_frames(self, packets: list[EnginePacket]) -> list[str | bytes]:
+        return [
+            packet.data if isinstance(packet.data, bytes) else self.ENGINE_DIGITS[packet.type] + packet.data
+            for packet in packets
+        ]
+
+    def decode_post(self, body: bytes, content_type: str, jsonp: bool, max_packets: int) -> list[EnginePacket]:
+        if content_type.startswith("application/octet-stream"):
+            raise PayloadError("no binary payloads in this revision")  # [EIO4 "From v3 to v4"]
+        return super().decode_post(body, content_type, jsonp, max_packets)
+
+
+DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in (SocketIO06(), EngineIO4())}
+
+
+# -- 6. Frames -------------------------------------------------------------------------
+# RFC 6455 from the server's side. Bytes go in however the network cut them, messages come
+# out: `str`, `bytes`, or a `Control`. Nothing is copied before a frame is complete, nothing
+# is buffered that its header already forbids.
+
+TEXT_FRAME, BINARY_FRAME, CLOSE_FRAME, PING_FRAME, PONG_FRAME = 1, 2, 8, 9, 10
+NORMAL, GOING_AWAY, PROTOCOL_ERROR, NOT_UTF8, POLICY, TOO_BIG = 1000, 1001, 1002, 1007, 1008, 1009
+
+
+def encode_frame(opcode: int, payload: bytes) -> bytes:
+    """One whole, unmasked frame.  [RFC6455 "Base Framing Protocol"]"""
+    size = len(payload)
+    if size < 126:
+        return bytes((0x80 | opcode, size)) + payload
+    if size < 65536:
+        return bytes((0x80 | opcode, 126)) + size.to_bytes(2, "big") + payload
+    return bytes((0x80 | opcode, 127)) + size.to_bytes(8, "big") + payload
+
+
+def encode_message(message: str | bytes) -> bytes:
+    if isinstance(message, str):
+        return encode_frame(TEXT_FRAME, message.encode("utf-8"))
+    return encode_frame(BINARY_FRAME, message)
+
+
+def encode_close(code: int, reason: str = "") -> bytes:
+    return encode_frame(CLOSE_FRAME, code.to_bytes(2, "big") + reason.encode()[:123])
+
+
+@dataclasses.dataclass(slots=True)
+class Control:
+    """A control frame: PING_FRAME and PONG_FRAME with *data*, CLOSE_FRAME with *code* (1005: none given)."""
+
+    opcode: int
+    data: bytes = b""
+    code: int = 1005
+
+
+class FrameParser:
+    """Cuts a client's bytes into messages and control frames.
+
+    `feed` may raise `FrameError` after it has given what came before the fault; the parser is of no use afterwards.
+    """
+
+    __slots__ = ("max_bytes", "_pending", "_needed", "_opcode", "_fragments")
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self._pending = bytearray()  # an incomplete frame
+        self._needed = 2  # bytes before another look at it is worth while
+        self._opcode = 0  # of the fragmented message under way, 0 if none is
+        self._fragments = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[str | bytes | Control]:
+        """The messages that *data* completes."""
+        if self._pending:
+            self._pending += data
+            if len(self._pending) < self._needed:
+                return
+            data = bytes(self._pending)
+            self._pending.clear()
+        position, end = 0, len(data)
+        while end - position >= 2:
+            # A short, whole, masked text frame is nearly every frame there is.
+            length = data[position + 1] - 0x80
+            stop = position + 6 + length
+            if data[position] == 0x81 and 0 <= length < 126 and stop <= end and not self._opcode:
+                yield self._text(websocket_mask(data[position + 2 : position + 6], data[position + 6 : stop]))
+                position = stop
+                continue
+            header = self._header(data, position, end)
+            stop = position + self._needed
+            if header is None or stop > end:
+                break
+            payload = websocket_mask(data[position + header - 4 : position + header], data[position + header : stop])
+            message = self._frame(data[position], payload)
+            position = stop
+            if message is not None:
+                yield message
+        else:
+            self._needed = 2
+        self._pending += data[position:]
+
+    def _header(self, data: bytes, at: int, end: int) -> int | None:
+        """The size of the header at *at*, None if it is not all there; `_needed` becomes the size of the frame."""
+        first, second = data[at], data[at + 1]
+        opcode, length = first & 0x0F, second & 0x7F
+        if first & 0x70:
+            raise FrameError(PROTOCOL_ERROR, "reserved bits")
+        if not second & 0x80:
+            raise FrameError(PROTOCOL_ERROR, "not masked")  # [RFC6455 "Overview" 5.1]
+        if opcode >= 8:
+            if not first & 0x80 or length > 125 or opcode > PONG_FRAME:
+                raise FrameError(PROTOCOL_ERROR, "bad control frame")
+        elif opcode > BINARY_FRAME or (opcode == 0) != bool(self._opcode):
+            raise FrameError(PROTOCOL_ERROR, "bad opcode")
+        header = 6 if length < 126 else 8 if length == 126 else 14
+        self._needed = header
+        if end - at < header:
+            return None
+        if length >= 126:
+            length = int.from_bytes(data[at + 2 : at + header - 4], "big")
+            if length < (126 if header == 8 else 65536) or length >> 63:
+                raise FrameError(PROTOCOL_ERROR, "length not in its shortest form")
+        if opcode < 8 and length + len(self._fragments) > self.max_bytes:
+            raise FrameError(TOO_BIG, f"more than {self.max_bytes} bytes")
+        self._needed = header + length
+        return header
+
+    def _frame(self, first: int, payload: bytes) -> str | bytes | Control | None:
+        """Take one whole frame; the message or control frame it completes."""
+        opcode, final = first & 0x0F, first & 0x80
+        if opcode >= 8:
+            return self._control(opcode, payload)
+        if not final or self._opcode:
+            self._opcode = self._opcode or opcode
+            self._fragments += payload
+            if not final:
+                return None
+            opcode, payload = self._opcode, bytes(self._fragments)
+            self._opcode, self._fragments = 0, bytearray()
+        return self._text(payload) if opcode == TEXT_FRAME else payload
+
+    def _text(self, payload: bytes) -> str:
+        try:
+            return payload.decode("utf-8")
+        except UnicodeDecodeError:
+            raise FrameError(NOT_UTF8, "not UTF-8") from None
+
+    def _control(self, opcode: int, payload: bytes) -> Control:
+        if opcode != CLOSE_FRAME or not payload:
+            return Control(opcode, payload)
+        code = int.from_bytes(payload[:2], "big")
+        good = 3000 <= code < 5000 or 1000 <= code <= 1014 and code not in (1004, 1005, 1006)
+        if len(payload) == 1 or not good:
+            raise FrameError(PROTOCOL_ERROR, "bad close code")
+        self._text(payload[2:])
+        return Control(opcode, payload[2:], code)
+
+
+# -- 7. Requests -----------------------------------------------------------------------
+# A request is parsed to a value, or refused, before anything is done for it. Values are looked
+# up in closed sets, duplicates are refused, and nothing is assumed to be there.
+
+
+@dataclasses.dataclass(slots=True)
+class Request:
+    """What a URL asks for: path and query decide the dialect, and it says where the rest stands."""
+
+    dialect: Dialect
+    transport: str  #: one of TRANSPORTS
+    method: str
+    sid: str = ""  #: empty on a handshake
+    jsonp: str = ""  #: index digits of a JSONP callback
+    upgrade: bool = False  #: a WebSocket handshake
+
+
+Headers = Mapping[str, str]
+Query = dict[str, list[bytes]]
+AllowedOrigins = Union[str, re.Pattern[str], Callable[[str], bool], Iterable[Union[str, re.Pattern[str]]]]
+
+SID = re.compile(r"[0-9A-Za-z_-]{1,64}", re.ASCII)
+JSONP_INDEX = re.compile(r"[0-9]{1,9}", re.ASCII)
+CLIENT_FILE = re.compile(r"/(socket\.io(?:\.min|\.esm\.min|\.msgpack\.min)?\.js(?:\.map)?)", re.ASCII)
+DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+
+
+def parse_request(method: str, tail: str, query: Query, headers: Headers, dialects: dict[str, Dialect]) -> Request:
+    """The request for *tail*, the path after the resource; Refused if *dialects* has nobody who understands it."""
+    segments = tail.split("/")
+    if len(segments) > 1 and segments[1] in TRANSPORTS:
+        request = _parse_path(method, segments[1:], dialects)
+    elif tail in ("", "/"):
+        request = _parse_query(method, query, dialects)
+    else:
+        raise Refused("Not found", 0, 404)
+    request.upgrade = headers.get("Upgrade", "").lower() == "websocket"
+    _check_method(request)
+    return request
+
+
+def _parse_path(method: str, segments: list[str], dialects: dict[str, Dialect]) -> Request:
+    """transport/[sid]/[anything], the JSONP index in the last place.  [SIO06]"""
+    dialect = dialects.get(SocketIO06.name)
+    if dialect is None:
+        raise Refused("Unsupported protocol version", 5, 404)
+    request = Request(dialect, segments[0], method, segments[1] if len(segments) > 1 else "")
+    if request.transport == JSONP_POLLING:
+        index = segments[-1] or segments[-2]
+        if not JSONP_INDEX.fullmatch(index):
+            raise Refused("JSONP index must be digits")
+        request.jsonp = index
+    return request
+
+
+def _parse_query(method: str, query: Query, dialects: dict[str, Dialect]) -> Request:
+    """?EIO=..&transport=..[&sid=..][&j=..].  [EIO4 "Protocol"]"""
+    transport = _single(query, "transport")
+    if transport not in ("polling", "websocket"):
+        raise Refused("Transport unknown", 0)
+    revision = _single(query, "EIO")
+    dialect = dialects.get({"": "EIO3", "2": "EIO3", "3": "EIO3", "4": "EIO4"}.get(revision, ""))
+    if dialect is None:
+        raise Refused("Unsupported protocol version", 5)
+    jsonp = _single(query, "j")
+    if "j" in query and not JSONP_INDEX.fullmatch(jsonp):
+        raise Refused("JSONP index must be digits")
+    name = WEBSOCKET if transport == "websocket" else JSONP_POLLING if jsonp else XHR_POLLING
+    return Request(dialect, name, method, _single(query, "sid"), jsonp)
+
+
+def _single(query: Query, name: str) -> str:
+    """The one value of a parameter, empty if it is missing."""
+    values = query.get(name)
+    if values is None:
+        return ""
+    if len(values) > 1:
+        raise Refused(f"{name} given twice")
+    return values[0].decode("latin-1")
+
+
+def _check_method(request: Request) -> None:
+    if request.transport in WEBSOCKETS and not (request.method == "GET" and request.upgrade):
+        raise Refused("Bad request")
+    if request.upgrade and request.transport not in WEBSOCKETS:
+        raise Refused("Bad request")
+    if request.method not in ("GET", "POST") or (request.method == "POST" and not request.sid):
+        raise Refused("Bad handshake method", 2)
+    if request.sid and not SID.fullmatch(request.sid):
+        raise Refused("Session ID unknown", 1)
+
+
+def websocket_accept(headers: Headers) -> str:
+    """The answer to Sec-WebSocket-Key; Refused if this is no proper handshake.  [RFC6455 "Opening Handshake"]"""
+    key = headers.get("Sec-WebSocket-Key", "")
+    tokens = [token.strip().lower() for token in headers.get("Connection", "").split(",")]
+    if "upgrade" not in tokens or headers.get("Sec-WebSocket-Version", "") != "13" or len(key) != 24:
+        raise Refused("Bad WebSocket handshake")
+    digest = hashlib.sha1(key.encode("utf-8") + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
+    return encode_base64(digest)
+
+
+def origin_admitted(headers: Headers, allowed: AllowedOrigins) -> bool:
+    """Whether a page that sent *headers* may talk to us: one decision for every transport and dialect.
+
+    A browser says where a page comes from in `Origin`, else in `Sec-Fetch-Site`, else in `Referer`; who says nothing
+    at all is no browser, and a program that is not one can write any header it likes.
+    """
+    origin = headers.get("Origin", "")
+    if origin:
+        return _origin_matches(origin, headers.get("Host", ""), allowed)
+    site = headers.get("Sec-Fetch-Site", "")
+    if site in ("same-origin", "none"):
+        return True
+    referer = headers.get("Referer", "")
+    if referer:
+        return _origin_matches("/".join(referer.split("/")[:3]), headers.get("Host", ""), allowed)
+    return not site
+
+
+def _origin_matches(origin: str, host: str, allowed: AllowedOrigins) -> bool:
+    scheme, _, place = origin.lower().partition("://")
+    default = DEFAULT_PORTS.get(scheme, "")
+    # The scheme is not compared with our own: behind a proxy that ends TLS it differs.
+    if place and place.removesuffix(default) == host.lower().removesuffix(default):
+        return True
+    if allowed == "*":
+        return True
+    if callable(allowed):
+        return bool(allowed(origin))
+    for entry in (allowed,) if isinstance(allowed, (str, re.Pattern)) else allowed:
+        if entry == "*":
+            return True
+        if origin == "null":
+            continue
+        if entry.fullmatch(origin) if isinstance(entry, re.Pattern) else entry.rstrip("/").lower() == origin.lower():
+            return True
+    return False
+
+
+# -- 8. Session ------------------------------------------------------------------------
+# A session is one client; it outlives the HTTP requests that carry it. Small machines (Life,
+# Upgrade, Heartbeat), a table of deadlines, one outbox, and a Member for each namespace. It
+# never sleeps, writes or reads a clock: transports call `received` and attach themselves as
+# its `outlet`, the hub's sweep calls `tick`, and everything that goes out passes `enqueue`.
+
+
+class Outgoing:
+    """One message in one dialect, on its way to any number of clients; its bytes are made once."""
+
+    __slots__ = ("dialect", "packets", "_frame")
+
+    def __init__(self, dialect: Dialect, packets: list[EnginePacket]) -> None:
+        self.dialect = dialect
+        self.packets = packets
+        self._frame: bytes | None = None
+
+    @property
+    def frame(self) -> bytes:
+        """The WebSocket frames of all its packets; unmasked, so that every receiver gets these very bytes."""
+        if self._frame is None:
+            self._frame = b"".join([encode_message(frame) for frame in self.dialect.encode_frames(self.packets)])
+        return self._frame
+
+    @property
+    def size(self) -> int:
+        """What it counts for in a queue, in bytes; small messages are charged for the objects they are."""
+        return 200 + sum([len(packet.data) for packet in self.packets])
+
+
+class Outlet(Protocol):
+    """The way out that a session has at the moment: a WebSocket, a stream, or a poll that waits."""
+
+    def wake(self) -> None:
+        """There is something to send, or the session is closing: look soon."""
+
+    def set_reading(self, reading: bool) -> None:
+        """Stop or resume taking the client's messages."""
+
+    def drop(self, goodbye: str) -> None:
+        """The session has ended, or goes on elsewhere: say *goodbye* (an engine packet type) where that is usual, and let go."""
+
+
+class Life(enum.Enum):
+    """Where a session stands between handshake and end. Moves only along `LIFE_MOVES`."""
+
+    OPENING = "opening"  #: sid issued, no namespace has accepted yet
+    OPEN = "open"  #: packets flow
+    CLOSING = "closing"  #: close packet queued; a poll may still fetch it
+    CLOSED = "closed"  #: final; the application has heard the reason, once
+
+
+LIFE_MOVES = {
+    Life.OPENING: {Life.OPEN, Life.CLOSING, Life.CLOSED},
+    Life.OPEN: {Life.CLOSING, Life.CLOSED},
+    Life.CLOSING: {Life.CLOSED},
+    Life.CLOSED: set(),
+}
+
+
+class Upgrade(enum.Enum):
+    """From polling to WebSocket.  [EIO4 "Upgrade"]
+
+    client                                   server
+      |  GET ?transport=websocket&sid=..       |   NONE
+      |  2probe                              > |
+      | <                              3probe  |   PROBED: a waiting poll, and any that follows, gets a noop
+      |  5                                   > |   DONE: polling is over, what waits leaves over the WebSocket
+    """
+
+    NONE = "none"
+    PROBED = "probed"
+    DONE = "done"
+
+
+class Heartbeat:
+    """Who pings, and when silence means death. `due` is the moment of the next decision."""
+
+    __slots__ = ("interval", "timeout", "server_pings", "numbered", "lead", "awaited", "count", "due", "extended")
+
+    def __init__(self, dialect: Dialect, interval: float, timeout: float, lead: float, now: float) -> None:
+        self.lead = lead if dialect.server_pings else 0.0  # sweeps come up to this late; a ping rather comes early
+        self.interval = interval - self.lead
+        self.timeout = timeout
+        self.server_pings = dialect.server_pings
+        self.numbered = dialect.numbers_pings
+        self.awaited: str | None = None  # what the next pong must bring; None: no ping is unanswered
+        self.count = 0
+        self.extended = False
+        # Clients that came together, as after a restart, are not pinged together.
+        self.due = now + (self.interval * random.uniform(0.9, 1.0) if self.server_pings else interval + timeout)
+
+    def decide(self, now: float) -> str | None:
+        """At `due`: PING, CLOSE (the peer is dead), or None when it is too early."""
+        if now < self.due:
+            return None
+        if not self.server_pings or self.awaited is not None:
+            return CLOSE
+        self.count += 1
+        self.awaited = str(self.count) if self.numbered else ""
+        self.due += self.lead + self.timeout
+        return PING
+
+    def answered(self, data: str | bytes, now: float) -> None:
+        """A pong came. Ordinary traffic does not count, nor does a pong that nobody asked for."""
+        if data == self.awaited:
+            self.awaited, self.extended = None, False
+            self.due = now + self.interval
+
+    def pinged(self, now: float) -> None:
+        """The client's own ping came."""
+        self.extended = False
+        self.due = now + self.interval + self.timeout
+
+    def extend(self) -> bool:
+        """Once between two signs of life: its sign may lie where we, by our own choice, do not read."""
+        if self.extended:
+            return False
+        self.extended = True
+        self.due += self.interval + self.timeout
+        return True
+
+
+class UserSession(dict[str, Any]):
+    """The application's data about one client, shared by its namespaces; gone when the client is."""
+
+    def __init__(self, sid: str, dialect: Dialect) -> None:
+        super().__init__()
+        self.id = sid  #: secret: who has it can speak for this client
+        self.dialect = dialect  #: `.name` is "0.6" or "EIO4"
+
+    def save(self) -> None:
+        """Does nothing: the data live in memory. (Programs of 2010 call it.)"""
+
+
+class Session:
+    """One client, from its handshake until the application has heard that it is gone."""
+
+    __slots__ = (
+        "hub", "request", "http_request", "dialect", "sid", "transport", "life", "upgrade", "heartbeat", "deadlines",
+        "deadline", "members", "left", "assembler", "outlet", "direct", "outbox", "outbox_bytes", "waiting_bytes",
+        "owed_acks", "reading", "posting", "held_post", "prober", "user_session",
+    )  # fmt: skip
+
+    def __init__(self, hub: Hub, request: Request, http_request: Any, now: float) -> None:
+        options = hub.options
+        self.hub = hub
+        self.dialect = request.dialect
+        self.transport = request.transport
+        self.http_request = http_request
+        self.sid = secrets.token_urlsafe(15)
+        self.life = Life.OPENING
+        self.upgrade = Upgrade.NONE
+        self.heartbeat: Heartbeat | None = None
+        self.deadlines: dict[str, float] = {}
+        self.deadline = math.inf  # the earliest of them
+        self.members: dict[str, Member] = {}
+        self.left: set[str] = set()  # namespaces that we ended: the client may not know yet
+        self.assembler: Assembler | None = None
+        self.outlet: Outlet | None = None
+        self.direct: Callable[[bytes], None] | None = None  # writes a frame at once; None when messages must queue
+        self.outbox: collections.deque[Outgoing] = collections.deque()
+        self.outbox_bytes = 0
+        self.waiting_bytes = 0  # events received that no handler has begun
+        self.owed_acks = 0
+        self.reading = True
+        self.posting: object | None = None  # the POST under way
+        self.held_post: Callable[[], None] | None = None  # answers it, once its events have been worked off
+        self.prober: Outlet | None = None  # the WebSocket that asks for the upgrade
+        self.user_session: UserSession | None = None
+        self.arm("connect", now + options.connect_timeout)
+        if self.dialect.pings_polling or request.transport not in POLLING:
+            interval, timeout = self.dialect.heartbeat(options.ping_interval, options.ping_timeout)
+            self.heartbeat = Heartbeat(self.dialect, interval, timeout, hub.sweep_seconds, now)
+            self.arm("heartbeat", self.heartbeat.due)
+
+    def open(self) -> None:
+        """Greet the client; a generation that never asks for "/" gets it unasked."""
+        log.info("%s = open over %s, dialect %s", self.sid[:6], self.transport, self.dialect.name)
+        if not self.dialect.open_follows_connect:
+            self._send_open()
+        if self.dialect.opens_root_unasked:
+            self._connect(Packet(CONNECT))
+
+    def _send_open(self) -> None:
+        options = self.hub.options
+        interval, timeout = self.dialect.heartbeat(options.ping_interval, options.ping_timeout)
+        upgrades = self.hub.upgrades_from(self.transport)
+        data = self.dialect.handshake(self.sid, upgrades, interval, timeout, options.max_message_bytes)
+        self.send_engine(OPEN, data)
+
+    # In.
+
+    def received(self, packet: EnginePacket, now: float) -> None:
+        """Act on one engine packet; PayloadError if a client may not send it."""
+        if self.life is Life.CLOSED:
+            return
+        if packet.type is MESSAGE:
+            self._received_message(packet.data)
+        elif packet.type is PONG and self.dialect.server_pings:
+            self._heartbeat_came(packet, now)
+        elif packet.type is PING and not self.dialect.server_pings:
+            self._heartbeat_came(packet, now)
+            self.send_engine(PONG, packet.data)
+        elif packet.type is CLOSE:
+            self.end("transport close", goodbye=NOOP)
+        elif packet.type is not NOOP:
+            raise PayloadError(f"unexpected {packet.type} packet")
+
+    def _heartbeat_came(self, packet: EnginePacket, now: float) -> None:
+        if self.heartbeat is None:
+            return
+        if self.dialect.server_pings:
+            self.heartbeat.answered(packet.data, now)
+        else:
+            self.heartbeat.pinged(now)
+        self.arm("heartbeat", self.heartbeat.due)
+
+    def _received_message(self, data: str | bytes) -> None:
+        if self.assembler is None:
+            packet = self.dialect.decode_packet(data, self.hub.options.max_attachments)
+            if isinstance(packet, Packet):
+                self._received_packet(packet, len(data))
+            else:
+                self.assembler = packet
+            return
+        whole = self.assembler.feed(data)
+        attached = sum([len(attachment) for attachment in self.assembler.attachments])
+        if attached > self.hub.options.max_message_bytes:
+            raise PayloadError("attachments too large")
+        if whole is not None:
+            self.assembler = None
+            self._received_packet(whole, attached)
+
+    def _received_packet(self, packet: Packet, size: int) -> None:
+        member = self.members.get(packet.namespace)
+        if packet.type is CONNECT:
+            if member is not None:
+                raise PayloadError("connected already")
+            self._connect(packet)
+        elif member is None:
+            if self.dialect.stray_packets_close and packet.namespace not in self.left:
+                raise PayloadError("a packet for a namespace that was not joined")
+        elif packet.type is EVENT:
+            member.deliver(packet, size)
+        elif packet.type is ACK:
+            member.acknowledged(packet)
+        else:
+            member.end("client namespace disconnect")
+
+    def _connect(self, packet: Packet) -> None:
+        """Make the member that *packet* asks for, or tell the client why not."""
+        self.left.discard(packet.namespace)
+        namespace = self.hub.find_namespace(packet.namespace)
+        if namespace is None:
+            self.send_packet(Packet(CONNECT_ERROR, packet.namespace, {"message": "Invalid namespace"}))
+        elif len(self.members) >= self.hub.options.max_namespaces:
+            self.send_packet(Packet(CONNECT_ERROR, packet.namespace, {"message": "Too many namespaces"}))
+        else:
+            member = Member(self, namespace, packet.data)
+            self.members[packet.namespace] = member
+            member.begin()
+
+    def accepted(self, member: Member) -> None:
+        """A member's `on_open` has said yes."""
+        if self._move(Life.OPEN):
+            self.disarm("connect")
+            if self.dialect.open_follows_connect:
+                self._send_open()
+        self.send_packet(Packet(CONNECT, member.namespace.name, {"sid": member.id}))
+
+    def refused(self, member: Member, refusal: ConnectionRefused) -> None:
+        """A member's `on_open` has said no."""
+        if not self.dialect.has_namespaces:
+            return self.end("forced close")
+        reason = {"message": refusal.message}
+        if refusal.data is not None:
+            reason["data"] = refusal.data
+        self.send_packet(Packet(CONNECT_ERROR, member.namespace.name, reason))
+
+    # Out.
+
+    def enqueue(self, outgoing: Outgoing) -> None:
+        """The one way out: at once while a WebSocket takes it, else in order with what waits."""
+        if self.direct is not None:
+            self.direct(outgoing.frame)
+            return
+        if self.life is Life.CLOSED:
+            return
+        self.outbox.append(outgoing)
+        self.outbox_bytes += outgoing.size
+        if self.outbox_bytes > self.hub.options.max_buffered_bytes:
+            log.debug("%s ! does not read", self.sid[:6])
+            self.end("transport error")
+        elif self.outlet is not None:
+            self.outlet.wake()
+
+    def send_packet(self, packet: Packet) -> None:
+        packets = self.dialect.encode_packet(packet)
+        if packets:
+            self.enqueue(Outgoing(self.dialect, packets))
+
+    def send_engine(self, type: str, data: str | bytes = "") -> None:
+        self.enqueue(Outgoing(self.dialect, [EnginePacket(type, data)]))
+
+    def take_outbox(self) -> list[Outgoing]:
+        """All that waits, for an outlet that can send it now."""
+        taken = list(self.outbox)
+        self.outbox.clear()
+        self.outbox_bytes = 0
+        return taken
+
+    def take_next(self) -> Outgoing:
+        """The first that waits, for an outlet that may not be able to send them all."""
+        outgoing = self.outbox.popleft()
+        self.outbox_bytes -= outgoing.size
+        return outgoing
+
+    @property
+    def takes_volatile(self) -> bool:
+        """Whether a message sent now would leave now."""
+        return self.direct is not None or (self.outlet is not None and not self.outbox)
+
+    # Outlets.
+
+    def attach(self, outlet: Outlet, now: float) -> None:
+        """*outlet* carries from now on what goes out; what waited is its first business."""
+        self.outlet = outlet
+        self.disarm("return")
+        if self.transport in POLLING:
+            if self.dialect.polls_end:
+                self.arm("poll", now + self.hub.options.poll_duration)
+            if self.upgrade is Upgrade.PROBED and not self.outbox:
+                self.send_engine(NOOP)  # a held poll would keep the client from switching: release it
+        if self.outbox or self.life is Life.CLOSING or self.transport in WEBSOCKETS:
+            outlet.wake()
+
+    def detach(self, outlet: Outlet, now: float) -> None:
+        """*outlet* is used up (a poll was answered, or its connection lost)."""
+        if self.outlet is not outlet:
+            return
+        self.outlet = None
+        self.disarm("poll")
+        if self.life is Life.CLOSING and not self.outbox:
+            self.end("forced close")
+        elif self.dialect.poll_return is not None:
+            self.arm("return", now + self.dialect.poll_return)
+
+    def begin_upgrade(self, prober: Outlet, now: float) -> bool:
+        """*prober* would like to take over; False when another does, or has, or may not."""
+        if self.upgrade is not Upgrade.NONE or self.prober is not None or self.life is Life.CLOSED:
+            return False
+        self.prober = prober
+        self.arm("upgrade", now + self.hub.options.upgrade_timeout)
+        return True
+
+    def probed(self) -> None:
+        """The WebSocket has its answer; polling goes on until the client says that it has stopped."""
+        self.upgrade = Upgrade.PROBED
+        if self.outlet is not None and not self.outbox:
+            self.send_engine(NOOP)
+
+    def upgraded(self, outlet: Outlet, now: float) -> None:
+        """The WebSocket takes over; a poll that still waits is released."""
+        log.debug("%s = upgraded", self.sid[:6])
+        self.upgrade = Upgrade.DONE
+        self.disarm("upgrade")
+        old, self.outlet, self.prober, self.transport = self.outlet, None, None, WEBSOCKET
+        if old is not None:
+            old.drop(NOOP)
+        self.attach(outlet, now)
+
+    def abandon_upgrade(self) -> None:
+        """The probing WebSocket is gone: polling goes on as if it had never been."""
+        self.upgrade, self.prober = Upgrade.NONE, None
+        self.disarm("upgrade")
+
+    def lost(self, outlet: Outlet, reason: str) -> None:
+        """A connection that carried everything is gone."""
+        if self.outlet is outlet:
+            self.outlet = None
+            self.end(reason)
+
+    # Reading.
+
+    def work_waits(self, size: int) -> None:
+        """An event of *size* bytes waits for its handler."""
+        self.waiting_bytes += size
+        if self.waiting_bytes > self.hub.options.max_buffered_bytes:
+            log.debug("%s ! sends faster than its handlers work", self.sid[:6])
+            self.end("transport error")
+        else:
+            self.decide_reading()
+
+    def work_done(self, size: int) -> None:
+        self.waiting_bytes -= size
+        if not self.reading:
+            self.decide_reading()
+
+    def ack_owed(self, change: int) -> None:
+        """Acks are never made to wait behind the events that wait for them."""
+        self.owed_acks += change
+        if not self.reading:
+            self.decide_reading()
+
+    def decide_reading(self) -> None:
+        """Read while what waits is bounded, or a handler waits for an ack."""
+        reading = self.waiting_bytes <= self.hub.options.max_message_bytes or self.owed_acks > 0
+        if reading == self.reading:
+            return
+        self.reading = reading
+        if self.outlet is not None:
+            self.outlet.set_reading(reading)
+        if reading and self.held_post is not None:
+            release, self.held_post = self.held_post, None
+            release()
+
+    # Time.
+
+    def arm(self, what: str, when: float) -> None:
+        self.deadlines[what] = when
+        self.deadline = min(self.deadlines.values())
+
+    def disarm(self, what: str) -> None:
+        if self.deadlines.pop(what, None) is not None:
+            self.deadline = min(self.deadlines.values(), default=math.inf)
+
+    def tick(self, now: float) -> None:
+        """Meet the deadlines that have come."""
+        for what, when in list(self.deadlines.items()):
+            if when <= now and self.life is not Life.CLOSED:
+                self._meet(what, now)
+
+    def _meet(self, what: str, now: float) -> None:
+        if what == "heartbeat":
+            return self._beat(now)
+        self.disarm(what)
+        if what == "upgrade":
+            if self.prober is not None:
+                self.prober.drop(CLOSE)
+        elif what == "poll":
+            if self.outlet is not None:
+                self.outlet.wake()
+        elif what == "return":
+            self.end("transport close")
+        else:  # "connect": nobody joined; "close": nobody fetched the goodbye
+            self.end("forced close")
+
+    def _beat(self, now: float) -> None:
+        assert self.heartbeat is not None
+        decision = self.heartbeat.decide(now)
+        if decision is PING:
+            self.send_engine(PING, self.heartbeat.awaited or "")
+        elif decision is CLOSE and (self.reading or not self.heartbeat.extend()):
+            return self.end("ping timeout")
+        self.arm("heartbeat", self.heartbeat.due)
+
+    # The end.
+
+    def close(self, reason: str, now: float) -> None:
+        """Say goodbye, after what was sent before, and end."""
+        if not self._move(Life.CLOSING):
+            return
+        self._end_members(reason)
+        if self.transport in POLLING:
+            self.send_engine(CLOSE)
+        self.arm("close", now + self.hub.options.close_timeout)
+        if self.outlet is not None:
+            self.outlet.wake()
+
+    def end(self, reason: str, goodbye: str = CLOSE) -> None:
+        """It is over: let go of the client, tell the application *reason*, free everything."""
+        if not self._move(Life.CLOSED):
+            return
+        log.info("%s = closed: %s", self.sid[:6], reason)
+        self.direct = None
+        outlet, self.outlet = self.outlet, None
+        for connection in (outlet, self.prober):
+            if connection is not None:
+                connection.drop(goodbye)
+        self.outbox.clear()
+        self.deadlines.clear()
+        self.deadline = math.inf
+        self.assembler = None
+        self._end_members(reason)
+        self.hub.forget(self)
+        self.waiting_bytes = 0
+        self.decide_reading()
+
+    def _end_members(self, reason: str) -> None:
+        for member in list(self.members.values()):
+            member.end(reason)
+
+    def _move(self, to: Life) -> bool:
+        if to not in LIFE_MOVES[self.life]:
+            return False
+        log.debug("%s = %s", self.sid[:6], to.value)
+        self.life = to
+        return True
+
+
+NO_ROOMS: frozenset[str] = frozenset()
+
+
+class Member:
+    """One client in one namespace: its handler, the events that wait for it, the acks it waits for.
+
+    Events run one after the other. A plain method runs at once; the first coroutine starts a task, which works off
+    the inbox and ends. `inbox` is None exactly when nothing runs and nothing waits.
+    """
+
+    __slots__ = (
+        "session", "namespace", "id", "auth", "handler", "life", "rooms", "close_reason", "inbox", "held", "task",
+        "acks", "next_ack_id", "held_bytes",
+    )  # fmt: skip
+
+    def __init__(self, session: Session, namespace: Namespace, auth: dict[str, Any] | None) -> None:
+        self.session = session
+        self.namespace = namespace
+        self.id = secrets.token_urlsafe(15)
+        self.auth = auth
+        self.handler: Any = None
+        self.life = Life.OPENING
+        self.rooms: set[str] | frozenset[str] = NO_ROOMS
+        self.close_reason: str | None = None
+        self.inbox: collections.deque[tuple[Packet | None, int]] | None = collections.deque()
+        self.held: list[Outgoing] | None = []  # sent before `on_open` has accepted: it follows the CONNECT
+        self.task: asyncio.Task[None] | None = None
+        self.acks: dict[int, asyncio.Future[list[Any]]] | None = None
+        self.next_ack_id = 0
+        self.held_bytes = 0
+
+    # Opening.
+
+    def begin(self) -> None:
+        """Run `on_open`, and accept or refuse by what it says."""
+        hub = self.session.hub
+        self.namespace.add(self)
+        try:
+            self.handler = hub.make_handler(self)
+            answer = self.handler.on_open(*self.handler.path_args, **self.handler.path_kwargs)
+        except Exception as problem:
+            return self._refuse(problem)
+        if not is_awaitable(answer):
+            return self._opened(answer)
+        hub.watch(self, hub.options.connect_timeout)
+        self.task = hub.spawn(self._finish_open(answer))
+
+    async def _finish_open(self, pending: Awaitable[Any]) -> None:
+        try:
+            answer = await pending
+        except asyncio.CancelledError:
+            self._refuse(ConnectionRefused("Timed out"))
+        except Exception as problem:
+            self._refuse(problem)
+        else:
+            self._opened(answer)
+
+    def _opened(self, answer: Any) -> None:
+        if answer is False:
+            return self._refuse(ConnectionRefused())
+        if self.close_reason is None:
+            self.session.hub.unwatch(self)
+            self.life = Life.OPEN
+            self.session.accepted(self)
+            held, self.held = self.held or [], None
+            for outgoing in held:
+                self.session.enqueue(outgoing)
+        self._work()
+
+    def _refuse(self, problem: Exception) -> None:
+        if not isinstance(problem, ConnectionRefused):
+            self.session.hub.report(self.handler, problem)
+            problem = ConnectionRefused("Server error")
+        self._release()
+        self.session.work_done(sum([size for _, size in self.inbox or ()]))
+        self.inbox = self.held = None
+        if self.close_reason is None:
+            self.close_reason = "refused"
+            self.session.refused(self, problem)
+
+    # Events in.
+
+    def deliver(self, packet: Packet, size: int) -> None:
+        """An event of *size* bytes for the handler: run it, or let it wait its turn."""
+        if self.inbox is not None:
+            self.inbox.append((packet, size))
+            self.session.work_waits(size)
+            return
+        pending = self.handler.run_event(packet)
+        if pending is not None:
+            self.inbox = collections.deque()
+            self.task = self.session.hub.spawn(self._work_on(pending))
+
+    def _work(self) -> None:
+        """Run what waits, until nothing does or a coroutine has to be awaited."""
+        while self.inbox:
+            pending = self._run_next(self.inbox)
+            if pending is not None:
+                self.task = self.session.hub.spawn(self._work_on(pending))
+                return
+        self.inbox = self.task = None
+
+    async def _work_on(self, pending: Awaitable[None]) -> None:
+        """Await *pending*, then the rest."""
+        try:
+            await pending
+            turn = 0
+            while self.inbox:
+                turn += 1
+                if turn % EVENTS_PER_TURN == 0:
+                    await asyncio.sleep(0)
+                following = self._run_next(self.inbox)
+                if following is not None:
+                    await following
+        finally:  # cancelled, by `overdue` or by the handler itself: that was one event, the others still have their turn
+            if self.inbox:
+                self.task = self.session.hub.spawn(self._resume())
+            else:
+                self.inbox = self.task = None
+
+    async def _resume(self) -> None:
+        self._work()
+
+    def _run_next(self, inbox: collections.deque[tuple[Packet | None, int]]) -> Awaitable[None] | None:
+        packet, size = inbox.popleft()
+        if packet is None:
+            self.session.hub.unwatch(self)
+            return self.handler.run_close()  # type: ignore[no-any-return]
+        self.session.work_done(size)
+        return self.handler.run_event(packet)  # type: ignore[no-any-return]
+
+    def overdue(self) -> None:
+        """Whatever the handler is doing has taken too long."""
+        if self.task is not None:
+            self.task.cancel()
+
+    # Out.
+
+    def send(self, packet: Packet) -> None:
+        """Encode *packet* for this client alone."""
+        packets = self.session.dialect.encode_packet(packet)
+        self.enqueue(Outgoing(self.session.dialect, packets))
+
+    def enqueue(self, outgoing: Outgoing) -> None:
+        if self.held is None:
+            self.session.enqueue(outgoing)
+        else:
+            self.held.append(outgoing)
+            self.held_bytes += outgoing.size
+            if self.held_bytes > self.session.hub.options.max_buffered_bytes:
+                self.session.end("transport error")
+
+    def expect_ack(self) -> tuple[int, asyncio.Future[list[Any]]]:
+        """The id for a packet that wants an ack, and what will hold the arguments of that ack."""
+        if not self.session.dialect.has_acks:
+            raise NotSupported(f"a {self.session.dialect.name} client has no acks: ask for an answer as a message")
+        if self.life is not Life.OPEN:
+            raise Disconnected("on_open has not accepted yet" if self.close_reason is None else self.close_reason)
+        if self.acks is None:
+            self.acks = {}
+        ack_id, self.next_ack_id = self.next_ack_id, self.next_ack_id + 1
+        self.acks[ack_id] = asyncio.get_running_loop().create_future()
+        self.session.ack_owed(+1)
+        return ack_id, self.acks[ack_id]
+
+    def acknowledged(self, packet: Packet) -> None:
+        """An ack came; one that nobody waits for (late, or made up) means nothing."""
+        future = self.forget_ack(packet.ack_id)
+        if future is not None and not future.done():
+            future.set_result(packet.data)
+
+    def forget_ack(self, ack_id: int | None) -> asyncio.Future[list[Any]] | None:
+        future = (self.acks or {}).pop(ack_id, None) if ack_id is not None else None
+        if future is not None:
+            self.session.ack_owed(-1)
+        return future
+
+    # The end.
+
+    def end(self, reason: str) -> None:
+        """Out of the namespace at once; `on_close` comes after the events that are already here, in a turn of its own."""
+        if self.close_reason is not None:
+            return
+        hub = self.session.hub
+        self.close_reason = reason
+        if reason == "server namespace disconnect":
+            self.session.left.add(self.namespace.name)
+        self._release()
+        for ack_id in list(self.acks or ()):
+            future = self.forget_ack(ack_id)
+            if future is not None and not future.done():
+                future.set_exception(Disconnected(reason))
+                future.exception()  # who waits is told; that nobody does is no error
+        if self.inbox is None:
+            self.inbox = collections.deque([(None, 0)])
+            hub.call_soon(self._work)
+        else:
+            self.inbox.append((None, 0))
+            hub.watch(self, hub.options.close_timeout)
+
+    def _release(self) -> None:
+        self.life = Life.CLOSED
+        self.session.members.pop(self.namespace.name, None)
+        self.session.hub.unwatch(self)
+        self.namespace.remove(self)
+
+
+def is_awaitable(value: Any) -> bool:
+    """Whether a handler's method was a coroutine (or gave a future); `inspect.isawaitable` costs ten times as much."""
+    return value is not None and hasattr(value, "__await__")
+
+
+# -- 9. Rooms --------------------------------------------------------------------------
+# A namespace knows its members and their rooms. A member's id is a room without an entry of
+# its own. What goes to many is encoded once per dialect, by the first receiver who speaks it.
+
+
+class Namespace:
+    """One namespace of one hub: who is in it, and where."""
+
+    def __init__(self, hub: Hub, name: str, handler_class: type[SocketIOHandler]) -> None:
+        self.hub = hub
+        self.name = name
+        self.handler_class = handler_class
+        self.members: dict[str, Member] = {}  # by id
+        self.rooms: dict[str, dict[Member, None]] = {}  # no empty ones
+
+    def add(self, member: Member) -> None:
+        self.members[member.id] = member
+        known_as = member.session.dialect.client_id(member.session.sid, self.name)
+        if known_as is not None:
+            self.join(member, [known_as])
+
+    def remove(self, member: Member) -> None:
+        """Out of the tables at once; `member.rooms` keeps what it was in, for `on_close`."""
+        if self.members.pop(member.id, None) is not None:
+            for room in member.rooms:
+                self._leave(member, room)
+
+    def join(self, member: Member, rooms: Iterable[str]) -> None:
+        if member.id not in self.members:
+            raise Disconnected("a client that has gone joins no rooms")
+        joined = set(member.rooms).union(rooms) - {member.id}
+        limit = self.handler_class.max_rooms
+        if len(joined) > limit:
+            raise SocketIOError(f"more than max_rooms = {limit} rooms for one client")
+        for room in joined - member.rooms:
+            if not isinstance(room, str):
+                raise TypeError(f"a room's name is a string, not {type(room).__name__}")
+            self.rooms.setdefault(room, {})[member] = None
+        member.rooms = joined
+
+    def leave(self, member: Member, rooms: Iterable[str]) -> None:
+        left = member.rooms & set(rooms)
+        if left and member.id in self.members:
+            member.rooms = member.rooms - left
+            for room in left:
+                self._leave(member, room)
+
+    def _leave(self, member: Member, room: str) -> None:
+        inside = self.rooms[room]
+        del inside[member]
+        if not inside:
+            del self.rooms[room]
+
+    def select(self, rooms: frozenset[str], excluded: frozenset[str]) -> list[Member]:
+        """The members in any of *rooms* (in all, if there are none) and in none of *excluded*, each once."""
+        if not rooms:
+            chosen = dict.fromkeys(self.members.values())
+        else:
+            chosen = {}
+            for room in rooms:
+                chosen.update(self._inside(room))
+        for room in excluded:
+            for member in self._inside(room):
+                chosen.pop(member, None)
+        return list(chosen)
+
+    def _inside(self, room: str) -> dict[Member, None]:
+        if room in self.members:
+            return {self.members[room]: None}
+        return self.rooms.get(room, {})
+
+    def deliver(self, packet: Packet, members: Iterable[Member], volatile: bool = False) -> None:
+        """Send one packet to many."""
+        outgoing: dict[Dialect, Outgoing | None] = {}
+        for member in members:
+            session = member.session
+            dialect = session.dialect
+            if dialect not in outgoing:
+                outgoing[dialect] = self._encode(dialect, packet)
+            one = outgoing[dialect]
+            if one is not None and (not volatile or session.takes_volatile):
+                member.enqueue(one)
+
+    def _encode(self, dialect: Dialect, packet: Packet) -> Outgoing | None:
+        try:
+            return Outgoing(dialect, dialect.encode_packet(packet))
+        except NotSupported as error:
+            log.warning("not sent to %s clients in a broadcast: %s", dialect.name, error)
+            return None
+
+
+@dataclasses.dataclass(slots=True)
+class BroadcastAcks:
+    """What came of a `call` on many: `answers` by client id, and the ids that are `missing`."""
+
+    answers: dict[str, Any]
+    missing: set[str]
+
+
+class Broadcast:
+    """Some or all clients of a namespace. Immutable: every operator gives a new one, so they may be kept and shared.
+
+        io.to("lobby").except_("muted").emit("news", text)
+
+    Works from any handler, timer or thread; with no clients, or before the first, it reaches nobody.
+    """
+
+    __slots__ = ("_namespace", "_rooms", "_excluded", "_volatile")
+
+    def __init__(
+        self,
+        namespace: Namespace,
+        rooms: frozenset[str] = NO_ROOMS,
+        excluded: frozenset[str] = NO_ROOMS,
+        volatile: bool = False,
+    ) -> None:
+        self._namespace = namespace
+        self._rooms = rooms
+        self._excluded = excluded
+        self._volatile = volatile
+
+    def to(self, *rooms: str) -> Broadcast:
+        """Also those in *rooms*; a client in several of them gets one copy. A client's `id` is a room."""
+        return Broadcast(self._namespace, self._rooms.union(rooms), self._excluded, self._volatile)
+
+    in_ = to
+
+    def except_(self, *rooms: str) -> Broadcast:
+        """But nobody in *rooms*."""
+        return Broadcast(self._namespace, self._rooms, self._excluded.union(rooms), self._volatile)
+
+    @property
+    def volatile(self) -> Broadcast:
+        """What is sent is dropped for a client that could not get it at once."""
+        return Broadcast(self._namespace, self._rooms, self._excluded, True)
+
+    def emit(self, event: str, *args: Any) -> None:
+        """Send an event to all of them, encoded once per dialect; see `SocketIOHandler.emit`."""
+        packet = message_packet(event, args, self._namespace.name)
+        if not self._namespace.hub.on_loop():
+            encode_json_and_attachments(packet.data)  # what cannot be sent is the caller's error, not the loop's
+        self._namespace.hub.run(self._deliver, packet)
+
+    def send(self, message: Any) -> None:
+        """Send a message to all of them; see `SocketIOHandler.send`."""
+        self.emit("message", message)
+
+    async def call(self, event: str, *args: Any, timeout: float = 60.0) -> BroadcastAcks:
+        """Emit to all of them and gather what they acknowledge with, until all have or *timeout* seconds are over.
+
+        `answers` holds one value per client id (one argument bare, several as a list), `missing` the ids of those who
+        did not answer in time, left meanwhile, or speak a dialect without acks.
+        """
+        encode_json_and_attachments(args)  # what cannot be sent raises before anybody is asked
+        asked: dict[Member, tuple[int, asyncio.Future[list[Any]]]] = {}
+        missing = set()
+        for member in self._select():
+            try:
+                ack_id, future = asked[member] = member.expect_ack()
+                member.send(message_packet(event, args, self._namespace.name, ack_id))
+            except (NotSupported, Disconnected):
+                missing.add(member.id)
+        if asked:
+            await asyncio.wait([future for _, future in asked.values()], timeout=timeout)
+        answers = {}
+        for member, (ack_id, future) in asked.items():
+            if future.done() and not future.exception():
+                answers[member.id] = bare(future.result())
+            else:
+                member.forget_ack(ack_id)
+                missing.add(member.id)
+        return BroadcastAcks(answers, missing)
+
+    def sockets(self) -> list[SocketIOHandler]:
+        """Their handlers."""
+        return [member.handler for member in self._select() if member.life is Life.OPEN]
+
+    def join(self, *rooms: str) -> None:
+        """Put them all into *rooms*."""
+        self._namespace.hub.run(self._for_each, lambda member: self._namespace.join(member, rooms))
+
+    def leave(self, *rooms: str) -> None:
+        """Take them all out of *rooms*."""
+        self._namespace.hub.run(self._for_each, lambda member: self._namespace.leave(member, rooms))
+
+    def disconnect(self, close: bool = False) -> None:
+        """Disconnect them all; see `SocketIOHandler.disconnect`."""
+        self._namespace.hub.run(self._for_each, lambda member: member.handler.disconnect(close))
+
+    # Private.
+
+    def _select(self) -> list[Member]:
+        return self._namespace.select(self._rooms, self._excluded)
+
+    def _for_each(self, do: Callable[[Member], None]) -> None:
+        for member in self._select():
+            do(member)
+
+    def _deliver(self, packet: Packet) -> None:
+        self._namespace.deliver(packet, self._select(), self._volatile)
+
+
+class NamespaceIO(Broadcast):
+    """`io`: everybody in a namespace, and the way to the others."""
+
+    __slots__ = ()
+
+    def of(self, name: str) -> NamespaceIO:
+        """The namespace *name* of the same server; KeyError if there is none."""
+        namespace = self._namespace.hub.find_namespace(name)
+        if namespace is None:
+            raise KeyError(f"no namespace {name!r}: give routes() one, namespaces={{{name!r}: HandlerClass}}")
+        return NamespaceIO(namespace)
+
+    async def close(self) -> None:
+        """Say goodbye to every client of this server, in all namespaces, and take no new ones.
+
+        Returns when they are gone, or have had a few seconds to go. Their `close_reason` is "server shutting down".
+        """
+        await self._namespace.hub.close()
+
+
+# -- 11. Transports --------------------------------------------------------------------
+# The only section that touches a socket. An HTTP request is an `Exchange`: it is answered once,
+# by a session's `Poll` or right away. A WebSocket or a stream is `TakenOver` from Tornado:
+#
+#     Gateway          (12)  handshakes, refusals, preflights, client files
+#     SessionRequest         every request that names a living session
+#     Poll                   a GET that waits for something to say
+#     TakenOver              a connection of our own, on an adopted socket (or a StreamCarrier for TLS)
+#       WebSocket            frames both ways; the upgrade
+#       Stream               xhr-multipart and htmlfile: an answer that never ends
+
+
+def cors_headers(headers: Headers, dialect: Dialect | None) -> dict[str, str]:
+    """What lets the page at `Origin`, which has been admitted, read our answer."""
+    origin = headers.get("Origin", "")
+    if not origin:
+        return {}
+    granted = {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
+    if dialect is None or not dialect.credentials_need_cookie or headers.get("Cookie", ""):
+        granted["Access-Control-Allow-Credentials"] = "true"
+    return granted
+
+
+class Exchange(Protocol):
+    """One HTTP request, to be answered once."""
+
+    def respond(self, status: int, content_type: str, body: bytes) -> None: ...
+
+    def is_alive(self) -> bool:
+        """Whether the client can still be answered."""
+
+
+class Poll:
+    """A GET held until there is something to say; several messages of one turn leave in one answer."""
+
+    def __init__(self, session: Session, request: Request, exchange: Exchange) -> None:
+        self.session = session
+        self.request = request
+        self.exchange = exchange
+        self.scheduled: asyncio.Handle | None = None
+        self.answered = asyncio.Event()
+
+    def wake(self) -> None:
+        if self.scheduled is None:
+            self.scheduled = asyncio.get_running_loop().call_soon(self._answer)
+
+    def set_reading(self, reading: bool) -> None:
+        """A poll reads nothing: posts are held back instead."""
+
+    def drop(self, goodbye: str) -> None:
+        if self.request.sid:
+            self._answer(goodbye)
+        else:  # turned away before the client had a sid: 200 would make it try again at once
+            dialect, refused = self.request.dialect, Refused("Forbidden", 4, 401)
+            self._finish(*dialect.refusal(refused, self.request.transport, self.request.jsonp))
+
+    def lost(self) -> None:
+        """The client's connection is gone; what it would have been told waits for the next poll."""
+        self.answered.set()
+        self._cancel()
+        self.session.detach(self, self.session.hub.now())
+
+    def _answer(self, goodbye: str | None = None) -> None:
+        if self.answered.is_set():
+            return
+        if not self.exchange.is_alive():
+            return self.lost()
+        packets = [packet for outgoing in self.session.take_outbox() for packet in outgoing.packets]
+        if goodbye is not None:
+            packets.append(EnginePacket(goodbye))
+        self._finish(200, *self.request.dialect.encode_poll(packets, self.request.jsonp))
+        self.session.detach(self, self.session.hub.now())
+
+    def _finish(self, status: int, content_type: str, body: bytes) -> None:
+        self._cancel()
+        self.answered.set()
+        self.exchange.respond(status, content_type, body)
+
+    def _cancel(self) -> None:
+        if self.scheduled is not None:
+            self.scheduled.cancel()
+
+
+class SessionRequest(tornado.httputil.HTTPMessageDelegate):
+    """A request that names a living session, served without a RequestHandler; bodies are refused by their size at once."""
+
+    def __init__(self, session: Session, request: Request, http_request: tornado.httputil.HTTPServerRequest) -> None:
+        assert isinstance(http_request.connection, HTTP1Connection)
+        self.session = session
+        self.hub = session.hub
+        self.request = request
+        self.http_request = http_request
+        self.connection = http_request.connection
+        self.body = bytearray()
+        self.poll: Poll | None = None
+        self.answered = False
+
+    # What Tornado calls.
+
+    def headers_received(self, start_line: Any, headers: tornado.httputil.HTTPHeaders) -> Awaitable[None] | None:
+        if self.request.upgrade:
+            return self._upgrade()
+        if self.request.method == "POST":
+            length = headers.get("Content-Length", "")
+            if length.isdigit() and len(length) < 16 and int(length) > self.hub.options.max_message_bytes:
+                self._too_large()
+            elif self.session.posting is None:
+                self.session.posting = self
+        return None
+
+    def data_received(self, chunk: bytes) -> None:
+        self.body += chunk
+        if len(self.body) > self.hub.options.max_message_bytes:
+            self._too_large()
+
+    def finish(self) -> None:
+        self.connection.set_close_callback(self.on_connection_close)
+        if self.answered:
+            return
+        if self.session.life is Life.CLOSED:
+            self._refuse(Refused("Session ID unknown", 1))
+        elif self.request.transport != self.session.transport:
+            self._refuse(Refused("Bad request"))
+        elif self.request.method == "POST":
+            self._post()
+        else:
+            self._hold_poll()
+
+    def on_connection_close(self) -> None:
+        """The client's connection is gone before we have answered."""
+        self.answered = True
+        if self.poll is not None:
+            self.poll.lost()
+        elif self.session.posting is self:
+            self.session.posting = self.session.held_post = None
+            self.session.end("transport error")  # part of what the client sent is lost
+
+    # Polling.
+
+    def _hold_poll(self) -> None:
+        session = self.session
+        if session.outlet is not None:
+            if session.dialect.overlap_closes:
+                session.end("transport error")
+                return self._refuse(Refused("Overlapping polls"))
+            session.outlet.drop(NOOP)
+        self.poll = Poll(session, self.request, self)
+        session.attach(self.poll, self.hub.now())
+
+    def _post(self) -> None:
+        session, request = self.session, self.request
+        if session.posting is not self:
+            session.end("transport error")
+            return self._refuse(Refused("Overlapping posts"))
+        content_type = self.http_request.headers.get("Content-Type", "")
+        jsonp = request.transport == JSONP_POLLING
+        now = self.hub.now()
+        try:
+            limit = self.hub.options.max_packets
+            for packet in session.dialect.decode_post(bytes(self.body), content_type, jsonp, limit):
+                session.received(packet, now)
+        except PayloadError as error:
+            log.debug("%s ! %s", session.sid[:6], error)
+            session.posting = None
+            session.end("parse error")
+            return self._refuse(Refused("Malformed payload"))
+        if session.reading:
+            self._accept_post()
+        else:
+            session.held_post = self._accept_post
+
+    def _accept_post(self) -> None:
+        self.session.posting = None
+        self.respond(200, *self.session.dialect.post_answer)
+
+    def _too_large(self) -> None:
+        if not self.answered:
+            self.session.posting = None
+            self._refuse(Refused("Payload too large", 3, 413))
+            self.session.end("transport error")
+
+    # Answers.
+
+    def _refuse(self, refused: Refused) -> None:
+        self.respond(*self.request.dialect.refusal(refused, self.request.transport, self.request.jsonp))
+
+    def is_alive(self) -> bool:
+        return not self.answered and not self.connection.stream.closed()
+
+    def respond(self, status: int, content_type: str, body: bytes) -> None:
+        if not self.is_alive():
+            return
+        self.answered = True
+        headers = {"Content-Type": content_type, "Content-Length": str(len(body)), "Cache-Control": "no-store"}
+        headers |= cors_headers(self.http_request.headers, self.request.dialect)
+        if content_type is SCRIPT:
+            headers["X-Content-Type-Options"] = "nosniff"
+        line = tornado.httputil.ResponseStartLine("HTTP/1.1", status, http.client.responses[status])
+        self.connection.write_headers(line, tornado.httputil.HTTPHeaders(headers), body)
+        self.connection.finish()
+
+    # The upgrade.
+
+    async def _upgrade(self) -> None:
+        try:
+            accept = websocket_accept(self.http_request.headers)
+        except Refused as refused:
+            return self._refuse(refused)
+        self.answered = True
+        websocket = WebSocket(self.hub, self.session.dialect, accept, self._probe)
+        await take_over(self.connection.detach(), websocket)
+
+    def _probe(self, websocket: WebSocket) -> None:
+        websocket.session = self.session
+        if not self.session.begin_upgrade(websocket, self.hub.now()):
+            websocket.close(NORMAL)  # a second one is accepted and closed at once.  [EIO4 "Upgrade"]
+
+
+class Carrier(Protocol):
+    """The part of asyncio's transports that we need; `StreamCarrier` has it too."""
+
+    def write(self, data: bytes) -> None: ...
+    def close(self) -> None: ...
+    def abort(self) -> None: ...
+    def is_closing(self) -> bool: ...
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
+    def set_write_buffer_limits(self, high: int) -> None: ...
+
+
+class TakenOver(asyncio.Protocol):
+    """A client's connection that is ours from now on: Tornado no longer knows it."""
+
+    def __init__(self, hub: Hub, greeting: bytes) -> None:
+        self.hub = hub
+        self.greeting = greeting
+        self.early = b""  # what the client sent along with its request
+        self.session: Session | None = None
+        self.carrier: Carrier  # from connection_made on
+        self.congested = False
+        self.closing = False
+
+    def connection_made(self, transport: Any) -> None:
+        self.carrier = transport
+        self.hub.connections.add(self)
+        transport.set_write_buffer_limits(high=WEBSOCKET_HIGH_WATER)
+        transport.write(self.greeting)
+        self.begin()
+        if self.early:
+            early, self.early = self.early, b""
+            self.data_received(early)
+
+    def begin(self) -> None:
+        """The client has its answer: find or make its session."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closing = True
+        self.hub.connections.discard(self)
+        self.hub.notice_end()
+        if self.session is not None:
+            self.session.lost(self, "transport close")
+
+    def pause_writing(self) -> None:
+        """The peer does not keep up: queue in the outbox, where it is counted, and hear no more of it until it does."""
+        self.congested = True
+        if self.session is not None and self.session.outlet is self:
+            self.session.direct = None
+            self.carrier.pause_reading()
+
+    def resume_writing(self) -> None:
+        self.congested = False
+        if self.session is not None:
+            self.set_reading(self.session.reading)
+            self.wake()
+
+    def set_reading(self, reading: bool) -> None:
+        if self.carrier.is_closing():
+            return
+        if self.closing or reading and not self.congested:
+            self.carrier.resume_reading()
+        else:
+            self.carrier.pause_reading()
+
+    def wake(self) -> None:
+        """See Outlet."""
+
+    def drop(self, goodbye: str) -> None:
+        """See Outlet."""
+
+
+class WebSocket(TakenOver):
+    """Frames both ways; on a session of its own, or probing to take over one that polls."""
+
+    def __init__(self, hub: Hub, dialect: Dialect, accept: str, begin: Callable[[WebSocket], None]) -> None:
+        lines = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade"]
+        super().__init__(hub, "\r\n".join([*lines, f"Sec-WebSocket-Accept: {accept}", "", ""]).encode("ascii"))
+        self.dialect = dialect
+        self.start: Callable[[WebSocket], None] | None = begin
+        self.frames = FrameParser(hub.options.max_message_bytes)
+        self.cork: list[bytes] | None = None  # while one read is answered: its answers leave in one write
+        self.corked_bytes = 0
+
+    def begin(self) -> None:
+        start, self.start = self.start, None  # it holds the request, which is served
+        assert start is not None
+        start(self)
+
+    def carry(self, session: Session) -> None:
+        """Become the outlet of a new session."""
+        self.session = session
+        session.attach(self, self.hub.now())
+        session.open()
+
+    # In.
+
+    def data_received(self, data: bytes) -> None:
+        now = self.hub.now()
+        self.cork = []
+        try:
+            for message in self.frames.feed(data):
+                if isinstance(message, Control):
+                    self._control(message)
+                elif not self.closing:
+                    self._message(message, now)
+        except PayloadError as error:
+            self._fail("parse error", NORMAL, str(error))
+        except FrameError as error:
+            self._fail("transport error", error.code, error.reason)
+        finally:
+            self._uncork()
+
+    def _message(self, message: str | bytes, now: float) -> None:
+        session = self.session
+        assert session is not None
+        for packet in self.dialect.decode_frame(message, self.hub.options.max_packets):
+            if session.outlet is self:
+                session.received(packet, now)
+            elif not self.closing:
+                self._probe(session, packet, now)
+
+    def _probe(self, session: Session, packet: EnginePacket, now: float) -> None:
+        """Before the upgrade: a ping with the word "probe", then the word that polling has stopped."""
+        if packet.type is PING and packet.data == "probe" and session.upgrade is Upgrade.NONE:
+            self.write(Outgoing(self.dialect, [EnginePacket(PONG, "probe")]).frame)
+            session.probed()
+        elif packet.type is UPGRADE and session.upgrade is Upgrade.PROBED:
+            session.upgraded(self, now)
+        else:
+            self.close(NORMAL)
+
+    def _control(self, control: Control) -> None:
+        if control.opcode == PING_FRAME and not self.closing:
+            self.write(encode_frame(PONG_FRAME, control.data))
+        elif control.opcode == CLOSE_FRAME:
+            if not self.closing:
+                self.closing = True
+                self.write(encode_close(control.code) if control.code != 1005 else encode_frame(CLOSE_FRAME, b""))
+            self._uncork()
+            self.carrier.close()
+
+    def _fail(self, reason: str, code: int, why: str) -> None:
+        session = self.session
+        assert session is not None
+        log.debug("%s ! %s", session.sid[:6], why)
+        self.close(code, why)
+        if session.outlet is self:
+            session.end(reason)
+
+    # Out.
+
+    def write(self, data: bytes) -> None:
+        if self.cork is None:
+            self.carrier.write(data)
+            return
+        self.cork.append(data)
+        self.corked_bytes += len(data)
+        if self.corked_bytes > WEBSOCKET_HIGH_WATER:
+            self._uncork()
+            self.cork = []
+
+    def _uncork(self) -> None:
+        cork, self.cork, self.corked_bytes = self.cork, None, 0
+        if cork:
+            self.carrier.write(cork[0] if len(cork) == 1 else b"".join(cork))
+
+    def wake(self) -> None:
+        session = self.session
+        assert session is not None
+        if self.congested or self.closing or session.outlet is not self:
+            return
+        while session.outbox and not self.congested:
+            self.write(session.take_next().frame)
+        if self.congested:
+            return
+        if session.life is Life.CLOSING:
+            session.end("forced close")
+        else:
+            session.direct = self.write
+
+    def drop(self, goodbye: str) -> None:
+        if self.congested:
+            self.closing = True
+            self.carrier.abort()
+        else:
+            self.close(NORMAL)
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Send a close frame; the connection ends with the peer's own, or after a grace."""
+        if self.closing:
+            return
+        self.closing = True
+        self.write(encode_close(code, reason))
+        self.set_reading(True)
+        asyncio.get_running_loop().call_later(CLOSE_GRACE, self.carrier.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self.session is not None and self.session.prober is self:
+            self.session.abandon_upgrade()
+
+
+class Stream(TakenOver):
+    """An HTTP answer that never ends; the client sends by POST."""
+
+    HEADS = {  # opening bytes of the body, and whether HTTP chunks frame it.  [SIO06]
+        XHR_MULTIPART: (b"--socketio\n", False),
+        HTMLFILE: (b"<html><body>" + b" " * 244, True),
+    }
+    TYPES = {XHR_MULTIPART: 'multipart/x-mixed-replace;boundary="socketio"', HTMLFILE: "text/html"}
+
+    def __init__(self, session: Session, request: Request, headers: Headers) -> None:
+        head, self.chunked = self.HEADS[request.transport]
+        lines = ["HTTP/1.1 200 OK", f"Content-Type: {self.TYPES[request.transport]}", "Connection: keep-alive"]
+        if self.chunked:
+            lines.append("Transfer-Encoding: chunked")
+        lines += [f"{name}: {value}" for name, value in cors_headers(headers, request.dialect).items()]
+        super().__init__(session.hub, "\r\n".join([*lines, "", ""]).encode("latin-1") + self._chunk(head))
+        self.session: Session = session
+        self.request = request
+        self.scheduled = False
+
+    def begin(self) -> None:
+        self.session.attach(self, self.hub.now())
+        self.session.open()
+
+    def data_received(self, data: bytes) -> None:
+        """Nothing may come here: a browser that pipelines would wait for ever."""
+        self.carrier.close()
+
+    def wake(self) -> None:
+        if not self.scheduled:
+            self.scheduled = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self.scheduled = False
+        if self.congested or self.closing:
+            return
+        packets = [packet for outgoing in self.session.take_outbox() for packet in outgoing.packets]
+        if packets:
+            self.carrier.write(self._chunk(self.session.dialect.stream_part(self.request.transport, packets)))
+        if self.session.life is Life.CLOSING:
+            self.session.end("forced close")
+
+    def _chunk(self, data: bytes) -> bytes:
+        return b"%x\r\n%b\r\n" % (len(data), data) if self.chunked else data
+
+    def drop(self, goodbye: str) -> None:
+        self.closing = True
+        if self.congested:
+            self.carrier.abort()
+        else:
+            if self.chunked:
+                self.carrier.write(b"0\r\n\r\n")
+            self.carrier.close()
+
+
+async def take_over(stream: tornado.iostream.IOStream, protocol: TakenOver) -> None:
+    """Give *protocol* the connection behind *stream*, as an asyncio transport if that can be."""
+    protocol.early = drain(stream)
+    if stream.closed():
+        return
+    if isinstance(stream, tornado.iostream.SSLIOStream):
+        StreamCarrier(stream, protocol).start()
+        return
+    loop = asyncio.get_running_loop()
+    try:
+        adopted = stream.socket.dup()
+    except OSError as error:  # out of file descriptors
+        log.debug("connection not taken over: %s", error)
+        return
+    finally:
+        stream.close()
+    adopted.setblocking(False)
+    try:
+        await loop.connect_accepted_socket(lambda: protocol, adopted)
+    except OSError as error:
+        adopted.close()
+        log.debug("connection not taken over: %s", error)
+
+
+def drain(stream: tornado.iostream.IOStream) -> bytes:
+    """What *stream* has already read, and may go on reading for a while."""
+    chunks = []
+    for _ in range(MAX_EARLY_READS):
+        future = asyncio.ensure_future(stream.read_bytes(READ_SIZE, partial=True))  # it is a future: this is for mypy
+        if not future.done():
+            future.add_done_callback(lambda done: done.cancelled() or done.exception())
+            break
+        if future.exception() is not None:
+            break
+        chunks.append(future.result())
+    return b"".join(chunks)
+
+
+class StreamCarrier:
+    """A Tornado stream in the role of an asyncio transport: for TLS, whose socket cannot be adopted.
+
+    An IOStream does not say how much it has yet to write, so one write is under way at a time and the rest is counted here.
+    """
+
+    def __init__(self, stream: tornado.iostream.IOStream, protocol: TakenOver) -> None:
+        self.stream = stream
+        self.protocol = protocol
+        self.unsent: list[bytes] = []
+        self.unsent_bytes = 0
+        self.high = 0
+        self.paused = False
+        self.may_read = asyncio.Event()
+        self.may_read.set()
+        self.writer: asyncio.Task[None] | None = None
+        self.ending = False
+
+    def start(self) -> None:
+        self.protocol.hub.spawn(self._read())
+
+    async def _read(self) -> None:
+        """All of the connection's life."""
+        self.protocol.connection_made(self)
+        try:
+            while True:
+                await self.may_read.wait()
+                future = asyncio.ensure_future(self.stream.read_bytes(READ_SIZE, partial=True))
+                if future.done():
+                    await asyncio.sleep(0)  # a client that always has more must not keep the loop to itself
+                self.protocol.data_received(await future)
+        except tornado.iostream.StreamClosedError:
+            pass
+        finally:
+            self.stream.close()
+            self.protocol.connection_lost(None)
+
+    def write(self, data: bytes) -> None:
+        if self.stream.closed() or self.ending:
+            return
+        self.unsent.append(data)
+        self.unsent_bytes += len(data)
+        if self.unsent_bytes > self.high and not self.paused:
+            self.paused = True
+            self.protocol.pause_writing()
+        if self.writer is None:
+            self.writer = self.protocol.hub.spawn(self._write())
+
+    async def _write(self) -> None:
+        try:
+            while self.unsent:
+                data, self.unsent = b"".join(self.unsent), []
+                await self.stream.write(data)
+                self.unsent_bytes -= len(data)
+                if self.paused and self.unsent_bytes <= self.high // 4:
+                    self.paused = False
+                    self.protocol.resume_writing()
+        except tornado.iostream.StreamClosedError:
+            pass
+        finally:
+            self.writer = None
+            if self.ending:
+                self.stream.close()
+
+    def close(self) -> None:
+        self.ending = True
+        if self.writer is None:
+            self.stream.close()
+
+    def abort(self) -> None:
+        self.stream.close()
+
+    def is_closing(self) -> bool:
+        return self.ending or self.stream.closed()
+
+    def pause_reading(self) -> None:
+        self.may_read.clear()
+
+    def resume_reading(self) -> None:
+        self.may_read.set()
+
+    def set_write_buffer_limits(self, high: int) -> None:
+        self.high = high
+
+
+# -- 12. SocketIOHandler ---------------------------------------------------------------
+# The public door. `SocketIOHandler` is what applications subclass; `Hub` is what one call of
+# its `routes` serves: tables, options, the sweep over deadlines; `Gateway` is where every new
+# client comes in; `SocketIOServer` listens. Start reading here.
+
+CLIENT_CDN = "https://cdn.socket.io/4.8.1/"
+
+#: Options of the connection: one value for all namespaces, from the class whose `routes` was called.
+CONNECTION_OPTIONS: dict[str, tuple[type, ...]] = {
+    "ping_interval": (int, float),
+    "ping_timeout": (int, float),
+    "connect_timeout": (int, float),
+    "upgrade_timeout": (int, float),
+    "poll_duration": (int, float),
+    "close_timeout": (int, float),
+    "max_message_bytes": (int,),
+    "max_buffered_bytes": (int,),
+    "max_packets": (int,),
+    "max_attachments": (int,),
+    "max_namespaces": (int,),
+    "allow_upgrades": (bool,),
+    "allowed_origins": (),
+    "enabled_dialects": (list, tuple),
+    "client_path": (str, os.PathLike, type(None)),
+}
+OPTIONS = {**CONNECTION_OPTIONS, "max_rooms": (int,)}
+
+#: What users of other servers may write out of habit, and ours for it.
+FOREIGN_OPTIONS = {
+    "pingInterval": "ping_interval",
+    "pingTimeout": "ping_timeout",
+    "connectTimeout": "connect_timeout",
+    "upgradeTimeout": "upgrade_timeout",
+    "maxHttpBufferSize": "max_message_bytes",
+    "max_http_buffer_size": "max_message_bytes",
+    "allowUpgrades": "allow_upgrades",
+    "cors": "allowed_origins",
+    "cors_allowed_origins": "allowed_origins",
+    "allowEIO3": "enabled_dialects",
+}
+
+
+def event(name: Any) -> Any:
+    """Make a method the receiver of an event: `@event` under the method's own name, `@event("any name")` else.
+
+    The method gets the event's arguments; what it returns, or its coroutine does, is the acknowledgement if the client
+    asked for one: a tuple is several arguments, None is none. A plain method runs at once; a coroutine is finished
+    before the client's next event starts.
+    """
+    if callable(name):
+        name._socket_io_event = name.__name__
+        return name
+
+    def mark(method: F) -> F:
+        method._socket_io_event = name  # type: ignore[attr-defined]
+        return method
+
+    if not isinstance(name, str):
+        raise TypeError("@event takes the event's name, or nothing")
+    if name in RESERVED_EVENTS:
+        raise ValueError(f"{name!r} is never sent as an event: override on_open or on_close")
+    return mark
+
+
+@dataclasses.dataclass(slots=True)
+class Receiver:
+    """The method for an event, and how many arguments it can take."""
+
+    method: str
+    least: int
+    most: float
+
+    @classmethod
+    def of(cls, method: Callable[..., Any]) -> Receiver:
+        positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        parameters = list(inspect.signature(method).parameters.values())
+        takes = [parameter for parameter in parameters if parameter.kind in positional][1:]
+        least = sum(parameter.default is inspect.Parameter.empty for parameter in takes)
+        any_number = any(parameter.kind is inspect.Parameter.VAR_POSITIONAL for parameter in parameters)
+        return cls(method.__name__, least, math.inf if any_number else len(takes))
+
+
+class HomeIO:
+    """`io`: on a handler its own namespace, on a class the one that the latest `routes` gave that very class."""
+
+    def __get__(self, handler: SocketIOHandler | None, owner: type[SocketIOHandler]) -> NamespaceIO:
+        if handler is not None:
+            return NamespaceIO(handler._member.namespace)
+        home: Namespace | None = owner.__dict__.get("_home")
+        if home is None:
+            raise RuntimeError(f"{owner.__name__} is not served yet: {owner.__name__}.routes(...) comes first")
+        return NamespaceIO(home)
+
+
+def _answers_nothing(name: str) -> Any:
+    def refuse(self: SocketIOHandler, *args: Any, **kwargs: Any) -> Any:
+        if self._member is None:  # Tornado's own constructor, and set_default_headers, may
+            return getattr(tornado.web.RequestHandler, name)(self, *args, **kwargs)
+        raise RuntimeError(f"{name}() answers a request, and a Socket.IO client is not waiting for one: use send or emit")
+
+    refuse.__doc__ = "Raises: use `send` or `emit`."
+    return refuse
+
+
+class SocketIOHandler(tornado.web.RequestHandler):
+    """One client in one namespace, from before `on_open` until after `on_close`. Subclass it.
+
+    It is made by Tornado like any RequestHandler, with the request of the client's handshake, and can do all of them
+    that reads a request: `request`, `settings`, `current_user`, `get_cookie`, `get_argument`. Nothing of it answers one.
+
+    Options are class attributes; times are in seconds.
+    """
+
+    # Options.
+    ping_interval = 25.0  #: between heartbeats
+    ping_timeout = 20.0  #: for the answer to one
+    connect_timeout = 45.0  #: for a client to join a namespace, and for `on_open` to accept it
+    upgrade_timeout = 10.0  #: from a WebSocket's arrival to the end of polling
+    poll_duration = 20.0  #: how long a poll of the 0.x generations is held
+    close_timeout = 60.0  #: for a poll to fetch the goodbye, and for a handler to finish before `on_close`
+    max_message_bytes = 1_000_000  #: one message or POST body, attachments included
+    max_buffered_bytes = 4 * 1024 * 1024  #: unsent to one client, beyond which it is cut off
+    max_packets = 1000  #: in one payload
+    max_attachments = 10  #: of one packet
+    max_namespaces = 100  #: that one client may join
+    max_rooms = 1000  #: that one client may be in, per namespace
+    allow_upgrades = True  #: from polling to WebSocket
+    allowed_origins: AllowedOrigins = ()  #: besides the server's own: origins with scheme, patterns, "*", or a callable
+    enabled_dialects: Sequence[str | Dialect] = tuple(DIALECTS)  #: the generations to serve
+    client_path: str | os.PathLike[str] | None = None  #: the file or `dist` folder behind /socket.io.js; None: a CDN
+
+    io = HomeIO()  #: everybody in this namespace; also on the class, once it has routes
+
+    _events: ClassVar[dict[str, Receiver]] = {}
+    _member: Member = None  # type: ignore[assignment]  # set before on_open
+    _home: ClassVar[Namespace]
+
+    # What applications override.
+
+    def on_open(self, *args: str, **kwargs: str) -> Any:
+        """A client wants to come in; may be a coroutine. Return False or raise `ConnectionRefused` to turn it away.
+
+        *args* and *kwargs* are what the groups of the route matched. What is sent from here follows the acceptance.
+        """
+
+    def on_message(self, message: Any) -> Any:
+        """A message came: text, or anything JSON. May be a coroutine; what it returns is the ack, as for an event."""
+        log.warning("%s has no on_message: a message was dropped", type(self).__name__)
+
+    def on_event(self, name: str, *args: Any) -> Any:
+        """An event that no `@event` method claims. What it returns is the ack."""
+        log.debug("%s ! no receiver for event %.40r", self._member.session.sid[:6], name)
+        return NOT_ACKNOWLEDGED
+
+    def on_close(self) -> Any:
+        """The client is gone; `close_reason` says why, `rooms` where it was. Comes once for each `on_open` that accepted."""
+
+    # What is known.
+
+    @property
+    def id(self) -> str:
+        """Who this is: public, random, and itself a room."""
+        return self._member.id
+
+    @property
+    def namespace(self) -> str:
+        return self._member.namespace.name
+
+    @property
+    def auth(self) -> dict[str, Any]:
+        """What the client gave to prove itself: the payload of CONNECT, or the query where its generation has none."""
+        if self._member.auth is not None:
+            return self._member.auth
+        if self._member.session.dialect.has_namespaces:
+            return {}
+        return {name: self.get_query_argument(name) for name in self.request.query_arguments}
+
+    @property
+    def protocol(self) -> str:
+        """The transport in use now: websocket, flashsocket, xhr-polling, jsonp-polling, xhr-multipart or htmlfile."""
+        return self._member.session.transport
+
+    @property
+    def session(self) -> UserSession:
+        """A dict for the application's data about this client, shared by its namespaces. `.id` is secret."""
+        session = self._member.session
+        if session.user_session is None:
+            session.user_session = UserSession(session.sid, session.dialect)
+        return session.user_session
+
+    @property
+    def rooms(self) -> frozenset[str]:
+        """The rooms it is in, `id` among them; in `on_close` those it was in."""
+        return frozenset(self._member.rooms) | {self._member.id}
+
+    @property
+    def connected(self) -> bool:
+        """Whether it has been accepted and is not gone."""
+        return self._member.life is Life.OPEN
+
+    @property
+    def close_reason(self) -> str | None:
+        """Why it is gone, in the words of node's server; None while it is not.
+
+        "transport close", "transport error", "ping timeout", "parse error", "client namespace disconnect",
+        "server namespace disconnect", "server shutting down", "forced close".
+        """
+        return self._member.close_reason
+
+    # To this client.
+
+    def send(self, message: Any) -> None:
+        """Send a message: text as it is, anything else as JSON (`Decimal` is a number), `bytes` where it has binary.
+
+        The same as `emit("message", message)`.
+        """
+        self.emit("message", message)
+
+    def emit(self, event: str, *args: Any, ack: Callable[..., Any] | None = None) -> None:
+        """Send the event *event* with *args*: JSON values, with `bytes` anywhere inside.
+
+        *ack* is called with what the client acknowledges, if it does; it may be a coroutine function. A 0.6 client gets
+        the message {"name": event, "args": [..]}. Works from any thread. To a client that has gone nothing is sent.
+
+        Raises TypeError or ValueError for what is not JSON, `NotSupported` for what the client's generation cannot do.
+        """
+        member = self._member
+        if not member.session.hub.on_loop():
+            encode_json_and_attachments(args)
+            member.session.hub.run(functools.partial(self.emit, event, *args, ack=ack))
+        elif ack is None:
+            member.send(message_packet(event, args, member.namespace.name))
+        else:
+            future = self._ask(event, args)
+            future.add_done_callback(functools.partial(self._acknowledge, ack))
+
+    async def call(self, event: str, *args: Any, timeout: float = 60.0) -> Any:
+        """Emit, and return what the client acknowledges: one argument bare, several as a list, none as None.
+
+        Raises `AckTimeout` after *timeout* seconds, `Disconnected` when the client goes or has not been accepted yet,
+        `NotSupported` when its generation has no acks. Nothing is sent then.
+        """
+        future = self._ask(event, args)
+        done, _ = await asyncio.wait([future], timeout=timeout)
+        if not done:
+            for ack_id, waiting in list((self._member.acks or {}).items()):
+                if waiting is future:
+                    self._member.forget_ack(ack_id)
+            raise AckTimeout(f"no ack of {event!r} within {timeout} s")
+        return bare(future.result())
+
+    @property
+    def volatile(self) -> Broadcast:
+        """This client, but what it could not get at once is dropped: `self.volatile.emit(...)`."""
+        return self.io.to(self.id).volatile
+
+    def disconnect(self, close: bool = False) -> None:
+        """Disconnect this client from this namespace; with *close* from all, and end its connection.
+
+        Its `close_reason` is "server namespace disconnect", and it does not reconnect by itself.
+        """
+        session = self._member.session
+        members = list(session.members.values()) if close else [self._member]
+        for member in members:
+            if member.close_reason is None:
+                session.send_packet(Packet(DISCONNECT, member.namespace.name))
+                member.end("server namespace disconnect")
+        if close or not session.dialect.has_namespaces:
+            session.close("server namespace disconnect", session.hub.now())
+
+    def close(self) -> None:
+        """End the client's connection without a word in its namespaces, as if the network had: it may reconnect."""
+        session = self._member.session
+        session.close("forced close", session.hub.now())
+
+    # To others.
+
+    def join(self, *rooms: str) -> None:
+        """Be in *rooms* too; `SocketIOError` beyond `max_rooms`."""
+        self._member.namespace.join(self._member, rooms)
+
+    def leave(self, *rooms: str) -> None:
+        """Be in *rooms* no longer."""
+        self._member.namespace.leave(self._member, rooms)
+
+    @property
+    def broadcast(self) -> Broadcast:
+        """Everybody in this namespace but this client."""
+        return self.io.except_(self.id)
+
+    def to(self, *rooms: str) -> Broadcast:
+        """Everybody in *rooms* but this client."""
+        return self.broadcast.to(*rooms)
+
+    def except_(self, *rooms: str) -> Broadcast:
+        """Everybody but this client and those in *rooms*."""
+        return self.broadcast.except_(*rooms)
+
+    # Serving.
+
+    @classmethod
+    def routes(
+        cls,
+        resource: str,
+        extraRE: str | None = None,
+        extraSep: str | None = None,
+        namespaces: dict[str, type[SocketIOHandler]] | None = None,
+        kwargs: dict[str, Any] | None = None,
+    ) -> tornado.routing.Rule:
+        """The rule to put into a Tornado Application: serve this class at /*resource*.
+
+        *resource* may be a regular expression, *extraRE* one for more of the path, behind *extraSep*. Named groups, and
+        `extra` for all that *extraRE* matched, reach `on_open` as keywords, unnamed groups as arguments. *namespaces*
+        maps further namespaces to their classes; this class serves "/". *kwargs* go to `initialize`, as in Tornado.
+        """
+        hub = Hub(cls, namespaces or {}, kwargs or {})
+        here = f"(?:{extraSep or ''}(?P<extra>{extraRE}))" if extraRE else ""
+        pattern = re.compile(f"/{resource.lstrip('/')}{here}(?P<{TAIL}>/.*)?")
+        known = tornado.routing.Rule(KnownSid(hub), SessionDoor())
+        rest = tornado.routing.Rule(tornado.routing.AnyMatches(), Gateway, {"hub": hub})
+        return tornado.routing.Rule(Resource(pattern), [known, rest])
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        check_overrides(cls)
+        check_options(cls)
+        cls._events = find_events(cls)
+
+    # Private.
+
+    for _name in ("write", "finish", "render", "render_string", "redirect", "flush", "send_error", "write_error",
+                  "set_status", "set_header", "add_header", "clear_header", "set_cookie", "set_signed_cookie",
+                  "clear_cookie", "clear_all_cookies", "set_etag_header", "detach"):  # fmt: skip
+        locals()[_name] = _answers_nothing(_name)
+    del _name
+
+    def _ask(self, event: str, args: tuple[Any, ...]) -> asyncio.Future[list[Any]]:
+        member = self._member
+        encode_json_and_attachments(args)
+        ack_id, future = member.expect_ack()
+        member.send(message_packet(event, args, member.namespace.name, ack_id))
+        return future
+
+    def _acknowledge(self, ack: Callable[..., Any], future: asyncio.Future[list[Any]]) -> None:
+        if future.cancelled() or future.exception() is not None:
+            return
+        try:
+            pending = ack(*future.result())
+            if is_awaitable(pending):
+                self._member.session.hub.spawn(self._settle(pending, None))
+        except Exception as error:
+            self._member.session.hub.report(self, error)
+
+    def run_event(self, packet: Packet) -> Awaitable[None] | None:
+        """Run the method for an event; what is returned, if anything, must be awaited before the next."""
+        name, *args = packet.data
+        receiver = self._events.get(name)
+        try:
+            if receiver is not None:
+                if not receiver.least <= len(args) <= receiver.most:
+                    log.debug("%s ! event %.40r with %d arguments", self._member.session.sid[:6], name, len(args))
+                    return None
+                result = getattr(self, receiver.method)(*args)
+            elif name == "message":
+                result = self.on_message(bare(args))
+            else:
+                result = self.on_event(name, *args)
+            if is_awaitable(result):
+                return self._settle(result, packet.ack_id)
+            if packet.ack_id is not None:
+                self._send_ack(packet.ack_id, result)
+        except Exception as error:
+            self._member.session.hub.report(self, error)
+        return None
+
+    def run_close(self) -> Awaitable[None] | None:
+        try:
+            result = self.on_close()
+        except Exception as error:
+            self._member.session.hub.report(self, error)
+            return None
+        return self._settle(result, None) if is_awaitable(result) else None
+
+    async def _settle(self, pending: Awaitable[Any], ack_id: int | None) -> None:
+        try:
+            result = await pending
+            if ack_id is not None:
+                self._send_ack(ack_id, result)
+        except Exception as error:
+            self._member.session.hub.report(self, error)
+
+    def _send_ack(self, ack_id: int, result: Any) -> None:
+        if result is NOT_ACKNOWLEDGED or self._member.close_reason is not None:
+            return
+        args = list(result) if isinstance(result, tuple) else [] if result is None else [result]
+        self._member.send(Packet(ACK, self._member.namespace.name, args, ack_id))
+
+
+NOT_ACKNOWLEDGED = object()
+TAIL = "socket_io_tail"
+NOT_TO_OVERRIDE = ("get", "head", "post", "put", "patch", "delete", "options", "prepare", "on_finish", "data_received")
+
+
+def check_overrides(cls: type[SocketIOHandler]) -> None:
+    """TypeError for methods of a RequestHandler that would never be called here."""
+    for name in NOT_TO_OVERRIDE:
+        if getattr(cls, name) is not getattr(tornado.web.RequestHandler, name):
+            raise TypeError(f"{cls.__name__}.{name} would never be called: a Socket.IO client makes no such request; use on_open")
+
+
+def find_events(cls: type[SocketIOHandler]) -> dict[str, Receiver]:
+    """Event name to method, over the MRO: an override without the decorator stays the event."""
+    methods: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        own: dict[str, str] = {}
+        for name, value in vars(base).items():
+            event_name = getattr(value, "_socket_io_event", None)
+            if event_name is None:
+                continue
+            if event_name in RESERVED_EVENTS:
+                raise TypeError(f"{base.__name__}.{name}: {event_name!r} is never sent as an event; override on_open or on_close")
+            if event_name in own:
+                raise TypeError(f"{base.__name__} has two methods for the event {event_name!r}: {own[event_name]} and {name}")
+            if hasattr(SocketIOHandler, name):
+                cure = f'write @event("{event_name}") above another name'
+                raise TypeError(f"{base.__name__}.{name} would hide SocketIOHandler.{name}: {cure}")
+            own[event_name] = name
+        methods.update(own)
+    return {event_name: Receiver.of(getattr(cls, name)) for event_name, name in methods.items()}
+
+
+def check_options(cls: type[SocketIOHandler]) -> None:
+    """TypeError for an option of the wrong type, and for what looks like an option but is none."""
+    for name, value in vars(cls).items():
+        expected = OPTIONS.get(name)
+        if expected:
+            if not isinstance(value, expected) or isinstance(value, bool) and bool not in expected:
+                wanted = " or ".join(kind.__name__ for kind in expected)
+                raise TypeError(f"{cls.__name__}.{name} must be {wanted}, not {value!r}")
+            if isinstance(value, (int, float)) and not isinstance(value, bool) and value <= 0:
+                raise ValueError(f"{cls.__name__}.{name} must be above zero, not {value!r}")
+        elif not name.startswith("_") and not callable(value) and name not in cls.__dict__.get("__annotations__", {}):
+            meant = FOREIGN_OPTIONS.get(name) or next((option for option in OPTIONS if is_slip(name, option)), None)
+            if meant is not None and name not in OPTIONS and not hasattr(SocketIOHandler, name):
+                raise TypeError(f"{cls.__name__}.{name} is no option: did you mean {meant}?")
+
+
+def is_slip(name: str, option: str) -> bool:
+    """Whether *name* is one edit (or a swap of neighbours) away from *option*; short names are too near to too much."""
+    if len(option) < 9 or abs(len(name) - len(option)) > 1 or name == option:
+        return False
+    start = 0
+    while start < min(len(name), len(option)) and name[start] == option[start]:
+        start += 1
+    a, b = name[start:], option[start:]
+    return a[1:] == b[1:] or a[1:] == b or a == b[1:] or (a[:2] == b[:2][::-1] and a[2:] == b[2:])
+
+
+class NoConnection:
+    """Stands for the connection of a request that has been answered, while a handler is made with it."""
+
+    def set_close_callback(self, callback: Any) -> None:
+        """RequestHandler's constructor asks for it; who wants to know of a client's end overrides `on_close`."""
+
+
+class Hub:
+    """What one `routes()` serves: sessions, namespaces, options, and the sweep over deadlines. Bound to a loop by the first request."""
+
+    def __init__(self, options: type[SocketIOHandler], namespaces: dict[str, type[SocketIOHandler]], kwargs: dict[str, Any]) -> None:
+        self.options = options
+        self.kwargs = kwargs
+        self.dialects = resolve_dialects(options)
+        self.namespaces: dict[str, Namespace] = {}
+        for name, handler_class in {"/": options, **namespaces}.items():
+            self._add_namespace(name, handler_class)
+        timeouts = [options.ping_interval, options.ping_timeout, options.connect_timeout, options.upgrade_timeout,
+                    options.poll_duration, options.close_timeout]  # fmt: skip
+        self.sweep_seconds = min(1.0, min(timeouts) / 4)
+        self.application: tornado.web.Application | None = None
+        self.transports: frozenset[str] = frozenset(TRANSPORTS)
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self._reset()
+
+    def _add_namespace(self, name: str, handler_class: type[SocketIOHandler]) -> None:
+        if not name.startswith("/") or "," in name:
+            raise ValueError(f"namespace {name!r}: a name starts with a slash and holds no comma")
+        for option in CONNECTION_OPTIONS:
+            ours, theirs = getattr(self.options, option), getattr(handler_class, option)
+            if theirs != ours and theirs != getattr(SocketIOHandler, option):
+                raise ValueError(
+                    f"{handler_class.__name__}.{option} = {theirs!r} is an option of the whole connection: "
+                    f"set it on {self.options.__name__}, whose routes() is called"
+                )
+        self.namespaces[name] = handler_class._home = Namespace(self, name, handler_class)
+
+    def _reset(self) -> None:
+        self.sessions: dict[str, Session] = {}
+        self.connections: set[TakenOver] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.watched: dict[Member, float] = {}
+        self.forgiven = 0.0  # seconds by which our own lag has moved every deadline
+        self.next_sweep = math.inf
+        self.closing = False
+        self.ended = asyncio.Event()
+        self.refused_origins: set[str] = set()
+        for namespace in self.namespaces.values():
+            namespace.members.clear()
+            namespace.rooms.clear()
+
+    # Loop and time.
+
+    def bind(self, application: tornado.web.Application) -> None:
+        """Called by every request that may open a session: a new loop (as in tests) forgets the old one's sessions."""
+        loop = asyncio.get_running_loop()
+        if self.loop is loop and self.application is application:
+            return
+        if self.loop is not loop:
+            self._reset()
+            self.loop = loop
+            self.thread = threading.get_ident()
+        self.application = application
+        self.transports = enabled_transports(application)
+        application_hubs.setdefault(application, weakref.WeakSet()).add(self)
+
+    def on_loop(self) -> bool:
+        return self.loop is None or self.thread == threading.get_ident()
+
+    def run(self, work: Callable[..., Any], *args: Any) -> None:
+        """Do *work* now, or soon when another thread asks; without a loop there is nobody to do it for."""
+        if self.loop is None or self.loop.is_closed():
+            return
+        if self.on_loop():
+            work(*args)
+        else:
+            self.loop.call_soon_threadsafe(work, *args)
+
+    def call_soon(self, work: Callable[[], None]) -> None:
+        assert self.loop is not None
+        self.loop.call_soon(work)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Start a task and keep it until it is done."""
+        assert self.loop is not None
+        task = self.loop.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return task
+
+    def now(self) -> float:
+        """The time that deadlines are measured by: it stands still while this process does."""
+        assert self.loop is not None
+        real = self.loop.time()
+        late = real - self.next_sweep
+        if late > self.sweep_seconds:
+            self.forgiven += late
+            self.next_sweep = real
+        return real - self.forgiven
+
+    def _sweep(self) -> None:
+        assert self.loop is not None
+        now = self.now()
+        for session in list(self.sessions.values()):
+            if session.deadline <= now:
+                self._tick(session, now)
+        for member, when in list(self.watched.items()):
+            if when <= now:
+                del self.watched[member]
+                member.overdue()
+        if self.sessions or self.watched:
+            self._schedule_sweep()
+        else:
+            self.next_sweep = math.inf
+
+    def _schedule_sweep(self) -> None:
+        assert self.loop is not None
+        self.next_sweep = self.loop.time() + self.sweep_seconds
+        self.loop.call_at(self.next_sweep, self._sweep)
+
+    def _tick(self, session: Session, now: float) -> None:
+        try:
+            session.tick(now)
+        except Exception as error:  # one client's trouble must not stop the sweep for all
+            log.exception("%s ! in tick", session.sid[:6], exc_info=error)
+            session.end("forced close")
+
+    def watch(self, member: Member, seconds: float) -> None:
+        """Have `member.overdue` called unless `unwatch` comes within *seconds*."""
+        self.watched[member] = self.now() + seconds
+        if self.next_sweep == math.inf:
+            self._schedule_sweep()
+
+    def unwatch(self, member: Member) -> None:
+        self.watched.pop(member, None)
+
+    # Sessions.
+
+    def new_session(self, request: Request, http_request: tornado.httputil.HTTPServerRequest) -> Session:
+        kept = copy.copy(http_request)
+        kept.connection = kept.server_connection = None  # else a dead stream is kept with it
+        session = Session(self, request, kept, self.now())
+        self.sessions[session.sid] = session
+        if self.next_sweep == math.inf:
+            self._schedule_sweep()
+        return session
+
+    def session(self, sid: str) -> Session | None:
+        """The living session *sid*; a deadline that has come is met first, whatever the sweep is doing."""
+        session = self.sessions.get(sid)
+        if session is None:
+            return None
+        now = self.now()
+        if session.deadline <= now:
+            self._tick(session, now)
+        return None if session.life is Life.CLOSED else session
+
+    def forget(self, session: Session) -> None:
+        self.sessions.pop(session.sid, None)
+        self.notice_end()
+
+    def notice_end(self) -> None:
+        if self.closing and not self.sessions and not self.connections:
+            self.ended.set()
+
+    def upgrades_from(self, transport: str) -> list[str]:
+        possible = self.options.allow_upgrades and transport in POLLING and WEBSOCKET in self.transports
+        return ["websocket"] if possible else []
+
+    def find_namespace(self, name: str) -> Namespace | None:
+        return self.namespaces.get(name)
+
+    def make_handler(self, member: Member) -> SocketIOHandler:
+        """The application's object for *member*, by Tornado's own constructor."""
+        assert self.application is not None
+        request = member.session.http_request
+        request.connection = NoConnection()
+        try:
+            handler = member.namespace.handler_class(self.application, request, **self.kwargs)
+        finally:
+            request.connection = None
+        handler._member = member
+        handler.path_args = request.path_args
+        handler.path_kwargs = request.path_kwargs
+        return handler
+
+    def report(self, handler: SocketIOHandler | None, error: Exception) -> None:
+        """The application's own exception goes where it would in any RequestHandler."""
+        if handler is None:
+            log.error("a handler could not be made", exc_info=error)
+        else:
+            handler.log_exception(type(error), error, error.__traceback__)
+
+    def admit(self, headers: Headers) -> None:
+        """Refused, with a log line that names the cure, unless the page behind *headers* may talk to us."""
+        if origin_admitted(headers, self.options.allowed_origins):
+            return
+        origin = headers.get("Origin", "") or headers.get("Referer", "") or headers.get("Sec-Fetch-Site", "")
+        level = logging.DEBUG if origin in self.refused_origins or len(self.refused_origins) > 100 else logging.WARNING
+        self.refused_origins.add(origin)
+        name = self.options.__name__
+        log.log(level, "origin %.100r refused; to admit it: %s.allowed_origins = [%.100r]", origin, name, origin)
+        raise Refused("Forbidden", 4, 403)
+
+    async def close(self) -> None:
+        """Say goodbye to everybody; wait until they have gone, at most for a grace."""
+        if self.loop is None or self.loop.is_closed():
+            return
+        self.closing = True
+        now = self.now()
+        for session in list(self.sessions.values()):
+            session.close("server shutting down", now)
+        self.notice_end()
+        for wait in (self.ended.wait(), self._tasks_done()):
+            try:
+                await asyncio.wait_for(wait, CLOSE_GRACE)
+            except asyncio.TimeoutError:
+                log.debug("some clients did not wait for their goodbye")
+        for session in list(self.sessions.values()):
+            session.end("server shutting down")
+
+    async def _tasks_done(self) -> None:
+        """Until no handler of a client that has gone has anything left to do."""
+        await asyncio.sleep(0)
+        while self.tasks - {asyncio.current_task()}:
+            await asyncio.wait(self.tasks)
+
+
+#: The hubs that an application's requests have bound, for SocketIOServer's goodbye.
+application_hubs: weakref.WeakKeyDictionary[tornado.web.Application, weakref.WeakSet[Hub]] = weakref.WeakKeyDictionary()
+
+
+def resolve_dialects(options: type[SocketIOHandler]) -> dict[str, Dialect]:
+    """The dialects behind `enabled_dialects`: names, or dialects of one's own."""
+    found = {}
+    for entry in options.enabled_dialects:
+        dialect = DIALECTS.get(entry) if isinstance(entry, str) else entry
+        if dialect is None:
+            raise ValueError(f"{options.__name__}.enabled_dialects: {entry!r} is none of {', '.join(DIALECTS)}")
+        found[dialect.name] = dialect
+    return found
+
+
+def enabled_transports(application: tornado.web.Application) -> frozenset[str]:
+    """The application setting `enabled_protocols`, "polling" standing for both polling transports."""
+    names = application.settings.get("enabled_protocols")
+    if names is None:
+        return frozenset(TRANSPORTS)
+    found: set[str] = set()
+    for name in names:
+        if name == "polling":
+            found |= POLLING
+        elif name in TRANSPORTS:
+            found.add(name)
+        else:
+            raise ValueError(f"enabled_protocols: {name!r} is none of {', '.join(TRANSPORTS)}, polling")
+    return frozenset(found)
+
+
+class Resource(tornado.routing.Matcher):
+    """Matches the paths of one resource, and notes on the request what its groups and its tail were."""
+
+    def __init__(self, pattern: re.Pattern[str]) -> None:
+        self.pattern = pattern
+
+    def match(self, request: Any) -> dict[str, Any] | None:
+        match = self.pattern.fullmatch(request.path)
+        if match is None:
+            return None
+        named = {name: unquote(value or "") for name, value in match.groupdict().items()}
+        numbers = set(self.pattern.groupindex.values())
+        unnamed = [value for number, value in enumerate(match.groups(), 1) if number not in numbers]
+        request.tail = named.pop(TAIL)
+        request.path_kwargs = named
+        request.path_args = [unquote(value or "") for value in unnamed]
+        return {}
+
+
+class KnownSid(tornado.routing.Matcher):
+    """Matches requests that name a living session of *hub* and may use it; hands on what it has parsed."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+
+    def match(self, request: Any) -> dict[str, Any] | None:
+        if not self.hub.sessions:
+            return None
+        try:
+            parsed = parse_request(request.method, request.tail, request.query_arguments, request.headers, self.hub.dialects)
+            if not parsed.sid:
+                return None
+            session = self.hub.session(parsed.sid)
+            if session is None or session.dialect is not parsed.dialect or parsed.transport not in self.hub.transports:
+                return None
+            self.hub.admit(request.headers)
+        except Refused:
+            return None  # the Gateway parses it again, and says why
+        return {"session": session, "parsed": parsed}
+
+
+class SessionDoor(tornado.routing.Router):
+    def find_handler(self, request: tornado.httputil.HTTPServerRequest, **kwargs: Any) -> SessionRequest:
+        return SessionRequest(kwargs["session"], kwargs["parsed"], request)
+
+
+@tornado.web.stream_request_body  # so that `prepare` runs when the headers are there, before any body
+class Gateway(tornado.web.RequestHandler):
+    """Where every new client comes in: handshakes, refusals, preflights, client files."""
+
+    hub: Hub
+    poll: Poll | None = None
+    parsed: Request | None = None
+    refused: Refused | None = None
+
+    def initialize(self, hub: Hub) -> None:
+        self.hub = hub
+
+    def check_xsrf_cookie(self) -> None:
+        """Not by cookie: the origin decides, for every transport alike."""
+
+    def check_trusted_origin(self, origin: str) -> bool:
+        return True
+
+    def compute_etag(self) -> None:
+        """None of these answers is cached by its content."""
+
+    async def prepare(self) -> None:
+        self.hub.bind(self.application)
+        http_request: Any = self.request
+        http_request.connection.set_max_body_size(self.hub.options.max_message_bytes)
+        try:
+            self.parsed = self._parse(http_request)
+            if self.parsed is not None and self.parsed.transport not in POLLING:
+                await self._take_over(self.parsed, http_request)
+        except Refused as refused:
+            self.refused = refused
+
+    def _parse(self, http_request: Any) -> Request | None:
+        """What a handshake asks for; None for what is no handshake. Refused if it may not."""
+        if http_request.method == "OPTIONS" or CLIENT_FILE.fullmatch(http_request.tail or ""):
+            return None
+        parsed = parse_request(
+            http_request.method, http_request.tail or "", http_request.query_arguments, http_request.headers, self.hub.dialects
+        )
+        self.parsed = parsed
+        if parsed.transport not in self.hub.transports or parsed.transport not in parsed.dialect.transports:
+            raise Refused("Transport unknown", 0)
+        self.hub.admit(http_request.headers)
+        if parsed.sid:
+            raise Refused("Session ID unknown", 1)
+        if self.hub.closing:
+            raise Refused("Server is shutting down", 3, 503)
+        return parsed
+
+    async def _take_over(self, parsed: Request, http_request: tornado.httputil.HTTPServerRequest) -> None:
+        """A WebSocket, or an answer that never ends: from here on the connection is ours."""
+        protocol: TakenOver
+        if parsed.transport in WEBSOCKETS:
+            accept = websocket_accept(http_request.headers)
+            protocol = WebSocket(self.hub, parsed.dialect, accept, lambda made: made.carry(self.hub.new_session(parsed, http_request)))
+        else:
+            protocol = Stream(self.hub.new_session(parsed, http_request), parsed, http_request.headers)
+        stream = self.detach()
+        self.ui = None  # type: ignore[assignment]  # it refers back to us: garbage that only the cycle collector would find
+        await take_over(stream, protocol)
+
+    async def get(self) -> None:
+        http_request: Any = self.request
+        if self.parsed is None and self.refused is None:
+            return self._serve_client(CLIENT_FILE.fullmatch(http_request.tail)[1])  # type: ignore[index]
+        if self.refused is not None or self.parsed is None:
+            return self._refuse(self.refused or Refused("Bad request"))
+        session = self.hub.new_session(self.parsed, http_request)
+        self.poll = Poll(session, self.parsed, self)
+        session.attach(self.poll, self.hub.now())
+        session.open()
+        await self.poll.answered.wait()
+
+    head = post = put = patch = delete = get
+
+    def data_received(self, chunk: bytes) -> None:
+        """No body means anything here; its size is bounded in `prepare`."""
+
+    def options(self) -> None:
+        """A preflight: what may be asked, to pages that may ask.  [Fetch "CORS-preflight request"]"""
+        self.set_status(204)
+        self.clear_header("Content-Type")
+        try:
+            self.hub.admit(self.request.headers)
+        except Refused:
+            return
+        for name, value in cors_headers(self.request.headers, None).items():
+            self.set_header(name, value)
+        wanted = self.request.headers.get("Access-Control-Request-Headers", "Content-Type")
+        self.set_header("Access-Control-Allow-Headers", wanted)
+        self.set_header("Access-Control-Allow-Methods", "GET, POST")
+        self.set_header("Access-Control-Max-Age", "600")
+
+    def on_connection_close(self) -> None:
+        if self.poll is not None:
+            self.poll.lost()
+
+    def on_finish(self) -> None:
+        self.ui = None  # type: ignore[assignment]  # see _take_over
+
+    # Answers.
+
+    def _refuse(self, refused: Refused) -> None:
+        dialect = self.parsed.dialect if self.parsed else EngineIO4()
+        transport, jsonp = (self.parsed.transport, self.parsed.jsonp) if self.parsed else ("", "")
+        if refused.status != 403 and origin_admitted(self.request.headers, self.hub.options.allowed_origins):
+            for name, value in cors_headers(self.request.headers, dialect).items():
+                self.set_header(name, value)
+        self._answer(*dialect.refusal(refused, transport, jsonp))
+
+    def is_alive(self) -> bool:
+        connection = self.request.connection
+        return isinstance(connection, HTTP1Connection) and not connection.stream.closed()
+
+    def respond(self, status: int, content_type: str, body: bytes) -> None:
+        assert self.parsed is not None
+        for name, value in cors_headers(self.request.headers, self.parsed.dialect).items():
+            self.set_header(name, value)
+        self._answer(status, content_type, body)
+
+    def _answer(self, status: int, content_type: str, body: bytes) -> None:
+        self.set_status(status)
+        self.set_header("Content-Type", content_type)
+        self.set_header("Cache-Control", "no-store")
+        if content_type is SCRIPT:
+            self.set_header("X-Content-Type-Options", "nosniff")
+        self.finish(body)
+
+    def _serve_client(self, name: str) -> None:
+        """The client's script from `client_path`, a file or a folder with it; else the public CDN has it."""
+        if self.hub.options.client_path is None:
+            return self.redirect(CLIENT_CDN + name)
+        path = pathlib.Path(self.hub.options.client_path)
+        path = path / name if path.is_dir() else path
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            log.warning("client_path: %s", error)
+            raise tornado.web.HTTPError(404) from error
+        self.set_header("Content-Type", "text/javascript; charset=utf-8" if not name.endswith(".map") else "application/json")
+        self.set_header("Cache-Control", "no-cache")
+        self.set_header("Etag", f'"{hashlib.sha1(data).hexdigest()}"')
+        if self.check_etag_header():
+            self.set_status(304)
+            self.finish()
+        else:
+            self.finish(data)
+
+
+class SocketIOServer(tornado.httpserver.HTTPServer):
+    """An HTTPServer that listens at once and runs until SIGINT or SIGTERM, then says goodbye to its clients.
+
+    Reads the application's settings `socket_io_port` (8888), `flash_policy_port` (843) and `flash_policy_file`. With
+    *auto_start* False it only listens, on the loop that runs or will be run. Further keywords are HTTPServer's.
+    """
+
+    IDLE_SECONDS = 120.0  #: for a client that is slow with its headers, or keeps a connection for nothing
+    BODY_SECONDS = 60.0  #: for a body
+
+    def initialize(self, application: tornado.web.Application, auto_start: bool = True, address: str = "", **kwargs: Any) -> None:  # type: ignore[override]
+        self.application = application
+        self.address = address
+        self.flash_policy: FlashPolicyServer | None = None
+        self.transports = enabled_transports(application)
+        kwargs = {"idle_connection_timeout": self.IDLE_SECONDS, "body_timeout": self.BODY_SECONDS, **kwargs}
+        super().initialize(application, **kwargs)
+        if not auto_start:
+            self._listen()
+        elif is_loop_running():
+            raise RuntimeError("a loop is running already: use SocketIOServer(application, auto_start=False)")
+        else:
+            run_loop(self._serve())
+
+    def _listen(self) -> None:
+        settings = self.application.settings
+        port = settings.get("socket_io_port", 8888)
+        self.listen(port, self.address)
+        log.info("listening on port %s", port)
+        if FLASHSOCKET in self.transports:
+            self.flash_policy = FlashPolicyServer(settings.get("flash_policy_port", 843), settings.get("flash_policy_file"))
+
+    async def _serve(self) -> None:
+        self._listen()
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGINT, signal.SIGTERM):
+            try:
+                loop.add_signal_handler(name, stop.set)
+            except NotImplementedError:  # Windows: Ctrl-C interrupts `run_loop` instead
+                pass
+        await stop.wait()
+        await self.close()
+
+    async def close(self) -> None:
+        """Take no new clients and say goodbye to those that are here."""
+        self.stop()
+        if self.flash_policy is not None:
+            self.flash_policy.stop()
+        for hub in list(application_hubs.get(self.application, ())):
+            await hub.close()
+        await self.close_all_connections()
+
+
+def is_loop_running() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def run_loop(work: Coroutine[Any, Any, None]) -> None:
+    """Run *work* to its end, on uvloop where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(work)
+    else:
+        uvloop.run(work)
+
+
+class FlashPolicyServer(tornado.tcpserver.TCPServer):
+    """Answers Flash's question whether a page may open sockets here; flashsocket needs it on port 843.
+
+    *policy_file* is an XML file; without one every page may. A port that may not be bound is a line in the log.
+    """
+
+    REQUEST = b"<policy-file-request/>\0"
+    PERMISSIVE = (
+        b'<?xml version="1.0"?>\n<!DOCTYPE cross-domain-policy SYSTEM '
+        b'"http://www.macromedia.com/xml/dtds/cross-domain-policy.dtd">\n<cross-domain-policy>\n'
+        b'<allow-access-from domain="*" to-ports="*"/>\n</cross-domain-policy>\n'
+    )
+    SECONDS = 10.0
+
+    def __init__(self, port: int = 843, policy_file: str | None = None) -> None:
+        super().__init__()
+        self.policy = self.PERMISSIVE if policy_file is None else pathlib.Path(policy_file).read_bytes()
+        try:
+            self.listen(port)
+        except OSError as error:
+            log.info("no Flash policy server on port %s (%s): flashsocket clients will use another transport", port, error)
+
+    async def handle_stream(self, stream: tornado.iostream.IOStream, address: Any) -> None:
+        try:
+            asked = await asyncio.wait_for(stream.read_bytes(len(self.REQUEST)), self.SECONDS)
+            if asked == self.REQUEST:
+                await stream.write(self.policy + b"\0")
+        except (tornado.iostream.StreamClosedError, asyncio.TimeoutError):
+            pass
+        finally:
+            stream.close()
