@@ -38,6 +38,7 @@ import binascii
 import collections
 import copy
 import dataclasses
+import decimal
 import enum
 import functools
 import hashlib
@@ -68,7 +69,18 @@ from tornado.http1connection import HTTP1Connection
 try:
     import simplejson as json_module
 
-    JSON_OPTIONS: dict[str, Any] = {"encoding": None, "use_decimal": True}  # bytes are attachments, not text
+    def _encode_decimal(value: Any) -> Any:
+        """simplejson's own `use_decimal` writes NaN and Infinity (3.19 does, 4.3 no longer)."""
+        if not isinstance(value, decimal.Decimal):
+            raise TypeError(f"{type(value).__name__} cannot be JSON")
+        if not value.is_finite():
+            raise ValueError(f"{value} is not JSON")
+        return json_module.RawJSON(str(value))
+
+    # Bytes are attachments, not text; a namedtuple is a list, as it is to `json`.
+    JSON_OPTIONS: dict[str, Any] = {
+        "encoding": None, "use_decimal": False, "default": _encode_decimal, "namedtuple_as_object": False,
+    }  # fmt: skip
 except ImportError:
     import json as json_module  # type: ignore[no-redef]
 
@@ -179,7 +191,9 @@ OPEN, CLOSE, PING, PONG, MESSAGE, UPGRADE, NOOP = "open", "close", "ping", "pong
 CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR = "connect", "disconnect", "event", "ack", "connect_error"
 
 #: Event names that a peer may not send: they are the life cycle's own.  [SIO5 "Packet encoding"]
-RESERVED_EVENTS = frozenset(["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"])
+RESERVED_EVENTS = frozenset(
+    ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"]
+)
 
 
 @dataclasses.dataclass(slots=True)
@@ -206,7 +220,9 @@ class Packet:
 def message_packet(name: str, args: Iterable[Any], namespace: str, ack_id: int | None = None) -> Packet:
     """The EVENT that `emit` sends."""
     if not isinstance(name, str):
-        raise TypeError(f"an event's name is a string, not {type(name).__name__}: use send() for a message without a name")
+        raise TypeError(
+            f"an event's name is a string, not {type(name).__name__}: use send() for a message without a name"
+        )
     if name in RESERVED_EVENTS:
         raise ValueError(f"{name!r} is reserved for the life cycle and cannot be emitted")
     return Packet(EVENT, namespace, [name, *args], ack_id)
@@ -238,6 +254,14 @@ def utf16_take(text: str, start: int, units: int) -> str:
     if chunk.isascii():
         return chunk
     return chunk.encode("utf-16-le")[: 2 * units].decode("utf-16-le")
+
+
+HALF_PAIR = re.compile("[\ud800-\udfff]")
+
+
+def is_whole(text: str) -> bool:
+    """Whether UTF-8 can carry *text*: JSON may have brought half a surrogate pair."""
+    return text.isascii() or HALF_PAIR.search(text) is None
 
 
 def wire_int(text: str, digits: int) -> int:
@@ -566,7 +590,7 @@ class SocketIO06(Dialect):
             return []
         name, *args = packet.data
         value = args[0] if name == "message" and len(args) == 1 else {"name": name, "args": args}
-        if isinstance(value, str) and not value.startswith((self.JSON, self.HEARTBEAT)):
+        if isinstance(value, str) and not value.startswith((self.JSON, self.HEARTBEAT)) and is_whole(value):
             return [EnginePacket(MESSAGE, value)]
         text, attachments = encode_json_and_attachments(value)
         if attachments:
@@ -634,6 +658,8 @@ class EngineIO(Dialect):
         digit, count, namespace, ack_digits = head.groups()
         body = data[head.end() :]
         packet = Packet(self.PACKET_TYPES[digit], namespace or "/", decode_json(body) if body else None)
+        if body and packet.data is None:
+            raise PayloadError("null is no data")
         if ack_digits:
             packet.ack_id = wire_int(ack_digits, MAX_ACK_DIGITS)
         self.check_packet(packet)
@@ -766,7 +792,7 @@ def encode_message(message: str | bytes) -> bytes:
 
 
 def encode_close(code: int, reason: str = "") -> bytes:
-    return encode_frame(CLOSE_FRAME, code.to_bytes(2, "big") + reason.encode()[:123])
+    return encode_frame(CLOSE_FRAME, code.to_bytes(2, "big") + reason.encode()[:123].decode(errors="ignore").encode())
 
 
 @dataclasses.dataclass(slots=True)
@@ -784,10 +810,11 @@ class FrameParser:
     `feed` may raise `FrameError` after it has given what came before the fault; the parser is of no use afterwards.
     """
 
-    __slots__ = ("max_bytes", "_pending", "_needed", "_opcode", "_fragments")
+    __slots__ = ("max_bytes", "_quick", "_pending", "_needed", "_opcode", "_fragments")
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
+        self._quick = min(max_bytes, 125)
         self._pending = bytearray()  # an incomplete frame
         self._needed = 2  # bytes before another look at it is worth while
         self._opcode = 0  # of the fragmented message under way, 0 if none is
@@ -806,7 +833,7 @@ class FrameParser:
             # A short, whole, masked text frame is nearly every frame there is.
             length = data[position + 1] - 0x80
             stop = position + 6 + length
-            if data[position] == 0x81 and 0 <= length < 126 and stop <= end and not self._opcode:
+            if data[position] == 0x81 and 0 <= length <= self._quick and stop <= end and not self._opcode:
                 yield self._text(websocket_mask(data[position + 2 : position + 6], data[position + 6 : stop]))
                 position = stop
                 continue
@@ -899,7 +926,7 @@ class Request:
 
 Headers = Mapping[str, str]
 Query = dict[str, list[bytes]]
-AllowedOrigins = Union[str, re.Pattern[str], Callable[[str], bool], Iterable[Union[str, re.Pattern[str]]]]
+AllowedOrigins = Union[str, re.Pattern[str], Callable[[str], bool], Iterable[str | re.Pattern[str]]]
 
 SID = re.compile(r"[0-9A-Za-z_-]{1,64}", re.ASCII)
 JSONP_INDEX = re.compile(r"[0-9]{1,9}", re.ASCII)
@@ -1053,6 +1080,8 @@ class Outgoing:
 
 class Outlet(Protocol):
     """The way out that a session has at the moment: a WebSocket, a stream, or a poll that waits."""
+
+    congested: bool  #: the client does not read what it is sent
 
     def wake(self) -> None:
         """There is something to send, or the session is closing: look soon."""
@@ -1219,7 +1248,8 @@ class Session:
         if self.life is Life.CLOSED:
             return
         if packet.type is MESSAGE:
-            self._received_message(packet.data)
+            if self.life is not Life.CLOSING:  # it does not know yet
+                self._received_message(packet.data)
         elif packet.type is PONG and self.dialect.server_pings:
             self._heartbeat_came(packet, now)
         elif packet.type is PING and not self.dialect.server_pings:
@@ -1344,7 +1374,9 @@ class Session:
     @property
     def takes_volatile(self) -> bool:
         """Whether a message sent now would leave now."""
-        return self.direct is not None or (self.outlet is not None and not self.outbox)
+        if self.transport in WEBSOCKETS:
+            return self.direct is not None
+        return self.outlet is not None and not self.outbox
 
     # Outlets.
 
@@ -1374,6 +1406,8 @@ class Session:
     def begin_upgrade(self, prober: Outlet, now: float) -> bool:
         """*prober* would like to take over; False when another does, or has, or may not."""
         if self.upgrade is not Upgrade.NONE or self.prober is not None or self.life is Life.CLOSED:
+            return False
+        if not self.hub.upgrades_from(self.transport):
             return False
         self.prober = prober
         self.arm("upgrade", now + self.hub.options.upgrade_timeout)
@@ -1429,8 +1463,10 @@ class Session:
             self.decide_reading()
 
     def decide_reading(self) -> None:
-        """Read while what waits is bounded, or a handler waits for an ack."""
+        """Read while the client does, and while what waits is bounded or a handler waits for an ack."""
         reading = self.waiting_bytes <= self.hub.options.max_message_bytes or self.owed_acks > 0
+        if self.outlet is not None and self.outlet.congested:
+            reading = False
         if reading == self.reading:
             return
         self.reading = reading
@@ -1614,7 +1650,8 @@ class Member:
             return
         pending = self.handler.run_event(packet)
         if pending is not None:
-            self.inbox = collections.deque()
+            if self.inbox is None:  # else the event has ended its own client, and `on_close` waits there
+                self.inbox = collections.deque()
             self.task = self.session.hub.spawn(self._work_on(pending))
 
     def _work(self) -> None:
@@ -1668,6 +1705,8 @@ class Member:
         self.enqueue(Outgoing(self.session.dialect, packets))
 
     def enqueue(self, outgoing: Outgoing) -> None:
+        if self.close_reason is not None:
+            return  # its client may be back in this namespace, as another member
         if self.held is None:
             self.session.enqueue(outgoing)
         else:
@@ -1719,10 +1758,14 @@ class Member:
                 future.exception()  # who waits is told; that nobody does is no error
         if self.inbox is None:
             self.inbox = collections.deque([(None, 0)])
-            hub.call_soon(self._work)
+            hub.call_soon(self._close_in_turn)
         else:
             self.inbox.append((None, 0))
             hub.watch(self, hub.options.close_timeout)
+
+    def _close_in_turn(self) -> None:
+        if self.task is None:  # else it finds `on_close` in the inbox
+            self._work()
 
     def _release(self) -> None:
         self.life = Life.CLOSED
@@ -1770,9 +1813,11 @@ class Namespace:
         limit = self.handler_class.max_rooms
         if len(joined) > limit:
             raise SocketIOError(f"more than max_rooms = {limit} rooms for one client")
-        for room in joined - member.rooms:
+        new = joined - member.rooms
+        for room in new:
             if not isinstance(room, str):
                 raise TypeError(f"a room's name is a string, not {type(room).__name__}")
+        for room in new:
             self.rooms.setdefault(room, {})[member] = None
         member.rooms = joined
 
@@ -1803,9 +1848,10 @@ class Namespace:
         return list(chosen)
 
     def _inside(self, room: str) -> dict[Member, None]:
+        inside = self.rooms.get(room, {})
         if room in self.members:
-            return {self.members[room]: None}
-        return self.rooms.get(room, {})
+            return {self.members[room]: None, **inside}
+        return inside
 
     def deliver(self, packet: Packet, members: Iterable[Member], volatile: bool = False) -> None:
         """Send one packet to many."""
@@ -1889,7 +1935,7 @@ class Broadcast:
         `answers` holds one value per client id (one argument bare, several as a list), `missing` the ids of those who
         did not answer in time, left meanwhile, or speak a dialect without acks.
         """
-        encode_json_and_attachments(args)  # what cannot be sent raises before anybody is asked
+        encode_json_and_attachments(message_packet(event, args, "/").data)  # raises before anybody is asked
         asked: dict[Member, tuple[int, asyncio.Future[list[Any]]]] = {}
         missing = set()
         for member in self._select():
@@ -1898,14 +1944,17 @@ class Broadcast:
                 member.send(message_packet(event, args, self._namespace.name, ack_id))
             except (NotSupported, Disconnected):
                 missing.add(member.id)
-        if asked:
-            await asyncio.wait([future for _, future in asked.values()], timeout=timeout)
+        try:
+            if asked:
+                await asyncio.wait([future for _, future in asked.values()], timeout=timeout)
+        finally:  # also when who called is cancelled
+            for member, (ack_id, _) in asked.items():
+                member.forget_ack(ack_id)
         answers = {}
-        for member, (ack_id, future) in asked.items():
+        for member, (_, future) in asked.items():
             if future.done() and not future.exception():
                 answers[member.id] = bare(future.result())
             else:
-                member.forget_ack(ack_id)
                 missing.add(member.id)
         return BroadcastAcks(answers, missing)
 
@@ -1982,6 +2031,8 @@ def cors_headers(headers: Headers, dialect: Dialect | None) -> dict[str, str]:
 
 class Poll:
     """A GET held until there is something to say; several messages of one turn leave in one answer."""
+
+    congested = False
 
     def __init__(self, session: Session, request: Request, exchange: Exchange) -> None:
         self.session = session
@@ -2291,18 +2342,18 @@ class TakenOver(asyncio.Protocol):
         self.congested = True
         if self.session is not None and self.session.outlet is self:
             self.session.direct = None
-            self.carrier.pause_reading()
+            self.session.decide_reading()
 
     def resume_writing(self) -> None:
         self.congested = False
         if self.session is not None:
-            self.set_reading(self.session.reading)
+            self.session.decide_reading()
             self.wake()
 
     def set_reading(self, reading: bool) -> None:
         if self.carrier.is_closing():
             return
-        if self.closing or reading and not self.congested:
+        if reading or self.closing:
             self.carrier.resume_reading()
         else:
             self.carrier.pause_reading()
@@ -2729,7 +2780,9 @@ class HomeIO:
 
 def _answers_nothing(name: str) -> Any:
     def refuse(self: SocketIOHandler, *args: Any, **kwargs: Any) -> Any:
-        raise RuntimeError(f"{name}() answers a request, and a Socket.IO client is not waiting for one: use send or emit")
+        raise RuntimeError(
+            f"{name}() answers a request, and a Socket.IO client is not waiting for one: use send or emit"
+        )
 
     refuse.__doc__ = "Raises: use `send` or `emit`."
     return refuse
@@ -2874,11 +2927,13 @@ class SocketIOHandler(tornado.web.RequestHandler):
         `NotSupported` when its generation has no acks. Nothing is sent then.
         """
         future = self._ask(event, args)
-        done, _ = await asyncio.wait([future], timeout=timeout)
-        if not done:
+        try:
+            await asyncio.wait([future], timeout=timeout)
+        finally:  # also when who called is cancelled
             for ack_id, waiting in list((self._member.acks or {}).items()):
                 if waiting is future:
                     self._member.forget_ack(ack_id)
+        if not future.done():
             raise AckTimeout(f"no ack of {event!r} within {timeout} s")
         return bare(future.result())
 
@@ -2972,9 +3027,10 @@ class SocketIOHandler(tornado.web.RequestHandler):
 
     def _ask(self, event: str, args: tuple[Any, ...]) -> asyncio.Future[list[Any]]:
         member = self._member
-        encode_json_and_attachments(args)
-        ack_id, future = member.expect_ack()
-        member.send(message_packet(event, args, member.namespace.name, ack_id))
+        packet = message_packet(event, args, member.namespace.name)
+        encode_json_and_attachments(packet.data)
+        packet.ack_id, future = member.expect_ack()
+        member.send(packet)
         return future
 
     def _acknowledge(self, ack: Callable[..., Any], future: asyncio.Future[list[Any]]) -> None:
@@ -3041,7 +3097,9 @@ def check_overrides(cls: type[SocketIOHandler]) -> None:
     """TypeError for methods of a RequestHandler that would never be called here."""
     for name in NOT_TO_OVERRIDE:
         if getattr(cls, name) is not getattr(tornado.web.RequestHandler, name):
-            raise TypeError(f"{cls.__name__}.{name} would never be called: a Socket.IO client makes no such request; use on_open")
+            raise TypeError(
+                f"{cls.__name__}.{name} would never be called: a Socket.IO client makes no such request; use on_open"
+            )
 
 
 def find_events(cls: type[SocketIOHandler]) -> dict[str, Receiver]:
@@ -3054,9 +3112,13 @@ def find_events(cls: type[SocketIOHandler]) -> dict[str, Receiver]:
             if event_name is None:
                 continue
             if event_name in RESERVED_EVENTS:
-                raise TypeError(f"{base.__name__}.{name}: {event_name!r} is never sent as an event; override on_open or on_close")
+                raise TypeError(
+                    f"{base.__name__}.{name}: {event_name!r} is never sent as an event; override on_open or on_close"
+                )
             if event_name in own:
-                raise TypeError(f"{base.__name__} has two methods for the event {event_name!r}: {own[event_name]} and {name}")
+                raise TypeError(
+                    f"{base.__name__} has two methods for the event {event_name!r}: {own[event_name]} and {name}"
+                )
             if hasattr(SocketIOHandler, name):
                 cure = f'write @event("{event_name}") above another name'
                 raise TypeError(f"{base.__name__}.{name} would hide SocketIOHandler.{name}: {cure}")
@@ -3102,7 +3164,9 @@ class NoConnection:
 class Hub:
     """What one `routes()` serves: sessions, namespaces, options, and the sweep over deadlines. Bound to a loop by the first request."""
 
-    def __init__(self, options: type[SocketIOHandler], namespaces: dict[str, type[SocketIOHandler]], kwargs: dict[str, Any]) -> None:
+    def __init__(
+        self, options: type[SocketIOHandler], namespaces: dict[str, type[SocketIOHandler]], kwargs: dict[str, Any]
+    ) -> None:
         self.options = options
         self.kwargs = kwargs
         self.dialects = resolve_dialects(options)
@@ -3438,7 +3502,9 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
     IDLE_SECONDS = 120.0  #: for a client that is slow with its headers, or keeps a connection for nothing
     BODY_SECONDS = 60.0  #: for a body
 
-    def initialize(self, application: tornado.web.Application, auto_start: bool = True, address: str = "", **kwargs: Any) -> None:  # type: ignore[override]
+    def initialize(
+        self, application: tornado.web.Application, auto_start: bool = True, address: str = "", **kwargs: Any
+    ) -> None:  # type: ignore[override]
         self.application = application
         self.address = address
         self.flash_policy: FlashPolicyServer | None = None
@@ -3458,7 +3524,9 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
         self.listen(port, self.address)
         log.info("listening on port %s", port)
         if FLASHSOCKET in self.transports:
-            self.flash_policy = FlashPolicyServer(settings.get("flash_policy_port", 843), settings.get("flash_policy_file"))
+            self.flash_policy = FlashPolicyServer(
+                settings.get("flash_policy_port", 843), settings.get("flash_policy_file")
+            )
 
     async def _serve(self) -> None:
         self._listen()
@@ -3520,7 +3588,9 @@ class FlashPolicyServer(tornado.tcpserver.TCPServer):
         try:
             self.listen(port)
         except OSError as error:
-            log.info("no Flash policy server on port %s (%s): flashsocket clients will use another transport", port, error)
+            log.info(
+                "no Flash policy server on port %s (%s): flashsocket clients will use another transport", port, error
+            )
 
     async def handle_stream(self, stream: tornado.iostream.IOStream, address: Any) -> None:
         try:

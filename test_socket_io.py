@@ -18,11 +18,15 @@ and 12 run over the real wire.
 
 import asyncio
 import atexit
+import collections
 import contextlib
-import decimal
+import functools
 import gc
+import importlib.util
+import itertools
 import json
 import logging
+import math
 import os
 import pathlib
 import re
@@ -35,11 +39,15 @@ import subprocess
 import sys
 import tempfile
 import time
+import types
 import unittest
-import unittest.mock
 import urllib.parse
 import weakref
+from collections.abc import Callable
+from decimal import Decimal
 from typing import Any, ClassVar
+from unittest import mock
+from urllib.parse import quote_plus
 
 import tornado.httpserver
 import tornado.testing
@@ -47,8 +55,81 @@ import tornado.web
 from tornado.testing import gen_test
 
 import socket_io
-from socket_io import ConnectionRefused, FlashPolicyServer, SocketIOHandler, SocketIOServer, event
-
+from socket_io import (
+    ACK,
+    BINARY_FRAME,
+    CLOSE,
+    CLOSE_FRAME,
+    CONNECT,
+    CONNECT_ERROR,
+    DIALECTS,
+    DISCONNECT,
+    EVENT,
+    FLASHSOCKET,
+    HTMLFILE,
+    JSONP_POLLING,
+    LIFE_MOVES,
+    MESSAGE,
+    NOOP,
+    OPEN,
+    OPTIONS,
+    PING,
+    PING_FRAME,
+    POLLING,
+    PONG,
+    PONG_FRAME,
+    RESERVED_EVENTS,
+    TEXT_FRAME,
+    UPGRADE,
+    WEBSOCKET,
+    WEBSOCKETS,
+    XHR_MULTIPART,
+    XHR_POLLING,
+    Assembler,
+    ConnectionRefused,
+    Control,
+    Disconnected,
+    EngineIO4,
+    EnginePacket,
+    FlashPolicyServer,
+    FrameError,
+    FrameParser,
+    Heartbeat,
+    Life,
+    Member,
+    Namespace,
+    NamespaceIO,
+    NotSupported,
+    Outgoing,
+    Packet,
+    PayloadError,
+    Refused,
+    Request,
+    Session,
+    SocketIO06,
+    SocketIOError,
+    SocketIOHandler,
+    SocketIOServer,
+    Upgrade,
+    bare,
+    decode_base64,
+    decode_text,
+    encode_base64,
+    encode_close,
+    encode_frame,
+    encode_json_and_attachments,
+    encode_message,
+    event,
+    form_field,
+    message_packet,
+    origin_admitted,
+    parse_request,
+    script_string,
+    utf16_take,
+    utf16_units,
+    websocket_accept,
+    wire_int,
+)
 
 # -- The test client -------------------------------------------------------------------
 
@@ -104,7 +185,13 @@ class Wire:
     def send_frame(self, message, opcode=None, final=True):
         """Send a masked frame: text for `str`, binary for `bytes`, or *opcode*."""
         payload = message.encode() if isinstance(message, str) else message
-        opcode = opcode if opcode is not None else socket_io.TEXT_FRAME if isinstance(message, str) else socket_io.BINARY_FRAME
+        opcode = (
+            opcode
+            if opcode is not None
+            else socket_io.TEXT_FRAME
+            if isinstance(message, str)
+            else socket_io.BINARY_FRAME
+        )
         self.writer.write(masked_frame(opcode, payload, final))
 
     async def frame(self):
@@ -379,6 +466,3671 @@ class SocketIOTestCase(tornado.testing.AsyncHTTPTestCase):
 
         self.io_loop.run_sync(leave)
         super().tearDown()
+
+
+LONE = "\ud83d"  # half of an emoji
+ENOUGH = 10**9  # packets, where their number is not what is tested
+
+
+def module_without(name: str) -> types.ModuleType:
+    """socket_io anew, as it is where *name* is not installed."""
+    spec = importlib.util.find_spec("socket_io")
+    module = importlib.util.module_from_spec(spec)
+    with mock.patch.dict(sys.modules, {name: None}):
+        spec.loader.exec_module(module)
+    return module
+
+
+class Assertions(unittest.TestCase):
+    """What tests here say again and again."""
+
+    def assertPayloadError(self, function: Callable, *args) -> None:
+        with self.assertRaises(PayloadError):
+            function(*args)
+
+    def assertGrowsLinearly(self, function: Callable, make: Callable, size: int = 10_000) -> None:
+        """Eight times the input may take about eight times as long; quadratic work takes sixty-four."""
+        few, many = (self._seconds(function, make(count)) for count in (size, 8 * size))
+        self.assertLess(many, 30 * few + 0.02)
+
+    def _seconds(self, function: Callable, argument) -> float:
+        best = math.inf
+        for _ in range(3):
+            begun = time.process_time()
+            with contextlib.suppress(SocketIOError):
+                function(argument)
+            best = min(best, time.process_time() - begun)
+        return best
+
+
+# -- 2. Packets ------------------------------------------------------------------------
+
+
+class MessagePacketTests(Assertions):
+    """[SIO5 "Sending and receiving data"]: the EVENT that `emit` sends."""
+
+    def test_the_name_stands_before_the_arguments(self):
+        self.assertEqual(message_packet("x", (1, "y"), "/chat", 7), Packet(EVENT, "/chat", ["x", 1, "y"], 7))
+
+    def test_a_name_of_another_type_is_a_type_error(self):
+        for name in (None, 1, b"x", ["x"], {"toString": 1}):
+            with self.subTest(name=name), self.assertRaises(TypeError):
+                message_packet(name, (), "/")
+
+    def test_a_reserved_name_is_a_value_error(self):
+        for name in sorted(RESERVED_EVENTS):
+            with self.subTest(name), self.assertRaises(ValueError):
+                message_packet(name, (), "/")
+
+    def test_the_reserved_names_are_those_of_the_protocol(self):
+        names = "connect connect_error disconnect disconnecting newListener removeListener"
+        self.assertEqual(RESERVED_EVENTS, set(names.split()))
+
+
+class BareTests(unittest.TestCase):
+    """Acknowledged arguments as python-socketio gives them."""
+
+    def test_one_is_itself_several_are_a_list_none_is_none(self):
+        for args, expected in (((), None), ([1], 1), ([[1]], [1]), ((1, 2), [1, 2]), ([None], None)):
+            with self.subTest(args=args):
+                self.assertEqual(bare(args), expected)
+
+
+# -- 3. Text and bytes -----------------------------------------------------------------
+
+
+class Utf16Tests(unittest.TestCase):
+    """Lengths on the wire are JavaScript's `string.length`."""
+
+    UNITS = [
+        ("", 0, "nothing"),
+        ("hello", 5, "ASCII"),
+        ("é", 1, "two bytes, one unit"),
+        ("€", 1, "three bytes, one unit"),
+        ("\uffff", 1, "the last that is one unit"),
+        ("😀", 2, "one code point, two units"),
+        ("\U00010000", 2, "the first that is two"),
+        ("e\u0301", 2, "a letter and its accent are two"),
+        ("👩‍👧", 5, "a family of two is two emoji and a joiner"),
+        (LONE, 1, "half a pair is still a unit"),
+    ]
+    TAKES = [
+        ("hello", 1, 3, "ell", "ASCII is sliced"),
+        ("hello", 3, 9, "lo", "fewer at the end"),
+        ("hello", 9, 1, "", "nothing behind the end"),
+        ("😀a", 0, 2, "😀", "an emoji is two"),
+        ("😀a", 0, 3, "😀a", "and what follows it is counted from there"),
+        ("a😀", 0, 1, "a", "an emoji behind the last unit is not touched"),
+        ("€uro", 0, 2, "€u", "not ASCII, but one unit each"),
+        ("x😀😀y", 1, 4, "😀😀", "from the middle"),
+        ("😀", 0, 0, "", "none"),
+    ]
+
+    def test_units_are_counted_as_javascript_counts_them(self):
+        for text, units, why in self.UNITS:
+            with self.subTest(why):
+                self.assertEqual(utf16_units(text), units)
+
+    def test_units_are_taken_as_javascript_counts_them(self):
+        for text, start, units, taken, why in self.TAKES:
+            with self.subTest(why):
+                self.assertEqual(utf16_take(text, start, units), taken)
+
+    def test_halving_a_pair_is_a_unicode_error(self):
+        for text, units in (("😀", 1), ("a😀", 2), ("😀😀", 3)):
+            with self.subTest(text=text), self.assertRaises(UnicodeError):
+                utf16_take(text, 0, units)
+
+    def test_taking_what_was_counted_gives_the_whole(self):
+        for text, units, why in self.UNITS[:-1]:
+            with self.subTest(why):
+                self.assertEqual(utf16_take(text + "tail", 0, units), text)
+
+
+class WireIntTests(Assertions):
+    """Numbers on the wire: ASCII digits and nothing else, so many and no more."""
+
+    HOSTILE = [
+        ("", "empty"),
+        ("²", "isdigit() says yes, int() raises"),
+        ("\uff14", "int() takes the full-width four for 4"),
+        ("\u0661", "an Arabic one"),
+        ("+1", "int() takes a plus"),
+        ("-1", "and a minus"),
+        ("1_0", "and Python's own thousands"),
+        (" 1", "and blanks before"),
+        ("1\n", "and a newline behind, which `$` would let pass"),
+        ("1.0", "a fraction"),
+        ("1e3", "a power"),
+        ("0x1", "hexadecimal"),
+        ("9" * 16, "one digit too many"),
+        ("0" * 16, "leading zeros are digits too"),
+        ("1" * 100_000, "quadratic in int()"),
+        (LONE, "not even text"),
+    ]
+
+    def test_digits_are_a_number(self):
+        for text, number in (("0", 0), ("7", 7), ("007", 7), ("9" * 15, 10**15 - 1)):
+            with self.subTest(text):
+                self.assertEqual(wire_int(text, 15), number)
+
+    def test_anything_else_is_a_payload_error(self):
+        for text, why in self.HOSTILE:
+            with self.subTest(why):
+                self.assertPayloadError(wire_int, text, 15)
+
+    def test_the_error_does_not_repeat_all_that_came(self):
+        with self.assertRaises(PayloadError) as caught:
+            wire_int("x" * 1000, 15)
+        self.assertLess(len(str(caught.exception)), 60)
+
+
+class Base64Tests(Assertions):
+    """Attachments as text: strict, with or without the padding."""
+
+    GOOD = [
+        ("", b"", "an empty attachment"),
+        ("AQL/", b"\x01\x02\xff", "the example of protocol revision 4"),
+        ("AQIDBA==", b"\x01\x02\x03\x04", "with padding"),
+        ("AQIDBA", b"\x01\x02\x03\x04", "without"),
+        ("AQI", b"\x01\x02", "without, one short"),
+    ]
+    BAD = [
+        ("A", "six bits are no byte"),
+        ("=", "padding alone"),
+        ("====", "padding alone, four"),
+        ("AQI==", "too much padding"),
+        ("AQ==AQ==", "something behind the padding"),
+        ("AQ_-", "the alphabet of URLs"),
+        ("AQ ID", "a blank"),
+        ("AQID\n", "a newline at the end"),
+        ("AQI\xe9", "not ASCII"),
+        ("\uff21QID", "a full-width letter"),
+        ("A" * 5, "one character over"),
+    ]
+
+    def test_good_base64_is_bytes(self):
+        for text, data, why in self.GOOD:
+            with self.subTest(why):
+                self.assertEqual(decode_base64(text), data)
+
+    def test_bad_base64_is_a_payload_error(self):
+        for text, why in self.BAD:
+            with self.subTest(why):
+                self.assertPayloadError(decode_base64, text)
+
+    def test_every_byte_survives_the_round_trip(self):
+        data = bytes(range(256))
+        for end in (253, 254, 255, 256):
+            with self.subTest(end=end):
+                self.assertEqual(decode_base64(encode_base64(data[:end])), data[:end])
+
+
+class Utf8Tests(Assertions):
+    """Strict UTF-8 in HTTP bodies."""
+
+    def test_text_is_decoded(self):
+        self.assertEqual(decode_text("é€😀".encode()), "é€😀")
+
+    def test_anything_else_is_a_payload_error(self):
+        rows = [
+            (b"\xff", "no such byte"),
+            (b"\xc3", "cut"),
+            (b"\xc0\xaf", "overlong"),
+            (b"\xed\xa0\xbd", "half a pair"),
+        ]
+        for data, why in rows:
+            with self.subTest(why):
+                self.assertPayloadError(decode_text, data)
+
+
+class JsonBehaviour:
+    """Strict both ways, and ASCII only on the way out; the same with simplejson and without."""
+
+    module: types.ModuleType
+
+    NOT_JSON = [
+        ("", "empty"),
+        (" ", "blank"),
+        ("NaN", "Python's own"),
+        ("Infinity", "Python's own"),
+        ("-Infinity", "Python's own"),
+        ('{"a":[NaN]}', "deep inside"),
+        ("1e400", "overflows to infinity"),
+        ("-1e400", "and to minus infinity"),
+        ("[1,]", "a trailing comma"),
+        ("{'a':1}", "Python quotes"),
+        ("{1:1}", "a key that is no string"),
+        ("01", "a leading zero"),
+        ("+1", "a plus"),
+        ("1.", "no digit behind the point"),
+        ('"\n"', "a newline in a string"),
+        ('"\\x41"', "no such escape"),
+        ('"open', "a string without end"),
+        ("[1]x", "something behind"),
+        ("[1][2]", "two values"),
+        ("\uff11", "a full-width one"),
+        ("1" * 5000, "more digits than int() takes"),
+        ("[" * 100_000, "deep, and never closed"),
+        ("[" * 100_000 + "]" * 100_000, "deep"),
+        ('{"a":' * 100_000 + "1" + "}" * 100_000, "deep in objects"),
+    ]
+    NOT_FINITE = [math.nan, math.inf, -math.inf]
+
+    def assertNotJson(self, text: str) -> None:
+        with self.assertRaises(self.module.PayloadError):
+            self.module.decode_json(text)
+
+    def test_what_is_not_json_is_a_payload_error(self):
+        for text, why in self.NOT_JSON:
+            with self.subTest(why):
+                self.assertNotJson(text)
+
+    def test_json_is_decoded(self):
+        for text in ("null", "true", "0", "-0.5", "1e3", '"x"', "[]", '{"a":[1,{"b":"é😀"}]}', " [1] "):
+            with self.subTest(text):
+                self.assertEqual(self.module.decode_json(text), json.loads(text))
+
+    def test_numbers_that_are_not_finite_cannot_leave(self):
+        for number in self.NOT_FINITE:
+            with self.subTest(number=number), self.assertRaises(ValueError):
+                self.module.encode_json(["x", {"a": number}])
+
+    def test_what_leaves_is_compact_and_ascii(self):
+        text = self.module.encode_json({"a": [1, "é😀\u2028", True, None, 1.5]})
+        self.assertEqual(text, '{"a":[1,"\\u00e9\\ud83d\\ude00\\u2028",true,null,1.5]}')
+
+    def test_half_a_pair_leaves_escaped(self):
+        self.assertEqual(self.module.encode_json(LONE), '"\\ud83d"')
+        self.assertEqual(self.module.decode_json('"\\ud83d"'), LONE)
+
+    def test_what_has_no_json_is_a_type_error(self):
+        for value in (b"x", object(), {1, 2}, {(1, 2): 3}, 1j):
+            with self.subTest(value=value), self.assertRaises(TypeError):
+                self.module.encode_json(value)
+
+    def test_data_that_hold_themselves_are_a_value_error(self):
+        circle = []
+        circle.append(circle)
+        with self.assertRaises(ValueError):
+            self.module.encode_json(circle)
+
+    def test_deep_data_raise_to_the_caller(self):
+        deep = []
+        for _ in range(100_000):
+            deep = [deep]
+        with self.assertRaises((ValueError, RecursionError)):
+            self.module.encode_json(deep)
+        while deep:  # else taking it down again is as deep
+            deep = deep.pop()
+
+    def test_a_tuple_is_a_list(self):
+        self.assertEqual(self.module.encode_json((1, (2, 3))), "[1,[2,3]]")
+
+    # FAILS: simplejson makes an object of it; and once bytes stand in it, it is a list again.
+    def test_a_named_tuple_is_a_list_too(self):
+        point = collections.namedtuple("Point", "x y")
+        self.assertEqual(self.module.encode_json(point(1, 2)), "[1,2]")
+
+    def test_growth_is_linear(self):
+        for why, make in (
+            ("digits", lambda n: "1" * n),
+            ("brackets", lambda n: "[" * n),
+            ("quotes", lambda n: '"' * n),
+        ):
+            with self.subTest(why):
+                self.assertGrowsLinearly(self._decode, make)
+
+    def _decode(self, text: str) -> None:
+        with contextlib.suppress(self.module.PayloadError):
+            self.module.decode_json(text)
+
+
+class JsonTests(JsonBehaviour, Assertions):
+    """With simplejson, where it is installed."""
+
+    module = socket_io
+
+
+class PlainJsonTests(JsonBehaviour, Assertions):
+    """Without it."""
+
+    module = module_without("simplejson")
+
+    def test_a_decimal_is_a_type_error(self):
+        with self.assertRaises(TypeError):
+            self.module.encode_json(Decimal("1.10"))
+
+
+@unittest.skipUnless(socket_io.json_module.__name__ == "simplejson", "needs simplejson")
+class DecimalTests(unittest.TestCase):
+    """Decimals, digit for digit, through simplejson."""
+
+    def test_a_decimal_is_a_number_with_all_its_digits(self):
+        self.assertEqual(socket_io.encode_json({"price": Decimal("1.10")}), '{"price":1.10}')
+
+    # FAILS: with simplejson 3.19, which writes any Decimal as str() does; simplejson 4.3 refuses by itself.
+    def test_a_decimal_that_is_not_finite_cannot_leave(self):
+        for number in ("NaN", "Infinity", "-Infinity", "sNaN"):
+            with self.subTest(number), self.assertRaises(ValueError):
+                socket_io.encode_json([Decimal(number)])
+
+
+class ScriptStringTests(unittest.TestCase):
+    """Text inside a script: a JavaScript string that nothing in it can end."""
+
+    TEXTS = [
+        ("plain", "plain"),
+        ("line\u2028line\u2029", "line ends for old JavaScript"),
+        ("</script><script>alert(1)</script>", "the end of the block"),
+        ("<!--", "the beginning of a comment"),
+        ('data containing \\"', 'escaping only the quotes makes \\\\" of it, which ends the string'),
+        ('"+alert(1)+"', "quotes"),
+        ("'", "the other quotes"),
+        ("\\", "a backslash at the end"),
+        ("\n\r\t\0", "control characters"),
+        ("é😀", "not ASCII"),
+        (LONE, "half a pair"),
+    ]
+
+    def test_the_script_reads_what_was_written(self):
+        for text, why in self.TEXTS:
+            with self.subTest(why):
+                self.assertEqual(json.loads(script_string(text)), text)
+
+    def test_nothing_in_it_can_end_the_string_or_the_script(self):
+        for text, why in self.TEXTS:
+            with self.subTest(why):
+                self.assertRegex(script_string(text), r'\A"(?:[ !#-;=-\[\]-~]|\\["\\/bfnrt]|\\u[0-9a-f]{4})*"\Z')
+
+
+# -- 4. Attachments --------------------------------------------------------------------
+
+
+def placeholder(number) -> dict:
+    return {"_placeholder": True, "num": number}
+
+
+class TakingAttachmentsTests(Assertions):
+    """[SIO5 "Sending and receiving data"]: every bytes-like leaves a placeholder, in document order."""
+
+    ROWS = [
+        ([b"a"], [placeholder(0)], [b"a"], "one"),
+        ([b"a", b"b"], [placeholder(0), placeholder(1)], [b"a", b"b"], "in document order"),
+        ({"x": {"y": [b"a"]}, "z": b"b"}, {"x": {"y": [placeholder(0)]}, "z": placeholder(1)}, [b"a", b"b"], "nested"),
+        ([bytearray(b"a"), memoryview(b"b")], [placeholder(0), placeholder(1)], [b"a", b"b"], "all bytes-likes"),
+        ([b"a", b"a"], [placeholder(0), placeholder(1)], [b"a", b"a"], "equal ones are sent twice"),
+        ((b"a", (1, b"b")), [placeholder(0), [1, placeholder(1)]], [b"a", b"b"], "tuples are lists"),
+        ([b""], [placeholder(0)], [b""], "an empty one"),
+        ([1, "x", None, {"a": []}], [1, "x", None, {"a": []}], [], "none"),
+    ]
+
+    def test_placeholders_stand_for_bytes(self):
+        for value, expected, attachments, why in self.ROWS:
+            with self.subTest(why):
+                text, found = encode_json_and_attachments(value)
+                self.assertEqual((json.loads(text), found), (expected, attachments))
+
+    def test_what_was_given_is_left_as_it_was(self):
+        given = {"x": [b"a"]}
+        encode_json_and_attachments(given)
+        self.assertEqual(given, {"x": [b"a"]})
+
+    def test_what_is_taken_is_a_copy(self):
+        buffer = bytearray(b"before")
+        _, attachments = encode_json_and_attachments([buffer])
+        buffer[:] = b"after!"
+        self.assertEqual(attachments, [b"before"])
+
+    def test_what_cannot_be_sent_beside_bytes_is_still_a_type_error(self):
+        for value in ([b"a", object()], {b"key": b"value"}, [object()]):
+            with self.subTest(value=value), self.assertRaises(TypeError):
+                encode_json_and_attachments(value)
+
+
+class AssemblerTests(Assertions):
+    """Bytes go where their placeholders are: own placeholders only, each number once, all of them used."""
+
+    BAD = [
+        ([placeholder(True)], 1, "True is an int to Python"),
+        ([placeholder(False)], 1, "and so is False"),
+        ([placeholder(0.5)], 1, "node 4.2.7 lets it through"),
+        ([placeholder(0.0)], 1, "equal to zero, but no index"),
+        ([placeholder("0")], 1, "a string: CVE-2022-2421"),
+        ([placeholder("length")], 1, "a property's name: CVE-2022-2421"),
+        ([placeholder(None)], 1, "null"),
+        ([placeholder([0])], 1, "a list"),
+        ([placeholder(-1)], 1, "Python would count from the end"),
+        ([placeholder(1)], 1, "behind the last"),
+        ([placeholder(10**30)], 1, "far behind the last"),
+        ([placeholder(0), placeholder(0)], 1, "one upload, two copies"),
+        ([placeholder(0)] * 200, 1, "one upload, 200 copies"),
+        ([placeholder(0), placeholder(0)], 2, "twice, while another is unused"),
+        ([placeholder(0)], 2, "an attachment without a placeholder"),
+        ([], 1, "none at all"),
+        ([{"_placeholder": True}], 1, "without a number"),
+        ([{"_placeholder": 1, "num": 0}], 1, "1 is not true"),
+        ([{"_placeholder": "true", "num": 0}], 1, "nor is a word"),
+        ([placeholder(0)], 0, "a placeholder where no attachments are announced"),
+    ]
+
+    def assemble(self, data, attachments):
+        """The data of a packet once all *attachments* are in."""
+        assembler, packet = Assembler(Packet(EVENT, "/", data), len(attachments)), None
+        for attachment in attachments:
+            self.assertIsNone(packet)
+            packet = assembler.feed(attachment)
+        return (packet or assembler.finish()).data
+
+    def test_bytes_return_to_their_places(self):
+        for value, shown, attachments, why in TakingAttachmentsTests.ROWS:
+            with self.subTest(why):
+                restored = json.loads(json.dumps(value, default=list))  # tuples are lists
+                restored = self.assemble(shown, attachments)
+                self.assertEqual(encode_json_and_attachments(restored), encode_json_and_attachments(value))
+
+    def test_a_packet_shows_itself_only_when_it_is_whole(self):
+        assembler = Assembler(Packet(EVENT, "/", ["x", placeholder(1), placeholder(0)], 5), 2)
+        self.assertIsNone(assembler.feed(b"a"))
+        self.assertEqual(assembler.feed(b"b"), Packet(EVENT, "/", ["x", b"b", b"a"], 5))
+
+    def test_a_bad_placeholder_is_a_payload_error(self):
+        for data, count, why in self.BAD:
+            with self.subTest(why):
+                self.assertPayloadError(self.assemble, ["x", *data], [b"data"] * count)
+
+    def test_text_where_an_attachment_is_due_is_a_payload_error(self):
+        assembler = Assembler(Packet(EVENT, "/", ["x", placeholder(0)]), 1)
+        for text in ("", "data", '2["x"]'):
+            with self.subTest(text):
+                self.assertPayloadError(assembler.feed, text)
+
+    def test_placeholders_are_found_however_deep(self):
+        self.assertEqual(self.assemble([{"a": [{"b": placeholder(0)}]}], [b"x"]), [{"a": [{"b": b"x"}]}])
+
+    def test_too_deep_is_a_payload_error(self):
+        deep = placeholder(0)
+        for _ in range(sys.getrecursionlimit()):
+            deep = [deep]
+        self.assertPayloadError(self.assemble, deep, [b"x"])
+
+
+# -- 5. Dialects -----------------------------------------------------------------------
+
+
+def message(*args, ack_id: int | None = None) -> Packet:
+    return Packet(EVENT, "/", ["message", *args], ack_id)
+
+
+class DialectBehaviour:
+    """What holds in every dialect: that proves the vocabulary is one."""
+
+    dialect: socket_io.Dialect
+
+    TEXTS = ["x", "", "é😀", "~m~1~m~x", "42[]", "a\nb\r\n", "\u2028", '"\\', "\ufffd", "\x1e", "b", "0" * 200_000]
+
+    def sent(self, packets: list[EnginePacket]) -> list[EnginePacket]:
+        """What comes out of a payload that *packets* went into."""
+        return self.dialect.decode_payload(self.dialect.encode_payload(packets), ENOUGH)
+
+    def test_its_name_finds_it(self):
+        self.assertIs(DIALECTS[self.dialect.name], self.dialect)
+
+    def test_a_message_survives_the_trip_in_a_payload(self):
+        for text in self.TEXTS:
+            with self.subTest(text=text[:20]):
+                packets = self.dialect.encode_packet(message(text))
+                (packet,) = self.sent(packets)
+                self.assertEqual(self.dialect.decode_packet(packet.data, 10), message(text))
+
+    def test_and_in_a_frame(self):
+        for text in self.TEXTS:
+            with self.subTest(text=text[:20]):
+                (frame,) = self.dialect.encode_frames(self.dialect.encode_packet(message(text)))
+                (packet,) = self.dialect.decode_frame(frame, ENOUGH)
+                self.assertEqual(self.dialect.decode_packet(packet.data, 10), message(text))
+
+    def test_what_is_json_survives_the_trip(self):
+        for value in (None, True, 0, -1.5, [], [1, [2]], {}, {"a": {"b": "é"}}, {"__proto__": 1}, 2**60):
+            with self.subTest(value=value):
+                (packet,) = self.dialect.encode_packet(message(value))
+                self.assertEqual(self.dialect.decode_packet(packet.data, 10), message(value))
+
+    # FAILS in 0.6: its plain text is the one thing that leaves unescaped.
+    def test_half_a_pair_can_be_put_on_every_wire(self):
+        packets = self.dialect.encode_packet(message(LONE))
+        for frame in self.dialect.encode_frames(packets):
+            encode_message(frame)
+        for jsonp in ("", "0"):
+            self.dialect.encode_poll(packets, jsonp)
+
+    def test_several_messages_keep_their_order(self):
+        packets = [packet for text in "abc" for packet in self.dialect.encode_packet(message(text))]
+        self.assertEqual(self.sent(packets), packets)
+
+    def test_more_packets_than_allowed_are_a_payload_error(self):
+        payload = self.dialect.encode_payload(self.dialect.encode_packet(message("x")) * 5)
+        self.assertEqual(len(self.dialect.decode_payload(payload, 5)), 5)
+        self.assertPayloadError(self.dialect.decode_payload, payload, 4)
+
+    def test_an_ack_or_its_absence_is_a_fact(self):
+        packets = self.dialect.encode_packet(Packet(ACK, "/", ["x"], 3))
+        self.assertEqual(bool(packets), self.dialect.has_acks)
+
+    def test_what_cannot_be_json_raises_to_the_caller(self):
+        for value in (object(), {(1, 2): 3}, math.nan):
+            with self.subTest(value=value), self.assertRaises((TypeError, ValueError)):
+                self.dialect.encode_packet(message(value))
+
+    def test_the_handshake_is_the_data_of_an_open_packet(self):
+        data = self.dialect.handshake("sid", ["websocket"], 25.0, 20.0, 1000)
+        self.assertIn("sid", self.dialect.encode_payload([EnginePacket(OPEN, data)]))
+
+    def test_a_poll_is_text_and_a_jsonp_poll_a_script(self):
+        self.assertEqual(self.dialect.encode_poll([], "")[0], "text/plain; charset=UTF-8")
+        self.assertEqual(self.dialect.encode_poll([], "3")[0], "text/javascript; charset=UTF-8")
+
+    def test_a_script_gives_the_client_the_very_payload(self):
+        packets = self.dialect.encode_packet(message('</script>"\\\u2028'))
+        script = self.dialect.encode_poll(packets, "3")[1].decode("ascii")
+        self.assertNotIn("<", script)
+        literal = script[script.index("(") + 1 : script.rindex(")")]
+        self.assertEqual(json.loads(literal), self.dialect.encode_payload(packets))
+
+    def test_a_form_without_the_field_is_a_payload_error(self):
+        for body in (b"", b"x=1", b"dat=x", b"d2=x", b"&&&"):
+            with self.subTest(body=body):
+                self.assertPayloadError(self.dialect.decode_post, body, "", True, 10)
+
+    def test_a_post_that_is_no_utf8_is_a_payload_error(self):
+        for body in (b"\xff", b"d=%ff&data=%ff"):
+            for jsonp in (False, True):
+                with self.subTest(body=body, jsonp=jsonp):
+                    self.assertPayloadError(self.dialect.decode_post, body, "", jsonp, 10)
+
+    def test_no_refusal_reflects_markup(self):
+        for transport in (WEBSOCKET, XHR_POLLING, JSONP_POLLING, ""):
+            for refused in (Refused("Transport unknown", 0), Refused("Forbidden", 4, 403)):
+                with self.subTest(transport=transport, refused=refused):
+                    _, content_type, _ = self.dialect.refusal(refused, transport, "0" * (transport == JSONP_POLLING))
+                    self.assertRegex(content_type, r"^(text/plain|text/javascript|application/json)\b")
+
+
+class FormFieldTests(Assertions):
+    """The one field of a form that a transport reads."""
+
+    def test_the_field_is_found_among_others(self):
+        rows = [
+            (b"d=x", "x", "alone"),
+            (b"a=1&d=x&b=2", "x", "between others"),
+            (b"d=a+b%2Bc", "a b+c", "blanks and plusses"),
+            (b"d=%C3%A9%F0%9F%98%80", "é😀", "UTF-8"),
+            (b"d=a=b", "a=b", "an equals sign in the value"),
+            (b"d=", "", "empty"),
+            (b"dd=1&d=2", "2", "a longer name is another name"),
+            (b"d=%zz%4", "%zz%4", "what is no escape stays"),
+        ]
+        for body, value, why in rows:
+            with self.subTest(why):
+                self.assertEqual(form_field(body, "d"), value)
+
+    def test_growth_is_linear(self):
+        for part in (b"&", b"%", b"=", b"+", b"%41", b"d=&"):
+            with self.subTest(part=part):
+                self.assertGrowsLinearly(lambda body: form_field(body, "x"), lambda count, part=part: part * count)
+                self.assertGrowsLinearly(
+                    lambda body: form_field(body, "d"), lambda count, part=part: b"d=" + part * count
+                )
+
+
+class SocketIO06CodecTests(DialectBehaviour, Assertions):
+    """[SIO06]: `~m~` LENGTH `~m~` MESSAGE, lengths in UTF-16 code units."""
+
+    dialect = DIALECTS["0.6"]
+
+    VECTORS = [
+        ("~m~5~m~hello", ["hello"], "text"),
+        ('~m~10~m~~j~{"a":1}', [{"a": 1}], "JSON: its mark is counted"),
+        ('~m~1~m~x~m~10~m~~j~{"a":1}', ["x", {"a": 1}], "several"),
+        ('~m~1~m~x~m~3~m~é😀~m~10~m~~j~{"a":1}', ["x", "é😀", {"a": 1}], "units, not characters"),
+        ("~m~0~m~", [""], "the empty message"),
+        ("~m~0~m~~m~1~m~x", ["", "x"], "and one behind it"),
+        ("~m~8~m~~m~1~m~x", ["~m~1~m~x"], "text that looks like a frame"),
+        ("~m~3~m~~m~", ["~m~"], "text that looks like half a frame"),
+        ("~m~7~m~~j~[1,2", None, "JSON that is none"),
+        ('~m~8~m~~j~"~h~"', ["~h~"], "text that would look like a heartbeat goes as JSON"),
+        ('~m~8~m~~j~"~j~"', ["~j~"], "and so does what would look like JSON"),
+        ("~m~4~m~~j~5", [5], "a number"),
+        ("~m~7~m~~j~null", [None], "null"),
+    ]
+    ODD = [
+        ("", [], "nothing"),
+        ("hello", [], "no frame: ends the payload quietly"),
+        ("~m~1~m~xjunk", ["x"], "what follows the last frame is not read"),
+        ("~m~1~m~x~n~1~m~y", ["x"], "nor what looks almost like one"),
+        ("~m~9~m~short", ["short"], "a length beyond the end takes what is there"),
+        ("~m~2~m~é~m~", ["é~"], "the length decides, whatever it cuts"),
+        ("~m~001~m~x", ["x"], "leading zeros, as Number() reads them"),
+    ]
+    HOSTILE = [
+        ("~m~", "no length"),
+        ("~m~5", "cut in the length"),
+        ("~m~5~m", "cut behind it"),
+        ("~m~~m~x", "an empty length"),
+        ("~m~²~m~x", "a digit that is none"),
+        ("~m~\uff14~m~abcd", "a full-width one"),
+        ("~m~-1~m~x", "a negative length"),
+        ("~m~+1~m~x", "a signed one"),
+        ("~m~1.0~m~x", "a fraction"),
+        ("~m~1234567890~m~x", "ten digits"),
+        ("~m~" + "1" * 100_000 + "~m~x", "a hundred thousand"),
+        ("~m~1~m~😀", "half an emoji"),
+        ("~m~3~m~~h~", "a heartbeat without a number"),
+        ("~m~4~m~~h~²", "with a digit that is none"),
+        ("~m~5~m~~h~-1", "with a negative one"),
+        ("~m~19~m~~h~" + "1" * 16, "with sixteen digits"),
+    ]
+
+    def encode(self, *values) -> str:
+        packets = [packet for value in values for packet in self.dialect.encode_packet(message(value))]
+        return self.dialect.encode_payload(packets)
+
+    def decode(self, wire: str) -> list:
+        packets = [self.dialect.decode_packet(packet.data, 10) for packet in self.dialect.decode_payload(wire, 1000)]
+        return [packet.data[1] for packet in packets]
+
+    def test_every_vector_is_decoded(self):
+        for wire, values, why in self.VECTORS:
+            with self.subTest(why):
+                if values is None:
+                    self.assertPayloadError(self.decode, wire)
+                else:
+                    self.assertEqual(self.decode(wire), values)
+
+    def test_every_vector_is_encoded(self):
+        for wire, values, why in self.VECTORS:
+            if values is not None:
+                with self.subTest(why):
+                    self.assertEqual(self.encode(*values), wire)
+
+    def test_odd_payloads_are_read_as_the_reference_server_reads_them(self):
+        for wire, values, why in self.ODD:
+            with self.subTest(why):
+                self.assertEqual(self.decode(wire), values)
+
+    def test_hostile_payloads_are_payload_errors(self):
+        for wire, why in self.HOSTILE:
+            with self.subTest(why):
+                self.assertPayloadError(self.decode, wire)
+
+    def test_growth_is_linear(self):
+        for part in ("~m~", "~m~0~m~", "~m~1~m~x", "~m~1~m~é", "~m~9~m~", "~", "~m~1", "😀"):
+            with self.subTest(part):
+                self.assertGrowsLinearly(
+                    lambda wire: self.dialect.decode_payload(wire, ENOUGH), lambda n, part=part: part * n
+                )
+
+    def test_a_json_message_is_ascii_on_the_wire(self):
+        self.assertEqual(self.encode({"a": "é😀"}), '~m~29~m~~j~{"a":"\\u00e9\\ud83d\\ude00"}')
+
+    def test_the_first_message_is_the_sid(self):
+        wire = self.dialect.encode_payload(
+            [EnginePacket(OPEN, self.dialect.handshake("9482710293847561", [], 10, 8, 0))]
+        )
+        self.assertEqual(wire, "~m~16~m~9482710293847561")
+
+    def test_a_heartbeat_goes_out_as_a_ping_and_comes_back_as_a_pong(self):
+        self.assertEqual(self.dialect.encode_payload([EnginePacket(PING, "1")]), "~m~4~m~~h~1")
+        self.assertEqual(self.dialect.decode_payload("~m~4~m~~h~1", 10), [EnginePacket(PONG, "1")])
+
+    def test_messages_behind_a_heartbeat_are_read_too(self):
+        packets = self.dialect.decode_payload("~m~4~m~~h~1~m~1~m~x", 10)
+        self.assertEqual(packets, [EnginePacket(PONG, "1"), EnginePacket(MESSAGE, "x")])
+
+    def test_one_frame_may_hold_several_messages(self):
+        packets = self.dialect.decode_frame("~m~1~m~x~m~1~m~y", 10)
+        self.assertEqual([packet.data for packet in packets], ["x", "y"])
+
+    def test_several_messages_leave_in_one_frame(self):
+        packets = [EnginePacket(MESSAGE, "x"), EnginePacket(MESSAGE, "y")]
+        self.assertEqual(self.dialect.encode_frames(packets), ["~m~1~m~x~m~1~m~y"])
+
+    def test_a_binary_frame_is_a_payload_error(self):
+        self.assertPayloadError(self.dialect.decode_frame, b"~m~1~m~x", 10)
+
+    def test_closing_and_noop_have_no_words(self):
+        for kind in (CLOSE, NOOP):
+            with self.subTest(kind):
+                self.assertEqual(self.dialect.encode_frames([EnginePacket(kind)]), [])
+                self.assertEqual(self.dialect.encode_poll([EnginePacket(kind)], "")[1], b"")
+
+    def test_connecting_and_its_like_have_no_words(self):
+        for kind in (CONNECT, DISCONNECT, CONNECT_ERROR, ACK):
+            with self.subTest(kind):
+                self.assertEqual(self.dialect.encode_packet(Packet(kind, "/", None)), [])
+
+    def test_an_event_is_a_json_message(self):
+        (packet,) = self.dialect.encode_packet(Packet(EVENT, "/", ["news", 1, "é"]))
+        self.assertEqual(packet.data, '~j~{"name":"news","args":[1,"\\u00e9"]}')
+
+    def test_a_message_of_no_or_several_arguments_is_one_too(self):
+        for args in ([], ["a", "b"]):
+            with self.subTest(args=args):
+                (packet,) = self.dialect.encode_packet(message(*args))
+                self.assertEqual(json.loads(packet.data[3:]), {"name": "message", "args": args})
+
+    def test_bytes_are_not_supported(self):
+        for value in (b"x", bytearray(b"x"), {"a": [memoryview(b"x")]}, [b""]):
+            with self.subTest(value=value), self.assertRaises(NotSupported):
+                self.dialect.encode_packet(message(value))
+
+    def test_a_post_is_the_form_field_data(self):
+        body = b"data=" + quote_plus("~m~3~m~é😀").encode()
+        self.assertEqual(self.dialect.decode_post(body, "", False, 10), [EnginePacket(MESSAGE, "é😀")])
+
+    def test_a_jsonp_post_has_its_newlines_back_before_it_is_counted(self):
+        body = b"data=" + quote_plus("~m~3~m~a\r\nb~m~1~m~x").encode()
+        packets = self.dialect.decode_post(body, "", True, 10)
+        self.assertEqual([packet.data for packet in packets], ["a\nb", "x"])
+
+    def test_an_xhr_post_keeps_its_newlines(self):
+        body = b"data=" + quote_plus("~m~4~m~a\r\nb").encode()
+        self.assertEqual(self.dialect.decode_post(body, "", False, 10), [EnginePacket(MESSAGE, "a\r\nb")])
+
+    def test_an_idle_poll_ends_empty(self):
+        self.assertEqual(self.dialect.encode_poll([], ""), ("text/plain; charset=UTF-8", b""))
+        self.assertEqual(self.dialect.encode_poll([], "3"), ("text/javascript; charset=UTF-8", b'io.JSONP[3]._("");'))
+
+    def test_the_jsonp_door(self):
+        self.assertEqual(self.dialect.call_script("12", 'a"'), 'io.JSONP[12]._("a\\"");')
+
+    def test_a_part_of_a_multipart_stream(self):
+        part = self.dialect.stream_part(XHR_MULTIPART, [EnginePacket(MESSAGE, "é")])
+        self.assertEqual(part, "Content-Type: text/plain\n\n~m~1~m~é\n--socketio\n".encode())
+
+    def test_a_part_of_an_html_file(self):
+        part = self.dialect.stream_part(HTMLFILE, [EnginePacket(MESSAGE, "</script>")])
+        self.assertEqual(part, b'<script>parent.s._("~m~9~m~\\u003c/script>", document);</script>')
+
+    def test_refusals_in_its_own_words(self):
+        rows = [
+            (
+                Refused("Forbidden", 4, 403),
+                JSONP_POLLING,
+                "0",
+                200,
+                b"alert('Cross domain security restrictions not met');",
+            ),
+            (Refused("Forbidden", 4, 403), XHR_POLLING, "", 401, b"unauthorized"),
+            (Refused("Forbidden", 4, 403), WEBSOCKET, "", 403, b"Forbidden"),
+            (Refused("Session ID unknown", 1), XHR_POLLING, "", 400, b"Session ID unknown"),
+            (Refused("Session ID unknown", 1), XHR_MULTIPART, "", 400, b"Session ID unknown"),
+        ]
+        for refused, transport, jsonp, status, body in rows:
+            with self.subTest(refused=refused, transport=transport):
+                answered, _, said = self.dialect.refusal(refused, transport, jsonp)
+                self.assertEqual((answered, said), (status, body))
+
+    def test_its_clock_is_its_clients(self):
+        rows = [((25.0, 20.0), (10.0, 8.0), "longer options"), ((3.0, 2.0), (3.0, 2.0), "shorter ones")]
+        for options, expected, why in rows:
+            with self.subTest(why):
+                self.assertEqual(self.dialect.heartbeat(*options), expected)
+
+    def test_the_client_believes_its_id_is_the_sid(self):
+        self.assertEqual(self.dialect.client_id("the sid", "/"), "the sid")
+
+
+def client_form_text(text: str) -> str:
+    """What the JSONP client of engine.io makes of a payload before it goes into a form.
+
+    data.replace(/\\\\n/g, "\\\\\\n") and then .replace(/\\n/g, "\\\\n"), in its own words.
+    """
+    return text.replace("\\n", "\\\n").replace("\n", "\\n")
+
+
+class EngineIO4CodecTests(DialectBehaviour, Assertions):
+    """[EIO4], [SIO5]: one digit, then data; packets of a payload joined by U+001E."""
+
+    dialect = DIALECTS["EIO4"]
+
+    PAYLOADS = [
+        ('42["a"]\x1e42["b"]', [EnginePacket(MESSAGE, '2["a"]'), EnginePacket(MESSAGE, '2["b"]')], "two messages"),
+        ("2", [EnginePacket(PING)], "a ping"),
+        ("3", [EnginePacket(PONG)], "a pong"),
+        ("2probe", [EnginePacket(PING, "probe")], "the probe"),
+        ("1", [EnginePacket(CLOSE)], "the goodbye"),
+        ("5", [EnginePacket(UPGRADE)], "the upgrade"),
+        ("6", [EnginePacket(NOOP)], "nothing to say"),
+        ("4", [EnginePacket(MESSAGE)], "an empty message"),
+        ("4é😀", [EnginePacket(MESSAGE, "é😀")], "no lengths, nothing to count"),
+        ("bAQL/", [EnginePacket(MESSAGE, b"\x01\x02\xff")], "binary, without a type digit"),
+        ("b", [EnginePacket(MESSAGE, b"")], "empty binary"),
+        (
+            '451-["b",{"_placeholder":true,"num":0},"é"]\x1ebAQL/',
+            [
+                EnginePacket(MESSAGE, '51-["b",{"_placeholder":true,"num":0},"é"]'),
+                EnginePacket(MESSAGE, b"\x01\x02\xff"),
+            ],
+            "the vector of all revisions",
+        ),
+    ]
+    BAD_PAYLOADS = [
+        ("", "empty"),
+        ("\x1e", "a separator and nothing else"),
+        ("4a\x1e", "nothing behind the separator"),
+        ("\x1e4a", "nothing before it"),
+        ("4a\x1e\x1e4b", "nothing between two"),
+        ("7", "no such type"),
+        ("x", "no digit"),
+        ("²", "a digit that is none"),
+        ("\uff14[]", "a full-width four"),
+        ("hello", "text"),
+        ("b=", "bad base64"),
+        ("bAQ_-", "base64 for URLs"),
+        ("b4AQL/é", "not ASCII"),
+    ]
+    PACKETS = [
+        ("0", Packet(CONNECT), "joining the root"),
+        ("0/admin,", Packet(CONNECT, "/admin"), "joining another"),
+        ("0/admin", Packet(CONNECT, "/admin"), "without its comma"),
+        ('0/admin,{"token":"x"}', Packet(CONNECT, "/admin", {"token": "x"}), "with auth"),
+        ('0{"token":"x"}', Packet(CONNECT, "/", {"token": "x"}), "auth for the root"),
+        ("0/admin?x=1,", Packet(CONNECT, "/admin?x=1"), "a query is part of the name, as in node"),
+        ("0/é😀,", Packet(CONNECT, "/é😀"), "any name"),
+        ("1", Packet(DISCONNECT), "leaving"),
+        ("1/admin,", Packet(DISCONNECT, "/admin"), "leaving another"),
+        ('2["x"]', Packet(EVENT, "/", ["x"]), "an event"),
+        (
+            '2["x",{"a":[]},"é😀\\u2028",null]',
+            Packet(EVENT, "/", ["x", {"a": []}, "é😀\u2028", None]),
+            "with arguments",
+        ),
+        ('2/chat,12["x",{"a":[]}]', Packet(EVENT, "/chat", ["x", {"a": []}], 12), "the protocol's own example"),
+        ('20["x"]', Packet(EVENT, "/", ["x"], 0), "ack id 0 is an ack id"),
+        ('2999999999999999["x"]', Packet(EVENT, "/", ["x"], 10**15 - 1), "fifteen digits"),
+        ('2["__proto__"]', Packet(EVENT, "/", ["__proto__"]), "an ordinary name to us"),
+        ('2[""]', Packet(EVENT, "/", [""]), "even the empty name"),
+        (
+            '2["x",{"_placeholder":true,"num":0}]',
+            Packet(EVENT, "/", ["x", placeholder(0)]),
+            "no attachments, no meaning",
+        ),
+        ('3/chat,12["ok"]', Packet(ACK, "/chat", ["ok"], 12), "an ack"),
+        ("312[]", Packet(ACK, "/", [], 12), "an ack of nothing"),
+        ('50-["x"]', Packet(EVENT, "/", ["x"]), "no attachments: complete at once"),
+        ("60-1[]", Packet(ACK, "/", [], 1), "an ack of that kind"),
+    ]
+    BAD_PACKETS = [
+        ("", "empty"),
+        ("7", "no such type"),
+        ("x", "no digit"),
+        ("²[]", "a digit that is none"),
+        ("\uff12[]", "a full-width two"),
+        # CONNECT
+        ("0[]", "CONNECT with a list"),
+        ('0"x"', "with a string"),
+        ("0true", "with true"),
+        ("0{", "with half an object"),
+        ('0/admin,"x"', "another, with a string"),
+        ("0 ", "with a blank"),
+        # DISCONNECT
+        ("1{}", "DISCONNECT with data"),
+        # EVENT
+        ("2", "EVENT without data"),
+        ("212", "with an ack id and no data"),
+        ("2[]", "with no name"),
+        ("2{}", "with an object"),
+        ('2"x"', "with a string"),
+        ("2null", "with null"),
+        ("2[null]", "a name that is null"),
+        ("2[1]", "a number"),
+        ("2[true]", "a boolean"),
+        ('2[["x"]]', "a list"),
+        ('2[{"toString":1}]', "an object: CVE-2023-32695"),
+        ('2["x"', "half a list"),
+        ('2["x"]]', "more than a list"),
+        ('2["x",NaN]', "NaN"),
+        ('2["x",1e400]', "a number that overflows"),
+        ("2" + "[" * 100_000, "a hundred thousand brackets"),
+        ('2/chat["x"]', "the name without its comma swallows the rest"),
+        ('2chat,["x"]', "a namespace without its slash"),
+        ('21-["x"]', "a number of attachments where none can be"),
+        ('2-1["x"]', "a negative ack id"),
+        ('2²["x"]', "an ack id that is none"),
+        ('2\u0661["x"]', "an Arabic one"),
+        ('21000000000000000["x"]', "sixteen digits: 2**53 is near"),
+        ("2" + "1" * 100_000 + '["x"]', "a hundred thousand"),
+        # ACK
+        ("3", "ACK without anything"),
+        ("312", "without data"),
+        ("3[]", "without an id"),
+        ("312{}", "with an object"),
+        ('312"x"', "with a string"),
+        ("31-12[]", "with attachments it cannot have"),
+        # CONNECT_ERROR
+        ("4[]", "CONNECT_ERROR with a list"),
+        ('4"x"', "with a string"),
+        # BINARY
+        ('5["x"]', "binary, and no count"),
+        ('51["x"]', "a count without its dash is an ack id"),
+        ('5-["x"]', "a dash without its count"),
+        ('5²-["x"]', "a count that is none"),
+        ('5\uff11-["x"]', "a full-width one"),
+        ('5-1-["x"]', "a negative one"),
+        ('511-["x"]', "eleven attachments, one over the limit"),
+        ('59999999999-["x"]', "ten digits"),
+        ("5" + "1" * 100_000 + '-["x"]', "a hundred thousand"),
+        ("51-", "no data"),
+        ("51-[]", "no name"),
+        ("51-[{}]", "a name that is an object"),
+        ('51-[{"_placeholder":true,"num":0}]', "a name that is an attachment"),
+        ('50-["x",{"_placeholder":true,"num":0}]', "a placeholder for nothing"),
+        ("6[]", "binary ack, and no count"),
+        ("61-[]", "without an id"),
+        ("61-1{}", "with an object"),
+    ]
+    ENCODED = [
+        (Packet(CONNECT, "/", {"sid": "S"}), ['40{"sid":"S"}'], "the answer to CONNECT"),
+        (Packet(CONNECT, "/admin", {"sid": "S"}), ['40/admin,{"sid":"S"}'], "of another namespace"),
+        (Packet(CONNECT_ERROR, "/", {"message": "no", "data": {}}), ['44{"message":"no","data":{}}'], "a refusal"),
+        (Packet(CONNECT_ERROR, "/zz", {"message": "no"}), ['44/zz,{"message":"no"}'], "of another namespace"),
+        (Packet(DISCONNECT), ["41"], "goodbye"),
+        (Packet(DISCONNECT, "/admin"), ["41/admin,"], "to another namespace"),
+        (Packet(EVENT, "/", ["x"]), ['42["x"]'], "an event"),
+        (Packet(EVENT, "/chat", ["x", {"a": []}], 12), ['42/chat,12["x",{"a":[]}]'], "the protocol's example"),
+        (Packet(EVENT, "/", ["x"], 0), ['420["x"]'], "ack id 0"),
+        (Packet(EVENT, "/", ["é😀\u2028"]), ['42["\\u00e9\\ud83d\\ude00\\u2028"]'], "ASCII only"),
+        (Packet(ACK, "/", ["ok"], 12), ['4312["ok"]'], "an ack"),
+        (Packet(ACK, "/chat", [], 12), ["43/chat,12[]"], "of nothing"),
+        (
+            Packet(EVENT, "/", ["b", b"\x01\x02\xff", "x"]),
+            ['451-["b",{"_placeholder":true,"num":0},"x"]', b"\x01\x02\xff"],
+            "an attachment",
+        ),
+        (
+            Packet(EVENT, "/chat", ["b", b"1", [b"2"]], 7),
+            ['452-/chat,7["b",{"_placeholder":true,"num":0},[{"_placeholder":true,"num":1}]]', b"1", b"2"],
+            "two, with everything",
+        ),
+        (Packet(ACK, "/", [b"\x01"], 12), ['461-12[{"_placeholder":true,"num":0}]', b"\x01"], "an ack with one"),
+    ]
+
+    def test_every_payload_is_decoded(self):
+        for wire, packets, why in self.PAYLOADS:
+            with self.subTest(why):
+                self.assertEqual(self.dialect.decode_payload(wire, 10), packets)
+
+    def test_every_payload_is_encoded(self):
+        for wire, packets, why in self.PAYLOADS:
+            with self.subTest(why):
+                self.assertEqual(self.dialect.encode_payload(packets), wire)
+
+    def test_bad_payloads_are_payload_errors(self):
+        for wire, why in self.BAD_PAYLOADS:
+            with self.subTest(why):
+                self.assertPayloadError(self.dialect.decode_payload, wire, 10)
+
+    def test_every_packet_is_decoded(self):
+        for wire, packet, why in self.PACKETS:
+            with self.subTest(why):
+                self.assertEqual(self.dialect.decode_packet(wire, 10), packet)
+
+    def test_bad_packets_are_payload_errors(self):
+        for wire, why in self.BAD_PACKETS:
+            with self.subTest(why):
+                self.assertPayloadError(self.dialect.decode_packet, wire, 10)
+
+    # FAILS: null is taken for no data at all.
+    def test_null_is_not_nothing(self):
+        for wire in ("0null", "0/admin,null", "1null", "1/admin,null"):
+            with self.subTest(wire):
+                self.assertPayloadError(self.dialect.decode_packet, wire, 10)
+
+    def test_reserved_names_are_payload_errors(self):
+        for name, head in itertools.product(sorted(RESERVED_EVENTS), ("2", "2/chat,", "21", "50-", "51-")):
+            with self.subTest(name, head=head):
+                self.assertPayloadError(self.dialect.decode_packet, head + json.dumps([name, {"sid": 1}]), 10)
+
+    def test_every_packet_is_encoded_in_frames(self):
+        for packet, frames, why in self.ENCODED:
+            with self.subTest(why):
+                self.assertEqual(self.dialect.encode_frames(self.dialect.encode_packet(packet)), frames)
+
+    def test_and_in_a_payload(self):
+        for packet, frames, why in self.ENCODED:
+            with self.subTest(why):
+                texts = [frame if isinstance(frame, str) else "b" + encode_base64(frame) for frame in frames]
+                self.assertEqual(self.dialect.encode_payload(self.dialect.encode_packet(packet)), "\x1e".join(texts))
+
+    def test_a_binary_packet_waits_for_as_many_attachments_as_it_announced(self):
+        two = '52-["x",{"_placeholder":true,"num":1},{"_placeholder":true,"num":0}]'
+        assembler = self.dialect.decode_packet(two, 10)
+        self.assertIsNone(assembler.feed(b"a"))
+        self.assertEqual(assembler.feed(b"b"), Packet(EVENT, "/", ["x", b"b", b"a"]))
+
+    def test_a_count_that_does_not_match_is_a_payload_error(self):
+        one, two = json.dumps(["x", placeholder(0)]), json.dumps(["x", placeholder(0), placeholder(1)])
+        for head, body, why in (("52-", one, "too many"), ("51-", two, "too few"), ("51-", '["x"]', "none wanted")):
+            with self.subTest(why):
+                assembler = self.dialect.decode_packet(head + body, 10)
+                self.assertPayloadError(lambda assembler=assembler: [assembler.feed(b"a"), assembler.feed(b"b")])
+
+    def test_the_limit_of_attachments_is_the_applications(self):
+        packet = '5{}-["x"]'.format
+        self.assertIsInstance(self.dialect.decode_packet(packet(3), 3), Assembler)
+        self.assertPayloadError(self.dialect.decode_packet, packet(4), 3)
+
+    def test_an_attachment_that_nobody_announced_is_a_payload_error(self):
+        self.assertPayloadError(self.dialect.decode_packet, b"data", 10)
+
+    def test_a_frame_is_one_packet(self):
+        self.assertEqual(self.dialect.decode_frame('42["a"]\x1e42', 10), [EnginePacket(MESSAGE, '2["a"]\x1e42')])
+
+    def test_a_binary_frame_is_the_bytes_and_nothing_else(self):
+        for data in (b"\x04\x01", b"", b"4"):
+            with self.subTest(data=data):
+                self.assertEqual(self.dialect.decode_frame(data, 10), [EnginePacket(MESSAGE, data)])
+                self.assertEqual(self.dialect.encode_frames([EnginePacket(MESSAGE, data)]), [data])
+
+    def test_a_frame_of_no_known_type_is_a_payload_error(self):
+        for frame in ("", "7", "x", "²", "\uff14", "bAQL/"):
+            with self.subTest(frame):
+                self.assertPayloadError(self.dialect.decode_frame, frame, 10)
+
+    def test_the_open_packet(self):
+        data = self.dialect.handshake("S", ["websocket"], 25.0, 20.0, 1_000_000)
+        expected = '0{"sid":"S","upgrades":["websocket"],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}'
+        self.assertEqual(self.dialect.encode_payload([EnginePacket(OPEN, data)]), expected)
+
+    def test_milliseconds_are_whole(self):
+        data = json.loads(self.dialect.handshake("S", [], 0.3, 1.1, 1))
+        self.assertEqual((data["pingInterval"], data["pingTimeout"]), (300, 1100))
+
+    def test_a_post_is_a_payload(self):
+        for content_type in ("text/plain;charset=UTF-8", "", "application/xml"):
+            with self.subTest(content_type):
+                packets = self.dialect.decode_post('42["é"]\x1e3'.encode(), content_type, False, 10)
+                self.assertEqual(packets, [EnginePacket(MESSAGE, '2["é"]'), EnginePacket(PONG)])
+
+    def test_a_binary_payload_is_a_payload_error(self):
+        for content_type in ("application/octet-stream", "application/octet-stream; x=y"):
+            with self.subTest(content_type):
+                self.assertPayloadError(self.dialect.decode_post, b"4x", content_type, False, 10)
+
+    def test_more_packets_than_allowed_are_refused_before_any_is_decoded(self):
+        with mock.patch.object(EngineIO4, "decode_engine_packet") as decode:
+            self.assertPayloadError(self.dialect.decode_payload, "4\x1e" * 1_000_000, 1000)
+        decode.assert_not_called()
+
+    def test_growth_is_linear(self):
+        decode_payload = functools.partial(self.dialect.decode_payload, max_packets=ENOUGH)
+        decode_packet = functools.partial(self.dialect.decode_packet, max_attachments=10)
+        for part in ("\x1e", "2\x1e", "b\x1e", ":", "b" + "=" * 9, "bAAAA"):
+            with self.subTest(part):
+                self.assertGrowsLinearly(decode_payload, lambda n, part=part: part * n)
+        for start, part in (
+            ("2", "1"),
+            ("5", "1"),
+            ("5", "1-"),
+            ("2/", "a"),
+            ("2/", ","),
+            ("2", "/"),
+            ("2", ":"),
+            ("0/", "/"),
+        ):
+            with self.subTest(start, part=part):
+                self.assertGrowsLinearly(decode_packet, lambda n, start=start, part=part: start + part * n)
+
+    def test_the_jsonp_door(self):
+        self.assertEqual(self.dialect.encode_poll([EnginePacket(MESSAGE, "0")], "4")[1], b'___eio[4]("40");')
+
+    def test_the_trap_data_that_contain_an_escaped_quote(self):
+        packets = self.dialect.encode_packet(Packet(EVENT, "/", ["x", 'a "quote"']))
+        script = self.dialect.encode_poll(packets, "0")[1].decode()
+        self.assertEqual(script, r'___eio[0]("42[\"x\",\"a \\\"quote\\\"\"]");')
+
+    def test_refusals_in_its_own_words(self):
+        rows = [
+            (Refused("Transport unknown", 0), "", 400, '{"code":0,"message":"Transport unknown"}'),
+            (Refused("Session ID unknown", 1), XHR_POLLING, 400, '{"code":1,"message":"Session ID unknown"}'),
+            (Refused("Bad handshake method", 2), XHR_POLLING, 400, '{"code":2,"message":"Bad handshake method"}'),
+            (Refused("Bad request"), JSONP_POLLING, 400, '{"code":3,"message":"Bad request"}'),
+            (Refused("Forbidden", 4, 403), XHR_POLLING, 403, '{"code":4,"message":"Forbidden"}'),
+            (Refused("Bad request"), WEBSOCKET, 400, "Bad request"),
+        ]
+        for refused, transport, status, body in rows:
+            with self.subTest(body):
+                answered, _, said = self.dialect.refusal(refused, transport, "")
+                self.assertEqual((answered, said.decode()), (status, body))
+
+    def test_its_clock_is_the_applications(self):
+        self.assertEqual(self.dialect.heartbeat(25.0, 20.0), (25.0, 20.0))
+
+    def test_the_client_is_told_its_id(self):
+        self.assertIsNone(self.dialect.client_id("the sid", "/"))
+
+
+class JsonpNewlineTests(Assertions):
+    """The JSONP client hides newlines from the browser's form; we find them again."""
+
+    ROWS = [
+        ("plain", "plain", "nothing to hide"),
+        ("a\nb", r"a\nb", "a newline becomes backslash and n"),
+        (r"a\nb", r"a\\nb", "a backslash and an n become two backslashes and an n"),
+        (r"a\\nb", r"a\\\nb", "an escaped backslash before an n, as JSON has it"),
+        ("\n\n", r"\n\n", "two newlines"),
+        (r"\n\n", r"\\n\\n", "two of the others"),
+        ("\\n\n", r"\\n\n", "one of each"),
+        ("\n\\n", r"\n\\n", "the other way round"),
+        ("\\", "\\", "a backslash alone"),
+        (r"\"", r"\"", "a quote in JSON"),
+        (r"\t", r"\t", "another escape"),
+        ("é😀\n", "é😀\\n", "not ASCII"),
+    ]
+    unescape = staticmethod(EngineIO4.unescape_newlines)
+
+    def test_the_client_sends_it_so(self):
+        for text, sent, why in self.ROWS:
+            with self.subTest(why):
+                self.assertEqual(client_form_text(text), sent)
+
+    def test_it_is_read_back(self):
+        for text, sent, why in self.ROWS:
+            with self.subTest(why):
+                self.assertEqual(self.unescape(sent), text)
+
+    def test_every_json_string_survives_the_form(self):
+        for letters in itertools.product('\\n"\n', repeat=5):
+            text = json.dumps("".join(letters))
+            with self.subTest(text):
+                self.assertEqual(self.unescape(client_form_text(text)), text)
+
+    def test_a_whole_post_survives(self):
+        payload = "4" + '2["x","two\\nlines, \\\\n, a \\"quote\\" & é😀+%"]' + "\x1e3"
+        body = b"d=" + quote_plus(client_form_text(payload)).encode()
+        packets = DIALECTS["EIO4"].decode_post(body, "application/x-www-form-urlencoded", True, 10)
+        self.assertEqual(DIALECTS["EIO4"].encode_payload(packets), payload)
+
+    def test_growth_is_linear(self):
+        for part in ("\\", "\\n", "\\\\n", "n", "\n"):
+            with self.subTest(part):
+                self.assertGrowsLinearly(self.unescape, lambda n, part=part: part * n)
+
+
+# -- 6. Frames -------------------------------------------------------------------------
+
+MASK = b"\x12\x34\x56\x78"
+
+
+def client_frame(
+    opcode: int, payload: bytes = b"", final: bool = True, rsv: int = 0, form: int = 0, mask: bytes = MASK
+) -> bytes:
+    """A frame as clients send them; *form* 126 or 127 forces a longer length than is needed."""
+    first = 0x80 * final | rsv | opcode
+    size = len(payload)
+    form = form or (size if size < 126 else 126 if size < 65536 else 127)
+    length = b"" if form < 126 else size.to_bytes(2 if form == 126 else 8, "big")
+    if not mask:
+        return bytes([first, form]) + length + payload
+    masked = bytes(byte ^ mask[place % 4] for place, byte in enumerate(payload))
+    return bytes([first, 0x80 | form]) + length + mask + masked
+
+
+def close_payload(code: int, reason: bytes = b"") -> bytes:
+    return code.to_bytes(2, "big") + reason
+
+
+class FrameAssertions(Assertions):
+    def fed(self, *chunks: bytes, max_bytes: int = 1_000_000) -> list:
+        """Every message that *chunks* hold."""
+        parser = FrameParser(max_bytes)
+        return [message for chunk in chunks for message in parser.feed(chunk)]
+
+    def assertFrameError(self, code: int, *chunks: bytes, max_bytes: int = 1_000_000) -> None:
+        with self.assertRaises(FrameError) as caught:
+            self.fed(*chunks, max_bytes=max_bytes)
+        self.assertEqual(caught.exception.code, code)
+
+
+class FrameTests(FrameAssertions):
+    """[RFC6455 "Base Framing Protocol"]: a client's bytes in, messages out."""
+
+    SIZES = [
+        (0, "empty"),
+        (1, "one byte"),
+        (3, "less than a mask"),
+        (4, "just a mask"),
+        (125, "the last with seven bits"),
+        (126, "the first with sixteen"),
+        (127, "not what the form 127 means"),
+        (65535, "the last with sixteen"),
+        (65536, "the first with sixty-four"),
+        (200_000, "long"),
+    ]
+
+    def test_every_length_form_is_read(self):
+        for size, why in self.SIZES:
+            with self.subTest(why):
+                data = bytes(index & 0x7F for index in range(size))
+                self.assertEqual(self.fed(client_frame(TEXT_FRAME, data)), [data.decode()])
+                self.assertEqual(self.fed(client_frame(BINARY_FRAME, data)), [data])
+
+    def test_every_length_form_is_written(self):
+        for size, why in self.SIZES:
+            with self.subTest(why):
+                data = bytes(size)
+                self.assertEqual(encode_frame(BINARY_FRAME, data), client_frame(BINARY_FRAME, data, mask=b""))
+
+    def test_messages_are_written_by_their_type(self):
+        self.assertEqual(encode_message("é"), b"\x81\x02\xc3\xa9")
+        self.assertEqual(encode_message(b"\x01"), b"\x82\x01\x01")
+
+    def test_the_examples_of_the_rfc(self):
+        rows = [
+            ("818537fa213d7f9f4d5158", ["Hello"], "a masked text message"),
+            ("018337fa213d7f9f4d" + "8082000000006c6f", ["Hello"], "in two fragments"),
+            ("898537fa213d7f9f4d5158", [Control(PING_FRAME, b"Hello")], "a ping with the same body"),
+            ("8a8537fa213d7f9f4d5158", [Control(PONG_FRAME, b"Hello")], "its pong"),
+        ]
+        for stream, messages, why in rows:
+            with self.subTest(why):
+                self.assertEqual(self.fed(bytes.fromhex(stream)), messages)
+
+    def test_any_mask_will_do(self):
+        for mask in (b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x80\0\0\x01"):
+            with self.subTest(mask=mask):
+                self.assertEqual(self.fed(client_frame(TEXT_FRAME, b"hello", mask=mask)), ["hello"])
+
+    def test_several_messages_of_one_read_come_in_order(self):
+        frames = [client_frame(TEXT_FRAME, text.encode()) for text in ("a", "", "é" * 100, "b")]
+        self.assertEqual(self.fed(b"".join(frames)), ["a", "", "é" * 100, "b"])
+
+    def test_what_came_before_a_fault_is_given(self):
+        messages = FrameParser(1000).feed(client_frame(TEXT_FRAME, b"good") + client_frame(3))
+        self.assertEqual(next(messages), "good")
+        with self.assertRaises(FrameError):
+            next(messages)
+
+    def test_nothing_is_given_before_its_frame_is_whole(self):
+        frame = client_frame(TEXT_FRAME, b"hello")
+        self.assertEqual(self.fed(frame[:-1]), [])
+
+
+class CutFrameTests(FrameAssertions):
+    """Reads cut a stream anywhere; the messages are the same."""
+
+    STREAM = b"".join(
+        [
+            client_frame(TEXT_FRAME, "hé😀".encode()),
+            client_frame(TEXT_FRAME, b""),
+            client_frame(TEXT_FRAME, "h😀"[:1].encode() + b"\xf0\x9f", final=False),
+            client_frame(PING_FRAME, b"are you there?"),
+            client_frame(0, b"\x98", final=False),
+            client_frame(0, b"", final=False),
+            client_frame(PONG_FRAME),
+            client_frame(0, b"\x80!"),
+            client_frame(BINARY_FRAME, bytes(range(130))),
+            client_frame(TEXT_FRAME, b"short"),
+            client_frame(CLOSE_FRAME, close_payload(1000, "tschüß".encode())),
+        ]
+    )
+    MESSAGES = [
+        "hé😀",
+        "",
+        Control(PING_FRAME, b"are you there?"),
+        Control(PONG_FRAME),
+        "h😀!",
+        bytes(range(130)),
+        "short",
+        Control(CLOSE_FRAME, "tschüß".encode(), 1000),
+    ]
+
+    def test_cut_nowhere(self):
+        self.assertEqual(self.fed(self.STREAM), self.MESSAGES)
+
+    def test_cut_at_every_byte(self):
+        for cut in range(len(self.STREAM) + 1):
+            with self.subTest(cut=cut):
+                self.assertEqual(self.fed(self.STREAM[:cut], self.STREAM[cut:]), self.MESSAGES)
+
+    def test_cut_into_pieces_of_every_small_size(self):
+        for size in range(1, 20):
+            with self.subTest(size=size):
+                pieces = [self.STREAM[start : start + size] for start in range(0, len(self.STREAM), size)]
+                self.assertEqual(self.fed(*pieces), self.MESSAGES)
+
+    def test_long_frames_cut_in_their_headers(self):
+        frame = client_frame(BINARY_FRAME, bytes(70_000)) + client_frame(TEXT_FRAME, b"next")
+        for cut in range(16):
+            with self.subTest(cut=cut):
+                self.assertEqual(self.fed(frame[:cut], frame[cut:]), [bytes(70_000), "next"])
+
+    def test_empty_reads_change_nothing(self):
+        half = len(self.STREAM) // 2
+        self.assertEqual(self.fed(b"", self.STREAM[:half], b"", b"", self.STREAM[half:], b""), self.MESSAGES)
+
+    def test_each_message_comes_with_its_last_byte(self):
+        parser, places = FrameParser(1000), []
+        for place in range(len(self.STREAM)):
+            places += [place for _ in parser.feed(self.STREAM[place : place + 1])]
+        self.assertEqual((len(places), places[0], places[-1]), (8, 12, len(self.STREAM) - 1))
+
+
+class FragmentTests(FrameAssertions):
+    """[RFC6455 "Fragmentation"]: a message in pieces, control frames between them."""
+
+    def test_pieces_are_joined(self):
+        for opcode, expected in ((TEXT_FRAME, "abc"), (BINARY_FRAME, b"abc")):
+            with self.subTest(opcode=opcode):
+                frames = [
+                    client_frame(opcode, b"a", final=False),
+                    client_frame(0, b"b", final=False),
+                    client_frame(0, b"c"),
+                ]
+                self.assertEqual(self.fed(*frames), [expected])
+                self.assertEqual(self.fed(b"".join(frames)), [expected])
+
+    def test_pieces_may_be_empty(self):
+        empty = client_frame(0, final=False)
+        self.assertEqual(self.fed(client_frame(TEXT_FRAME, final=False), empty, empty, client_frame(0)), [""])
+
+    def test_two_messages_in_pieces(self):
+        message = client_frame(TEXT_FRAME, b"a", final=False) + client_frame(0, b"b")
+        self.assertEqual(self.fed(message + message), ["ab", "ab"])
+
+    def test_control_frames_come_at_once(self):
+        ping = client_frame(PING_FRAME, b"x")
+        messages = self.fed(client_frame(TEXT_FRAME, b"a", final=False), ping, client_frame(0, b"b"), ping)
+        self.assertEqual(messages, [Control(PING_FRAME, b"x"), "ab", Control(PING_FRAME, b"x")])
+
+    def test_a_character_may_be_cut_between_pieces(self):
+        first, second = client_frame(TEXT_FRAME, b"\xf0\x9f\x98", final=False), client_frame(0, b"\x80")
+        self.assertEqual(self.fed(first, second), ["😀"])
+
+    def test_a_new_message_within_a_message_is_a_protocol_error(self):
+        start = client_frame(TEXT_FRAME, b"a", final=False)
+        for opcode, size in itertools.product((TEXT_FRAME, BINARY_FRAME), (1, 200)):
+            with self.subTest(opcode=opcode, size=size):
+                self.assertFrameError(1002, start, client_frame(opcode, b"b" * size))
+
+    def test_a_piece_of_no_message_is_a_protocol_error(self):
+        for final in (True, False):
+            with self.subTest(final=final):
+                self.assertFrameError(1002, client_frame(0, b"a", final=final))
+
+    def test_nor_may_one_follow_a_message_that_is_whole(self):
+        whole = client_frame(TEXT_FRAME, b"a", final=False) + client_frame(0, b"b")
+        self.assertFrameError(1002, whole, client_frame(0, b"c"))
+
+
+class ControlFrameTests(FrameAssertions):
+    """[RFC6455 "Control Frames"]: 125 bytes at most, never in pieces; codes that may be sent."""
+
+    GOOD = [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999]
+    BAD = [0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535]
+
+    def test_pings_and_pongs_bring_their_data(self):
+        for opcode, data in itertools.product((PING_FRAME, PONG_FRAME), (b"", b"x", b"\xff" * 125)):
+            with self.subTest(opcode=opcode, size=len(data)):
+                self.assertEqual(self.fed(client_frame(opcode, data)), [Control(opcode, data)])
+
+    def test_good_close_codes(self):
+        for code in self.GOOD:
+            with self.subTest(code=code):
+                self.assertEqual(self.fed(client_frame(CLOSE_FRAME, close_payload(code)))[0].code, code)
+
+    def test_bad_close_codes_are_protocol_errors(self):
+        for code in self.BAD:
+            with self.subTest(code=code):
+                self.assertFrameError(1002, client_frame(CLOSE_FRAME, close_payload(code)))
+
+    def test_no_close_code_is_1005(self):
+        self.assertEqual(self.fed(client_frame(CLOSE_FRAME)), [Control(CLOSE_FRAME, b"", 1005)])
+
+    def test_half_a_close_code_is_a_protocol_error(self):
+        self.assertFrameError(1002, client_frame(CLOSE_FRAME, b"\x03"))
+
+    def test_a_close_reason_is_utf8(self):
+        self.assertFrameError(1007, client_frame(CLOSE_FRAME, close_payload(1000, b"\xff")))
+
+    def test_long_ones_are_protocol_errors(self):
+        for opcode, size in itertools.product((CLOSE_FRAME, PING_FRAME, PONG_FRAME), (126, 65536)):
+            with self.subTest(opcode=opcode, size=size):
+                self.assertFrameError(1002, client_frame(opcode, bytes(size)))
+
+    def test_pieces_of_one_are_protocol_errors(self):
+        for opcode in (CLOSE_FRAME, PING_FRAME, PONG_FRAME):
+            with self.subTest(opcode=opcode):
+                self.assertFrameError(1002, client_frame(opcode, final=False))
+
+    def test_a_ping_does_not_count_towards_the_size_of_messages(self):
+        self.assertEqual(
+            self.fed(client_frame(PING_FRAME, bytes(125)), max_bytes=10), [Control(PING_FRAME, bytes(125))]
+        )
+
+    def test_our_own_close_frame(self):
+        self.assertEqual(encode_close(1000), b"\x88\x02\x03\xe8")
+        self.assertEqual(encode_close(1002, "why"), b"\x88\x05\x03\xeawhy")
+
+    # FAILS: the reason is cut between any two bytes.
+    def test_a_long_reason_is_cut_between_characters(self):
+        for reason in ("x" * 200, "é" * 100, "x" + "é" * 100, "€" * 100, "😀" * 50):
+            with self.subTest(reason[:3]):
+                frame = encode_close(1002, reason)
+                self.assertLessEqual(len(frame), 127)
+                self.assertTrue(reason.startswith(frame[4:].decode()))
+
+
+class BrokenFrameTests(FrameAssertions):
+    """What RFC 6455 forbids fails the connection, and no sooner or later than its header says so."""
+
+    def test_reserved_bits_are_protocol_errors(self):
+        for rsv, opcode in itertools.product((0x40, 0x20, 0x10, 0x70), (0, TEXT_FRAME, BINARY_FRAME, PING_FRAME)):
+            with self.subTest(rsv=rsv, opcode=opcode):
+                self.assertFrameError(1002, client_frame(opcode, b"x", rsv=rsv))
+
+    def test_reserved_opcodes_are_protocol_errors(self):
+        for opcode in (3, 4, 5, 6, 7, 11, 12, 13, 14, 15):
+            with self.subTest(opcode=opcode):
+                self.assertFrameError(1002, client_frame(opcode, b"x"))
+
+    def test_frames_without_a_mask_are_protocol_errors(self):
+        for opcode, size in itertools.product((TEXT_FRAME, BINARY_FRAME, PING_FRAME, CLOSE_FRAME), (0, 5, 200)):
+            with self.subTest(opcode=opcode, size=size):
+                self.assertFrameError(1002, client_frame(opcode, b"\x03\xe8" * (size // 2), mask=b""))
+
+    def test_lengths_not_in_their_shortest_form_are_protocol_errors(self):
+        for size, form in ((0, 126), (5, 126), (125, 126), (0, 127), (125, 127), (126, 127), (65535, 127)):
+            with self.subTest(size=size, form=form):
+                self.assertFrameError(1002, client_frame(TEXT_FRAME, b"x" * size, form=form))
+
+    def test_a_length_with_the_highest_bit_is_a_protocol_error(self):
+        self.assertFrameError(1002, b"\x82\xff" + b"\xff" * 8 + MASK)
+
+    def test_text_that_is_no_utf8_is_refused(self):
+        rows = [
+            (b"\xff", "no such byte"),
+            (b"\xc3", "cut"),
+            (b"\xc0\xaf", "overlong"),
+            (b"\xed\xa0\xbd", "half a pair"),
+        ]
+        for data, why in rows:
+            for size in (0, 200):
+                with self.subTest(why, size=size):
+                    self.assertFrameError(1007, client_frame(TEXT_FRAME, b"x" * size + data))
+
+    def test_nor_may_it_become_so_by_its_pieces(self):
+        rows = [
+            (b"\xf0\x9f", b"x", "cut short by the next piece"),
+            (b"x", b"\xff", "in the last"),
+            (b"\xff", b"x", "in the first"),
+        ]
+        for first, second, why in rows:
+            with self.subTest(why):
+                self.assertFrameError(1007, client_frame(TEXT_FRAME, first, final=False), client_frame(0, second))
+
+    def test_binary_may_be_anything(self):
+        self.assertEqual(self.fed(client_frame(BINARY_FRAME, b"\xff\xed\xa0\xbd")), [b"\xff\xed\xa0\xbd"])
+
+    def test_faults_are_told_at_the_header(self):
+        rows = [
+            (1002, client_frame(3, bytes(200))[:2], "an opcode"),
+            (1002, client_frame(TEXT_FRAME, bytes(200), rsv=0x40)[:2], "a reserved bit"),
+            (1002, client_frame(TEXT_FRAME, bytes(200), mask=b"")[:2], "no mask"),
+            (1002, client_frame(PING_FRAME, bytes(200))[:2], "a long ping"),
+            (1009, client_frame(BINARY_FRAME, bytes(101))[:6], "too big, by one"),
+            (1009, client_frame(BINARY_FRAME, bytes(65535))[:8], "too big"),
+            (1009, client_frame(TEXT_FRAME, bytes(70_000))[:14], "far too big"),
+            (1009, b"\x82\xff\x7f" + b"\xff" * 7 + MASK, "eight exabytes"),
+        ]
+        for code, header, why in rows:
+            with self.subTest(why):
+                self.assertFrameError(code, header, max_bytes=100)
+
+    def test_the_limit_itself_is_allowed(self):
+        for limit in (100, 125, 126, 200, 65536):
+            with self.subTest(limit=limit):
+                self.assertEqual(self.fed(client_frame(BINARY_FRAME, bytes(limit)), max_bytes=limit), [bytes(limit)])
+
+    # FAILS: a whole text frame of up to 125 bytes takes the quick way, which does not look.
+    def test_the_limit_holds_for_whole_frames_of_every_size(self):
+        for opcode, limit in itertools.product((TEXT_FRAME, BINARY_FRAME), (1, 100, 124, 125, 126, 65535)):
+            with self.subTest(opcode=opcode, limit=limit):
+                self.assertFrameError(1009, client_frame(opcode, bytes(limit + 1)), max_bytes=limit)
+
+    def test_the_limit_counts_all_pieces_of_a_message(self):
+        first, rest = client_frame(BINARY_FRAME, bytes(60), final=False), client_frame(0, bytes(41))
+        self.assertFrameError(1009, first, rest[:6], max_bytes=100)
+        self.assertEqual(self.fed(first, client_frame(0, bytes(40)), max_bytes=100), [bytes(100)])
+
+    def test_and_begins_anew_with_the_next(self):
+        message = client_frame(BINARY_FRAME, bytes(60), final=False) + client_frame(0, bytes(40))
+        self.assertEqual(
+            self.fed(message, message, client_frame(BINARY_FRAME, bytes(100)), max_bytes=100), [bytes(100)] * 3
+        )
+
+    def test_growth_is_linear(self):
+        pieces = client_frame(TEXT_FRAME, final=False)
+        rows = [
+            ("pings", lambda n: [client_frame(PING_FRAME) * n]),
+            ("messages", lambda n: [client_frame(TEXT_FRAME, b"x") * n]),
+            ("empty pieces", lambda n: [pieces + client_frame(0, final=False) * n]),
+            ("one message, byte by byte", lambda n: [bytes([byte]) for byte in client_frame(BINARY_FRAME, bytes(n))]),
+            ("messages, byte by byte", lambda n: [bytes([byte]) for byte in client_frame(TEXT_FRAME, b"x") * (n // 7)]),
+        ]
+        for why, make in rows:
+            with self.subTest(why):
+                self.assertGrowsLinearly(lambda chunks: self.fed(*chunks, max_bytes=ENOUGH), make, 5000)
+
+
+class MaskTests(unittest.TestCase):
+    """XOR with a repeated mask: in C from Tornado, or as one big integer where that is not built."""
+
+    masks = [socket_io.websocket_mask, module_without("tornado.speedups").websocket_mask]
+
+    def test_the_fallback_is_another_function(self):
+        self.assertEqual(self.masks[1].__module__, "socket_io")
+
+    def test_both_do_what_the_rfc_says(self):
+        for size in [*range(20), 125, 1000, 65537]:
+            data = bytes(index * 7 & 0xFF for index in range(size))
+            masked = bytes(byte ^ MASK[index % 4] for index, byte in enumerate(data))
+            for mask in self.masks:
+                with self.subTest(size=size, mask=mask):
+                    self.assertEqual(mask(MASK, data), masked)
+
+    def test_leading_zeros_are_kept(self):
+        for mask in self.masks:
+            with self.subTest(mask=mask):
+                self.assertEqual(mask(b"\0\0\0\0", b"\0\0x\0\0"), b"\0\0x\0\0")
+                self.assertEqual(mask(MASK, MASK * 2), bytes(8))
+
+
+# -- 7. Requests -----------------------------------------------------------------------
+
+SID = "wZX3oN0bSVIhsaknAAAI"
+UPGRADING = {"Upgrade": "websocket", "Connection": "Upgrade"}
+
+
+class RequestAssertions(Assertions):
+    def parse(self, method: str, tail: str, query: str = "", headers: dict | None = None, dialects=DIALECTS) -> Request:
+        """The request that Tornado would have made of *tail* and *query*."""
+        arguments = {}
+        for pair in query.split("&") if query else ():
+            name, _, value = pair.partition("=")
+            arguments.setdefault(name, []).append(value.encode("latin-1"))
+        return parse_request(method, tail, arguments, headers or {}, dialects)
+
+    def assertRefused(self, code: int, *args, status: int = 400, **kwargs) -> None:
+        with self.assertRaises(Refused) as caught:
+            self.parse(*args, **kwargs)
+        self.assertEqual((caught.exception.code, caught.exception.status), (code, status))
+
+
+class EngineRequestTests(RequestAssertions):
+    """[EIO4 "Protocol"]: path of the resource alone, `EIO` and `transport` in the query."""
+
+    ROWS = [
+        ("GET", "EIO=4&transport=polling&t=abc", {}, (XHR_POLLING, "", "", False), "a handshake"),
+        ("GET", "EIO=4&transport=polling&sid=" + SID, {}, (XHR_POLLING, SID, "", False), "a poll"),
+        ("POST", "EIO=4&transport=polling&sid=" + SID, {}, (XHR_POLLING, SID, "", False), "a post"),
+        ("GET", "EIO=4&transport=polling&j=0", {}, (JSONP_POLLING, "", "0", False), "a JSONP handshake"),
+        ("GET", "EIO=4&transport=polling&j=12&sid=" + SID, {}, (JSONP_POLLING, SID, "12", False), "a JSONP poll"),
+        ("POST", "EIO=4&transport=polling&j=12&sid=" + SID, {}, (JSONP_POLLING, SID, "12", False), "a JSONP post"),
+        ("GET", "EIO=4&transport=websocket", UPGRADING, (WEBSOCKET, "", "", True), "a WebSocket handshake"),
+        ("GET", "EIO=4&transport=websocket&sid=" + SID, UPGRADING, (WEBSOCKET, SID, "", True), "an upgrade"),
+        ("GET", "EIO=4&transport=websocket", {"Upgrade": "WebSocket"}, (WEBSOCKET, "", "", True), "in other letters"),
+        ("GET", "EIO=4&transport=polling&sid=", {}, (XHR_POLLING, "", "", False), "an empty sid is none"),
+        (
+            "GET",
+            "EIO=4&transport=polling&user=1&user=2",
+            {},
+            (XHR_POLLING, "", "", False),
+            "what is not ours may repeat",
+        ),
+    ]
+    REFUSED = [
+        (0, "GET", "", {}, "nothing at all"),
+        (0, "GET", "EIO=4", {}, "no transport"),
+        (0, "GET", "EIO=4&transport=", {}, "an empty one"),
+        (0, "GET", "EIO=4&transport=tobi", {}, "an unknown one"),
+        (0, "GET", "EIO=4&transport=__proto__", {}, "CVE-2023-31125"),
+        (0, "GET", "EIO=4&transport=constructor", {}, "its relative"),
+        (0, "GET", "EIO=4&transport=Polling", {}, "in other letters"),
+        (0, "GET", "EIO=4&transport=xhr-polling", {}, "our own word for it"),
+        (0, "GET", "EIO=4&transport=polling%00", {}, "with something behind"),
+        (0, "GET", "EIO=4&transport=\xff", {}, "not ASCII"),
+        (0, "GET", "EIO=4&transport=webtransport", {}, "one that is not spoken here"),
+        (5, "GET", "EIO=5&transport=polling", {}, "a revision to come"),
+        (5, "GET", "EIO=1&transport=polling", {}, "one of old"),
+        (5, "GET", "EIO=04&transport=polling", {}, "a four that is none"),
+        (5, "GET", "EIO=\xb2&transport=polling", {}, "a digit that is none"),
+        (5, "GET", "EIO=__proto__&transport=polling", {}, "a property"),
+        (3, "GET", "EIO=4&transport=polling&transport=polling", {}, "two transports"),
+        (3, "GET", "EIO=4&EIO=4&transport=polling", {}, "two revisions"),
+        (3, "GET", f"EIO=4&transport=polling&sid={SID}&sid={SID}", {}, "two sids"),
+        (3, "GET", "EIO=4&transport=polling&j=1&j=2", {}, "two JSONP indexes"),
+        (3, "GET", "EIO=4&transport=polling&j=", {}, "an empty index"),
+        (3, "GET", "EIO=4&transport=polling&j=x", {}, "an index that is none"),
+        (3, "GET", "EIO=4&transport=polling&j=1;alert(1)", {}, "a script"),
+        (3, "GET", "EIO=4&transport=polling&j=-1", {}, "a negative index"),
+        (3, "GET", "EIO=4&transport=polling&j=\xb2", {}, "a digit that is none"),
+        (3, "GET", "EIO=4&transport=polling&j=1\n", {}, "a newline behind"),
+        (3, "GET", "EIO=4&transport=polling&j=1234567890", {}, "ten digits"),
+        (3, "GET", "EIO=4&transport=websocket", {}, "a plain GET for a WebSocket: issue 4250"),
+        (3, "GET", "EIO=4&transport=websocket", {"Upgrade": "h2c"}, "an upgrade to something else"),
+        (3, "POST", "EIO=4&transport=websocket", UPGRADING, "a POST for one"),
+        (3, "GET", "EIO=4&transport=polling", UPGRADING, "an upgrade of a poll: CVE-2020-7693"),
+        (2, "POST", "EIO=4&transport=polling", {}, "a handshake by POST"),
+        (2, "PUT", "EIO=4&transport=polling", {}, "by PUT"),
+        (2, "HEAD", "EIO=4&transport=polling", {}, "by HEAD"),
+        (2, "PUT", "EIO=4&transport=polling&sid=" + SID, {}, "PUT to a session"),
+        (2, "DELETE", "EIO=4&transport=polling&sid=" + SID, {}, "DELETE of one"),
+        (1, "GET", "EIO=4&transport=polling&sid=a/b", {}, "a sid that none of ours could be"),
+        (1, "GET", "EIO=4&transport=polling&sid=\xe9", {}, "not ASCII"),
+        (1, "GET", "EIO=4&transport=polling&sid=a\n", {}, "a newline behind"),
+        (1, "GET", "EIO=4&transport=polling&sid=" + "a" * 1000, {}, "a long one"),
+    ]
+
+    def test_requests_are_understood(self):
+        for method, query, headers, expected, why in self.ROWS:
+            for tail in ("", "/"):
+                with self.subTest(why, tail=tail):
+                    got = self.parse(method, tail, query, headers)
+                    self.assertEqual((got.dialect.name, got.method), ("EIO4", method))
+                    self.assertEqual((got.transport, got.sid, got.jsonp, got.upgrade), expected)
+
+    def test_requests_are_refused_with_their_code(self):
+        for code, method, query, headers, why in self.REFUSED:
+            with self.subTest(why):
+                self.assertRefused(code, method, "/", query, headers)
+
+    def test_no_revision_or_an_old_one_is_revision_3(self):
+        for query in (
+            "transport=polling",
+            "EIO=2&transport=polling",
+            "EIO=3&transport=polling",
+            "EIO=&transport=polling",
+        ):
+            with self.subTest(query):
+                mine = mock.Mock(name="revision 3")
+                self.assertIs(self.parse("GET", "/", query, dialects={"EIO3": mine}).dialect, mine)
+                self.assertRefused(5, "GET", "/", query, dialects={"EIO4": DIALECTS["EIO4"]})
+
+    def test_a_dialect_that_is_not_enabled_is_refused(self):
+        self.assertRefused(5, "GET", "/", "EIO=4&transport=polling", dialects={"0.6": DIALECTS["0.6"]})
+
+    def test_any_other_path_is_not_found(self):
+        for tail in ("/x", "//", "/socket.io.js", "/../", "/__proto__", "/XHR-POLLING//1", "/polling/", "x"):
+            with self.subTest(tail):
+                self.assertRefused(0, "GET", tail, "EIO=4&transport=polling", status=404)
+
+
+class PathRequestTests(RequestAssertions):
+    """[SIO06]: transport, sid and the JSONP index in the path."""
+
+    ROWS = [
+        ("GET", "/xhr-polling//1300000000000", {}, (XHR_POLLING, "", "", False), "a handshake: mind the two slashes"),
+        ("GET", f"/xhr-polling/{SID}/1300000000000", {}, (XHR_POLLING, SID, "", False), "a poll"),
+        ("POST", f"/xhr-polling/{SID}/send", {}, (XHR_POLLING, SID, "", False), "a post"),
+        ("GET", "/xhr-polling", {}, (XHR_POLLING, "", "", False), "a handshake, bare"),
+        ("GET", "/xhr-multipart/", {}, (XHR_MULTIPART, "", "", False), "a multipart stream"),
+        ("POST", f"/xhr-multipart/{SID}/send", {}, (XHR_MULTIPART, SID, "", False), "and its posts"),
+        ("GET", "/htmlfile//1300000000000", {}, (HTMLFILE, "", "", False), "an HTML file"),
+        ("POST", f"/htmlfile/{SID}/send", {}, (HTMLFILE, SID, "", False), "and its posts"),
+        ("GET", "/jsonp-polling//1300000000000/0", {}, (JSONP_POLLING, "", "0", False), "JSONP: the index comes last"),
+        ("GET", f"/jsonp-polling/{SID}/1300000000000/12", {}, (JSONP_POLLING, SID, "12", False), "a JSONP poll"),
+        ("POST", f"/jsonp-polling/{SID}/1300000000000/12", {}, (JSONP_POLLING, SID, "12", False), "a JSONP post"),
+        ("POST", f"/jsonp-polling/{SID}/1300000000000/12/", {}, (JSONP_POLLING, SID, "12", False), "a slash behind"),
+        ("GET", "/websocket", UPGRADING, (WEBSOCKET, "", "", True), "a WebSocket"),
+        ("GET", "/websocket/", UPGRADING, (WEBSOCKET, "", "", True), "a slash behind"),
+        ("GET", "/flashsocket", UPGRADING, (FLASHSOCKET, "", "", True), "Flash's"),
+    ]
+    REFUSED = [
+        (3, "GET", "/jsonp-polling", {}, "no index"),
+        (3, "GET", "/jsonp-polling/", {}, "no index, a slash"),
+        (3, "GET", "/jsonp-polling//", {}, "two slashes"),
+        (3, "GET", "/jsonp-polling//123/x", {}, "an index that is none"),
+        (3, "GET", "/jsonp-polling//123/alert(1)", {}, "a script"),
+        (3, "GET", "/jsonp-polling//123/\xb2", {}, "a digit that is none"),
+        (3, "GET", "/jsonp-polling//123/1234567890", {}, "ten digits"),
+        (3, "GET", "/websocket", {}, "a plain GET for a WebSocket"),
+        (3, "POST", "/websocket", UPGRADING, "a POST for one"),
+        (3, "GET", "/xhr-polling//1", UPGRADING, "an upgrade of a poll"),
+        (2, "POST", "/xhr-polling//send", {}, "a post without a sid"),
+        (2, "PUT", f"/xhr-polling/{SID}/send", {}, "another method"),
+        (1, "GET", "/xhr-polling/a%2fb/1", {}, "a sid that none of ours could be"),
+        (1, "GET", "/xhr-polling/\xe9/1", {}, "not ASCII"),
+    ]
+
+    def test_requests_are_understood(self):
+        for method, tail, headers, expected, why in self.ROWS:
+            with self.subTest(why):
+                got = self.parse(method, tail, "", headers)
+                self.assertEqual((got.dialect.name, got.method), ("0.6", method))
+                self.assertEqual((got.transport, got.sid, got.jsonp, got.upgrade), expected)
+
+    def test_the_query_means_nothing(self):
+        got = self.parse("GET", "/xhr-polling//1", "EIO=4&transport=websocket&sid=x&sid=y&j=z")
+        self.assertEqual((got.dialect.name, got.transport, got.sid), ("0.6", XHR_POLLING, ""))
+
+    def test_requests_are_refused_with_their_code(self):
+        for code, method, tail, headers, why in self.REFUSED:
+            with self.subTest(why):
+                self.assertRefused(code, method, tail, "", headers)
+
+    def test_a_dialect_that_is_not_enabled_is_refused(self):
+        self.assertRefused(5, "GET", "/xhr-polling//1", dialects={"EIO4": DIALECTS["EIO4"]}, status=404)
+
+    def test_growth_is_linear(self):
+        for tail in ("/", "/xhr-polling/", "/jsonp-polling/"):
+            with self.subTest(tail):
+                self.assertGrowsLinearly(lambda tail: self.parse("GET", tail), lambda n, tail=tail: tail + "/" * n)
+
+
+class WebSocketAcceptTests(unittest.TestCase):
+    """[RFC6455 "Opening Handshake"]."""
+
+    HEADERS = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+        "Sec-WebSocket-Version": "13",
+    }
+
+    def test_the_example_of_the_rfc(self):
+        self.assertEqual(websocket_accept(self.HEADERS), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
+
+    def test_connection_may_say_more(self):
+        for value in ("keep-alive, Upgrade", "upgrade", "Upgrade,keep-alive", " x , UPGRADE "):
+            with self.subTest(value):
+                websocket_accept({**self.HEADERS, "Connection": value})
+
+    def test_anything_less_is_refused(self):
+        rows = [
+            ("Connection", ("", "keep-alive", "not-upgrade", "upgrades")),
+            ("Sec-WebSocket-Version", ("", "8", "0", "14", "13, 8", "\xb9\xb3")),
+            ("Sec-WebSocket-Key", ("", "short", "dGhlIHNhbXBsZSBub25jZQ", "x" * 100)),
+        ]
+        for name, values in rows:
+            for value in values:
+                with self.subTest(name, value=value), self.assertRaises(Refused):
+                    websocket_accept({**self.HEADERS, name: value})
+            with self.subTest(name, missing=True), self.assertRaises(Refused):
+                websocket_accept({key: value for key, value in self.HEADERS.items() if key != name})
+
+
+class OriginDecisionTests(unittest.TestCase):
+    """One decision for every transport: `Origin`, else `Sec-Fetch-Site`, else `Referer`; who has none is no browser."""
+
+    HERE = "chat.example"
+    SAME = [
+        ("http://chat.example", "chat.example", "the same"),
+        ("http://chat.example:80", "chat.example", "the default port in one"),
+        ("http://chat.example", "chat.example:80", "in the other"),
+        ("https://chat.example", "chat.example:443", "of https"),
+        ("https://chat.example", "chat.example", "another scheme: a proxy ends TLS"),
+        ("http://chat.example:8888", "chat.example:8888", "another port in both"),
+        ("HTTP://Chat.Example", "chat.EXAMPLE", "letters"),
+        ("http://[::1]:8888", "[::1]:8888", "an address of six"),
+        ("http://127.0.0.1:8888", "127.0.0.1:8888", "of four"),
+    ]
+    OTHER = [
+        ("http://evil.example", "chat.example", "another host"),
+        ("http://chat.example:8080", "chat.example", "another port"),
+        ("http://chat.example", "chat.example:8080", "another port, ours"),
+        ("http://chat.example:443", "chat.example", "not http's default"),
+        ("https://chat.example:80", "chat.example", "not https's"),
+        ("http://sub.chat.example", "chat.example", "a host below"),
+        ("http://example", "chat.example", "a host above"),
+        ("http://chat.example.evil.example", "chat.example", "a host that begins like it"),
+        ("http://evilchat.example", "chat.example", "one that ends like it"),
+        ("http://chat.example@evil.example", "chat.example", "one that looks like it"),
+        ("http://chat.example/", "chat.example", "no origin has a path"),
+        ("http://", "chat.example", "no host"),
+        ("http://", "", "no host, nor have we"),
+        ("null", "null", "an opaque one is nobody's own"),
+        ("null", "", "and there is no Host"),
+        ("file://", "", "a file"),
+        ("chat.example", "chat.example", "no scheme"),
+    ]
+
+    def admitted(self, headers: dict, allowed=()) -> bool:
+        return origin_admitted({"Host": self.HERE, **headers}, allowed)
+
+    def test_the_same_origin_is_admitted(self):
+        for origin, host, why in self.SAME:
+            with self.subTest(why):
+                self.assertTrue(origin_admitted({"Origin": origin, "Host": host}, ()))
+
+    def test_another_is_not(self):
+        for origin, host, why in self.OTHER:
+            with self.subTest(why):
+                self.assertFalse(origin_admitted({"Origin": origin, "Host": host}, ()))
+
+    def test_without_a_host_no_origin_is_ours(self):
+        self.assertFalse(origin_admitted({"Origin": "http://chat.example"}, ()))
+
+    def test_the_first_that_speaks_decides(self):
+        here, evil = "http://chat.example", "http://evil.example"
+        rows = [
+            ({}, True, "nobody speaks: no browser"),
+            ({"Origin": evil, "Sec-Fetch-Site": "same-origin", "Referer": here + "/"}, False, "Origin before all"),
+            ({"Origin": here, "Sec-Fetch-Site": "cross-site", "Referer": evil + "/"}, True, "Origin before all"),
+            ({"Origin": "null", "Sec-Fetch-Site": "same-origin"}, False, "null is an Origin"),
+            ({"Sec-Fetch-Site": "same-origin", "Referer": evil + "/"}, True, "Sec-Fetch-Site before Referer"),
+            ({"Sec-Fetch-Site": "none", "Referer": evil + "/"}, True, "typed in by the user"),
+            ({"Sec-Fetch-Site": "cross-site", "Referer": here + "/page"}, True, "other words leave it to Referer"),
+            ({"Sec-Fetch-Site": "same-site", "Referer": here + "/page"}, True, "same-site is not same-origin"),
+            ({"Referer": here + "/page?q=http://evil.example/"}, True, "Referer alone"),
+            ({"Referer": here}, True, "without a path"),
+            ({"Referer": evil + "/http://chat.example/"}, False, "another's"),
+            ({"Referer": "about:blank"}, False, "nobody's"),
+            ({"Sec-Fetch-Site": "cross-site"}, False, "another site, and no more is said"),
+            ({"Sec-Fetch-Site": "same-site"}, False, "nor is the same site enough"),
+            ({"Sec-Fetch-Site": "nonsense"}, False, "nor nonsense"),
+        ]
+        for headers, expected, why in rows:
+            with self.subTest(why):
+                self.assertIs(self.admitted(headers), expected)
+
+    def test_origins_that_are_allowed(self):
+        rows = [
+            (["https://a.example"], "https://a.example", True, "in the list"),
+            (("https://b.example", "https://a.example"), "https://a.example", True, "second in a tuple"),
+            ({"https://a.example"}, "https://a.example", True, "in a set"),
+            ("https://a.example", "https://a.example", True, "one, bare"),
+            (["https://A.example/"], "https://a.Example", True, "letters, and a slash by mistake"),
+            (["https://a.example"], "http://a.example", False, "entries are exact: the scheme"),
+            (["https://a.example"], "https://a.example:8443", False, "the port"),
+            (["https://a.example"], "https://x.a.example", False, "the host"),
+            ("https://a.example", "https://", False, "one, bare, is not searched"),
+            ("https://a.example", "h", False, "nor taken for letters"),
+            ([], "https://a.example", False, "nobody"),
+            ("*", "https://a.example", True, "all"),
+            (["*"], "https://a.example", True, "all, in a list"),
+            (re.compile(r"https://[a-z]+\.example"), "https://a.example", True, "a pattern"),
+            ([re.compile(r"https://[a-z]+\.example")], "https://a.example", True, "a pattern in a list"),
+            (re.compile(r"https://[a-z]+\.example"), "https://a.example.evil", False, "patterns match the whole"),
+            (re.compile(r"a\.example"), "https://a.example", False, "from its beginning"),
+            (lambda origin: origin == "https://a.example", "https://a.example", True, "a callable"),
+            (lambda origin: origin == "https://a.example", "https://b.example", False, "that says no"),
+            (lambda origin: 1, "https://b.example", True, "that says yes somehow"),
+        ]
+        for allowed, origin, expected, why in rows:
+            with self.subTest(why):
+                self.assertIs(self.admitted({"Origin": origin}, allowed), expected)
+
+    def test_an_opaque_origin_is_admitted_by_all_or_a_callable_only(self):
+        rows = [
+            ((), False, "by default"),
+            (["null"], False, "in a list"),
+            ("null", False, "bare"),
+            ([re.compile(".*")], False, "by a pattern"),
+            ("*", True, "by the star"),
+            (["*"], True, "by the star in a list"),
+            (lambda origin: origin == "null", True, "by a callable"),
+        ]
+        for allowed, expected, why in rows:
+            with self.subTest(why):
+                self.assertIs(self.admitted({"Origin": "null"}, allowed), expected)
+
+    def test_a_referer_is_compared_with_what_is_allowed_too(self):
+        self.assertTrue(self.admitted({"Referer": "https://a.example/page"}, ["https://a.example"]))
+        self.assertFalse(self.admitted({"Referer": "https://a.example.evil/page"}, ["https://a.example"]))
+
+    def test_our_own_origin_needs_no_permission(self):
+        self.assertTrue(self.admitted({"Origin": "http://chat.example"}, ["https://a.example"]))
+
+
+# -- 8. Session ------------------------------------------------------------------------
+
+
+class ClientPings(EngineIO4):
+    """A dialect whose clients start the heartbeat, as those of revision 3 do."""
+
+    name = "client pings"
+    server_pings = False
+
+
+class FakeHandler:
+    """Records what it is asked to do; what it answers is given to it beforehand."""
+
+    path_args: tuple = ()
+    path_kwargs: dict = {}
+
+    def __init__(self, member: Member) -> None:
+        self.member = member
+        self.log: list = []
+        self.answer: Callable = lambda packet: None
+
+    def on_open(self, *args, **kwargs):
+        self.log.append("open")
+        return self.member.session.hub.on_open(self)
+
+    def run_event(self, packet: Packet):
+        self.log.append(packet.data[0])
+        return self.answer(packet)
+
+    def run_close(self) -> None:
+        self.log.append(f"closed: {self.member.close_reason}")
+
+
+class FakeHub:
+    """Options, tables, and a clock that stands still until it is moved."""
+
+    def __init__(self, sweep_seconds: float = 0.0, on_open: Callable = lambda handler: None, **options) -> None:
+        defaults = {name: getattr(SocketIOHandler, name) for name in OPTIONS}
+        self.options = types.SimpleNamespace(**{**defaults, **options})
+        self.sweep_seconds = sweep_seconds
+        self.on_open = on_open
+        self.time = 0.0
+        self.namespaces = {name: Namespace(self, name, self.options) for name in ("/", "/admin")}
+        self.handlers: list[FakeHandler] = []
+        self.tasks: list[asyncio.Task] = []
+        self.soon: list[Callable] = []
+        self.watched: dict[Member, float] = {}
+        self.reported: list[Exception] = []
+        self.forgotten: list[Session] = []
+
+    def make_handler(self, member: Member) -> FakeHandler:
+        self.handlers.append(FakeHandler(member))
+        return self.handlers[-1]
+
+    def find_namespace(self, name: str) -> Namespace | None:
+        return self.namespaces.get(name)
+
+    def upgrades_from(self, transport: str) -> list[str]:
+        return ["websocket"] if transport in POLLING and self.options.allow_upgrades else []
+
+    def watch(self, member: Member, seconds: float) -> None:
+        self.watched[member] = seconds
+
+    def unwatch(self, member: Member) -> None:
+        self.watched.pop(member, None)
+
+    def spawn(self, work) -> asyncio.Task:
+        self.tasks.append(asyncio.get_running_loop().create_task(work))
+        return self.tasks[-1]
+
+    def call_soon(self, work: Callable) -> None:
+        self.soon.append(work)
+
+    def turn(self) -> None:
+        """What was put off to the next turn of the loop."""
+        soon, self.soon = self.soon, []
+        for work in soon:
+            work()
+
+    def report(self, handler: FakeHandler, error: Exception) -> None:
+        self.reported.append(error)
+
+    def forget(self, session: Session) -> None:
+        self.forgotten.append(session)
+
+    def on_loop(self) -> bool:
+        return True
+
+    def run(self, work: Callable, *args) -> None:
+        work(*args)
+
+    def now(self) -> float:
+        return self.time
+
+
+class FakeOutlet:
+    congested = False
+
+    """A way out that only notes what it is told."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.woken = 0
+        self.reading = True
+        self.dropped: str | None = None
+
+    def wake(self) -> None:
+        self.woken += 1
+
+    def set_reading(self, reading: bool) -> None:
+        self.reading = reading
+
+    def drop(self, goodbye: str) -> None:
+        self.dropped = goodbye
+
+
+class FakePoll(FakeOutlet):
+    """Answers when it is told to, as a real one does on the next turn."""
+
+    def answer(self, now: float = 0.0) -> str:
+        packets = [packet for outgoing in self.session.take_outbox() for packet in outgoing.packets]
+        self.session.detach(self, now)
+        return self.session.dialect.encode_payload(packets)
+
+
+class FakeWebSocket(FakeOutlet):
+    """Takes what waits as soon as it is woken, and from then on directly; unless its socket is full."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self.raw: list[bytes] = []
+        self.full = False
+
+    @property
+    def sent(self) -> list[str | bytes]:
+        """Every message that has been sent."""
+        return [message for data in self.raw for message in unframed(data)]
+
+    def wake(self) -> None:
+        super().wake()
+        if self.full:
+            return
+        while self.session.outbox:
+            self.raw.append(self.session.take_next().frame)
+        if self.session.life is Life.CLOSING:
+            self.session.end("forced close")
+        else:
+            self.session.direct = self.raw.append
+
+    def fill(self) -> None:
+        """The client does not keep up."""
+        self.full, self.session.direct = True, None
+
+    def empty(self) -> None:
+        """It does again."""
+        self.full = False
+        self.wake()
+
+
+def unframed(data: bytes) -> list[str | bytes]:
+    """The messages in a server's frames."""
+    messages = []
+    while data:
+        size, start = data[1], 2
+        if size > 125:
+            start = 4 if size == 126 else 10
+            size = int.from_bytes(data[2:start], "big")
+        payload, opcode, data = data[start : start + size], data[0] & 0x0F, data[start + size :]
+        messages.append(payload.decode() if opcode == TEXT_FRAME else payload)
+    return messages
+
+
+class SessionAssertions(Assertions):
+    """Clients by hand: `self.client()` has gone through the handshake."""
+
+    def client(self, hub: FakeHub, dialect="EIO4", transport: str = WEBSOCKET, join: bool = True) -> Session:
+        dialect = DIALECTS.get(dialect, dialect)
+        session = Session(hub, Request(dialect, transport, "GET"), None, hub.time)
+        outlet = (FakeWebSocket if transport in WEBSOCKETS else FakePoll)(session)
+        session.attach(outlet, hub.time)
+        session.open()
+        if join and not dialect.opens_root_unasked:
+            session.received(EnginePacket(MESSAGE, "0"), hub.time)
+        return session
+
+    def poll(self, session: Session, now: float = 0.0) -> FakePoll:
+        poll = FakePoll(session)
+        session.attach(poll, now)
+        return poll
+
+    def say(self, session: Session, *texts: str | bytes, now: float = 0.0) -> None:
+        """The client sends engine packets of EIO4."""
+        for text in texts:
+            for packet in DIALECTS["EIO4"].decode_frame(text, 10):
+                session.received(packet, now)
+
+    def handler(self, session: Session, namespace: str = "/") -> FakeHandler:
+        return session.members[namespace].handler
+
+    def assertSent(self, session: Session, *expected: str | bytes) -> None:
+        """The last that the WebSocket has sent."""
+        self.assertEqual(session.outlet.sent[len(session.outlet.sent) - len(expected) :], list(expected))
+
+    def assertClosedFor(self, session: Session, reason: str, handler: FakeHandler) -> None:
+        self.assertIs(session.life, Life.CLOSED)
+        session.hub.turn()
+        self.assertEqual([entry for entry in handler.log if entry.startswith("closed")], ["closed: " + reason])
+        self.assertEqual(handler.log[-1], "closed: " + reason)
+
+
+class LifeTests(SessionAssertions):
+    """A session moves along `LIFE_MOVES` and nowhere else."""
+
+    def test_every_move_that_is_not_drawn_is_refused(self):
+        for start, to in itertools.product(Life, Life):
+            with self.subTest(start=start, to=to):
+                session = self.client(FakeHub())
+                session.life = start
+                self.assertIs(session._move(to), to in LIFE_MOVES[start])
+                self.assertIs(session.life, to if to in LIFE_MOVES[start] else start)
+
+    def test_nothing_leads_out_of_the_end(self):
+        self.assertEqual(LIFE_MOVES[Life.CLOSED], set())
+
+    def test_an_end_ends_all(self):
+        hub = FakeHub()
+        session = self.client(hub)
+        handler, outlet = self.handler(session), session.outlet
+        session.end("transport close")
+        self.assertClosedFor(session, "transport close", handler)
+        self.assertEqual((session.members, session.deadlines, session.deadline), ({}, {}, math.inf))
+        self.assertEqual(
+            (hub.forgotten, outlet.dropped, session.outlet, session.direct), ([session], CLOSE, None, None)
+        )
+
+    def test_only_the_first_end_counts(self):
+        hub = FakeHub()
+        session = self.client(hub)
+        handler = self.handler(session)
+        session.end("ping timeout")
+        session.end("transport close")
+        session.close("server shutting down", 0.0)
+        self.assertClosedFor(session, "ping timeout", handler)
+        self.assertEqual(hub.forgotten, [session])
+
+    def test_what_comes_after_the_end_is_not_heard(self):
+        session = self.client(FakeHub())
+        handler = self.handler(session)
+        session.end("transport close")
+        self.say(session, '42["x"]', "40", "1")
+        session.hub.turn()
+        self.assertEqual(handler.log, ["open", "closed: transport close"])
+
+    def test_what_is_sent_after_the_end_is_dropped(self):
+        session = self.client(FakeHub())
+        session.end("transport close")
+        session.send_engine(MESSAGE, "x")
+        self.assertEqual((list(session.outbox), session.outbox_bytes), ([], 0))
+
+    def test_sids_are_twenty_characters_fit_for_urls(self):
+        sids = {self.client(FakeHub()).sid for _ in range(50)}
+        self.assertEqual(len(sids), 50)
+        for sid in sids:
+            self.assertRegex(sid, r"\A[0-9A-Za-z_-]{20}\Z")
+
+
+class OpeningTests(SessionAssertions):
+    """[EIO4 "Handshake"], [SIO5 "Connection to a namespace"], [SIO06]."""
+
+    def test_engine_io_opens_before_anything_else(self):
+        session = self.client(FakeHub(), join=False)
+        (sent,) = session.outlet.sent
+        self.assertEqual(json.loads(sent[1:])["sid"], session.sid)
+        self.assertEqual(json.loads(sent[1:])["upgrades"], [])
+
+    def test_polling_clients_are_told_of_the_upgrade(self):
+        session = self.client(FakeHub(), transport=XHR_POLLING, join=False)
+        self.assertEqual(json.loads(session.outlet.answer()[1:])["upgrades"], ["websocket"])
+
+    def test_connect_is_answered_with_a_public_id(self):
+        session = self.client(FakeHub())
+        self.assertSent(session, '40{"sid":' + json.dumps(session.members["/"].id) + "}")
+        self.assertNotEqual(session.members["/"].id, session.sid)
+        self.assertIs(session.life, Life.OPEN)
+
+    def test_each_namespace_has_an_id_of_its_own(self):
+        session = self.client(FakeHub())
+        self.say(session, '40/admin,{"token":"x"}')
+        self.assertSent(session, '40/admin,{"sid":' + json.dumps(session.members["/admin"].id) + "}")
+        self.assertEqual(session.members["/admin"].auth, {"token": "x"})
+        self.assertNotEqual(session.members["/"].id, session.members["/admin"].id)
+
+    def test_an_unknown_namespace_is_refused_and_the_connection_stays(self):
+        session = self.client(FakeHub())
+        self.say(session, "40/zz,")
+        self.assertSent(session, '44/zz,{"message":"Invalid namespace"}')
+        self.assertEqual((session.life, set(session.members)), (Life.OPEN, {"/"}))
+
+    def test_too_many_namespaces_are_refused(self):
+        session = self.client(FakeHub(max_namespaces=1))
+        self.say(session, "40/admin,")
+        self.assertSent(session, '44/admin,{"message":"Too many namespaces"}')
+
+    def test_connecting_twice_is_a_payload_error(self):
+        session = self.client(FakeHub())
+        self.assertPayloadError(self.say, session, "40")
+
+    def test_a_packet_for_a_namespace_not_joined_is_a_payload_error(self):
+        for text in ('42/admin,["x"]', "43/admin,1[]", "41/admin,", '42/zz,["x"]'):
+            with self.subTest(text):
+                self.assertPayloadError(self.say, self.client(FakeHub()), text)
+
+    def test_nor_may_it_be_for_the_root_before_it_is_joined(self):
+        self.assertPayloadError(self.say, self.client(FakeHub(), join=False), '42["x"]')
+
+    def test_a_connect_error_is_a_payload_error(self):
+        for text in ("44", '44{"message":"x"}', '44/zz,{"message":"x"}'):
+            with self.subTest(text):
+                self.assertPayloadError(self.say, self.client(FakeHub()), text)
+
+    def test_other_engine_packets_are_payload_errors(self):
+        for text, why in (
+            ("0", "OPEN is ours"),
+            ("2", "PING is ours"),
+            ("2probe", "no upgrade here"),
+            ("5", "nor here"),
+        ):
+            with self.subTest(why):
+                self.assertPayloadError(self.say, self.client(FakeHub()), text)
+
+    def test_a_noop_is_nothing(self):
+        session = self.client(FakeHub())
+        self.say(session, "6")
+        self.assertIs(session.life, Life.OPEN)
+
+    def test_a_close_packet_ends_the_session(self):
+        session = self.client(FakeHub())
+        handler, outlet = self.handler(session), session.outlet
+        self.say(session, "1")
+        self.assertClosedFor(session, "transport close", handler)
+        self.assertEqual(outlet.dropped, NOOP)
+
+    def test_a_client_that_joins_nothing_has_45_seconds(self):
+        session = self.client(FakeHub(ping_interval=1000), join=False)
+        session.tick(44.9)
+        self.assertIs(session.life, Life.OPENING)
+        session.tick(45.0)
+        self.assertIs(session.life, Life.CLOSED)
+
+    def test_joining_ends_that_deadline(self):
+        session = self.client(FakeHub(ping_interval=1000))
+        self.assertNotIn("connect", session.deadlines)
+
+    def test_being_refused_does_not(self):
+        session = self.client(FakeHub(on_open=lambda handler: False, ping_interval=1000))
+        session.tick(45.0)
+        self.assertIs(session.life, Life.CLOSED)
+
+    def test_a_client_of_0_6_is_greeted_with_its_sid_when_it_is_accepted(self):
+        session = self.client(FakeHub(), "0.6")
+        self.assertEqual(session.outlet.sent, ["~m~20~m~" + session.sid])
+        self.assertIs(session.life, Life.OPEN)
+
+    def test_what_on_open_sends_it_follows_the_sid(self):
+        hub = FakeHub(on_open=lambda handler: handler.member.send(message("hi")))
+        session = self.client(hub, "0.6", XHR_POLLING)
+        self.assertEqual(session.outlet.answer(), f"~m~20~m~{session.sid}~m~2~m~hi")
+
+
+class RefusalTests(SessionAssertions):
+    """`on_open` says no: CONNECT_ERROR, and the connection stays; a 0.6 client has no word for that."""
+
+    def refusing(self, answer: Callable, *args) -> Session:
+        return self.client(FakeHub(on_open=answer), *args)
+
+    def raising(self, error: Exception) -> Callable:
+        def on_open(handler: FakeHandler):
+            raise error
+
+        return on_open
+
+    def assertRefusedWith(self, session: Session, **reason) -> None:
+        self.assertEqual(json.loads(session.outlet.sent[-1][2:]), reason)
+        self.assertEqual((session.outlet.sent[-1][:2], session.members), ("44", {}))
+
+    def test_false_refuses(self):
+        self.assertRefusedWith(self.refusing(lambda handler: False), message="Connection refused")
+
+    def test_none_and_others_accept(self):
+        for answer in (None, True, 0, ""):
+            with self.subTest(answer=answer):
+                self.assertIn("/", self.refusing(lambda handler, answer=answer: answer).members)
+
+    def test_a_refusal_brings_its_reason(self):
+        error = ConnectionRefused("no", {"code": 7})
+        self.assertRefusedWith(self.refusing(self.raising(error)), message="no", data={"code": 7})
+
+    def test_another_exception_is_reported_and_tells_the_client_nothing(self):
+        session = self.refusing(self.raising(ValueError("secret")))
+        self.assertRefusedWith(session, message="Server error")
+        self.assertEqual([str(error) for error in session.hub.reported], ["secret"])
+
+    def test_who_was_refused_is_in_no_room_and_hears_no_close(self):
+        def on_open(handler: FakeHandler) -> bool:
+            handler.member.namespace.join(handler.member, ["lobby"])
+            return False
+
+        session = self.refusing(on_open)
+        session.end("transport close")
+        session.hub.turn()
+        self.assertEqual(session.hub.handlers[0].log, ["open"])
+        self.assertEqual((session.hub.namespaces["/"].rooms, session.hub.namespaces["/"].members), ({}, {}))
+
+    def test_what_on_open_had_sent_is_dropped(self):
+        session = self.refusing(lambda handler: handler.member.send(message("hi")) or False)
+        self.assertEqual([text[:2] for text in session.outlet.sent], ["0{", "44"])
+
+    def test_the_client_may_try_again(self):
+        session = self.refusing(lambda handler: len(handler.member.session.hub.handlers) > 1)
+        self.say(session, "40")
+        self.assertIn("/", session.members)
+
+    def test_a_client_of_0_6_is_cut_off(self):
+        session = self.refusing(lambda handler: False, "0.6", XHR_POLLING)
+        self.assertIs(session.life, Life.CLOSED)
+        self.assertEqual(session.hub.forgotten, [session])
+
+    # FAILS: a member that has been refused still has the way out.
+    def test_nothing_is_sent_to_who_was_refused(self):
+        session = self.refusing(lambda handler: False)
+        sent = list(session.outlet.sent)
+        session.hub.handlers[0].member.send(message("late"))
+        self.assertEqual(session.outlet.sent, sent)
+
+
+class HeartbeatClockTests(unittest.TestCase):
+    """[EIO4 "Heartbeat"]: a ping after each interval, a pong within the timeout, or the peer is dead."""
+
+    def heartbeat(self, dialect=DIALECTS["EIO4"], lead: float = 0.0) -> Heartbeat:
+        with mock.patch("random.uniform", return_value=1.0):
+            return Heartbeat(dialect, 25.0, 20.0, lead, 100.0)
+
+    def test_the_first_ping_is_due_after_the_interval(self):
+        heartbeat = self.heartbeat()
+        self.assertIsNone(heartbeat.decide(124.9))
+        self.assertIs(heartbeat.decide(125.0), PING)
+
+    def test_an_answer_leads_to_the_next(self):
+        heartbeat = self.heartbeat()
+        heartbeat.decide(125.0)
+        heartbeat.answered("", 126.0)
+        self.assertIsNone(heartbeat.decide(150.9))
+        self.assertIs(heartbeat.decide(151.0), PING)
+
+    def test_no_answer_is_death(self):
+        heartbeat = self.heartbeat()
+        heartbeat.decide(125.0)
+        self.assertIsNone(heartbeat.decide(144.9))
+        self.assertIs(heartbeat.decide(145.0), CLOSE)
+
+    def test_an_answer_that_nobody_asked_for_changes_nothing(self):
+        heartbeat = self.heartbeat()
+        heartbeat.answered("", 120.0)
+        self.assertIs(heartbeat.decide(125.0), PING)
+
+    def test_nor_does_a_second_one(self):
+        heartbeat = self.heartbeat()
+        heartbeat.decide(125.0)
+        for now in (126.0, 140.0):
+            heartbeat.answered("", now)
+        self.assertEqual(heartbeat.due, 151.0)
+
+    def test_an_answer_with_data_is_none(self):
+        heartbeat = self.heartbeat()
+        heartbeat.decide(125.0)
+        heartbeat.answered("probe", 126.0)
+        self.assertIs(heartbeat.decide(145.0), CLOSE)
+
+    def test_numbered_pings_count_from_one(self):
+        heartbeat = self.heartbeat(DIALECTS["0.6"])
+        for number in ("1", "2", "3"):
+            self.assertIs(heartbeat.decide(heartbeat.due), PING)
+            self.assertEqual(heartbeat.awaited, number)
+            heartbeat.answered(number, heartbeat.due)
+
+    def test_a_numbered_ping_wants_its_number_back(self):
+        heartbeat = self.heartbeat(DIALECTS["0.6"])
+        heartbeat.decide(125.0)
+        for number in ("0", "2", "01", ""):
+            heartbeat.answered(number, 126.0)
+        self.assertIs(heartbeat.decide(145.0), CLOSE)
+
+    def test_a_client_that_pings_is_dead_after_both_times(self):
+        heartbeat = self.heartbeat(ClientPings())
+        self.assertIsNone(heartbeat.decide(144.9))
+        self.assertIs(heartbeat.decide(145.0), CLOSE)
+
+    def test_its_ping_begins_them_anew(self):
+        heartbeat = self.heartbeat(ClientPings(), lead=1.0)
+        heartbeat.pinged(130.0)
+        self.assertEqual(heartbeat.due, 175.0)
+
+    def test_clients_that_came_together_are_not_pinged_together(self):
+        dues = {Heartbeat(DIALECTS["EIO4"], 25.0, 20.0, 0.0, 0.0).due for _ in range(50)}
+        self.assertGreater(len(dues), 40)
+        self.assertTrue(all(22.5 <= due <= 25.0 for due in dues))
+
+    def test_a_ping_comes_early_rather_than_late_and_its_answer_has_all_the_time(self):
+        heartbeat = self.heartbeat(lead=1.0)
+        self.assertEqual(heartbeat.due, 124.0)
+        heartbeat.decide(125.0)  # by the last sweep that may bring it
+        self.assertEqual(heartbeat.due, 145.0)
+
+    def test_it_is_extended_once_between_two_signs_of_life(self):
+        heartbeat = self.heartbeat()
+        heartbeat.decide(125.0)
+        self.assertEqual((heartbeat.extend(), heartbeat.due), (True, 190.0))
+        self.assertEqual((heartbeat.extend(), heartbeat.due), (False, 190.0))
+        heartbeat.answered("", 185.0)
+        self.assertTrue(heartbeat.extend())
+
+
+class SessionHeartbeatTests(SessionAssertions):
+    """What a session does of it."""
+
+    def setUp(self):
+        patch = mock.patch("random.uniform", return_value=1.0)
+        patch.start()
+        self.addCleanup(patch.stop)
+
+    def test_a_ping_goes_out_and_its_pong_comes_back(self):
+        session = self.client(FakeHub())
+        session.tick(25.0)
+        self.assertSent(session, "2")
+        self.say(session, "3", now=26.0)
+        session.tick(50.9)
+        self.assertEqual(session.outlet.sent.count("2"), 1)
+        session.tick(51.0)
+        self.assertEqual(session.outlet.sent.count("2"), 2)
+
+    def test_silence_is_a_ping_timeout(self):
+        session = self.client(FakeHub())
+        handler = self.handler(session)
+        for now in (25.0, 44.9, 45.0):
+            self.assertIs(session.life, Life.OPEN)
+            session.tick(now)
+        self.assertClosedFor(session, "ping timeout", handler)
+
+    def test_ordinary_traffic_is_no_answer(self):
+        session = self.client(FakeHub())
+        session.tick(25.0)
+        self.say(session, '42["x"]', now=44.0)
+        session.tick(45.0)
+        self.assertIs(session.life, Life.CLOSED)
+
+    def test_a_flood_of_pongs_makes_nothing(self):
+        session = self.client(FakeHub())
+        sent = list(session.outlet.sent)
+        self.say(session, *["3"] * 1000)
+        self.assertEqual((session.outlet.sent, session.deadline), (sent, 25.0))
+
+    def test_polling_clients_are_pinged_in_their_polls(self):
+        session = self.client(FakeHub(), transport=XHR_POLLING)
+        session.outlet.answer()
+        session.tick(25.0)
+        self.assertEqual(self.poll(session).answer(), "2")
+
+    def test_a_client_of_0_6_gets_numbers_every_ten_seconds(self):
+        session = self.client(FakeHub(), "0.6")
+        session.tick(10.0)
+        self.assertSent(session, "~m~4~m~~h~1")
+        session.received(EnginePacket(PONG, "1"), 11.0)
+        session.tick(21.0)
+        self.assertSent(session, "~m~4~m~~h~2")
+        session.tick(29.0)
+        self.assertIs(session.life, Life.CLOSED)
+
+    def test_and_none_while_it_polls(self):
+        session = self.client(FakeHub(), "0.6", XHR_POLLING)
+        self.assertNotIn("heartbeat", session.deadlines)
+        session.received(EnginePacket(PONG, "1"), 1.0)
+        self.assertNotIn("heartbeat", session.deadlines)
+
+    def test_a_client_that_pings_gets_its_own_data_back(self):
+        session = self.client(FakeHub(), ClientPings())
+        self.say(session, "2", "2data", now=40.0)
+        self.assertSent(session, "3", "3data")
+        session.tick(84.9)
+        self.assertIs(session.life, Life.OPEN)
+        session.tick(85.0)
+        self.assertIs(session.life, Life.CLOSED)
+
+    def test_a_client_that_is_not_read_has_once_more_both_times(self):
+        session = self.client(FakeHub())
+        session.reading = False
+        session.tick(25.0)
+        session.tick(45.0)
+        self.assertEqual((session.life, session.deadline), (Life.OPEN, 90.0))
+        session.tick(90.0)
+        self.assertIs(session.life, Life.CLOSED)
+
+    def test_and_lives_on_if_its_answer_is_read_then(self):
+        session = self.client(FakeHub())
+        session.reading = False
+        session.tick(25.0)
+        session.tick(45.0)
+        self.say(session, "3", now=89.0)
+        self.assertEqual(session.deadline, 114.0)
+
+
+class UpgradeLadderTests(SessionAssertions):
+    """[EIO4 "Upgrade"]: NONE, PROBED, DONE; messages only over the transport in charge."""
+
+    def setUp(self):
+        self.session = self.client(FakeHub(ping_interval=1000), transport=XHR_POLLING)
+        self.session.outlet.answer()
+        self.prober = FakeWebSocket(self.session)
+
+    def test_the_whole_ladder(self):
+        session = self.session
+        poll = self.poll(session)
+        self.assertTrue(session.begin_upgrade(self.prober, 1.0))
+        session.probed()
+        self.assertEqual((session.upgrade, poll.woken), (Upgrade.PROBED, 1))
+        self.assertEqual(poll.answer(), "6")
+        session.upgraded(self.prober, 2.0)
+        self.assertEqual((session.upgrade, session.transport, session.outlet), (Upgrade.DONE, WEBSOCKET, self.prober))
+        self.assertNotIn("upgrade", session.deadlines)
+
+    def test_a_poll_that_comes_while_it_is_probed_gets_a_noop_at_once(self):
+        self.session.begin_upgrade(self.prober, 1.0)
+        self.session.probed()
+        poll = self.poll(self.session)
+        self.assertEqual((poll.woken > 0, poll.answer()), (True, "6"))
+
+    def test_a_poll_with_something_to_say_needs_no_noop(self):
+        self.session.begin_upgrade(self.prober, 1.0)
+        self.session.probed()
+        self.session.send_engine(MESSAGE, "x")
+        self.assertEqual(self.poll(self.session).answer(), "4x")
+
+    def test_messages_still_leave_by_polling_until_then(self):
+        self.session.begin_upgrade(self.prober, 1.0)
+        self.session.probed()
+        self.session.send_engine(MESSAGE, "x")
+        self.assertEqual(self.prober.sent, [])
+
+    def test_what_waited_leaves_over_the_websocket_in_order(self):
+        self.session.begin_upgrade(self.prober, 1.0)
+        self.session.probed()
+        for text in "abc":
+            self.session.send_engine(MESSAGE, text)
+        self.session.upgraded(self.prober, 2.0)
+        self.session.send_engine(MESSAGE, "d")
+        self.assertEqual(self.prober.sent, ["4a", "4b", "4c", "4d"])
+
+    def test_a_poll_that_still_waits_is_released(self):
+        self.session.begin_upgrade(self.prober, 1.0)
+        self.session.probed()
+        poll = self.poll(self.session)
+        self.session.upgraded(self.prober, 2.0)
+        self.assertEqual(poll.dropped, NOOP)
+
+    def test_the_handler_notices_nothing(self):
+        self.session.begin_upgrade(self.prober, 1.0)
+        self.session.probed()
+        self.session.upgraded(self.prober, 2.0)
+        self.assertEqual(self.handler(self.session).log, ["open"])
+
+    def test_there_is_one_at_a_time(self):
+        self.assertTrue(self.session.begin_upgrade(self.prober, 1.0))
+        self.assertFalse(self.session.begin_upgrade(FakeWebSocket(self.session), 1.0))
+        self.session.probed()
+        self.assertFalse(self.session.begin_upgrade(FakeWebSocket(self.session), 1.0))
+
+    def test_there_is_none_after_it(self):
+        self.session.begin_upgrade(self.prober, 1.0)
+        self.session.probed()
+        self.session.upgraded(self.prober, 2.0)
+        self.assertFalse(self.session.begin_upgrade(FakeWebSocket(self.session), 3.0))
+
+    def test_there_is_none_for_a_session_that_has_ended(self):
+        self.session.end("transport close")
+        self.assertFalse(self.session.begin_upgrade(self.prober, 1.0))
+
+    # FAILS: the option is only left out of the handshake.
+    def test_there_is_none_where_it_is_not_allowed(self):
+        session = self.client(FakeHub(allow_upgrades=False), transport=XHR_POLLING)
+        self.assertFalse(session.begin_upgrade(FakeWebSocket(session), 1.0))
+
+    # FAILS: a second WebSocket with the sid takes the place of the first.
+    def test_there_is_none_from_a_websocket(self):
+        session = self.client(FakeHub())
+        self.assertFalse(session.begin_upgrade(FakeWebSocket(session), 1.0))
+
+    def test_it_has_ten_seconds(self):
+        self.session.begin_upgrade(self.prober, 1.0)
+        self.session.tick(10.9)
+        self.assertIsNone(self.prober.dropped)
+        self.session.tick(11.0)
+        self.assertEqual((self.prober.dropped, self.session.life), (CLOSE, Life.OPEN))
+
+    def test_one_that_failed_leaves_polling_as_it_was(self):
+        self.session.begin_upgrade(self.prober, 1.0)
+        self.session.probed()
+        self.session.abandon_upgrade()
+        self.session.send_engine(MESSAGE, "x")
+        self.assertEqual(self.poll(self.session).answer(), "4x")
+        self.assertEqual((self.session.upgrade, self.poll(self.session).woken), (Upgrade.NONE, 0))
+        self.assertNotIn("upgrade", self.session.deadlines)
+        self.assertTrue(self.session.begin_upgrade(FakeWebSocket(self.session), 2.0))
+
+    def test_the_heartbeat_never_pauses_for_it(self):
+        session = self.client(FakeHub(upgrade_timeout=1000), transport=XHR_POLLING)
+        session.begin_upgrade(FakeWebSocket(session), 1.0)
+        for now in (25.0, 45.0):
+            session.tick(now)
+        self.assertIs(session.life, Life.CLOSED)
+
+    def test_the_end_of_the_session_is_the_end_of_it(self):
+        self.session.begin_upgrade(self.prober, 1.0)
+        self.session.end("transport error")
+        self.assertEqual(self.prober.dropped, CLOSE)
+
+
+class PollAndReturnTests(SessionAssertions):
+    """What waits for a poll, and how long a poll waits."""
+
+    def test_what_waited_is_the_next_polls_first_business(self):
+        session = self.client(FakeHub(), transport=XHR_POLLING)
+        session.outlet.answer()
+        for text in "abc":
+            session.send_engine(MESSAGE, text)
+        poll = self.poll(session)
+        self.assertEqual((poll.woken, poll.answer()), (1, "4a\x1e4b\x1e4c"))
+        self.assertEqual((session.outbox_bytes, session.outlet), (0, None))
+
+    def test_a_poll_waits_while_there_is_nothing(self):
+        session = self.client(FakeHub(), transport=XHR_POLLING)
+        session.outlet.answer()
+        poll = self.poll(session)
+        self.assertEqual(poll.woken, 0)
+        session.send_engine(MESSAGE, "x")
+        self.assertEqual(poll.woken, 1)
+
+    def test_a_poll_that_died_loses_nothing(self):
+        session = self.client(FakeHub(), transport=XHR_POLLING)
+        session.outlet.answer()
+        dead = self.poll(session)
+        session.send_engine(MESSAGE, "x")
+        session.detach(dead, 1.0)
+        self.assertEqual(self.poll(session).answer(), "4x")
+
+    def test_a_poll_of_before_detaches_nothing(self):
+        session = self.client(FakeHub(), transport=XHR_POLLING)
+        old, new = session.outlet, self.poll(session)
+        session.detach(old, 1.0)
+        self.assertIs(session.outlet, new)
+
+    def test_an_idle_poll_of_0_6_ends_after_20_seconds(self):
+        session = self.client(FakeHub(), "0.6", XHR_POLLING)
+        session.outlet.answer(1.0)
+        poll = self.poll(session, 2.0)
+        session.tick(21.9)
+        self.assertEqual(poll.woken, 0)
+        session.tick(22.0)
+        self.assertEqual((poll.woken, poll.answer(22.0)), (1, ""))
+
+    def test_its_duration_is_an_option(self):
+        session = self.client(FakeHub(poll_duration=5.0), "0.6", XHR_POLLING)
+        self.assertEqual(session.deadlines["poll"], 5.0)
+
+    def test_a_poll_of_engine_io_has_no_end(self):
+        session = self.client(FakeHub(), transport=XHR_POLLING)
+        self.assertNotIn("poll", session.deadlines)
+
+    def test_a_client_of_0_6_returns_within_8_seconds(self):
+        session = self.client(FakeHub(), "0.6", XHR_POLLING)
+        handler = self.handler(session)
+        session.outlet.answer(10.0)
+        session.tick(17.9)
+        self.assertIs(session.life, Life.OPEN)
+        session.tick(18.0)
+        self.assertClosedFor(session, "transport close", handler)
+
+    def test_returning_ends_that_deadline(self):
+        session = self.client(FakeHub(), "0.6", XHR_POLLING)
+        session.outlet.answer(10.0)
+        self.poll(session, 17.0)
+        self.assertEqual(set(session.deadlines), {"poll"})
+
+    def test_a_post_is_no_return(self):
+        session = self.client(FakeHub(), "0.6", XHR_POLLING)
+        session.outlet.answer(10.0)
+        session.received(EnginePacket(MESSAGE, "x"), 17.0)
+        session.tick(18.0)
+        self.assertIs(session.life, Life.CLOSED)
+
+
+class OutboxTests(SessionAssertions):
+    """One bounded queue for each client."""
+
+    def test_messages_leave_in_order_whatever_way_they_take(self):
+        session = self.client(FakeHub())
+        session.send_engine(MESSAGE, "a")
+        session.outlet.fill()
+        for text in "bc":
+            session.send_engine(MESSAGE, text)
+        self.assertSent(session, "4a")
+        session.outlet.empty()
+        session.send_engine(MESSAGE, "d")
+        self.assertSent(session, "4a", "4b", "4c", "4d")
+
+    def test_what_waits_is_counted(self):
+        session = self.client(FakeHub(), transport=XHR_POLLING)
+        session.outlet.answer()
+        for text in ("x" * 1000, "y"):
+            session.send_engine(MESSAGE, text)
+        self.assertEqual(session.outbox_bytes, sum(outgoing.size for outgoing in session.outbox))
+        self.assertGreater(session.outbox_bytes, 1001)
+        session.take_next()
+        self.assertEqual(session.outbox_bytes, session.outbox[0].size)
+
+    def test_who_does_not_read_is_cut_off(self):
+        session = self.client(FakeHub(max_buffered_bytes=10_000), transport=XHR_POLLING)
+        handler = self.handler(session)
+        session.outlet.answer()
+        for _ in range(9):
+            session.send_engine(MESSAGE, "x" * 900)
+        self.assertIs(session.life, Life.OPEN)
+        session.send_engine(MESSAGE, "x" * 900)
+        self.assertClosedFor(session, "transport error", handler)
+        self.assertEqual(len(session.outbox), 0)
+
+    def test_tiny_messages_are_charged_for_what_they_cost(self):
+        session = self.client(FakeHub(max_buffered_bytes=10_000), transport=XHR_POLLING)
+        session.outlet.answer()
+        for _ in range(100):
+            session.send_engine(MESSAGE)
+        self.assertIs(session.life, Life.CLOSED)
+
+    def test_volatile_is_for_who_could_get_it_now(self):
+        session = self.client(FakeHub(), transport=XHR_POLLING)
+        session.outlet.answer()
+        self.assertFalse(session.takes_volatile, "no poll")
+        poll = self.poll(session)
+        self.assertTrue(session.takes_volatile, "a poll")
+        session.detach(poll, 0.0)
+        session.send_engine(MESSAGE, "x")
+        self.assertFalse(session.takes_volatile, "something waits")
+
+    def test_volatile_over_a_websocket(self):
+        session = self.client(FakeHub())
+        self.assertTrue(session.takes_volatile)
+        session.outlet.fill()
+        session.send_engine(MESSAGE, "x")
+        self.assertFalse(session.takes_volatile)
+
+    # FAILS: the first message after the socket is full is queued all the same.
+    def test_a_full_socket_takes_no_volatile_message(self):
+        session = self.client(FakeHub())
+        session.outlet.fill()
+        self.assertFalse(session.takes_volatile)
+
+    def test_bytes_of_a_frame_are_made_once(self):
+        outgoing = Outgoing(DIALECTS["EIO4"], DIALECTS["EIO4"].encode_packet(message(b"x")))
+        with mock.patch("socket_io.encode_message", side_effect=encode_message) as encode:
+            first, second = outgoing.frame, outgoing.frame
+        self.assertIs(first, second)
+        self.assertEqual(encode.call_count, 2)
+
+
+class ClosingTests(SessionAssertions):
+    """Goodbye, after what was sent before."""
+
+    def test_a_websocket_gets_what_was_sent_and_is_let_go(self):
+        session = self.client(FakeHub())
+        handler, outlet = self.handler(session), session.outlet
+        outlet.fill()
+        session.send_engine(MESSAGE, "last words")
+        session.close("server shutting down", 0.0)
+        self.assertIs(session.life, Life.CLOSING)
+        outlet.empty()
+        self.assertEqual((outlet.sent[-1], outlet.dropped), ("4last words", CLOSE))
+        self.assertClosedFor(session, "server shutting down", handler)
+
+    def test_a_poll_fetches_the_goodbye(self):
+        session = self.client(FakeHub(), transport=XHR_POLLING)
+        session.outlet.answer()
+        session.send_engine(MESSAGE, "last words")
+        session.close("server shutting down", 0.0)
+        self.assertIs(session.life, Life.CLOSING)
+        self.assertEqual(self.poll(session).answer(), "4last words\x1e1")
+        self.assertIs(session.life, Life.CLOSED)
+
+    def test_the_application_hears_of_it_at_once(self):
+        session = self.client(FakeHub(), transport=XHR_POLLING)
+        handler = self.handler(session)
+        session.close("server shutting down", 0.0)
+        session.hub.turn()
+        self.assertEqual(handler.log, ["open", "closed: server shutting down"])
+
+    def test_a_poll_of_0_6_ends_empty(self):
+        session = self.client(FakeHub(), "0.6", XHR_POLLING)
+        session.outlet.answer()
+        session.close("server shutting down", 0.0)
+        self.assertEqual(self.poll(session).answer(), "")
+        self.assertIs(session.life, Life.CLOSED)
+
+    def test_who_does_not_fetch_it_has_a_minute(self):
+        session = self.client(FakeHub(ping_interval=1000), transport=XHR_POLLING)
+        session.close("server shutting down", 1.0)
+        session.tick(60.9)
+        self.assertIs(session.life, Life.CLOSING)
+        session.tick(61.0)
+        self.assertIs(session.life, Life.CLOSED)
+
+    # FAILS: it is taken for a packet of a namespace never joined, and the goodbye is lost.
+    def test_what_the_client_sends_meanwhile_means_nothing(self):
+        for text in ('42["x"]', "41", "431[]"):
+            with self.subTest(text):
+                session = self.client(FakeHub(), transport=XHR_POLLING)
+                session.outlet.answer()
+                session.send_engine(MESSAGE, "last words")
+                session.close("server shutting down", 0.0)
+                self.say(session, text)
+                self.assertEqual(self.poll(session).answer(), "4last words\x1e1")
+
+    # FAILS: a handler is opened on a session that is going.
+    def test_nobody_joins_meanwhile(self):
+        session = self.client(FakeHub(), transport=XHR_POLLING)
+        session.close("server shutting down", 0.0)
+        self.say(session, "40", "40/admin,")
+        self.assertEqual((session.members, len(session.hub.handlers)), ({}, 1))
+
+    def test_a_lost_websocket_ends_its_session(self):
+        session = self.client(FakeHub())
+        handler = self.handler(session)
+        session.lost(session.outlet, "transport close")
+        self.assertClosedFor(session, "transport close", handler)
+
+    def test_another_lost_one_does_not(self):
+        session = self.client(FakeHub())
+        session.lost(FakeWebSocket(session), "transport close")
+        self.assertIs(session.life, Life.OPEN)
+
+    def test_leaving_a_namespace_leaves_the_others(self):
+        session = self.client(FakeHub())
+        self.say(session, "40/admin,")
+        handler = self.handler(session, "/admin")
+        self.say(session, "41/admin,")
+        session.hub.turn()
+        self.assertEqual(handler.log, ["open", "closed: client namespace disconnect"])
+        self.assertEqual((set(session.members), session.life), ({"/"}, Life.OPEN))
+
+    def test_returning_brings_a_new_id(self):
+        session = self.client(FakeHub())
+        first = session.members["/"].id
+        self.say(session, "41", "40")
+        self.assertNotEqual(session.members["/"].id, first)
+
+    def test_packets_on_their_way_to_a_namespace_that_we_ended_are_ignored(self):
+        session = self.client(FakeHub())
+        session.members["/"].end("server namespace disconnect")
+        self.say(session, '42["x"]', "431[]", "41")
+        self.assertIs(session.life, Life.OPEN)
+        self.say(session, "40", '42["x"]')
+        self.assertEqual(self.handler(session).log, ["open", "x"])
+
+    def test_packets_for_one_that_the_client_ended_are_a_payload_error(self):
+        session = self.client(FakeHub())
+        self.say(session, "41")
+        self.assertPayloadError(self.say, session, '42["x"]')
+
+    # FAILS: a member that has left still has the way out, and the client may have come back by then.
+    def test_nothing_is_sent_to_who_has_left(self):
+        session = self.client(FakeHub())
+        member = session.members["/"]
+        self.say(session, "41", "40")
+        sent = list(session.outlet.sent)
+        member.send(message("for the one before"))
+        member.send(Packet(ACK, "/", [], 1))
+        self.assertEqual(session.outlet.sent, sent)
+
+
+class AttachmentSessionTests(SessionAssertions):
+    """[SIO5 "Sending and receiving data"]: after the header its attachments, and nothing else."""
+
+    HEADER = '452-["x",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]'
+
+    def test_the_event_comes_when_all_is_there(self):
+        session = self.client(FakeHub())
+        got = []
+        self.handler(session).answer = lambda packet: got.append(packet.data)
+        self.say(session, self.HEADER, b"a")
+        self.assertEqual(got, [])
+        self.say(session, b"b", '42["y"]')
+        self.assertEqual(got, [["x", b"a", b"b"], ["y"]])
+
+    def test_text_in_between_is_a_payload_error(self):
+        for text in ('42["y"]', self.HEADER, "41", "4"):
+            with self.subTest(text):
+                session = self.client(FakeHub())
+                self.say(session, self.HEADER)
+                self.assertPayloadError(self.say, session, text)
+
+    def test_a_heartbeat_in_between_is_none(self):
+        session = self.client(FakeHub())
+        self.say(session, self.HEADER, b"a", "3", b"b")
+        self.assertEqual(self.handler(session).log, ["open", "x"])
+
+    def test_an_attachment_that_nobody_announced_is_a_payload_error(self):
+        self.assertPayloadError(self.say, self.client(FakeHub()), b"a")
+
+    def test_all_of_them_together_are_bounded(self):
+        session = self.client(FakeHub(max_message_bytes=1000))
+        self.say(session, self.HEADER, b"a" * 600)
+        self.assertPayloadError(self.say, session, b"b" * 401)
+
+    def test_so_is_their_number(self):
+        session = self.client(FakeHub(max_attachments=1))
+        self.assertPayloadError(self.say, session, self.HEADER)
+
+    def test_an_end_in_between_forgets_them(self):
+        session = self.client(FakeHub())
+        self.say(session, self.HEADER, b"a")
+        session.end("transport close")
+        self.assertIsNone(session.assembler)
+
+
+class AsyncSessionTestCase(SessionAssertions, unittest.IsolatedAsyncioTestCase):
+    """A loop for coroutines; nobody waits for a clock."""
+
+    async def settle(self, hub: FakeHub | None = None) -> None:
+        for _ in range(10):
+            await asyncio.sleep(0)
+            if hub is not None:
+                hub.turn()
+
+    def gate(self) -> asyncio.Future:
+        """Something to wait for, until its result is set."""
+        return asyncio.get_running_loop().create_future()
+
+
+class SlowOpeningTests(AsyncSessionTestCase):
+    """`on_open` as a coroutine: what the client sends waits, what is sent to it follows the CONNECT."""
+
+    async def asyncSetUp(self):
+        self.answer = self.gate()
+        self.hub = FakeHub(on_open=self.on_open)
+        self.session = self.client(self.hub)
+        self.member = self.session.members["/"]
+
+    async def on_open(self, handler: FakeHandler):
+        handler.member.send(message("first"))
+        return await self.answer
+
+    async def accept(self, answer=None) -> None:
+        await self.settle()
+        self.answer.set_result(answer)
+        await self.settle(self.hub)
+
+    async def test_events_wait_while_it_runs(self):
+        self.say(self.session, '42["a"]', '42["b"]')
+        await self.settle()
+        self.assertEqual(self.member.handler.log, ["open"])
+        await self.accept()
+        self.assertEqual(self.member.handler.log, ["open", "a", "b"])
+
+    async def test_what_is_sent_meanwhile_follows_the_connect(self):
+        await self.settle()
+        self.hub.namespaces["/"].deliver(message("broadcast"), [self.member])
+        self.assertEqual(len(self.session.outlet.sent), 1)
+        await self.accept()
+        self.assertSent(
+            self.session, f'40{{"sid":"{self.member.id}"}}', '42["message","first"]', '42["message","broadcast"]'
+        )
+
+    async def test_a_refusal_drops_both(self):
+        self.say(self.session, '42["a"]')
+        await self.accept(False)
+        self.assertEqual(self.member.handler.log, ["open"])
+        self.assertSent(self.session, '44{"message":"Connection refused"}')
+        self.assertEqual(self.session.waiting_bytes, 0)
+
+    async def test_an_exception_refuses(self):
+        await self.settle()
+        self.answer.set_exception(ValueError("secret"))
+        await self.settle()
+        self.assertSent(self.session, '44{"message":"Server error"}')
+        self.assertEqual(len(self.hub.reported), 1)
+
+    async def test_it_has_the_connect_timeout(self):
+        await self.settle()
+        self.assertEqual(self.hub.watched, {self.member: 45.0})
+        self.member.overdue()
+        await self.settle()
+        self.assertSent(self.session, '44{"message":"Timed out"}')
+        self.assertEqual(self.hub.watched, {})
+
+    async def test_other_namespaces_do_not_wait_for_it(self):
+        self.hub.on_open = lambda handler: None
+        self.say(self.session, "40/admin,", '42/admin,["x"]')
+        self.assertEqual(self.handler(self.session, "/admin").log, ["open", "x"])
+
+    async def test_a_client_that_goes_meanwhile_is_closed_when_it_has_run(self):
+        self.say(self.session, '42["a"]')
+        self.session.end("transport close")
+        await self.settle(self.hub)
+        self.assertEqual(self.member.handler.log, ["open"])
+        await self.accept()
+        self.assertEqual(self.member.handler.log, ["open", "a", "closed: transport close"])
+
+    async def test_and_is_not_closed_if_it_then_refuses(self):
+        self.session.end("transport close")
+        await self.accept(False)
+        self.assertEqual(self.member.handler.log, ["open"])
+
+    async def test_what_is_held_for_it_is_bounded(self):
+        self.hub.options.max_buffered_bytes = 5000
+        for _ in range(6):
+            self.member.send(message("x" * 1000))
+        self.assertIs(self.session.life, Life.CLOSED)
+        await self.accept()
+
+    async def test_acks_cannot_be_asked_for_before(self):
+        with self.assertRaises(Disconnected):
+            self.member.expect_ack()
+        await self.accept()
+        self.member.expect_ack()
+
+
+class OrderTests(AsyncSessionTestCase):
+    """Events of one handler run one after the other; a coroutine is finished before the next begins."""
+
+    async def asyncSetUp(self):
+        self.hub = FakeHub()
+        self.session = self.client(self.hub)
+        self.member = self.session.members["/"]
+        self.log = self.member.handler.log
+        self.gates = {}
+        self.member.handler.answer = self.run_event
+
+    def run_event(self, packet: Packet):
+        """Events named slow... wait until their gate opens."""
+        if packet.data[0].startswith("slow"):
+            return self.wait(packet.data[0])
+        return None
+
+    async def wait(self, name: str) -> None:
+        self.gates[name] = self.gate()
+        try:
+            await self.gates[name]
+        except asyncio.CancelledError:
+            self.log.append(name + " cancelled")
+            raise
+        self.log.append(name + " done")
+
+    async def test_plain_methods_run_at_once(self):
+        self.say(self.session, '42["a"]', '42["b"]')
+        self.assertEqual(self.log, ["open", "a", "b"])
+        self.assertEqual((self.hub.tasks, self.member.inbox), ([], None))
+
+    async def test_what_follows_a_coroutine_waits(self):
+        self.say(self.session, '42["slow"]', '42["a"]', '42["b"]')
+        await self.settle()
+        self.assertEqual(self.log, ["open", "slow"])
+        self.gates["slow"].set_result(None)
+        await self.settle()
+        self.assertEqual(self.log[1:], ["slow", "slow done", "a", "b"])
+        self.assertEqual((len(self.hub.tasks), self.member.inbox, self.member.task), (1, None, None))
+
+    async def test_one_task_works_them_all_off(self):
+        self.say(self.session, '42["slow1"]', '42["slow2"]', '42["a"]')
+        for name in ("slow1", "slow2"):
+            await self.settle()
+            self.gates[name].set_result(None)
+        await self.settle()
+        self.assertEqual(self.log[1:], ["slow1", "slow1 done", "slow2", "slow2 done", "a"])
+        self.assertEqual(len(self.hub.tasks), 1)
+
+    async def test_heartbeats_acks_and_other_namespaces_do_not_wait(self):
+        self.say(self.session, "40/admin,", '42["slow"]', '42/admin,["x"]')
+        ack_id, future = self.member.expect_ack()
+        self.say(self.session, f'43{ack_id}["ok"]', "3")
+        self.assertEqual(self.handler(self.session, "/admin").log, ["open", "x"])
+        self.assertEqual(future.result(), ["ok"])
+
+    async def test_on_close_comes_once_after_the_events_that_are_here(self):
+        self.say(self.session, '42["slow"]', '42["a"]')
+        self.session.end("transport close")
+        self.session.end("ping timeout")
+        await self.settle(self.hub)
+        self.assertEqual(self.log, ["open", "slow"])
+        self.gates["slow"].set_result(None)
+        await self.settle(self.hub)
+        self.assertEqual(self.log[1:], ["slow", "slow done", "a", "closed: transport close"])
+
+    async def test_on_close_comes_in_a_turn_of_its_own(self):
+        self.session.end("transport close")
+        self.assertEqual(self.log, ["open"])
+        self.hub.turn()
+        self.assertEqual(self.log, ["open", "closed: transport close"])
+
+    async def test_an_event_may_end_its_own_session(self):
+        self.member.handler.answer = lambda packet: self.session.end("forced close")
+        self.say(self.session, '42["a"]', '42["b"]')
+        await self.settle(self.hub)
+        self.assertEqual(self.log, ["open", "a", "closed: forced close"])
+
+    # FAILS: the inbox that holds its end is overwritten, so that on_close never comes.
+    async def test_also_one_that_has_more_to_do(self):
+        def end_and_wait(packet: Packet):
+            self.session.end("forced close")
+            return self.wait("slow")
+
+        self.member.handler.answer = end_and_wait
+        self.say(self.session, '42["a"]')
+        await self.settle(self.hub)
+        self.assertEqual(self.log, ["open", "a"])
+        self.gates["slow"].set_result(None)
+        await self.settle(self.hub)
+        self.assertEqual(self.log, ["open", "a", "slow done", "closed: forced close"])
+
+    async def test_a_handler_that_is_stuck_is_cancelled_so_that_on_close_comes(self):
+        self.say(self.session, '42["slow"]', '42["a"]')
+        await self.settle()
+        self.session.end("transport close")
+        self.assertEqual(self.hub.watched, {self.member: 60.0})
+        self.member.overdue()
+        await self.settle(self.hub)
+        self.assertEqual(self.log[1:], ["slow", "slow cancelled", "a", "closed: transport close"])
+        self.assertEqual(self.hub.watched, {})
+
+    async def test_a_cancelled_event_is_one_event(self):
+        self.say(self.session, '42["slow1"]', '42["a"]', '42["slow2"]', '42["b"]')
+        await self.settle()
+        self.gates["slow1"].cancel()
+        await self.settle()
+        self.gates["slow2"].set_result(None)
+        await self.settle()
+        self.assertEqual(self.log[1:], ["slow1", "slow1 cancelled", "a", "slow2", "slow2 done", "b"])
+        self.assertIsNone(self.member.inbox)
+
+    async def test_a_long_queue_lets_others_run(self):
+        self.say(self.session, '42["slow"]', *['42["a"]'] * 1000)
+        await self.settle()
+        self.gates["slow"].set_result(None)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        self.assertLess(len(self.log), 500)
+        await self.settle()
+        await self.settle()
+        self.assertEqual(len(self.log), 1003)
+
+
+class WaitingTests(AsyncSessionTestCase):
+    """Events that wait are counted in bytes: above one limit reading pauses, above another the client is cut off."""
+
+    async def asyncSetUp(self):
+        self.hub = FakeHub(max_message_bytes=1000, max_buffered_bytes=5000)
+        self.session = self.client(self.hub)
+        self.member = self.session.members["/"]
+        self.busy = self.gate()
+        self.member.handler.answer = lambda packet: self.wait(self.busy) if packet.data[0] == "slow" else None
+        self.say(self.session, '42["slow"]')
+
+    async def wait(self, future: asyncio.Future) -> None:
+        await future
+
+    def event(self, size: int) -> str:
+        return "42" + json.dumps(["x", "y" * (size - len('2["x", ""]'))])
+
+    async def test_reading_pauses_above_the_limit_and_resumes_below(self):
+        self.say(self.session, self.event(1000))
+        self.assertEqual((self.session.reading, self.session.waiting_bytes), (True, 1000))
+        self.say(self.session, self.event(100))
+        self.assertEqual((self.session.reading, self.session.outlet.reading), (False, False))
+        self.busy.set_result(None)
+        await self.settle()
+        self.assertEqual((self.session.reading, self.session.outlet.reading), (True, True))
+        self.assertEqual(self.session.waiting_bytes, 0)
+
+    async def test_the_event_that_runs_does_not_wait(self):
+        self.assertEqual(self.session.waiting_bytes, 0)
+
+    async def test_far_above_it_the_client_is_cut_off(self):
+        for _ in range(5):
+            self.say(self.session, self.event(1000))
+        self.assertIs(self.session.life, Life.OPEN)
+        self.say(self.session, self.event(1000))
+        self.assertEqual((self.session.life, self.member.close_reason), (Life.CLOSED, "transport error"))
+        self.busy.set_result(None)
+        await self.settle(self.hub)
+
+    async def test_attachments_count(self):
+        self.say(self.session, '451-["x",{"_placeholder":true,"num":0}]', b"y" * 900)
+        self.assertGreaterEqual(self.session.waiting_bytes, 900)
+
+    async def test_who_owes_an_ack_is_read(self):
+        ack_id, future = self.member.expect_ack()
+        self.say(self.session, self.event(1000), self.event(1000))
+        self.assertTrue(self.session.reading)
+        self.say(self.session, f"43{ack_id}[]", self.event(100))
+        self.assertEqual((future.done(), self.session.reading), (True, False))
+
+    async def test_asking_for_an_ack_resumes_reading(self):
+        self.say(self.session, self.event(1000), self.event(1000))
+        self.assertFalse(self.session.reading)
+        self.member.expect_ack()
+        self.assertEqual((self.session.reading, self.session.outlet.reading), (True, True))
+
+    async def test_a_post_that_is_held_is_released_once(self):
+        released = []
+        self.say(self.session, self.event(1000), self.event(1000))
+        self.session.held_post = lambda: released.append(True)
+        self.busy.set_result(None)
+        await self.settle()
+        self.assertEqual((released, self.session.held_post), ([True], None))
+
+    async def test_the_end_releases_it_too(self):
+        released = []
+        self.say(self.session, self.event(1000), self.event(1000))
+        self.session.held_post = lambda: released.append(True)
+        self.session.end("transport close")
+        self.assertEqual(released, [True])
+
+    async def test_all_namespaces_count_together(self):
+        self.say(self.session, "40/admin,")
+        self.handler(self.session, "/admin").answer = lambda packet: self.wait(self.busy)
+        event = self.event(600).replace("42", "42/admin,", 1)
+        self.say(self.session, '42/admin,["first"]', event, self.event(600))
+        self.assertFalse(self.session.reading)
+
+
+class MemberAckTests(AsyncSessionTestCase):
+    """[SIO5 "Acknowledgement"]: ids per client and namespace, from 0; each answered at most once."""
+
+    async def asyncSetUp(self):
+        self.hub = FakeHub()
+        self.session = self.client(self.hub)
+        self.member = self.session.members["/"]
+
+    async def test_ids_count_from_zero_in_each_namespace(self):
+        self.say(self.session, "40/admin,")
+        admin = self.session.members["/admin"]
+        ids = [member.expect_ack()[0] for member in (self.member, self.member, admin)]
+        self.assertEqual(ids, [0, 1, 0])
+
+    async def test_an_ack_resolves_its_future(self):
+        ack_id, future = self.member.expect_ack()
+        self.say(self.session, f'43{ack_id}["a",1]')
+        self.assertEqual(future.result(), ["a", 1])
+        self.assertEqual((self.member.acks, self.session.owed_acks), ({}, 0))
+
+    async def test_acks_may_come_in_any_order(self):
+        (first, one), (second, two) = self.member.expect_ack(), self.member.expect_ack()
+        self.say(self.session, f"43{second}[2]", f"43{first}[1]")
+        self.assertEqual((one.result(), two.result()), ([1], [2]))
+
+    async def test_an_ack_may_bring_attachments(self):
+        ack_id, future = self.member.expect_ack()
+        self.say(self.session, f'461-{ack_id}[{{"_placeholder":true,"num":0}}]', b"data")
+        self.assertEqual(future.result(), [b"data"])
+
+    async def test_one_that_nobody_waits_for_means_nothing(self):
+        self.say(self.session, "435[]", "43999999999999999[]")
+        ack_id, future = self.member.expect_ack()
+        self.say(self.session, f"43{ack_id}[1]", f"43{ack_id}[2]")
+        self.assertEqual((future.result(), self.session.owed_acks), ([1], 0))
+
+    async def test_one_of_another_namespace_is_another(self):
+        self.say(self.session, "40/admin,")
+        ack_id, future = self.member.expect_ack()
+        self.say(self.session, f"43/admin,{ack_id}[]")
+        self.assertFalse(future.done())
+
+    async def test_one_whose_caller_has_gone_is_no_trouble(self):
+        ack_id, future = self.member.expect_ack()
+        future.cancel()
+        self.say(self.session, f"43{ack_id}[]")
+        self.assertEqual(self.session.owed_acks, 0)
+
+    async def test_the_end_fails_them(self):
+        _, future = self.member.expect_ack()
+        self.session.end("ping timeout")
+        with self.assertRaisesRegex(Disconnected, "ping timeout"):
+            await future
+        self.assertEqual(self.session.owed_acks, 0)
+
+    async def test_leaving_the_namespace_fails_them(self):
+        _, future = self.member.expect_ack()
+        self.say(self.session, "41")
+        self.assertIsInstance(future.exception(), Disconnected)
+
+    async def test_a_forgotten_one_is_owed_no_more(self):
+        ack_id, future = self.member.expect_ack()
+        self.assertIs(self.member.forget_ack(ack_id), future)
+        self.assertIsNone(self.member.forget_ack(ack_id))
+        self.assertEqual(self.session.owed_acks, 0)
+
+    async def test_who_has_gone_cannot_be_asked(self):
+        self.session.end("ping timeout")
+        with self.assertRaisesRegex(Disconnected, "ping timeout"):
+            self.member.expect_ack()
+
+    async def test_a_client_of_0_6_cannot_be_asked(self):
+        with self.assertRaises(NotSupported):
+            self.client(self.hub, "0.6").members["/"].expect_ack()
+
+
+# -- 9. Rooms --------------------------------------------------------------------------
+
+
+class RoomAssertions(SessionAssertions):
+    """Three clients of one namespace, and `io` for all of them."""
+
+    def setUp(self):
+        self.hub = FakeHub(max_rooms=5)
+        self.namespace = self.hub.namespaces["/"]
+        self.io = NamespaceIO(self.namespace)
+        self.ann, self.bob, self.eve = (self.client(self.hub).members["/"] for _ in range(3))
+        self.everybody = [self.ann, self.bob, self.eve]
+
+    def got(self, member: Member) -> list[str]:
+        """The names of the events that have reached *member*."""
+        texts = [text for text in member.session.outlet.sent if isinstance(text, str)]
+        events = [re.fullmatch(r"4(?:2|5\d+-)(\[.*)", text) for text in texts]
+        return [json.loads(event[1])[0] for event in events if event]
+
+    def assertReached(self, event: str, *members: Member) -> None:
+        """Each of *members* got *event* once, and nobody else did."""
+        counts = [self.got(member).count(event) for member in self.everybody]
+        self.assertEqual(counts, [int(member in members) for member in self.everybody])
+
+
+class RoomTests(RoomAssertions):
+    """Who is where."""
+
+    def test_a_room_is_there_while_somebody_is_in_it(self):
+        self.namespace.join(self.ann, ["lobby"])
+        self.namespace.join(self.bob, ["lobby"])
+        self.namespace.leave(self.ann, ["lobby"])
+        self.assertEqual(list(self.namespace.rooms), ["lobby"])
+        self.namespace.leave(self.bob, ["lobby"])
+        self.assertEqual((self.namespace.rooms, self.bob.rooms), ({}, set()))
+
+    def test_joining_twice_is_joining_once(self):
+        self.namespace.join(self.ann, ["lobby", "lobby"])
+        self.namespace.join(self.ann, ["lobby"])
+        self.assertEqual(self.namespace.select(frozenset(["lobby"]), frozenset()), [self.ann])
+        self.namespace.leave(self.ann, ["lobby"])
+        self.assertEqual(self.namespace.rooms, {})
+
+    def test_leaving_what_one_is_not_in_is_nothing(self):
+        self.namespace.join(self.bob, ["lobby"])
+        self.namespace.leave(self.ann, ["lobby", "other"])
+        self.assertEqual(list(self.namespace.rooms["lobby"]), [self.bob])
+
+    def test_who_goes_leaves_all_but_remembers_them(self):
+        self.namespace.join(self.ann, ["lobby", "other"])
+        self.ann.session.end("transport close")
+        self.assertEqual((self.namespace.rooms, self.ann.rooms), ({}, {"lobby", "other"}))
+        self.assertNotIn(self.ann.id, self.namespace.members)
+
+    def test_who_has_gone_joins_nothing(self):
+        self.ann.session.end("transport close")
+        with self.assertRaises(Disconnected):
+            self.namespace.join(self.ann, ["lobby"])
+        self.assertEqual(self.namespace.rooms, {})
+
+    def test_leaving_is_no_error_for_who_has_gone(self):
+        self.namespace.join(self.ann, ["lobby"])
+        self.ann.session.end("transport close")
+        self.namespace.leave(self.ann, ["lobby"])
+        self.assertEqual(self.ann.rooms, {"lobby"})
+
+    def test_one_client_is_in_so_many_rooms_and_no_more(self):
+        self.namespace.join(self.ann, "abcde")
+        self.namespace.join(self.ann, "abc")
+        with self.assertRaises(SocketIOError):
+            self.namespace.join(self.ann, ["f"])
+        self.assertEqual((self.ann.rooms, set(self.namespace.rooms)), (set("abcde"), set("abcde")))
+
+    def test_its_own_id_is_not_counted(self):
+        self.namespace.join(self.ann, [*"abcde", self.ann.id])
+        self.assertEqual((self.ann.rooms, set(self.namespace.rooms)), (set("abcde"), set("abcde")))
+
+    def test_a_rooms_name_is_a_string(self):
+        for name in (1, None, b"x", ("a",)):
+            with self.subTest(name=name), self.assertRaises(TypeError):
+                self.namespace.join(self.ann, [name])
+        self.assertEqual((self.namespace.rooms, self.ann.rooms), ({}, frozenset()))
+
+    # FAILS: those before it in the set are entered in the table, and stay there for ever.
+    def test_one_bad_name_among_good_ones_joins_none(self):
+        for number in range(50):  # a set has its own order
+            with self.assertRaises(TypeError):
+                self.namespace.join(self.ann, ["a", "b", "c", "d", number])
+        self.assertEqual((self.namespace.rooms, self.ann.rooms), ({}, frozenset()))
+
+    def test_a_client_of_0_6_is_found_by_its_sid(self):
+        session = self.client(self.hub, "0.6")
+        self.assertEqual(self.namespace.select(frozenset([session.sid]), frozenset()), [session.members["/"]])
+        session.end("transport close")
+        self.assertEqual(self.namespace.rooms, {})
+
+    def test_one_of_engine_io_4_is_not(self):
+        self.assertEqual(self.namespace.select(frozenset([self.ann.session.sid]), frozenset()), [])
+
+    def test_namespaces_have_rooms_of_their_own(self):
+        self.namespace.join(self.ann, ["lobby"])
+        self.assertEqual(self.hub.namespaces["/admin"].select(frozenset(["lobby"]), frozenset()), [])
+
+
+class SelectTests(RoomAssertions):
+    """Any of the rooms, none of the excluded, each member once."""
+
+    def setUp(self):
+        super().setUp()
+        self.namespace.join(self.ann, ["a", "both"])
+        self.namespace.join(self.bob, ["b", "both"])
+
+    def test_members_are_selected(self):
+        ann, bob, eve = self.everybody
+        rows = [
+            ([], [], [ann, bob, eve], "everybody"),
+            (["a"], [], [ann], "one room"),
+            (["a", "b"], [], [ann, bob], "any of two"),
+            (["a", "both"], [], [ann, bob], "each once"),
+            (["nowhere"], [], [], "a room that is none"),
+            (["nowhere", "a"], [], [ann], "and one that is"),
+            ([], ["both"], [eve], "everybody but"),
+            (["both"], ["a"], [bob], "a room but"),
+            (["a"], ["a"], [], "excluding wins"),
+            ([], ["nowhere"], [ann, bob, eve], "but nobody"),
+            ([eve.id], [], [eve], "an id is a room"),
+            ([eve.id, "a"], [], [ann, eve], "among others"),
+            ([], [eve.id], [ann, bob], "everybody but one"),
+            (["both"], [ann.id], [bob], "a room but one"),
+        ]
+        for rooms, excluded, expected, why in rows:
+            with self.subTest(why):
+                selected = self.namespace.select(frozenset(rooms), frozenset(excluded))
+                self.assertEqual(len(selected), len(expected))
+                self.assertEqual(set(selected), set(expected))
+
+    # FAILS: who is in the room of another's id is passed over while that other is here.
+    def test_others_may_join_the_room_of_an_id(self):
+        self.namespace.join(self.bob, [self.ann.id])
+        selected = self.namespace.select(frozenset([self.ann.id]), frozenset())
+        self.assertEqual(set(selected), {self.ann, self.bob})
+
+
+class BroadcastTests(RoomAssertions):
+    """`io.to(..).except_(..)`: immutable, encoded once per dialect, each receiver for itself."""
+
+    def test_everybody(self):
+        self.io.emit("news", 1)
+        self.assertReached("news", *self.everybody)
+
+    def test_rooms_and_exceptions(self):
+        self.namespace.join(self.ann, ["lobby"])
+        self.namespace.join(self.bob, ["lobby", "muted"])
+        self.io.to("lobby").except_("muted").emit("news")
+        self.assertReached("news", self.ann)
+
+    def test_several_rooms_are_one_copy(self):
+        self.namespace.join(self.ann, ["a", "b"])
+        self.io.to("a", "b").to("a").in_("b").emit("news")
+        self.assertReached("news", self.ann)
+
+    def test_an_id_is_a_room(self):
+        self.io.to(self.bob.id).emit("news")
+        self.assertReached("news", self.bob)
+
+    def test_operators_give_new_ones(self):
+        lobby = self.io.to("lobby")
+        lobby.to("other"), lobby.except_("muted"), lobby.volatile
+        self.assertEqual((lobby._rooms, lobby._excluded, lobby._volatile), ({"lobby"}, frozenset(), False))
+
+    def test_nobody_is_no_error(self):
+        self.io.to("nowhere").emit("news")
+        self.assertReached("news")
+
+    def test_a_message_is_the_event_message(self):
+        self.io.to(self.ann.id).send("hi")
+        self.assertSent(self.ann.session, '42["message","hi"]')
+
+    def test_what_cannot_be_sent_raises_and_reaches_nobody(self):
+        for args, error in (
+            (("x", object()), TypeError),
+            (("x", math.nan), ValueError),
+            (("connect",), ValueError),
+            ((5,), TypeError),
+        ):
+            with self.subTest(args=args), self.assertRaises(error):
+                self.io.emit(*args)
+        self.assertEqual([self.got(member) for member in self.everybody], [[], [], []])
+
+    def test_it_is_encoded_once_per_dialect(self):
+        for _ in range(3):
+            self.client(self.hub, "0.6")
+        with (
+            mock.patch.object(EngineIO4, "encode_packet", autospec=True, side_effect=EngineIO4.encode_packet) as modern,
+            mock.patch.object(SocketIO06, "encode_packet", autospec=True, side_effect=SocketIO06.encode_packet) as old,
+        ):
+            self.io.emit("news")
+        self.assertEqual((modern.call_count, old.call_count), (1, 1))
+
+    def test_all_receivers_get_the_very_same_bytes(self):
+        self.io.emit("news", b"data")
+        first, *others = [member.session.outlet.raw[-1] for member in self.everybody]
+        for other in others:
+            self.assertIs(other, first)
+
+    def test_each_dialect_gets_it_in_its_own_words(self):
+        old = self.client(self.hub, "0.6")
+        self.io.send("hi")
+        self.assertSent(old, "~m~2~m~hi")
+        self.assertSent(self.ann.session, '42["message","hi"]')
+
+    def test_a_dialect_that_cannot_take_it_does_not_stop_the_others(self):
+        old = self.client(self.hub, "0.6")
+        self.namespace.members = {member.id: member for member in (old.members["/"], *self.everybody)}
+        with self.assertLogs("socket_io", "WARNING") as logs:
+            self.io.emit("news", b"data")
+        self.assertReached("news", *self.everybody)
+        self.assertEqual((len(old.outlet.sent), len(logs.output)), (1, 1))
+
+    # FAILS: half a pair raises out of the loop, and whoever comes after gets nothing.
+    def test_half_a_pair_does_not_stop_the_others(self):
+        old = self.client(self.hub, "0.6")
+        self.namespace.members = {member.id: member for member in (old.members["/"], *self.everybody)}
+        self.io.send(LONE)
+        self.assertReached("message", *self.everybody)
+
+    def test_who_is_cut_off_by_it_does_not_stop_the_others(self):
+        slow = self.client(FakeHub(max_buffered_bytes=1000), transport=XHR_POLLING).members["/"]
+        self.namespace.deliver(message_packet("news", ["x" * 2000], "/"), [slow, *self.everybody])
+        self.assertReached("news", *self.everybody)
+        self.assertEqual(slow.close_reason, "transport error")
+
+    def test_who_goes_while_it_is_under_way_is_no_trouble(self):
+        self.ann.session.direct = lambda frame: self.bob.session.end("transport close")
+        self.io.emit("news")
+        self.assertEqual(self.got(self.eve), ["news"])
+
+    def test_volatile_is_dropped_for_who_could_not_get_it_now(self):
+        polling = self.client(self.hub, transport=XHR_POLLING)
+        polling.outlet.answer()
+        self.io.volatile.emit("news")
+        self.assertReached("news", *self.everybody)
+        self.assertEqual(len(polling.outbox), 0)
+
+    def test_rooms_of_many(self):
+        self.namespace.join(self.ann, ["lobby"])
+        self.io.to("lobby").join("other")
+        self.io.join("all")
+        self.io.leave("lobby")
+        self.assertEqual((self.ann.rooms, self.bob.rooms), ({"other", "all"}, {"all"}))
+
+    def test_sockets_are_the_handlers_of_who_has_been_accepted(self):
+        hub = FakeHub(on_open=lambda handler: handlers.append(NamespaceIO(handler.member.namespace).sockets()))
+        handlers: list = []
+        session = self.client(hub)
+        self.assertEqual(handlers, [[]])
+        self.assertEqual(NamespaceIO(hub.namespaces["/"]).sockets(), [self.handler(session)])
+
+    def test_the_way_to_other_namespaces(self):
+        self.assertIs(self.io.of("/admin")._namespace, self.hub.namespaces["/admin"])
+        with self.assertRaisesRegex(KeyError, "/zz"):
+            self.io.of("/zz")
+
+    def test_another_namespace_is_somebody_else(self):
+        self.say(self.ann.session, "40/admin,")
+        self.io.of("/admin").emit("news")
+        self.assertSent(self.ann.session, '42/admin,["news"]')
+        self.assertReached("news")
+
+
+class BroadcastCallTests(RoomAssertions, AsyncSessionTestCase):
+    """`io.call`: what each of them acknowledges, and who did not."""
+
+    async def ask(self, *answers: tuple[Member, str], **kwargs) -> socket_io.BroadcastAcks:
+        """Ask everybody; those in *answers* do."""
+        asking = asyncio.ensure_future(self.io.call("question", **kwargs))
+        await self.settle()
+        for member, args in answers:
+            (ack_id,) = member.acks
+            self.say(member.session, f"43{ack_id}{args}")
+        return await asking
+
+    async def test_all_answers(self):
+        acks = await self.ask((self.ann, "[1]"), (self.bob, "[1,2]"), (self.eve, "[]"))
+        self.assertEqual(
+            (acks.answers, acks.missing), ({self.ann.id: 1, self.bob.id: [1, 2], self.eve.id: None}, set())
+        )
+
+    async def test_who_does_not_answer_in_time_is_missing_and_owes_nothing(self):
+        self.ann.session.direct = lambda frame: self.say(self.ann.session, "430[1]")  # answers at once
+        acks = await self.ask(timeout=0)
+        self.assertEqual((acks.answers, acks.missing), ({self.ann.id: 1}, {self.bob.id, self.eve.id}))
+        self.assertEqual((self.bob.acks, self.bob.session.owed_acks), ({}, 0))
+
+    async def test_who_goes_is_missing(self):
+        asking = asyncio.ensure_future(self.io.to(self.ann.id).call("question"))
+        await self.settle()
+        self.ann.session.end("transport close")
+        acks = await asking
+        self.assertEqual((acks.answers, acks.missing), ({}, {self.ann.id}))
+
+    async def test_who_has_no_acks_is_missing(self):
+        old = self.client(self.hub, "0.6").members["/"]
+        acks = await self.ask((self.ann, "[1]"), (self.bob, "[1]"), (self.eve, "[1]"))
+        self.assertEqual(acks.missing, {old.id})
+        self.assertEqual(len(old.session.outlet.sent), 1)
+
+    async def test_nobody_is_no_wait(self):
+        acks = await self.io.to("nowhere").call("question")
+        self.assertEqual((acks.answers, acks.missing), ({}, set()))
+
+    async def test_what_cannot_be_sent_asks_nobody(self):
+        with self.assertRaises(TypeError):
+            await self.io.call("question", object())
+        self.assertEqual([member.session.owed_acks for member in self.everybody], [0, 0, 0])
+
+    # FAILS: the first is asked before the name is looked at, and its ack stays owed: it is never paused again.
+    async def test_nor_does_a_name_that_cannot_be_sent(self):
+        for name, error in (("connect", ValueError), (5, TypeError)):
+            with self.subTest(name=name):
+                with self.assertRaises(error):
+                    await self.io.call(name)
+                self.assertEqual([member.session.owed_acks for member in self.everybody], [0, 0, 0])
+
+    # FAILS: whoever waits may be cancelled, as by asyncio.wait_for; the acks stay owed.
+    async def test_a_cancelled_call_leaves_nothing_behind(self):
+        asking = asyncio.ensure_future(self.io.call("question"))
+        await self.settle()
+        asking.cancel()
+        await self.settle()
+        self.assertEqual([member.acks for member in self.everybody], [{}, {}, {}])
+        self.assertEqual([member.session.owed_acks for member in self.everybody], [0, 0, 0])
+
+
+if __name__ == "__main__":
+    unittest.main()
 
 
 class Recorder(SocketIOHandler):
@@ -864,7 +4616,7 @@ class WebSocketTests(RecorderTestCase):
 class TLSTests(SocketIOTestCase):
     """A TLS socket cannot be adopted: the same parser is fed from Tornado's stream."""
 
-    class handler(SocketIOHandler):  # noqa: N801
+    class handler(SocketIOHandler):
         def on_message(self, message):
             self.send(message)
 
@@ -1098,7 +4850,9 @@ class SocketIO06Tests(RecorderTestCase):
 
     async def open(self, wire, transport):
         """A polling handshake; the sid."""
-        status, headers, body = await wire.request("GET", f"/socket.io/{transport}//123" + ("/0" if "jsonp" in transport else ""))
+        status, headers, body = await wire.request(
+            "GET", f"/socket.io/{transport}//123" + ("/0" if "jsonp" in transport else "")
+        )
         self.assertEqual(status, 200)
         return re.search(self.SID, body)[1].decode()
 
@@ -1109,7 +4863,7 @@ class SocketIO06Tests(RecorderTestCase):
         self.assertRegex(body, rb"\A" + self.SID + rb"\Z")
         self.assertEqual((status, headers["content-type"]), (200, "text/plain; charset=UTF-8"))
         sid = body[-20:].decode()
-        post = b"data=" + urllib.parse.quote("~m~5~m~hello~m~3~m~é😀~m~10~m~~j~{\"a\":1}").encode()
+        post = b"data=" + urllib.parse.quote('~m~5~m~hello~m~3~m~é😀~m~10~m~~j~{"a":1}').encode()
         status, headers, body = await wire.request("POST", f"/socket.io/xhr-polling/{sid}/send", post)
         self.assertEqual((status, headers["content-type"], body), (200, "text/plain", b"ok"))
         await self.noted("message", "hello")
@@ -1146,7 +4900,9 @@ class SocketIO06Tests(RecorderTestCase):
         status, headers = await stream.head()
         self.assertEqual((status, headers["content-type"]), (200, 'multipart/x-mixed-replace;boundary="socketio"'))
         self.assertNotIn("transfer-encoding", headers)
-        first = await stream.within(stream.reader.readexactly(len("--socketio\nContent-Type: text/plain\n\n~m~20~m~") + 20 + 12))
+        first = await stream.within(
+            stream.reader.readexactly(len("--socketio\nContent-Type: text/plain\n\n~m~20~m~") + 20 + 12)
+        )
         match = re.fullmatch(rb"--socketio\nContent-Type: text/plain\n\n" + self.SID + rb"\n--socketio\n", first)
         sid = match[1].decode()
         (await self.only()).send("a\nb 😀 é")
@@ -1188,7 +4944,7 @@ class SocketIO06Tests(RecorderTestCase):
             await self.noted("message", "again")
             handler = self.handler.handlers[-1]
             self.assertEqual((handler.protocol, handler.session.dialect.name), (transport, "0.6"))
-            handler.send(decimal.Decimal("1.10") if hasattr(socket_io.json_module, "simple_first") else 1)
+            handler.send(Decimal("1.10") if hasattr(socket_io.json_module, "simple_first") else 1)
             self.assertTrue((await wire.text()).startswith("~m~"))
             wire.close()
             await self.assertClosedFor("transport close")
@@ -1463,7 +5219,7 @@ class MixedRoomTests(RecorderTestCase):
     async def test_a_broadcast_is_encoded_once_per_dialect(self):
         for _ in range(3):
             await self.client()
-        with unittest.mock.patch.object(socket_io.EngineIO4, "encode_packet", autospec=True) as encode:
+        with mock.patch.object(socket_io.EngineIO4, "encode_packet", autospec=True) as encode:
             encode.side_effect = socket_io.EngineIO.encode_packet
             self.handler.io.emit("x", 1)
         self.assertEqual(encode.call_count, 1)
@@ -1472,7 +5228,7 @@ class MixedRoomTests(RecorderTestCase):
 class AckTests(RecorderTestCase):
     """[SIO5 "Acknowledgement"]: acks in both directions."""
 
-    class base(Recorder):  # noqa: N801
+    class base(Recorder):
         @event
         def plain(self, *args):
             return args
@@ -1835,7 +5591,9 @@ class SubclassTests(unittest.TestCase):
         self.assertRefused({"allowed_origin": "*"}, "allowed_origins")
         self.assertRefused({"pingInterval": 5}, "ping_interval")
         self.assertRefused({"cors_allowed_origins": "*"}, "allowed_origins")
-        type("Fine", (SocketIOHandler,), {"rooms_by_name": {}, "min_rooms": 1, "pong": 1, "template": "x", "history": []})
+        type(
+            "Fine", (SocketIOHandler,), {"rooms_by_name": {}, "min_rooms": 1, "pong": 1, "template": "x", "history": []}
+        )
         type("Fine", (SocketIOHandler,), {"ping_intervall": 5, "__annotations__": {"ping_intervall": int}})
 
     def test_options_of_the_wrong_type(self):
@@ -1899,7 +5657,17 @@ class RequestHandlerTests(RecorderTestCase):
     async def test_what_would_answer_names_send(self):
         await self.client()
         handler = await self.only()
-        for name in ("write", "finish", "render", "redirect", "set_cookie", "set_header", "set_status", "flush", "send_error"):
+        for name in (
+            "write",
+            "finish",
+            "render",
+            "redirect",
+            "set_cookie",
+            "set_header",
+            "set_status",
+            "flush",
+            "send_error",
+        ):
             with self.subTest(name), self.assertRaises(RuntimeError) as refused:
                 getattr(handler, name)("x")
             self.assertIn("send", str(refused.exception))
@@ -1924,7 +5692,7 @@ class RequestHandlerTests(RecorderTestCase):
 
 
 class MessageTests(SocketIOTestCase):
-    class handler(SocketIOHandler):  # noqa: N801
+    class handler(SocketIOHandler):
         @event
         def shout(self, text):
             return text.upper()
@@ -1939,7 +5707,7 @@ class MessageTests(SocketIOTestCase):
 
 
 class MessageEventTests(RecorderTestCase):
-    class base(Recorder):  # noqa: N801
+    class base(Recorder):
         @event("message")
         def hear(self, *args):
             self.note("heard", *args)
@@ -1954,7 +5722,7 @@ class MessageEventTests(RecorderTestCase):
 class RouteTests(SocketIOTestCase):
     """The ancestor's `routes(resource, extraRE=None, extraSep=None)`."""
 
-    class handler(SocketIOHandler):  # noqa: N801
+    class handler(SocketIOHandler):
         def initialize(self, database=None):
             self.database = database
 
@@ -2137,7 +5905,12 @@ print("ended", flush=True)
         ports = [str(unused_port()), str(unused_port())]
         for name in (signal.SIGTERM, signal.SIGINT):
             program = await asyncio.create_subprocess_exec(
-                sys.executable, "-c", self.PROGRAM, *ports, stdout=asyncio.subprocess.PIPE, cwd=pathlib.Path(__file__).parent
+                sys.executable,
+                "-c",
+                self.PROGRAM,
+                *ports,
+                stdout=asyncio.subprocess.PIPE,
+                cwd=pathlib.Path(__file__).parent,
             )
             try:
                 self.assertIn(b"listening", await within(program.stdout.readline(), 20))
@@ -2167,7 +5940,9 @@ print("ended", flush=True)
             pass
 
         port = unused_port()
-        application = tornado.web.Application([Chat.routes("socket.io")], socket_io_port=port, flash_policy_port=unused_port())
+        application = tornado.web.Application(
+            [Chat.routes("socket.io")], socket_io_port=port, flash_policy_port=unused_port()
+        )
         with self.assertRaises(RuntimeError) as refused:
             SocketIOServer(application)
         self.assertIn("auto_start=False", str(refused.exception))

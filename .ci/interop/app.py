@@ -5,6 +5,7 @@
 `modern.mjs` uses the events below. A 0.6 client knows no events: in its place `ancestor.mjs` sends the
 message {"wish": name, "args": [...]} and hears the answer as a message.
 """
+
 import asyncio
 import logging
 import sys
@@ -20,17 +21,17 @@ sys.path.insert(0, str(HERE.parents[1]))
 from socket_io import ConnectionRefused, SocketIOHandler, event
 
 ANCESTOR_CLIENT = HERE / "node_modules" / "socket.io" / "support" / "socket.io-client"
-UNUSUAL = "é€😀\u2028"      # one, one and two UTF-16 units, and what ends a line in old JavaScript
+UNUSUAL = "é€😀\u2028"  # one, one and two UTF-16 units, and what ends a line in old JavaScript
 PICTURE = bytes(range(256))
 
-close_reasons: dict[str, str] = {}      # of every client that has left, by its public id
+close_reasons: dict[str, str] = {}  # of every client that has left, by its public id
 
 
 class StageHandler(SocketIOHandler):
     allowed_origins = "*"
-    ping_interval = 3.0     # a check can wait for two heartbeats, yet none comes to the rescue of an upgrade that stalls
+    ping_interval = 3.0  # a check can wait for two heartbeats, yet none comes to the rescue of an upgrade that stalls
     ping_timeout = 10.0
-    poll_duration = 3.0     # a check can wait for an idle poll to end
+    poll_duration = 3.0  # a check can wait for an idle poll to end
 
     def on_open(self, *args, **kwargs):
         self.notes = []
@@ -185,12 +186,14 @@ class CloseReasonsHandler(RequestHandler):
 
 
 def make_application():
-    return Application([
-        StageHandler.routes("socket.io", namespaces={"/admin": AdminHandler}),
-        (r"/close-reasons", CloseReasonsHandler),
-        (r"/ancestor/(ancestor\.html)", StaticFileHandler, {"path": HERE}),
-        (r"/ancestor/(socket\.io\.js)", StaticFileHandler, {"path": ANCESTOR_CLIENT}),
-    ])
+    return Application(
+        [
+            StageHandler.routes("socket.io", namespaces={"/admin": AdminHandler}),
+            (r"/close-reasons", CloseReasonsHandler),
+            (r"/ancestor/(ancestor\.html)", StaticFileHandler, {"path": HERE}),
+            (r"/ancestor/(socket\.io\.js)", StaticFileHandler, {"path": ANCESTOR_CLIENT}),
+        ]
+    )
 
 
 async def serve(port):
