@@ -129,8 +129,8 @@ SID_CHARACTERS = 20  # what sticky-session helpers and cluster adapters match on
 WEBSOCKET_HIGH_WATER = 64 * 1024  # bytes unsent in a socket before messages are queued instead
 READ_SIZE = 64 * 1024
 MAX_EARLY_READS = 64  # reads of what the peer sent along with its handshake, before we take over
+EVENTS_PER_TURN = 64  # that have waited for one handler, before others have a turn
 CLOSE_GRACE = 5.0  # seconds a peer has to answer a WebSocket close frame
-EVENTS_PER_TURN = 64  # events one handler's task may run before it lets others run
 
 
 class SocketIOError(Exception):
@@ -1442,24 +1442,14 @@ class Session:
 
     # Reading.
 
-    def work_waits(self, size: int) -> None:
-        """An event of *size* bytes waits for its handler."""
-        self.waiting_bytes += size
+    def account(self, waiting: int = 0, owed: int = 0) -> None:
+        """*waiting* more bytes of events wait for their handlers; handlers wait for *owed* more acks."""
+        self.waiting_bytes += waiting
+        self.owed_acks += owed
         if self.waiting_bytes > self.hub.options.max_buffered_bytes:
             log.debug("%s ! sends faster than its handlers work", self.sid[:6])
             self.end("transport error")
-        else:
-            self.decide_reading()
-
-    def work_done(self, size: int) -> None:
-        self.waiting_bytes -= size
-        if not self.reading:
-            self.decide_reading()
-
-    def ack_owed(self, change: int) -> None:
-        """Acks are never made to wait behind the events that wait for them."""
-        self.owed_acks += change
-        if not self.reading:
+        elif waiting > 0 or not self.reading:
             self.decide_reading()
 
     def decide_reading(self) -> None:
@@ -1566,8 +1556,8 @@ NO_ROOMS: frozenset[str] = frozenset()
 class Member:
     """One client in one namespace: its handler, the events that wait for it, the acks it waits for.
 
-    Events run one after the other. A plain method runs at once; the first coroutine starts a task, which works off
-    the inbox and ends. `inbox` is None exactly when nothing runs and nothing waits.
+    Events run one after the other. A plain method runs at once; a coroutine gets a task, and what comes meanwhile waits
+    in `inbox`, which is None exactly when nothing runs and nothing waits.
     """
 
     __slots__ = (
@@ -1624,9 +1614,15 @@ class Member:
             self.session.hub.unwatch(self)
             self.life = Life.OPEN
             self.session.accepted(self)
-            held, self.held = self.held or [], None
-            for outgoing in held:
-                self.session.enqueue(outgoing)
+        if self.held:  # in a turn of its own: a client that looks at one frame per read would lose what follows its CONNECT
+            self.session.hub.call_soon(self._begin_work)
+        else:
+            self._begin_work()
+
+    def _begin_work(self) -> None:
+        held, self.held = self.held or (), None
+        for outgoing in held:
+            self.enqueue(outgoing)
         self._work()
 
     def _refuse(self, problem: Exception) -> None:
@@ -1634,7 +1630,7 @@ class Member:
             self.session.hub.report(self.handler, problem)
             problem = ConnectionRefused("Server error")
         self._release()
-        self.session.work_done(sum([size for _, size in self.inbox or ()]))
+        self.session.account(waiting=-sum([size for _, size in self.inbox or ()]))
         self.inbox = self.held = None
         if self.close_reason is None:
             self.close_reason = "refused"
@@ -1646,50 +1642,40 @@ class Member:
         """An event of *size* bytes for the handler: run it, or let it wait its turn."""
         if self.inbox is not None:
             self.inbox.append((packet, size))
-            self.session.work_waits(size)
+            self.session.account(waiting=size)
             return
         pending = self.handler.run_event(packet)
         if pending is not None:
             if self.inbox is None:  # else the event has ended its own client, and `on_close` waits there
                 self.inbox = collections.deque()
-            self.task = self.session.hub.spawn(self._work_on(pending))
+            self._work(pending)
 
-    def _work(self) -> None:
+    def _work(self, pending: Awaitable[None] | None = None) -> None:
         """Run what waits, until nothing does or a coroutine has to be awaited."""
-        while self.inbox:
+        for _ in range(EVENTS_PER_TURN):
+            if pending is not None or not self.inbox:
+                break
             pending = self._run_next(self.inbox)
-            if pending is not None:
-                self.task = self.session.hub.spawn(self._work_on(pending))
-                return
-        self.inbox = self.task = None
+        if pending is not None:
+            self.task = self.session.hub.spawn(self._work_on(pending))
+        elif self.inbox:
+            self.session.hub.call_soon(self._work)  # a long queue of short events must not keep the others waiting
+        else:
+            self.inbox = None
 
     async def _work_on(self, pending: Awaitable[None]) -> None:
-        """Await *pending*, then the rest."""
         try:
             await pending
-            turn = 0
-            while self.inbox:
-                turn += 1
-                if turn % EVENTS_PER_TURN == 0:
-                    await asyncio.sleep(0)
-                following = self._run_next(self.inbox)
-                if following is not None:
-                    await following
         finally:  # cancelled, by `overdue` or by the handler itself: that was one event, the others still have their turn
-            if self.inbox:
-                self.task = self.session.hub.spawn(self._resume())
-            else:
-                self.inbox = self.task = None
-
-    async def _resume(self) -> None:
-        self._work()
+            self.task = None
+            self._work()
 
     def _run_next(self, inbox: collections.deque[tuple[Packet | None, int]]) -> Awaitable[None] | None:
         packet, size = inbox.popleft()
         if packet is None:
             self.session.hub.unwatch(self)
             return self.handler.run_close()  # type: ignore[no-any-return]
-        self.session.work_done(size)
+        self.session.account(waiting=-size)
         return self.handler.run_event(packet)  # type: ignore[no-any-return]
 
     def overdue(self) -> None:
@@ -1725,7 +1711,7 @@ class Member:
             self.acks = {}
         ack_id, self.next_ack_id = self.next_ack_id, self.next_ack_id + 1
         self.acks[ack_id] = asyncio.get_running_loop().create_future()
-        self.session.ack_owed(+1)
+        self.session.account(owed=+1)
         return ack_id, self.acks[ack_id]
 
     def acknowledged(self, packet: Packet) -> None:
@@ -1737,7 +1723,7 @@ class Member:
     def forget_ack(self, ack_id: int | None) -> asyncio.Future[list[Any]] | None:
         future = (self.acks or {}).pop(ack_id, None) if ack_id is not None else None
         if future is not None:
-            self.session.ack_owed(-1)
+            self.session.account(owed=-1)
         return future
 
     # The end.
@@ -2294,18 +2280,6 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         self.connection.finish()
 
 
-class Carrier(Protocol):
-    """The part of asyncio's transports that we need; `StreamCarrier` has it too."""
-
-    def write(self, data: bytes) -> None: ...
-    def close(self) -> None: ...
-    def abort(self) -> None: ...
-    def is_closing(self) -> bool: ...
-    def pause_reading(self) -> None: ...
-    def resume_reading(self) -> None: ...
-    def set_write_buffer_limits(self, high: int) -> None: ...
-
-
 class TakenOver(asyncio.Protocol):
     """A client's connection that is ours from now on: Tornado no longer knows it."""
 
@@ -2314,7 +2288,7 @@ class TakenOver(asyncio.Protocol):
         self.greeting = greeting
         self.early = b""  # what the client sent along with its request
         self.session: Session | None = None
-        self.carrier: Carrier  # from connection_made on
+        self.carrier: Any  # an asyncio transport, or a StreamCarrier; from connection_made on
         self.congested = False
         self.closing = False
 
@@ -2690,26 +2664,6 @@ class StreamCarrier:
 # client comes in; `SocketIOServer` listens. Start reading here.
 
 CLIENT_CDN = "https://cdn.socket.io/4.8.1/"
-
-#: Options of the connection: one value for all namespaces, from the class whose `routes` was called.
-CONNECTION_OPTIONS: dict[str, tuple[type, ...]] = {
-    "ping_interval": (int, float),
-    "ping_timeout": (int, float),
-    "connect_timeout": (int, float),
-    "upgrade_timeout": (int, float),
-    "poll_duration": (int, float),
-    "close_timeout": (int, float),
-    "max_message_bytes": (int,),
-    "max_buffered_bytes": (int,),
-    "max_packets": (int,),
-    "max_attachments": (int,),
-    "max_namespaces": (int,),
-    "allow_upgrades": (bool,),
-    "allowed_origins": (),
-    "enabled_dialects": (list, tuple),
-    "client_path": (str, os.PathLike, type(None)),
-}
-OPTIONS = {**CONNECTION_OPTIONS, "max_rooms": (int,)}
 
 #: What users of other servers may write out of habit, and ours for it.
 FOREIGN_OPTIONS = {
@@ -3090,6 +3044,19 @@ class SocketIOHandler(tornado.web.RequestHandler):
 
 
 NOT_ACKNOWLEDGED = object()
+
+#: The options and their defaults: the public attributes of the class that are neither methods nor properties.
+OPTIONS = {
+    name: value
+    for name, value in vars(SocketIOHandler).items()
+    if not name.startswith("_") and not callable(value) and not isinstance(value, (property, classmethod, HomeIO))
+}
+PER_CLASS_OPTIONS = {"max_rooms"}  # the others are options of the connection
+OPTION_TYPES: dict[str, tuple[type, ...]] = {
+    "allowed_origins": (str, re.Pattern, collections.abc.Iterable, collections.abc.Callable),  # type: ignore[dict-item]
+    "enabled_dialects": (list, tuple),
+    "client_path": (str, os.PathLike, type(None)),
+}
 NOT_TO_OVERRIDE = ("get", "head", "post", "put", "patch", "delete", "options", "prepare", "on_finish", "data_received")
 
 
@@ -3130,9 +3097,10 @@ def find_events(cls: type[SocketIOHandler]) -> dict[str, Receiver]:
 def check_options(cls: type[SocketIOHandler]) -> None:
     """TypeError for an option of the wrong type, and for what looks like an option but is none."""
     for name, value in vars(cls).items():
-        expected = OPTIONS.get(name)
-        if expected:
-            if not isinstance(value, expected) or isinstance(value, bool) and bool not in expected:
+        if name in OPTIONS:
+            kind = type(OPTIONS[name])
+            expected = OPTION_TYPES.get(name, (int, float) if kind is float else (kind,))
+            if not isinstance(value, expected) or isinstance(value, bool) and kind is not bool:
                 wanted = " or ".join(kind.__name__ for kind in expected)
                 raise TypeError(f"{cls.__name__}.{name} must be {wanted}, not {value!r}")
             if isinstance(value, (int, float)) and not isinstance(value, bool) and value <= 0:
@@ -3184,7 +3152,7 @@ class Hub:
     def _add_namespace(self, name: str, handler_class: type[SocketIOHandler]) -> None:
         if not name.startswith("/") or "," in name:
             raise ValueError(f"namespace {name!r}: a name starts with a slash and holds no comma")
-        for option in CONNECTION_OPTIONS:
+        for option in OPTIONS.keys() - PER_CLASS_OPTIONS:
             ours, theirs = getattr(self.options, option), getattr(handler_class, option)
             if theirs != ours and theirs != getattr(SocketIOHandler, option):
                 raise ValueError(
