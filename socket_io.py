@@ -20,7 +20,7 @@ Map. New code goes in its section; a section uses those above it, never those be
     11  Transports          the only section that touches a socket: WebSocket, polling, JSONP, streams
     12  SocketIOHandler     the public door: subclass this; the server; start reading here
 
-One message, from socket to handler and back: `WebSocket.data_received` (11) cuts bytes into frames with `FrameParser` (6);
+One message, from socket to handler and back: `WebSocket.data_received` (11) cuts bytes into frames (6, `FrameParser`);
 the session's dialect (5) turns a frame into engine packets; `Session.received` (8) acts on them and hands a packet
 to the `Member` of its namespace, which runs the method of the handler (12). `emit` goes the other way: the dialect
 encodes the packet, `Outgoing` keeps its bytes, `Session.enqueue` sends or queues it. A polling request enters at
@@ -55,7 +55,7 @@ import signal
 import threading
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, NoReturn, Protocol, TypeVar, Union
+from typing import Any, ClassVar, NoReturn, Protocol, TypeVar
 from urllib.parse import unquote, unquote_to_bytes
 
 import tornado.httpserver
@@ -926,7 +926,7 @@ class Request:
 
 Headers = Mapping[str, str]
 Query = dict[str, list[bytes]]
-AllowedOrigins = Union[str, re.Pattern[str], Callable[[str], bool], Iterable[str | re.Pattern[str]]]
+AllowedOrigins = str | re.Pattern[str] | Callable[[str], bool] | Iterable[str | re.Pattern[str]]
 
 SID = re.compile(r"[0-9A-Za-z_-]{1,64}", re.ASCII)
 JSONP_INDEX = re.compile(r"[0-9]{1,9}", re.ASCII)
@@ -1090,7 +1090,7 @@ class Outlet(Protocol):
         """Stop or resume taking the client's messages."""
 
     def drop(self, goodbye: str) -> None:
-        """The session has ended, or goes on elsewhere: say *goodbye* (an engine packet type) where that is usual, and let go."""
+        """Let go, the session has ended or goes on elsewhere; say *goodbye* (an engine packet type) where that is usual."""
 
 
 class Life(enum.Enum):
@@ -1614,7 +1614,7 @@ class Member:
             self.session.hub.unwatch(self)
             self.life = Life.OPEN
             self.session.accepted(self)
-        if self.held:  # in a turn of its own: a client that looks at one frame per read would lose what follows its CONNECT
+        if self.held:  # in a turn of its own: a client that looks at one frame per read would miss what follows CONNECT
             self.session.hub.call_soon(self._begin_work)
         else:
             self._begin_work()
@@ -1666,7 +1666,7 @@ class Member:
     async def _work_on(self, pending: Awaitable[None]) -> None:
         try:
             await pending
-        finally:  # cancelled, by `overdue` or by the handler itself: that was one event, the others still have their turn
+        finally:  # cancelled, by `overdue` or by the handler itself: that was one event, the others have their turn
             self.task = None
             self._work()
 
@@ -1729,7 +1729,7 @@ class Member:
     # The end.
 
     def end(self, reason: str) -> None:
-        """Out of the namespace at once; `on_close` comes after the events that are already here, in a turn of its own."""
+        """Out of the namespace at once; `on_close` comes after the events that are here, in a turn of its own."""
         if self.close_reason is not None:
             return
         hub = self.session.hub
@@ -2359,7 +2359,7 @@ class WebSocket(TakenOver):
         self._uncork()
 
     def probe(self, session: Session) -> None:
-        """Ask to take over a session that polls; a second one to ask is accepted and closed at once.  [EIO4 "Upgrade"]"""
+        """Ask to take over a session that polls; a second one is accepted and closed at once.  [EIO4 "Upgrade"]"""
         self.session = session
         if not session.begin_upgrade(self, self.hub.now()):
             self.close(NORMAL)
@@ -2576,7 +2576,7 @@ def drain(stream: tornado.iostream.IOStream) -> bytes:
 class StreamCarrier:
     """A Tornado stream in the role of an asyncio transport: for TLS, whose socket cannot be adopted.
 
-    An IOStream does not say how much it has yet to write, so one write is under way at a time and the rest is counted here.
+    An IOStream does not say how much it has yet to write: one write is under way at a time, the rest is counted here.
     """
 
     def __init__(self, stream: tornado.iostream.IOStream, protocol: TakenOver) -> None:
@@ -2746,7 +2746,7 @@ class SocketIOHandler(tornado.web.RequestHandler):
     """One client in one namespace, from before `on_open` until after `on_close`. Subclass it.
 
     It is made by Tornado like any RequestHandler, with the request of the client's handshake, and can do all of them
-    that reads a request: `request`, `settings`, `current_user`, `get_cookie`, `get_argument`. Nothing of it answers one.
+    that reads a request: `request`, `settings`, `current_user`, `get_cookie`, `get_argument`. It answers none.
 
     Options are class attributes; times are in seconds.
     """
@@ -2793,7 +2793,7 @@ class SocketIOHandler(tornado.web.RequestHandler):
         return NOT_ACKNOWLEDGED
 
     def on_close(self) -> Any:
-        """The client is gone; `close_reason` says why, `rooms` where it was. Comes once for each `on_open` that accepted."""
+        """The client is gone; `close_reason` says why, `rooms` where it was. Once for each `on_open` that accepted."""
 
     # What is known.
 
@@ -3105,7 +3105,7 @@ def check_options(cls: type[SocketIOHandler]) -> None:
                 raise TypeError(f"{cls.__name__}.{name} must be {wanted}, not {value!r}")
             if isinstance(value, (int, float)) and not isinstance(value, bool) and value <= 0:
                 raise ValueError(f"{cls.__name__}.{name} must be above zero, not {value!r}")
-        elif not name.startswith("_") and not callable(value) and name not in cls.__dict__.get("__annotations__", {}):
+        elif not name.startswith("_") and not callable(value) and name not in inspect.get_annotations(cls):
             meant = FOREIGN_OPTIONS.get(name) or next((option for option in OPTIONS if is_slip(name, option)), None)
             if meant is not None and name not in OPTIONS and not hasattr(SocketIOHandler, name):
                 raise TypeError(f"{cls.__name__}.{name} is no option: did you mean {meant}?")
@@ -3130,7 +3130,7 @@ class NoConnection:
 
 
 class Hub:
-    """What one `routes()` serves: sessions, namespaces, options, and the sweep over deadlines. Bound to a loop by the first request."""
+    """What one `routes()` serves: sessions, namespaces, options, the sweep over deadlines. The first request binds it."""
 
     def __init__(
         self, options: type[SocketIOHandler], namespaces: dict[str, type[SocketIOHandler]], kwargs: dict[str, Any]
@@ -3470,9 +3470,9 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
     IDLE_SECONDS = 120.0  #: for a client that is slow with its headers, or keeps a connection for nothing
     BODY_SECONDS = 60.0  #: for a body
 
-    def initialize(
+    def initialize(  # type: ignore[override]
         self, application: tornado.web.Application, auto_start: bool = True, address: str = "", **kwargs: Any
-    ) -> None:  # type: ignore[override]
+    ) -> None:
         self.application = application
         self.address = address
         self.flash_policy: FlashPolicyServer | None = None

@@ -12,8 +12,8 @@
             client = await self.client()
             self.assertEqual(await client.receive(), ("joined", client.id))
 
-In the order of the map of socket_io.py. Sections 2 to 9 need no server and no sleep: feed, look, advance `now`. Sections 11
-and 12 run over the real wire.
+In the order of the map of socket_io.py. Sections 2 to 9 need no server and no sleep: feed, look, advance `now`.
+Sections 11 and 12 run over the real wire.
 """
 
 import asyncio
@@ -389,7 +389,7 @@ class Client:
 
     def _received(self, engine_packet):
         if engine_packet.type in (socket_io.PING, socket_io.PONG):  # 0.6 has one word for both
-            asyncio.ensure_future(self._send_engine([socket_io.EnginePacket(socket_io.PONG, engine_packet.data)]))
+            self._pong = asyncio.ensure_future(self._send_engine([EnginePacket(PONG, engine_packet.data)]))
         elif engine_packet.type == socket_io.CLOSE:
             self.disconnected.set()
         elif engine_packet.type == socket_io.MESSAGE:
@@ -4568,8 +4568,9 @@ class WebSocketTests(RecorderTestCase):
 
     @gen_test
     async def test_a_malformed_packet_ends_the_session_with_a_parse_error(self):
-        rows = ["", "9", "4", "4x", "42", "42{}", "42[]", "42[1]", '42["connect"]', '42["disconnect"]', "43[]", '44{"message":"x"}',
-                "40", '42/nowhere,["x"]', "452-[]", '451-["x",{"_placeholder":true,"num":true}]', "2", "5", "42" + "[" * 100_000,
+        rows = ["", "9", "4", "4x", "42", "42{}", "42[]", "42[1]", '42["connect"]', '42["disconnect"]', "43[]",
+                '44{"message":"x"}', "40", '42/nowhere,["x"]', "452-[]", '451-["x",{"_placeholder":true,"num":true}]', "2", "5",
+                "42" + "[" * 100_000,
                 '42["x",NaN]', '42["x",1e400]', '421234567890123456["x"]', '42７["x"]', "0{}", "41{}"]  # fmt: skip
         for row in rows:
             with self.subTest(row[:40]):
@@ -4850,7 +4851,7 @@ class SocketIO06Tests(RecorderTestCase):
 
     async def open(self, wire, transport):
         """A polling handshake; the sid."""
-        status, headers, body = await wire.request(
+        status, _, body = await wire.request(
             "GET", f"/socket.io/{transport}//123" + ("/0" if "jsonp" in transport else "")
         )
         self.assertEqual(status, 200)
@@ -5248,7 +5249,8 @@ class AckTests(RecorderTestCase):
     @gen_test
     async def test_what_a_method_returns_is_the_ack(self):
         client = await self.client()
-        rows = [(("plain",), None), (("plain", 1), 1), (("plain", 1, b"2"), [1, b"2"]), (("slow one", {"a": b"1"}), {"a": b"1"}),
+        rows = [(("plain",), None), (("plain", 1), 1), (("plain", 1, b"2"), [1, b"2"]),
+                (("slow one", {"a": b"1"}), {"a": b"1"}),
                 (("nothing",), None), (("default", 1), [1, "2"]), (("default", 1, 3), [1, 3])]  # fmt: skip
         for call, answer in rows:
             with self.subTest(call=call):
@@ -5896,7 +5898,8 @@ class Echo(socket_io.SocketIOHandler):
     def on_message(self, message): self.send(message)
     def on_close(self): print("closed", self.close_reason, flush=True)
 logging.basicConfig(level=logging.INFO, stream=sys.stdout)
-socket_io.SocketIOServer(tornado.web.Application([Echo.routes("socket.io")], socket_io_port=int(sys.argv[1]), flash_policy_port=int(sys.argv[2])))
+ports = {"socket_io_port": int(sys.argv[1]), "flash_policy_port": int(sys.argv[2])}
+socket_io.SocketIOServer(tornado.web.Application([Echo.routes("socket.io")], **ports))
 print("ended", flush=True)
 """
 
