@@ -24,7 +24,8 @@ One message, from socket to handler and back: `WebSocket.data_received` (11) cut
 the session's dialect (5) turns a frame into engine packets; `Session.received` (8) acts on them and hands a packet
 to the `Member` of its namespace, which runs the method of the handler (12). `emit` goes the other way: the dialect
 encodes the packet, `Outgoing` keeps its bytes, `Session.enqueue` sends or queues it. A polling request enters at
-`Exchange.finish` (11) and leaves through a `Poll`.
+`Exchange.finish` (11) and leaves as the
+answer of another.
 
 Sources, cited as [TAG "Heading"]: [EIO4] engine.io-protocol revision 4, [SIO5] socket.io-protocol revision 5,
 [SIO06] the server and browser client of the npm package socket.io 0.6.18, [RFC6455].
@@ -32,6 +33,7 @@ Sources, cited as [TAG "Heading"]: [EIO4] engine.io-protocol revision 4, [SIO5] 
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import base64
 import binascii
@@ -53,10 +55,11 @@ import re
 import secrets
 import signal
 import threading
+import types
+import urllib.parse
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, NoReturn, Protocol, TypeVar
-from urllib.parse import unquote, unquote_to_bytes
+from typing import Any, ClassVar, NoReturn, Protocol
 
 import tornado.httpserver
 import tornado.httputil
@@ -113,8 +116,6 @@ __all__ = [
 log = logging.getLogger("socket_io")
 log.addHandler(logging.NullHandler())
 
-F = TypeVar("F", bound=Callable[..., Any])
-
 
 # -- 1. Limits and errors --------------------------------------------------------------
 # Limits that an application may want to change are options of SocketIOHandler (section 12);
@@ -125,9 +126,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 MAX_ACK_DIGITS = 15  # below 2**53: more would come back from a JavaScript peer as another number
 MAX_LENGTH_DIGITS = 9  # of a declared length, before it is believed
 MAX_HEARTBEAT_DIGITS = 15
-SID_CHARACTERS = 20  # what sticky-session helpers and cluster adapters match on
+SID_BYTES = 15  # 20 characters: what sticky-session helpers and cluster adapters match on
+UNKNOWN_SID = 1  # the code in a refusal's body  [EIO4 "Errors"]
 WEBSOCKET_HIGH_WATER = 64 * 1024  # bytes unsent in a socket before messages are queued instead
 READ_SIZE = 64 * 1024
+QUEUED_BYTES = 200  # what waits is charged for the objects that it is, beside its length
 MAX_EARLY_READS = 64  # reads of what the peer sent along with its handshake, before we take over
 EVENTS_PER_TURN = 64  # that have waited for one handler, before others have a turn
 CLOSE_GRACE = 5.0  # seconds a peer has to answer a WebSocket close frame
@@ -423,9 +426,29 @@ POLLING = frozenset([XHR_POLLING, JSONP_POLLING])
 
 TEXT = "text/plain; charset=UTF-8"
 SCRIPT = "text/javascript; charset=UTF-8"
+BYTES = "application/octet-stream"
 
 
-class Dialect:
+class Peer:
+    """What a codec must remember of one client: 1.x encodes text as UTF-8 twice, and its handshake does not say so."""
+
+    __slots__ = ("encodes_once",)
+
+    def __init__(self) -> None:
+        self.encodes_once = False  # seen for certain
+
+    def undouble(self, text: str) -> str:
+        """*text* without its second encoding, if it can have one: "Ã©" is an é of 1.x, more likely than a 2.x "Ã©"."""
+        if self.encodes_once or text.isascii():
+            return text
+        try:
+            return text.encode("latin-1").decode("utf-8")
+        except UnicodeError:
+            self.encodes_once = True
+            return text
+
+
+class Dialect(abc.ABC):
     """One generation: facts and codecs. Subclasses say in which lines they differ."""
 
     name = ""  #: what `session.dialect.name` says
@@ -439,6 +462,8 @@ class Dialect:
     open_follows_connect = False  #: the OPEN packet says that the application has accepted
     has_acks = True
     has_namespaces = True
+    root_is_connection = False  #: to be refused in "/", or to leave it, ends the connection
+    handshakes_apart = False  #: an HTTP request of its own makes the session, before any transport is chosen
     polls_end = False  #: a held poll is answered after `poll_duration`, even with nothing
     poll_return: float | None = None  #: seconds a polling client may stay away between polls; None: heartbeats tell
     overlap_closes = True  #: two polls, or two posts, at once end the session
@@ -452,36 +477,37 @@ class Dialect:
         """Interval and timeout in seconds, given the application's options."""
         return interval, timeout
 
-    def handshake(self, sid: str, upgrades: list[str], interval: float, timeout: float, max_bytes: int) -> str:
-        """The data of the OPEN packet."""
+    def handshake(self, sid: str, transports: list[str], interval: float, timeout: float, max_bytes: int) -> str:
+        """The data of the OPEN packet; *transports* are those that may follow."""
         return sid
+
+    def in_base64(self) -> Dialect:
+        """The same for a client that has said `b64=1`, where that makes a difference."""
+        return self
 
     def client_id(self, sid: str, namespace: str) -> str | None:
         """The id that the client believes to have, where it is not the one that we tell it."""
         return sid
 
-    def decode_payload(self, text: str, max_packets: int) -> list[EnginePacket]:
-        raise NotImplementedError
-
-    def encode_payload(self, packets: list[EnginePacket]) -> str:
-        raise NotImplementedError
-
-    def decode_frame(self, frame: str | bytes, max_packets: int) -> list[EnginePacket]:
-        raise NotImplementedError
-
-    def encode_frames(self, packets: list[EnginePacket]) -> list[str | bytes]:
-        raise NotImplementedError
-
-    def decode_packet(self, data: str | bytes, max_attachments: int) -> Packet | Assembler:
-        raise NotImplementedError
-
+    # Codecs. `peer` is what must be remembered of the client that sent the bytes.
+    @abc.abstractmethod
+    def decode_payload(self, text: str, max_packets: int) -> list[EnginePacket]: ...
+    @abc.abstractmethod
+    def encode_payload(self, packets: list[EnginePacket]) -> str: ...
+    @abc.abstractmethod
+    def decode_frame(self, frame: str | bytes, max_packets: int, peer: Peer) -> list[EnginePacket]: ...
+    @abc.abstractmethod
+    def encode_frames(self, packets: list[EnginePacket]) -> list[str | bytes]: ...
+    @abc.abstractmethod
+    def decode_packet(self, data: str | bytes, max_attachments: int) -> Packet | Assembler: ...
+    @abc.abstractmethod
     def encode_packet(self, packet: Packet) -> list[EnginePacket]:
         """The engine packets that carry *packet*; none where the generation has no word for it."""
-        raise NotImplementedError
 
-    def decode_post(self, body: bytes, content_type: str, jsonp: bool, max_packets: int) -> list[EnginePacket]:
-        """The packets in the body of a POST."""
-        raise NotImplementedError
+    @abc.abstractmethod
+    def decode_post(
+        self, body: bytes, content_type: str, jsonp: bool, max_packets: int, peer: Peer
+    ) -> list[EnginePacket]: ...
 
     def encode_poll(self, packets: list[EnginePacket], jsonp: str) -> tuple[str, bytes]:
         """Content type and body of a poll's answer; *jsonp* holds the index digits, or nothing."""
@@ -490,17 +516,38 @@ class Dialect:
             return TEXT, text.encode("utf-8")
         return SCRIPT, self.call_script(jsonp, text).encode("utf-8")
 
+    @abc.abstractmethod
     def call_script(self, jsonp: str, text: str) -> str:
         """The script that hands *text* to the client's JSONP callback."""
-        raise NotImplementedError
+
+    def stream_head(self, transport: str) -> bytes:
+        """What the endless answer of a streaming transport opens with, for generations that have one."""
+        return b""
 
     def stream_part(self, transport: str, packets: list[EnginePacket]) -> bytes:
-        """One part of a streaming transport's endless answer."""
-        raise NotImplementedError
+        """One part of it."""
+        return b""
 
+    @abc.abstractmethod
     def refusal(self, refused: Refused, transport: str, jsonp: str) -> tuple[int, str, bytes]:
         """Status, content type and body that tell this generation's client why it is turned away."""
-        raise NotImplementedError
+
+
+def counted(text: str, start: int, digits: str) -> str:
+    """The part of *text* at *start* that is as long as *digits* say, in UTF-16 code units."""
+    units = wire_int(digits, MAX_LENGTH_DIGITS)
+    try:
+        part = utf16_take(text, start, units)
+    except UnicodeError as error:
+        raise PayloadError("a length that halves a surrogate pair") from error
+    if utf16_units(part) < units:
+        raise PayloadError("cut short")
+    return part
+
+
+def parse_pairs(query: str) -> dict[str, str] | None:
+    """The parameters of a query that a packet carries; None without one."""
+    return dict(urllib.parse.parse_qsl(query, keep_blank_values=True)) if query else None
 
 
 def form_field(body: bytes, name: str) -> str:
@@ -508,7 +555,7 @@ def form_field(body: bytes, name: str) -> str:
     for pair in body.split(b"&"):
         key, _, value = pair.partition(b"=")
         if key == name.encode():
-            return decode_text(unquote_to_bytes(value.replace(b"+", b" ")))
+            return decode_text(urllib.parse.unquote_to_bytes(value.replace(b"+", b" ")))
     raise PayloadError(f"no form field {name!r}")
 
 
@@ -523,6 +570,7 @@ class SocketIO06(Dialect):
     open_follows_connect = True  # the client's "connect" fires on the sid
     has_acks = False
     has_namespaces = False
+    root_is_connection = True
     polls_end = True
     poll_return = 8.0  # the reference server's closeTimeout
     overlap_closes = False  # browsers repeat a poll whose connection broke
@@ -570,7 +618,7 @@ class SocketIO06(Dialect):
             text = self.HEARTBEAT + text
         return f"~m~{utf16_units(text)}~m~{text}"
 
-    def decode_frame(self, frame: str | bytes, max_packets: int) -> list[EnginePacket]:
+    def decode_frame(self, frame: str | bytes, max_packets: int, peer: Peer) -> list[EnginePacket]:
         if isinstance(frame, bytes):
             raise PayloadError("a binary frame")
         return self.decode_payload(frame, max_packets)
@@ -597,7 +645,9 @@ class SocketIO06(Dialect):
             raise NotSupported("a 0.6 client takes no bytes: send text or JSON")
         return [EnginePacket(MESSAGE, self.JSON + text)]
 
-    def decode_post(self, body: bytes, content_type: str, jsonp: bool, max_packets: int) -> list[EnginePacket]:
+    def decode_post(
+        self, body: bytes, content_type: str, jsonp: bool, max_packets: int, peer: Peer
+    ) -> list[EnginePacket]:
         text = form_field(body, "data")
         if jsonp:  # the browser's form turned \n into \r\n after the client had counted
             text = text.replace("\r\n", "\n")
@@ -605,6 +655,9 @@ class SocketIO06(Dialect):
 
     def call_script(self, jsonp: str, text: str) -> str:
         return f"io.JSONP[{jsonp}]._({script_string(text)});"
+
+    def stream_head(self, transport: str) -> bytes:
+        return b"--socketio\n" if transport == XHR_MULTIPART else b"<html><body>" + b" " * 244
 
     def stream_part(self, transport: str, packets: list[EnginePacket]) -> bytes:
         text = self.encode_payload(packets)
@@ -620,6 +673,159 @@ class SocketIO06(Dialect):
         return refused.status, TEXT, refused.message.encode()
 
 
+class SocketIO09(Dialect):
+    """Socket.IO protocol 1, of 0.7 to 0.9: every packet is a text, type:id:namespace:data.  [SIO1]"""
+
+    name = "0.9"
+    transports = frozenset([WEBSOCKET, FLASHSOCKET, HTMLFILE, XHR_POLLING, JSONP_POLLING])
+    pings_polling = False
+    opens_root_unasked = True
+    root_is_connection = True
+    handshakes_apart = True
+    polls_end = True
+    poll_return = 60.0  # the close timeout that the handshake promises
+    overlap_closes = False
+    post_answer = (TEXT, b"1")
+
+    MARK = "\ufffd"  # around the length of each packet, where there are several
+    HEAD = re.compile(r"([0-8]):([0-9]*)(\+?):([^:]*):?", re.ASCII)
+    DIGITS = {DISCONNECT: "0", CONNECT: "1", EVENT: "5", ACK: "6", CONNECT_ERROR: "7"}
+
+    def heartbeat(self, interval: float, timeout: float) -> tuple[float, float]:
+        return interval, timeout  # both shorter than the 60 s that the client is promised
+
+    def handshake(self, sid: str, transports: list[str], interval: float, timeout: float, max_bytes: int) -> str:
+        return f"{sid}:60:60:{','.join(transports)}"
+
+    def decode_payload(self, text: str, max_packets: int) -> list[EnginePacket]:
+        """One bare packet, or several, each behind its length."""
+        if not text.startswith(self.MARK):
+            return [self._decode_engine_packet(text)]
+        packets: list[EnginePacket] = []
+        position = 0
+        while position < len(text):
+            end = text.find(self.MARK, position + 1, position + 2 + MAX_LENGTH_DIGITS)
+            if len(packets) == max_packets or text[position] != self.MARK or end < 0:
+                raise PayloadError("a payload that does not add up")
+            packet = counted(text, end + 1, text[position + 1 : end])
+            position = end + 1 + len(packet)
+            packets.append(self._decode_engine_packet(packet))
+        return packets
+
+    def _decode_engine_packet(self, text: str) -> EnginePacket:
+        if text.startswith("2:"):
+            return EnginePacket(PONG)
+        if text.startswith("8:"):
+            return EnginePacket(NOOP)
+        return EnginePacket(CLOSE) if text in ("0::", "0:::") else EnginePacket(MESSAGE, text)
+
+    def encode_payload(self, packets: list[EnginePacket]) -> str:
+        texts = [self._encode_engine_packet(packet) for packet in packets]
+        if len(texts) < 2:
+            return texts[0] if texts else "8::"
+        return "".join([f"{self.MARK}{utf16_units(text)}{self.MARK}{text}" for text in texts])
+
+    def _encode_engine_packet(self, packet: EnginePacket) -> str:
+        assert isinstance(packet.data, str)
+        return {PING: "2::", PONG: "2::", NOOP: "8::", CLOSE: "0::"}.get(packet.type) or packet.data
+
+    def decode_frame(self, frame: str | bytes, max_packets: int, peer: Peer) -> list[EnginePacket]:
+        if isinstance(frame, bytes):
+            raise PayloadError("a binary frame")
+        return [self._decode_engine_packet(frame)]
+
+    def encode_frames(self, packets: list[EnginePacket]) -> list[str | bytes]:
+        return [self._encode_engine_packet(packet) for packet in packets]
+
+    def decode_packet(self, data: str | bytes, max_attachments: int) -> Packet | Assembler:
+        """Types 3 (text) and 4 (JSON) are the event "message"; an id wants an ack, with or without a plus.  [SIO1]"""
+        assert isinstance(data, str)
+        head = self.HEAD.match(data)
+        if head is None:
+            raise PayloadError("malformed packet")
+        digit, ack_digits, _, endpoint = head.groups()
+        body = data[head.end() :]
+        namespace, _, query = endpoint.partition("?")
+        packet = Packet(EVENT, namespace or "/", ack_id=wire_int(ack_digits, MAX_ACK_DIGITS) if ack_digits else None)
+        if digit == "3":
+            packet.data = ["message", body]
+        elif digit == "4":
+            packet.data = ["message", decode_json(body)]
+        elif digit == "5":
+            packet.data = self._decode_event(decode_json(body))
+        elif digit == "6":
+            number, _, args = body.partition("+")
+            packet.type, packet.ack_id = ACK, wire_int(number, MAX_ACK_DIGITS)
+            packet.data = decode_json(args) if args else []
+            if not isinstance(packet.data, list):
+                raise PayloadError("an ack without a list")
+        elif digit == "1":
+            packet.type, packet.data = CONNECT, parse_pairs(query or body.lstrip("?"))
+        else:
+            packet.type = DISCONNECT if digit == "0" else CONNECT_ERROR
+        return packet
+
+    def _decode_event(self, value: Any) -> list[Any]:
+        name, args = (value.get("name"), value.get("args", [])) if isinstance(value, dict) else (None, None)
+        if not isinstance(name, str) or not isinstance(args, list) or name in RESERVED_EVENTS:
+            raise PayloadError("malformed event")
+        return [name, *args]
+
+    def encode_packet(self, packet: Packet) -> list[EnginePacket]:
+        namespace = "" if packet.namespace == "/" else packet.namespace
+        digit, ack, text = self.DIGITS[packet.type], "", ""
+        attachments: list[bytes] = []
+        if packet.type == EVENT:
+            ack = "" if packet.ack_id is None else f"{packet.ack_id}+"
+            digit, text, attachments = self._encode_event(packet.data)
+        elif packet.type == ACK:
+            text, attachments = encode_json_and_attachments(packet.data) if packet.data else ("", [])
+            text = f":{packet.ack_id}{'+' if text else ''}{text}"
+        elif packet.type == CONNECT_ERROR:
+            text = ":2"  # unauthorized: there is no room for words
+        if attachments:
+            raise NotSupported("a 0.9 client takes no bytes: send text or JSON")
+        return [EnginePacket(MESSAGE, f"{digit}:{ack}:{namespace}{text}")]
+
+    def _encode_event(self, data: list[Any]) -> tuple[str, str, list[bytes]]:
+        """Packet type, data, and the attachments that it would need."""
+        name, *args = data
+        if name != "message" or len(args) != 1:
+            text, attachments = encode_json_and_attachments({"name": name, "args": args})
+            return "5", ":" + text, attachments
+        message = args[0]
+        if isinstance(message, str) and is_whole(message) and "\n" not in message:  # 0.7 and 0.8 stumble over newlines
+            return "3", ":" + message, []
+        text, attachments = encode_json_and_attachments(message)
+        return "4", ":" + text, attachments
+
+    def decode_post(
+        self, body: bytes, content_type: str, jsonp: bool, max_packets: int, peer: Peer
+    ) -> list[EnginePacket]:
+        text = decode_json(form_field(body, "d")) if jsonp else decode_text(body)
+        if not isinstance(text, str):
+            raise PayloadError("a JSONP post is one JSON string")
+        return self.decode_payload(text, max_packets)
+
+    def call_script(self, jsonp: str, text: str) -> str:
+        return f"io.j[{jsonp}]({script_string(text)});"
+
+    def stream_head(self, transport: str) -> bytes:
+        script = b"<script>var _ = function (msg) { parent.s._(msg, document); };</script>"
+        return b"<html><body>" + script + b" " * 173
+
+    def stream_part(self, transport: str, packets: list[EnginePacket]) -> bytes:
+        return f"<script>_({script_string(self.encode_payload(packets))});</script>".encode()
+
+    def refusal(self, refused: Refused, transport: str, jsonp: str) -> tuple[int, str, bytes]:
+        if refused.code == UNKNOWN_SID:  # the client shakes hands again  [SIO1 "Error"]
+            return 200, *self.encode_poll([EnginePacket(MESSAGE, "7:::1+0")], jsonp)
+        text = "handshake bad origin" if refused.status == 403 else refused.message
+        if jsonp:
+            return 200, SCRIPT, f"io.j[{jsonp}](new Error({script_string(text)}));".encode()
+        return refused.status, TEXT, text.encode()
+
+
 class EngineIO(Dialect):
     """What the generations since 1.0 share: one digit before every engine packet, and Socket.IO packets inside."""
 
@@ -632,12 +838,14 @@ class EngineIO(Dialect):
     PACKET_DIGITS = {CONNECT: "0", DISCONNECT: "1", EVENT: "2", ACK: "3", CONNECT_ERROR: "4"}
     WITH_ATTACHMENTS = {EVENT: "5", ACK: "6"}
 
-    def handshake(self, sid: str, upgrades: list[str], interval: float, timeout: float, max_bytes: int) -> str:
-        upgrade_list = ",".join(f'"{name}"' for name in upgrades)
-        return (
-            f'{{"sid":"{sid}","upgrades":[{upgrade_list}],"pingInterval":{round(interval * 1000)},'
-            f'"pingTimeout":{round(timeout * 1000)},"maxPayload":{max_bytes}}}'
-        )
+    def handshake(self, sid: str, transports: list[str], interval: float, timeout: float, max_bytes: int) -> str:
+        names = ",".join([f'"{name}"' for name in transports])
+        times = f'"pingInterval":{round(interval * 1000)},"pingTimeout":{round(timeout * 1000)}'
+        return f'{{"sid":"{sid}","upgrades":[{names}],{times}{self.more_facts(max_bytes)}}}'
+
+    def more_facts(self, max_bytes: int) -> str:
+        """More JSON members for the OPEN packet."""
+        return ""
 
     def client_id(self, sid: str, namespace: str) -> str | None:
         return None  # CONNECT brings it
@@ -700,9 +908,13 @@ class EngineIO(Dialect):
             digit += str(packet.ack_id)
         return [EnginePacket(MESSAGE, digit + text), *[EnginePacket(MESSAGE, data) for data in attachments]]
 
-    def decode_post(self, body: bytes, content_type: str, jsonp: bool, max_packets: int) -> list[EnginePacket]:
-        text = self.unescape_newlines(form_field(body, "d")) if jsonp else decode_text(body)
-        return self.decode_payload(text, max_packets)
+    def decode_post(
+        self, body: bytes, content_type: str, jsonp: bool, max_packets: int, peer: Peer
+    ) -> list[EnginePacket]:
+        return self.decode_payload(self.post_text(body, jsonp), max_packets)
+
+    def post_text(self, body: bytes, jsonp: bool) -> str:
+        return self.unescape_newlines(form_field(body, "d")) if jsonp else decode_text(body)
 
     @staticmethod
     def unescape_newlines(text: str) -> str:
@@ -720,6 +932,122 @@ class EngineIO(Dialect):
         return refused.status, "application/json", body.encode()
 
 
+class EngineIO3(EngineIO):
+    """Engine.IO 2 and 3 and Socket.IO protocol 4: Socket.IO 1 and 2.  [EIO3]"""
+
+    name = "EIO3"
+    server_pings = False
+    opens_root_unasked = True
+
+    def __init__(self, base64: bool = False) -> None:
+        self.base64 = base64  # no bytes, neither in payloads nor in frames
+        self.twin = self if base64 else type(self)(base64=True)
+
+    def in_base64(self) -> Dialect:
+        return self.twin
+
+    def client_id(self, sid: str, namespace: str) -> str | None:
+        return sid if namespace == "/" else f"{namespace}#{sid}"
+
+    def decode_payload(self, text: str, max_packets: int, peer: Peer | None = None) -> list[EnginePacket]:
+        """<length>:<packet>, repeated; the length in UTF-16 code units.  [EIO3 "Payload"]"""
+        packets: list[EnginePacket] = []
+        position = 0
+        while position < len(text) and text != "0:":
+            end = text.find(":", position, position + 1 + MAX_LENGTH_DIGITS)
+            if len(packets) == max_packets or end < 0:
+                raise PayloadError("a payload that does not add up")
+            packet = counted(text, end + 1, text[position:end])
+            position = end + 1 + len(packet)
+            packets.append(self._decode_text(packet if peer is None else peer.undouble(packet)))
+        return packets
+
+    def _decode_text(self, text: str) -> EnginePacket:
+        if text[:1] != "b":
+            return self.decode_engine_packet(text)
+        return EnginePacket(self.decode_engine_packet(text[1:2]).type, decode_base64(text[2:]))
+
+    def _decode_bytes(self, data: bytes) -> EnginePacket:
+        return EnginePacket(self.decode_engine_packet(str(data[0]) if data else "").type, data[1:])
+
+    def _decode_binary_payload(self, body: bytes, max_packets: int) -> list[EnginePacket]:
+        """0 (text) or 1 (binary), the length in bytes as one byte for each digit, 255, the packet; repeated."""
+        packets: list[EnginePacket] = []
+        position = 0
+        while position < len(body):
+            end = body.find(b"\xff", position, position + 2 + MAX_LENGTH_DIGITS)
+            if len(packets) == max_packets or end < 0:
+                raise PayloadError("a payload that does not add up")
+            size = wire_int("".join(map(str, body[position + 1 : end])), MAX_LENGTH_DIGITS)
+            data = body[end + 1 : end + 1 + size]
+            if len(data) < size or body[position] > 1:
+                raise PayloadError("a payload that does not add up")
+            packets.append(self._decode_bytes(data) if body[position] else self.decode_engine_packet(decode_text(data)))
+            position = end + 1 + size
+        return packets
+
+    def encode_payload(self, packets: list[EnginePacket]) -> str:
+        texts = [self._encode_text(packet) for packet in packets]
+        return "".join([f"{utf16_units(text)}:{text}" for text in texts]) or "0:"
+
+    def _encode_text(self, packet: EnginePacket) -> str:
+        digit = self.ENGINE_DIGITS[packet.type]
+        return f"b{digit}{encode_base64(packet.data)}" if isinstance(packet.data, bytes) else digit + packet.data
+
+    def _encode_binary_payload(self, packets: list[EnginePacket]) -> bytes:
+        parts = []
+        for frame in self.encode_frames(packets):
+            data = frame.encode() if isinstance(frame, str) else frame
+            parts.append(bytes([isinstance(frame, bytes), *map(int, str(len(data))), 255]) + data)
+        return b"".join(parts)
+
+    def decode_frame(self, frame: str | bytes, max_packets: int, peer: Peer) -> list[EnginePacket]:
+        return [self._decode_bytes(frame) if isinstance(frame, bytes) else self._decode_text(peer.undouble(frame))]
+
+    def encode_frames(self, packets: list[EnginePacket]) -> list[str | bytes]:
+        if self.base64:
+            return [self._encode_text(packet) for packet in packets]
+        digits = self.ENGINE_DIGITS
+        return [
+            bytes([int(digits[packet.type])]) + packet.data
+            if isinstance(packet.data, bytes)
+            else digits[packet.type] + packet.data
+            for packet in packets
+        ]
+
+    def decode_packet(self, data: str | bytes, max_attachments: int) -> Packet | Assembler:
+        packet = super().decode_packet(data, max_attachments)
+        if isinstance(packet, Packet) and packet.type is CONNECT:  # its parameters are a query behind the name
+            packet.namespace, _, query = packet.namespace.partition("?")
+            packet.data = parse_pairs(query)
+        return packet
+
+    def check_packet(self, packet: Packet) -> None:
+        if packet.type is not CONNECT_ERROR:  # here any JSON
+            super().check_packet(packet)
+
+    def encode_packet(self, packet: Packet) -> list[EnginePacket]:
+        if packet.type == CONNECT:
+            packet = Packet(CONNECT, packet.namespace)
+        elif packet.type == CONNECT_ERROR:
+            packet = dataclasses.replace(packet, data=packet.data.get("data", packet.data["message"]))
+        return super().encode_packet(packet)
+
+    def decode_post(
+        self, body: bytes, content_type: str, jsonp: bool, max_packets: int, peer: Peer
+    ) -> list[EnginePacket]:
+        if content_type.startswith(BYTES):
+            return self._decode_binary_payload(body, max_packets)
+        return self.decode_payload(self.post_text(body, jsonp), max_packets, peer)
+
+    def encode_poll(self, packets: list[EnginePacket], jsonp: str) -> tuple[str, bytes]:
+        # Clients of 1.x read lengths and text their own way; ASCII and binary payloads all read alike.
+        plain = all(isinstance(packet.data, str) and packet.data.isascii() for packet in packets)
+        if plain or jsonp or self.base64:
+            return super().encode_poll(packets, jsonp)
+        return BYTES, self._encode_binary_payload(packets)
+
+
 class EngineIO4(EngineIO):
     """Engine.IO 4 and Socket.IO protocol 5: Socket.IO 3 and 4.  [EIO4] [SIO5]"""
 
@@ -727,6 +1055,9 @@ class EngineIO4(EngineIO):
     stray_packets_close = True
 
     SEPARATOR = "\x1e"
+
+    def more_facts(self, max_bytes: int) -> str:
+        return f',"maxPayload":{max_bytes}'
 
     def decode_payload(self, text: str, max_packets: int) -> list[EnginePacket]:
         if text.count(self.SEPARATOR) >= max_packets:
@@ -746,7 +1077,7 @@ class EngineIO4(EngineIO):
             return "b" + encode_base64(packet.data)
         return self.ENGINE_DIGITS[packet.type] + packet.data
 
-    def decode_frame(self, frame: str | bytes, max_packets: int) -> list[EnginePacket]:
+    def decode_frame(self, frame: str | bytes, max_packets: int, peer: Peer) -> list[EnginePacket]:
         if isinstance(frame, bytes):
             return [EnginePacket(MESSAGE, frame)]
         return [self.decode_engine_packet(frame)]
@@ -757,13 +1088,17 @@ class EngineIO4(EngineIO):
             for packet in packets
         ]
 
-    def decode_post(self, body: bytes, content_type: str, jsonp: bool, max_packets: int) -> list[EnginePacket]:
-        if content_type.startswith("application/octet-stream"):
+    def decode_post(
+        self, body: bytes, content_type: str, jsonp: bool, max_packets: int, peer: Peer
+    ) -> list[EnginePacket]:
+        if content_type.startswith(BYTES):
             raise PayloadError("no binary payloads in this revision")  # [EIO4 "From v3 to v4"]
-        return super().decode_post(body, content_type, jsonp, max_packets)
+        return super().decode_post(body, content_type, jsonp, max_packets, peer)
 
 
-DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in (SocketIO06(), EngineIO4())}
+DIALECTS: dict[str, Dialect] = {
+    dialect.name: dialect for dialect in (SocketIO06(), SocketIO09(), EngineIO3(), EngineIO4())
+}
 
 
 # -- 6. Frames -------------------------------------------------------------------------
@@ -772,7 +1107,7 @@ DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in (SocketIO06
 # is buffered that its header already forbids.
 
 TEXT_FRAME, BINARY_FRAME, CLOSE_FRAME, PING_FRAME, PONG_FRAME = 1, 2, 8, 9, 10
-NORMAL, GOING_AWAY, PROTOCOL_ERROR, NOT_UTF8, POLICY, TOO_BIG = 1000, 1001, 1002, 1007, 1008, 1009
+NORMAL, PROTOCOL_ERROR, NOT_UTF8, TOO_BIG = 1000, 1002, 1007, 1009
 
 
 def encode_frame(opcode: int, payload: bytes) -> bytes:
@@ -917,10 +1252,11 @@ class Request:
     """What a URL asks for: path and query decide the dialect, and it says where the rest stands."""
 
     dialect: Dialect
-    transport: str  #: one of TRANSPORTS
+    transport: str  #: one of TRANSPORTS; empty in a handshake that comes before any
     method: str
     sid: str = ""  #: empty on a handshake
     jsonp: str = ""  #: index digits of a JSONP callback
+    farewell: bool = False  #: a page that is being closed says so by a request of its own
     upgrade: bool = False  #: a WebSocket handshake
 
 
@@ -931,7 +1267,7 @@ AllowedOrigins = str | re.Pattern[str] | Callable[[str], bool] | Iterable[str | 
 SID = re.compile(r"[0-9A-Za-z_-]{1,64}", re.ASCII)
 JSONP_INDEX = re.compile(r"[0-9]{1,9}", re.ASCII)
 CLIENT_FILE = re.compile(r"/(socket\.io(?:\.min|\.esm\.min|\.msgpack\.min)?\.js(?:\.map)?)", re.ASCII)
-TAIL = re.compile(f"/?|/(?:{'|'.join(TRANSPORTS)})(?:/.*)?|{CLIENT_FILE.pattern}", re.ASCII)
+TAIL = re.compile(f"/?|/(?:[0-9]+|{'|'.join(TRANSPORTS)})(?:/.*)?|{CLIENT_FILE.pattern}", re.ASCII)
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
@@ -940,6 +1276,8 @@ def parse_request(method: str, tail: str, query: Query, headers: Headers, dialec
     segments = tail.split("/")
     if len(segments) > 1 and segments[1] in TRANSPORTS:
         request = _parse_path(method, segments[1:], dialects)
+    elif len(segments) > 1 and segments[1].isdigit():
+        request = _parse_protocol_1(method, segments[1:], query, dialects)
     elif tail in ("", "/"):
         request = _parse_query(method, query, dialects)
     else:
@@ -963,6 +1301,23 @@ def _parse_path(method: str, segments: list[str], dialects: dict[str, Dialect]) 
     return request
 
 
+def _parse_protocol_1(method: str, segments: list[str], query: Query, dialects: dict[str, Dialect]) -> Request:
+    """1/[transport]/[sid], the JSONP index in the query.  [SIO1 "Handshake"]"""
+    dialect = dialects.get(SocketIO09.name)
+    if dialect is None or segments[0] != "1":
+        raise Refused("Protocol version not supported.", 5, 500)
+    transport, sid, *_ = [*segments[1:], "", ""]
+    request = Request(dialect, transport, method, sid, _single(query, "i") or _single(query, "jsonp"))
+    request.farewell = bool(sid) and "disconnect" in query
+    if transport and transport not in dialect.transports and not request.farewell:
+        raise Refused("Transport unknown", 0)
+    if transport == JSONP_POLLING:
+        request.jsonp = request.jsonp or "0"
+    if request.jsonp and not JSONP_INDEX.fullmatch(request.jsonp):
+        raise Refused("JSONP index must be digits")
+    return request
+
+
 def _parse_query(method: str, query: Query, dialects: dict[str, Dialect]) -> Request:
     """?EIO=..&transport=..[&sid=..][&j=..].  [EIO4 "Protocol"]"""
     transport = _single(query, "transport")
@@ -975,6 +1330,8 @@ def _parse_query(method: str, query: Query, dialects: dict[str, Dialect]) -> Req
     jsonp = _single(query, "j")
     if "j" in query and not JSONP_INDEX.fullmatch(jsonp):
         raise Refused("JSONP index must be digits")
+    if "b64" in query:
+        dialect = dialect.in_base64()
     name = WEBSOCKET if transport == "websocket" else JSONP_POLLING if jsonp else XHR_POLLING
     return Request(dialect, name, method, _single(query, "sid"), jsonp)
 
@@ -994,10 +1351,10 @@ def _check_method(request: Request) -> None:
         raise Refused("Bad request")
     if request.upgrade and request.transport not in WEBSOCKETS:
         raise Refused("Bad request")
-    if request.method not in ("GET", "POST") or (request.method == "POST" and not request.sid):
+    if request.method not in ("GET", "POST") or (request.method == "POST" and request.transport and not request.sid):
         raise Refused("Bad handshake method", 2)
     if request.sid and not SID.fullmatch(request.sid):
-        raise Refused("Session ID unknown", 1)
+        raise Refused("Session ID unknown", UNKNOWN_SID)
 
 
 def websocket_accept(headers: Headers) -> str:
@@ -1075,7 +1432,7 @@ class Outgoing:
     @property
     def size(self) -> int:
         """What it counts for in a queue, in bytes; small messages are charged for the objects they are."""
-        return 200 + sum([len(packet.data) for packet in self.packets])
+        return QUEUED_BYTES + sum([len(packet.data) for packet in self.packets])
 
 
 class Outlet(Protocol):
@@ -1090,7 +1447,7 @@ class Outlet(Protocol):
         """Stop or resume taking the client's messages."""
 
     def drop(self, goodbye: str) -> None:
-        """Let go, the session has ended or goes on elsewhere; say *goodbye* (an engine packet type) where that is usual."""
+        """Let go, the session has ended or goes on elsewhere; a poll is answered with *goodbye*, an engine packet."""
 
 
 class Life(enum.Enum):
@@ -1189,9 +1546,9 @@ class Session:
     """One client, from its handshake until the application has heard that it is gone."""
 
     __slots__ = (
-        "hub", "request", "http_request", "dialect", "sid", "transport", "life", "upgrade", "heartbeat", "deadlines",
+        "hub", "http_request", "dialect", "sid", "transport", "life", "upgrade", "heartbeat", "deadlines",
         "deadline", "members", "left", "assembler", "outlet", "direct", "outbox", "outbox_bytes", "waiting_bytes",
-        "owed_acks", "reading", "posting", "held_post", "prober", "user_session",
+        "owed_acks", "reading", "posting", "held_post", "prober", "user_session", "peer", "early",
     )  # fmt: skip
 
     def __init__(self, hub: Hub, request: Request, http_request: Any, now: float) -> None:
@@ -1200,7 +1557,7 @@ class Session:
         self.dialect = request.dialect
         self.transport = request.transport
         self.http_request = http_request
-        self.sid = secrets.token_urlsafe(15)
+        self.sid = secrets.token_urlsafe(SID_BYTES)
         self.life = Life.OPENING
         self.upgrade = Upgrade.NONE
         self.heartbeat: Heartbeat | None = None
@@ -1220,26 +1577,45 @@ class Session:
         self.held_post: Callable[[], None] | None = None  # answers it, once its events have been worked off
         self.prober: Outlet | None = None  # the WebSocket that asks for the upgrade
         self.user_session: UserSession | None = None
+        self.peer = Peer()
+        self.early: list[Packet] = []  # CONNECT packets that came before "/" was accepted, where that comes first
         self.arm("connect", now + options.connect_timeout)
-        if self.dialect.pings_polling or request.transport not in POLLING:
+        if request.transport:
+            self._start_heartbeat(now)
+
+    def _start_heartbeat(self, now: float) -> None:
+        options = self.hub.options
+        if self.dialect.pings_polling or self.transport not in POLLING:
             interval, timeout = self.dialect.heartbeat(options.ping_interval, options.ping_timeout)
-            self.heartbeat = Heartbeat(self.dialect, interval, timeout, hub.sweep_seconds, now)
+            self.heartbeat = Heartbeat(self.dialect, interval, timeout, self.hub.sweep_seconds, now)
             self.arm("heartbeat", self.heartbeat.due)
+
+    def choose(self, transport: str, now: float) -> bool:
+        """The client of a generation that shakes hands first uses *transport* from now on; whether it is its first."""
+        first = not self.transport
+        outlet, self.outlet, self.direct = self.outlet, None, None
+        if outlet is not None:
+            outlet.drop(NOOP)
+        self.transport, self.heartbeat = transport, None
+        self.disarm("heartbeat")
+        self._start_heartbeat(now)
+        return first
+
+    @property
+    def greeting(self) -> str:
+        """The data of the OPEN packet."""
+        options = self.hub.options
+        interval, timeout = self.dialect.heartbeat(options.ping_interval, options.ping_timeout)
+        transports = self.hub.transports_after(self.transport, self.dialect)
+        return self.dialect.handshake(self.sid, transports, interval, timeout, options.max_message_bytes)
 
     def open(self) -> None:
         """Greet the client; a generation that never asks for "/" gets it unasked."""
         log.info("%s = open over %s, dialect %s", self.sid[:6], self.transport, self.dialect.name)
-        if not self.dialect.open_follows_connect:
-            self._send_open()
+        if not self.dialect.open_follows_connect and not self.dialect.handshakes_apart:
+            self.send_engine(OPEN, self.greeting)
         if self.dialect.opens_root_unasked:
             self._connect(Packet(CONNECT))
-
-    def _send_open(self) -> None:
-        options = self.hub.options
-        interval, timeout = self.dialect.heartbeat(options.ping_interval, options.ping_timeout)
-        upgrades = self.hub.upgrades_from(self.transport)
-        data = self.dialect.handshake(self.sid, upgrades, interval, timeout, options.max_message_bytes)
-        self.send_engine(OPEN, data)
 
     # In.
 
@@ -1288,9 +1664,16 @@ class Session:
     def _received_packet(self, packet: Packet, size: int) -> None:
         member = self.members.get(packet.namespace)
         if packet.type is CONNECT:
+            root = self.members.get("/")
             if member is not None:
-                raise PayloadError("connected already")
-            self._connect(packet)
+                if self.dialect.stray_packets_close:
+                    raise PayloadError("connected already")
+            elif self.dialect.opens_root_unasked and root is not None and root.life is Life.OPENING:
+                self.early.append(packet)
+                if len(self.early) > self.hub.options.max_namespaces:
+                    raise PayloadError("too many namespaces")
+            else:
+                self._connect(packet)
         elif member is None:
             if self.dialect.stray_packets_close and packet.namespace not in self.left:
                 raise PayloadError("a packet for a namespace that was not joined")
@@ -1321,17 +1704,22 @@ class Session:
         if self._move(Life.OPEN):
             self.disarm("connect")
             if self.dialect.open_follows_connect:
-                self._send_open()
+                self.send_engine(OPEN, self.greeting)
         self.send_packet(Packet(CONNECT, member.namespace.name, {"sid": member.id}))
+        early, self.early = self.early, []
+        for packet in early:
+            self._connect(packet)
 
     def refused(self, member: Member, refusal: ConnectionRefused) -> None:
         """A member's `on_open` has said no."""
         if not self.dialect.has_namespaces:
-            return self.end("forced close")
+            return self.end("forced close")  # there is no word for it
         reason = {"message": refusal.message}
         if refusal.data is not None:
             reason["data"] = refusal.data
         self.send_packet(Packet(CONNECT_ERROR, member.namespace.name, reason))
+        if self.dialect.root_is_connection and member.namespace.name == "/":
+            self.close("forced close", self.hub.now())
 
     # Out.
 
@@ -1383,6 +1771,8 @@ class Session:
     def attach(self, outlet: Outlet, now: float) -> None:
         """*outlet* carries from now on what goes out; what waited is its first business."""
         self.outlet = outlet
+        if not self.reading:
+            outlet.set_reading(False)
         self.disarm("return")
         if self.transport in POLLING:
             if self.dialect.polls_end:
@@ -1407,7 +1797,7 @@ class Session:
         """*prober* would like to take over; False when another does, or has, or may not."""
         if self.upgrade is not Upgrade.NONE or self.prober is not None or self.life is Life.CLOSED:
             return False
-        if not self.hub.upgrades_from(self.transport):
+        if not self.hub.transports_after(self.transport, self.dialect):
             return False
         self.prober = prober
         self.arm("upgrade", now + self.hub.options.upgrade_timeout)
@@ -1419,10 +1809,10 @@ class Session:
         if self.outlet is not None and not self.outbox:
             self.send_engine(NOOP)
 
-    def upgraded(self, outlet: Outlet, now: float) -> None:
+    def upgraded(self, outlet: Outlet, dialect: Dialect, now: float) -> None:
         """The WebSocket takes over; a poll that still waits is released."""
         log.debug("%s = upgraded", self.sid[:6])
-        self.upgrade = Upgrade.DONE
+        self.upgrade, self.dialect = Upgrade.DONE, dialect
         self.disarm("upgrade")
         old, self.outlet, self.prober, self.transport = self.outlet, None, None, WEBSOCKET
         if old is not None:
@@ -1446,6 +1836,8 @@ class Session:
         """*waiting* more bytes of events wait for their handlers; handlers wait for *owed* more acks."""
         self.waiting_bytes += waiting
         self.owed_acks += owed
+        if self.life is Life.CLOSED:
+            return
         if self.waiting_bytes > self.hub.options.max_buffered_bytes:
             log.debug("%s ! sends faster than its handlers work", self.sid[:6])
             self.end("transport error")
@@ -1490,7 +1882,9 @@ class Session:
             if self.prober is not None:
                 self.prober.drop(CLOSE)
         elif what == "poll":
-            if self.outlet is not None:
+            if self.life is Life.OPENING and self.dialect.open_follows_connect:
+                self.arm("poll", now + self.hub.options.poll_duration)  # an empty answer would be no handshake
+            elif self.outlet is not None:
                 self.outlet.wake()
         elif what == "return":
             self.end("transport close")
@@ -1510,8 +1904,11 @@ class Session:
 
     def close(self, reason: str, now: float) -> None:
         """Say goodbye, after what was sent before, and end."""
+        if self.life is Life.OPENING and self.dialect.open_follows_connect:
+            return self.end(reason)  # the client knows of nothing that could end
         if not self._move(Life.CLOSING):
             return
+        log.info("%s = closing: %s", self.sid[:6], reason)
         self._end_members(reason)
         if self.transport in POLLING:
             self.send_engine(CLOSE)
@@ -1521,22 +1918,23 @@ class Session:
 
     def end(self, reason: str, goodbye: str = CLOSE) -> None:
         """It is over: let go of the client, tell the application *reason*, free everything."""
+        if self.life is not Life.CLOSING:
+            log.info("%s = closing: %s", self.sid[:6], reason)
         if not self._move(Life.CLOSED):
             return
-        log.info("%s = closed: %s", self.sid[:6], reason)
         self.direct = None
         outlet, self.outlet = self.outlet, None
         for connection in (outlet, self.prober):
             if connection is not None:
                 connection.drop(goodbye)
-        self.outbox.clear()
+        self.take_outbox()
         self.deadlines.clear()
         self.deadline = math.inf
         self.assembler = None
         self._end_members(reason)
         self.hub.forget(self)
-        self.waiting_bytes = 0
-        self.decide_reading()
+        if self.held_post is not None:
+            self.held_post()
 
     def _end_members(self, reason: str) -> None:
         for member in list(self.members.values()):
@@ -1568,7 +1966,7 @@ class Member:
     def __init__(self, session: Session, namespace: Namespace, auth: dict[str, Any] | None) -> None:
         self.session = session
         self.namespace = namespace
-        self.id = secrets.token_urlsafe(15)
+        self.id = secrets.token_urlsafe(SID_BYTES)
         self.auth = auth
         self.handler: Any = None
         self.life = Life.OPENING
@@ -1641,8 +2039,8 @@ class Member:
     def deliver(self, packet: Packet, size: int) -> None:
         """An event of *size* bytes for the handler: run it, or let it wait its turn."""
         if self.inbox is not None:
-            self.inbox.append((packet, size))
-            self.session.account(waiting=size)
+            self.inbox.append((packet, size + QUEUED_BYTES))
+            self.session.account(waiting=size + QUEUED_BYTES)
             return
         pending = self.handler.run_event(packet)
         if pending is not None:
@@ -1680,6 +2078,8 @@ class Member:
 
     def overdue(self) -> None:
         """Whatever the handler is doing has taken too long."""
+        if self.close_reason is not None:  # there may be more of the kind before `on_close`
+            self.session.hub.watch(self, self.session.hub.options.close_timeout)
         if self.task is not None:
             self.task.cancel()
 
@@ -1848,7 +2248,7 @@ class Namespace:
             if dialect not in outgoing:
                 outgoing[dialect] = self._encode(dialect, packet)
             one = outgoing[dialect]
-            if one is not None and (not volatile or session.takes_volatile):
+            if one is not None and (not volatile or (member.held is None and session.takes_volatile)):
                 member.enqueue(one)
 
     def _encode(self, dialect: Dialect, packet: Packet) -> Outgoing | None:
@@ -1994,11 +2394,10 @@ class NamespaceIO(Broadcast):
 
 
 # -- 11. Transports --------------------------------------------------------------------
-# The only section that touches a socket. An HTTP request is an `Exchange`, answered once, by a
-# session's `Poll` or right away. A WebSocket or a stream is `TakenOver` from Tornado:
+# The only section that touches a socket. An HTTP request is an `Exchange`, answered once. A
+# WebSocket or a stream is `TakenOver` from Tornado:
 #
-#     Exchange               one HTTP request: a poll, a post, a handshake, a refusal
-#     Poll                   a GET that waits for something to say
+#     Exchange               one HTTP request: a handshake, a poll, a post, a refusal
 #     TakenOver              a connection of our own, on an adopted socket (or a StreamCarrier for TLS)
 #       WebSocket            frames both ways; the upgrade
 #       Stream               xhr-multipart and htmlfile: an answer that never ends
@@ -2015,65 +2414,14 @@ def cors_headers(headers: Headers, dialect: Dialect | None) -> dict[str, str]:
     return granted
 
 
-class Poll:
-    """A GET held until there is something to say; several messages of one turn leave in one answer."""
-
-    congested = False
-
-    def __init__(self, session: Session, request: Request, exchange: Exchange) -> None:
-        self.session = session
-        self.request = request
-        self.exchange = exchange
-        self.scheduled: asyncio.Handle | None = None
-        self.answered = asyncio.Event()
-
-    def wake(self) -> None:
-        if self.scheduled is None:
-            self.scheduled = asyncio.get_running_loop().call_soon(self._answer)
-
-    def set_reading(self, reading: bool) -> None:
-        """A poll reads nothing: posts are held back instead."""
-
-    def drop(self, goodbye: str) -> None:
-        if self.request.sid:
-            self._answer(goodbye)
-        else:  # turned away before the client had a sid: 200 would make it try again at once
-            dialect, refused = self.request.dialect, Refused("Forbidden", 4, 401)
-            self._finish(*dialect.refusal(refused, self.request.transport, self.request.jsonp))
-
-    def lost(self) -> None:
-        """The client's connection is gone; what it would have been told waits for the next poll."""
-        self.answered.set()
-        self._cancel()
-        self.session.detach(self, self.session.hub.now())
-
-    def _answer(self, goodbye: str | None = None) -> None:
-        if self.answered.is_set():
-            return
-        if not self.exchange.is_alive():
-            return self.lost()
-        packets = [packet for outgoing in self.session.take_outbox() for packet in outgoing.packets]
-        if goodbye is not None:
-            packets.append(EnginePacket(goodbye))
-        self._finish(200, *self.request.dialect.encode_poll(packets, self.request.jsonp))
-        self.session.detach(self, self.session.hub.now())
-
-    def _finish(self, status: int, content_type: str, body: bytes) -> None:
-        self._cancel()
-        self.answered.set()
-        self.exchange.respond(status, content_type, body)
-
-    def _cancel(self) -> None:
-        if self.scheduled is not None:
-            self.scheduled.cancel()
-
-
 class Exchange(tornado.httputil.HTTPMessageDelegate):
-    """One HTTP request of a client, from its headers to its one answer.
+    """One HTTP request of a client, from its headers to its one answer. A GET of a poll waits as its session's outlet.
 
     Served without a RequestHandler, straight on the connection: a poll and a post cost 40 % less, and a body is refused
     by its size while it arrives.
     """
+
+    congested = False  # an answer is written once
 
     def __init__(self, hub: Hub, http_request: Any) -> None:
         self.hub = hub
@@ -2083,13 +2431,13 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         self.request: Request | None = None
         self.refused: Refused | None = None
         self.session: Session | None = None
-        self.poll: Poll | None = None
+        self.admitted = origin_admitted(self.headers, hub.options.allowed_origins)
         self.body = bytearray()
-        self.answered = False
+        self.answered = self.scheduled = False
 
     # What Tornado calls.
 
-    def headers_received(self, start_line: Any, headers: Any) -> Awaitable[None] | None:
+    def headers_received(self, start_line: Any = None, headers: Any = None) -> Awaitable[None] | None:
         http_request = self.http_request
         self.connection.set_close_callback(self.on_connection_close)
         if http_request.method == "OPTIONS" or CLIENT_FILE.fullmatch(http_request.tail):
@@ -2117,9 +2465,12 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             self._serve_others()
         elif self.session is None:
             self._open_session(self.request)
+        elif self.request.farewell:
+            self.session.end("transport close", goodbye=NOOP)
+            self.respond(200, TEXT, b"")
         elif self.session.life is Life.CLOSED:
-            self._refuse(Refused("Session ID unknown", 1))
-        elif self.request.transport != self.session.transport:
+            self._refuse(Refused("Session ID unknown", UNKNOWN_SID))
+        elif self.request.transport != self.session.transport and not self._may_choose(self.session):
             self._refuse(Refused("Bad request"))
         elif self.request.method == "POST":
             self._take_post(self.session, self.request)
@@ -2129,35 +2480,42 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
     def on_connection_close(self) -> None:
         """The client's connection is gone before it was answered."""
         self.answered = True
-        if self.poll is not None:
-            self.poll.lost()
-        elif self.session is not None and self.session.posting is self:
+        if self.session is None:
+            return
+        self.session.detach(self, self.hub.now())  # what a poll would have brought waits for the next
+        if self.session.posting is self:
             self.session.posting = self.session.held_post = None
             self.session.end("transport error")  # part of what the client sent is lost
 
     # From headers to session.
 
     def _begin(self, request: Request) -> Awaitable[None] | None:
-        if request.transport not in self.hub.transports or request.transport not in request.dialect.transports:
+        apart = request.dialect.handshakes_apart and (not request.transport or request.farewell)
+        if request.transport not in self.hub.transports & request.dialect.transports and not apart:
             raise Refused("Transport unknown", 0)
-        self.hub.admit(self.headers)
+        if not self.admitted:
+            self.hub.refuse_origin(self.headers)
         if request.sid:
             self.session = self.hub.session(request.sid)
-            if self.session is None or self.session.dialect is not request.dialect:
-                raise Refused("Session ID unknown", 1)
+            if self.session is None or self.session.dialect.name != request.dialect.name:
+                raise Refused("Session ID unknown", UNKNOWN_SID)
         elif self.hub.closing:
             raise Refused("Server is shutting down", 3, 503)
+        elif request.dialect.handshakes_apart and request.transport:
+            raise Refused("Session ID unknown", UNKNOWN_SID)
         if request.upgrade:
             accept = websocket_accept(self.headers)
             return self._take_over(WebSocket(self.hub, request.dialect, accept, self._begin_websocket))
         if request.transport in STREAMS and request.method == "GET":
+            if self.session is not None and not request.dialect.handshakes_apart:
+                raise Refused("Bad request")
             session = self.session or self.hub.new_session(request, self.http_request)
             return self._take_over(Stream(session, request, self.headers))
         if request.method == "POST" and self.session is not None:
             length = self.headers.get("Content-Length", "")
             if length.isdigit() and len(length) < 16 and int(length) > self.hub.options.max_message_bytes:
                 self._too_large()
-            elif self.session.posting is None:
+            elif self.session.posting is None and self.session.transport == request.transport:
                 self.session.posting = self
         return None
 
@@ -2168,54 +2526,98 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
     def _begin_websocket(self, websocket: WebSocket) -> None:
         assert self.request is not None
         if self.session is None:
-            websocket.carry(self.hub.new_session(self.request, self.http_request))
+            websocket.carry(self.hub.new_session(self.request, self.http_request), first=True)
+        elif self.session.dialect.handshakes_apart:
+            websocket.carry(self.session, self.session.choose(self.request.transport, self.hub.now()))
         else:
             websocket.probe(self.session)
 
     def _open_session(self, request: Request) -> None:
         """A polling handshake: its answer is the session's first poll."""
-        session = self.hub.new_session(request, self.http_request)
+        session = self.session = self.hub.new_session(request, self.http_request)
+        if request.dialect.handshakes_apart:
+            script = f"{request.dialect.call_script(request.jsonp, session.greeting)}" if request.jsonp else ""
+            return self.respond(200, SCRIPT if script else TEXT, (script or session.greeting).encode())
         self._hold_poll(session, request)
         session.open()
 
+    def _may_choose(self, session: Session) -> bool:
+        return session.dialect.handshakes_apart and self.http_request.method == "GET"
+
     def _hold_poll(self, session: Session, request: Request) -> None:
+        first = request.transport != session.transport and session.choose(request.transport, self.hub.now())
         if session.outlet is not None:
             if session.dialect.overlap_closes:
                 session.end("transport error")
                 return self._refuse(Refused("Overlapping polls"))
             session.outlet.drop(NOOP)
-        self.poll = Poll(session, request, self)
-        session.attach(self.poll, self.hub.now())
+        session.attach(self, self.hub.now())
+        if first:
+            session.open()
+
+    def wake(self) -> None:
+        """There is something to say; all that one turn has to say leaves in one answer."""
+        if not self.scheduled:
+            self.scheduled = True
+            asyncio.get_running_loop().call_soon(self._answer_poll)
+
+    def set_reading(self, reading: bool) -> None:
+        """A poll reads nothing: posts are held back instead."""
+
+    def drop(self, goodbye: str) -> None:
+        assert self.request is not None
+        if self.request.sid:
+            self._answer_poll(goodbye)
+        else:  # turned away before the client had a sid: 200 would make it try again at once
+            self._refuse(Refused("Forbidden", 4, 401))
+
+    def _answer_poll(self, goodbye: str | None = None) -> None:
+        session, request = self.session, self.request
+        assert session is not None and request is not None
+        if self.is_alive():
+            packets = [packet for outgoing in session.take_outbox() for packet in outgoing.packets]
+            if goodbye is not None:
+                packets.append(EnginePacket(goodbye))
+            self.respond(200, *session.dialect.encode_poll(packets, request.jsonp))
+        session.detach(self, self.hub.now())
+
+    # Posts.
 
     def _take_post(self, session: Session, request: Request) -> None:
-        if session.posting is not self:
+        if session.posting is not self and session.dialect.overlap_closes:
             session.end("transport error")
             return self._refuse(Refused("Overlapping posts"))
         content_type, limit = self.headers.get("Content-Type", ""), self.hub.options.max_packets
         now = self.hub.now()
         try:
-            for packet in session.dialect.decode_post(bytes(self.body), content_type, bool(request.jsonp), limit):
+            for packet in session.dialect.decode_post(
+                bytes(self.body), content_type, bool(request.jsonp), limit, session.peer
+            ):
                 session.received(packet, now)
         except PayloadError as error:
             log.debug("%s ! %s", session.sid[:6], error)
-            session.posting = None
+            self._release_post(session)
             session.end("parse error")
             return self._refuse(Refused("Malformed payload"))
-        if session.reading:
+        if session.reading or session.posting is not self:
             self._accept_post()
         else:
             session.held_post = self._accept_post
 
     def _accept_post(self) -> None:
         assert self.session is not None
-        self.session.posting = None
+        self._release_post(self.session)
         self.respond(200, *self.session.dialect.post_answer)
+
+    def _release_post(self, session: Session) -> None:
+        if session.posting is self:
+            session.posting = None
 
     def _too_large(self) -> None:
         if not self.answered:
             self._refuse(Refused("Payload too large", 3, 413))
             if self.session is not None:
-                self.session.posting = None
+                self._release_post(self.session)
                 self.session.end("transport error")
 
     # What is no client's session.
@@ -2230,7 +2632,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
     def _answer_preflight(self) -> None:
         """What may be asked, to pages that may ask.  [Fetch "CORS-preflight request"]"""
         granted = {}
-        if origin_admitted(self.headers, self.hub.options.allowed_origins):
+        if self.admitted:
             granted = {
                 "Access-Control-Allow-Headers": self.headers.get("Access-Control-Request-Headers", "Content-Type"),
                 "Access-Control-Allow-Methods": "GET, POST",
@@ -2272,11 +2674,13 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         headers = {"Content-Length": str(len(body))} if status not in (204, 304) else {}
         if content_type:
             headers |= {"Content-Type": content_type, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-        if self.refused is None or self.refused.status != 403:
+        if self.admitted:
             headers |= cors_headers(self.headers, self.request.dialect if self.request else None)
         headers |= more
         line = tornado.httputil.ResponseStartLine("HTTP/1.1", status, http.client.responses[status])
-        self.connection.write_headers(line, tornado.httputil.HTTPHeaders(headers), body)
+        self.connection.write_headers(
+            line, tornado.httputil.HTTPHeaders(headers), b"" if self.http_request.method == "HEAD" else body
+        )
         self.connection.finish()
 
 
@@ -2314,7 +2718,9 @@ class TakenOver(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The peer does not keep up: queue in the outbox, where it is counted, and hear no more of it until it does."""
         self.congested = True
-        if self.session is not None and self.session.outlet is self:
+        if self.session is None or self.session.outlet is not self:
+            self.carrier.abort()  # who only probes has nothing to be slow with
+        else:
             self.session.direct = None
             self.session.decide_reading()
 
@@ -2364,11 +2770,12 @@ class WebSocket(TakenOver):
         if not session.begin_upgrade(self, self.hub.now()):
             self.close(NORMAL)
 
-    def carry(self, session: Session) -> None:
-        """Become the outlet of a new session."""
+    def carry(self, session: Session, first: bool) -> None:
+        """Become the outlet of *session*, and open it if this is its *first*."""
         self.session = session
         session.attach(self, self.hub.now())
-        session.open()
+        if first:
+            session.open()
 
     # In.
 
@@ -2391,7 +2798,7 @@ class WebSocket(TakenOver):
     def _message(self, message: str | bytes, now: float) -> None:
         session = self.session
         assert session is not None
-        for packet in self.dialect.decode_frame(message, self.hub.options.max_packets):
+        for packet in self.dialect.decode_frame(message, self.hub.options.max_packets, session.peer):
             if session.outlet is self:
                 session.received(packet, now)
             elif not self.closing:
@@ -2403,7 +2810,7 @@ class WebSocket(TakenOver):
             self.write(Outgoing(self.dialect, [EnginePacket(PONG, "probe")]).frame)
             session.probed()
         elif packet.type is UPGRADE and session.upgrade is Upgrade.PROBED:
-            session.upgraded(self, now)
+            session.upgraded(self, self.dialect, now)
         else:
             self.close(NORMAL)
 
@@ -2481,27 +2888,30 @@ class WebSocket(TakenOver):
 class Stream(TakenOver):
     """An HTTP answer that never ends; the client sends by POST."""
 
-    HEADS = {  # opening bytes of the body, and whether HTTP chunks frame it.  [SIO06]
-        XHR_MULTIPART: (b"--socketio\n", False),
-        HTMLFILE: (b"<html><body>" + b" " * 244, True),
-    }
     TYPES = {XHR_MULTIPART: 'multipart/x-mixed-replace;boundary="socketio"', HTMLFILE: "text/html"}
 
     def __init__(self, session: Session, request: Request, headers: Headers) -> None:
-        head, self.chunked = self.HEADS[request.transport]
+        self.chunked = request.transport == HTMLFILE
         lines = ["HTTP/1.1 200 OK", f"Content-Type: {self.TYPES[request.transport]}", "Connection: keep-alive"]
         if self.chunked:
             lines.append("Transfer-Encoding: chunked")
         lines += [f"{name}: {value}" for name, value in cors_headers(headers, request.dialect).items()]
-        super().__init__(session.hub, "\r\n".join([*lines, "", ""]).encode("latin-1") + self._chunk(head))
+        super().__init__(
+            session.hub,
+            "\r\n".join([*lines, "", ""]).encode("latin-1")
+            + self._chunk(request.dialect.stream_head(request.transport)),
+        )
         self.session: Session = session
         self.request = request
         self.scheduled = False
 
     def begin(self) -> None:
         self.carrier.write(self.greeting)
-        self.session.attach(self, self.hub.now())
-        self.session.open()
+        now = self.hub.now()
+        first = self.session.transport != self.request.transport and self.session.choose(self.request.transport, now)
+        self.session.attach(self, now)
+        if first or not self.session.dialect.handshakes_apart:
+            self.session.open()
 
     def data_received(self, data: bytes) -> None:
         """Nothing may come here: a browser that pipelines would wait for ever."""
@@ -2588,6 +2998,7 @@ class StreamCarrier:
         self.paused = False
         self.may_read = asyncio.Event()
         self.may_read.set()
+        stream.set_close_callback(self.may_read.set)  # else the end would not be noticed while reading pauses
         self.writer: asyncio.Task[None] | None = None
         self.ending = False
 
@@ -2677,6 +3088,7 @@ FOREIGN_OPTIONS = {
     "cors": "allowed_origins",
     "cors_allowed_origins": "allowed_origins",
     "allowEIO3": "enabled_dialects",
+    "allow_eio3": "enabled_dialects",
 }
 
 
@@ -2688,17 +3100,16 @@ def event(name: Any) -> Any:
     before the client's next event starts.
     """
     if callable(name):
-        name._socket_io_event = name.__name__
-        return name
-
-    def mark(method: F) -> F:
-        method._socket_io_event = name  # type: ignore[attr-defined]
-        return method
-
+        return event(name.__name__)(name)
     if not isinstance(name, str):
         raise TypeError("@event takes the event's name, or nothing")
     if name in RESERVED_EVENTS:
         raise ValueError(f"{name!r} is never sent as an event: override on_open or on_close")
+
+    def mark(method: Any) -> Any:
+        method._socket_io_event = name
+        return method
+
     return mark
 
 
@@ -2811,7 +3222,7 @@ class SocketIOHandler(tornado.web.RequestHandler):
         """What the client gave to prove itself: the payload of CONNECT, or the query where its generation has none."""
         if self._member.auth is not None:
             return self._member.auth
-        if self._member.session.dialect.has_namespaces:
+        if not self._member.session.dialect.opens_root_unasked:
             return {}
         return {name: self.get_query_argument(name) for name in self.request.query_arguments}
 
@@ -2907,7 +3318,7 @@ class SocketIOHandler(tornado.web.RequestHandler):
             if member.close_reason is None:
                 session.send_packet(Packet(DISCONNECT, member.namespace.name))
                 member.end("server namespace disconnect")
-        if close or not session.dialect.has_namespaces:
+        if close or (session.dialect.root_is_connection and self.namespace == "/"):
             session.close("server namespace disconnect", session.hub.now())
 
     def close(self) -> None:
@@ -3122,15 +3533,8 @@ def is_slip(name: str, option: str) -> bool:
     return a[1:] == b[1:] or a[1:] == b or a == b[1:] or (a[:2] == b[:2][::-1] and a[2:] == b[2:])
 
 
-class NoConnection:
-    """Stands for the connection of a request that has been answered, while a handler is made with it."""
-
-    def set_close_callback(self, callback: Any) -> None:
-        """RequestHandler's constructor asks for it; who wants to know of a client's end overrides `on_close`."""
-
-
 class Hub:
-    """What one `routes()` serves: sessions, namespaces, options, the sweep over deadlines. The first request binds it."""
+    """What one `routes()` serves: sessions, namespaces, options, a sweep over deadlines. The first request binds it."""
 
     def __init__(
         self, options: type[SocketIOHandler], namespaces: dict[str, type[SocketIOHandler]], kwargs: dict[str, Any]
@@ -3146,7 +3550,7 @@ class Hub:
         self.sweep_seconds = min(1.0, min(timeouts) / 4)
         self.application: tornado.web.Application | None = None
         self.transports: frozenset[str] = frozenset(TRANSPORTS)
-        self.loop: asyncio.AbstractEventLoop | None = None
+        self.loop: Any = None  # an asyncio event loop, from the first request on
         self._reset()
 
     def _add_namespace(self, name: str, handler_class: type[SocketIOHandler]) -> None:
@@ -3195,7 +3599,7 @@ class Hub:
 
     def run(self, work: Callable[..., Any], *args: Any) -> None:
         """Do *work* now, or soon when another thread asks; without a loop there is nobody to do it for."""
-        if self.loop is None or not self.is_bound():
+        if not self.is_bound():
             return
         if self.on_loop():
             work(*args)
@@ -3203,21 +3607,18 @@ class Hub:
             self.loop.call_soon_threadsafe(work, *args)
 
     def call_soon(self, work: Callable[[], None]) -> None:
-        assert self.loop is not None
         self.loop.call_soon(work)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Start a task and keep it until it is done."""
-        assert self.loop is not None
-        task = self.loop.create_task(work)
+        task: asyncio.Task[None] = self.loop.create_task(work)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
         return task
 
     def now(self) -> float:
         """The time that deadlines are measured by: it stands still while this process does."""
-        assert self.loop is not None
-        real = self.loop.time()
+        real: float = self.loop.time()
         late = real - self.next_sweep
         if late > self.sweep_seconds:
             self.forgiven += late
@@ -3225,7 +3626,6 @@ class Hub:
         return real - self.forgiven
 
     def _sweep(self) -> None:
-        assert self.loop is not None
         now = self.now()
         for session in list(self.sessions.values()):
             if session.deadline <= now:
@@ -3240,7 +3640,6 @@ class Hub:
             self.next_sweep = math.inf
 
     def _schedule_sweep(self) -> None:
-        assert self.loop is not None
         self.next_sweep = self.loop.time() + self.sweep_seconds
         self.loop.call_at(self.next_sweep, self._sweep)
 
@@ -3289,9 +3688,12 @@ class Hub:
         if self.closing and not self.sessions and not self.connections:
             self.ended.set()
 
-    def upgrades_from(self, transport: str) -> list[str]:
+    def transports_after(self, transport: str, dialect: Dialect) -> list[str]:
+        """Those that a session may go to from *transport*; all, if it has none yet."""
+        if not transport:
+            return [name for name in TRANSPORTS if name in self.transports & dialect.transports]
         possible = self.options.allow_upgrades and transport in POLLING and WEBSOCKET in self.transports
-        return ["websocket"] if possible else []
+        return [WEBSOCKET] if possible else []
 
     def find_namespace(self, name: str) -> Namespace | None:
         return self.namespaces.get(name)
@@ -3300,7 +3702,7 @@ class Hub:
         """The application's object for *member*, by Tornado's own constructor."""
         assert self.application is not None
         request = member.session.http_request
-        request.connection = NoConnection()
+        request.connection = types.SimpleNamespace(set_close_callback=id)  # RequestHandler's constructor asks for one
         try:
             handler = member.namespace.handler_class(self.application, request, **self.kwargs)
         finally:
@@ -3318,10 +3720,8 @@ class Hub:
         else:
             handler.log_exception(type(error), error, error.__traceback__)
 
-    def admit(self, headers: Headers) -> None:
-        """Refused, with a log line that names the cure, unless the page behind *headers* may talk to us."""
-        if origin_admitted(headers, self.options.allowed_origins):
-            return
+    def refuse_origin(self, headers: Headers) -> NoReturn:
+        """Refused, with a log line that names the cure."""
         origin = headers.get("Origin", "") or headers.get("Referer", "") or headers.get("Sec-Fetch-Site", "")
         level = logging.DEBUG if origin in self.refused_origins or len(self.refused_origins) > 100 else logging.WARNING
         self.refused_origins.add(origin)
@@ -3370,18 +3770,11 @@ def resolve_dialects(options: type[SocketIOHandler]) -> dict[str, Dialect]:
 
 def enabled_transports(application: tornado.web.Application) -> frozenset[str]:
     """The application setting `enabled_protocols`, "polling" standing for both polling transports."""
-    names = application.settings.get("enabled_protocols")
-    if names is None:
-        return frozenset(TRANSPORTS)
-    found: set[str] = set()
-    for name in names:
-        if name == "polling":
-            found |= POLLING
-        elif name in TRANSPORTS:
-            found.add(name)
-        else:
-            raise ValueError(f"enabled_protocols: {name!r} is none of {', '.join(TRANSPORTS)}, polling")
-    return frozenset(found)
+    names = set(application.settings.get("enabled_protocols") or TRANSPORTS)
+    unknown = names.difference(TRANSPORTS, ["polling"])
+    if unknown:
+        raise ValueError(f"enabled_protocols: {unknown.pop()!r} is none of {', '.join(TRANSPORTS)}, polling")
+    return frozenset(names | POLLING if "polling" in names else names) - {"polling"}
 
 
 class Resource(tornado.routing.Matcher):
@@ -3394,14 +3787,17 @@ class Resource(tornado.routing.Matcher):
         """The longest tail that can be one of ours decides: the resource may be a pattern that would match it too."""
         path: str = request.path
         for start in [*(slash.start() for slash in re.finditer("/", path)), len(path)]:
-            tail = path[start:]
-            match = self.pattern.fullmatch(path, 0, start) if TAIL.fullmatch(tail) else None
+            match = self.pattern.fullmatch(path, 0, start) if TAIL.fullmatch(path, start) else None
             if match is not None:
                 named = set(self.pattern.groupindex.values())
-                request.tail = tail
-                request.path_kwargs = {name: unquote(value or "") for name, value in match.groupdict().items()}
+                request.tail = path[start:]
+                request.path_kwargs = {
+                    name: urllib.parse.unquote(value or "") for name, value in match.groupdict().items()
+                }
                 request.path_args = [
-                    unquote(value or "") for number, value in enumerate(match.groups(), 1) if number not in named
+                    urllib.parse.unquote(value or "")
+                    for number, value in enumerate(match.groups(), 1)
+                    if number not in named
                 ]
                 return {}
         return None

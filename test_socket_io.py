@@ -103,6 +103,7 @@ from socket_io import (
     Outgoing,
     Packet,
     PayloadError,
+    Peer,
     Refused,
     Request,
     Session,
@@ -268,6 +269,7 @@ class Client:
         self.disconnected = asyncio.Event()
         self._packets = asyncio.Queue()
         self._acks = {}
+        self._peer = Peer()
         self._assembler = None
         self._wire = self._post_wire = self._reader = None
 
@@ -381,7 +383,7 @@ class Client:
         """The packets of the next frame or poll; None at the end."""
         if self.transport in socket_io.WEBSOCKETS:
             message = await self._wire.message()
-            return None if message is None else self.dialect.decode_frame(message, 1000)
+            return None if message is None else self.dialect.decode_frame(message, 1000, self._peer)
         status, _, body = await self._wire.request("GET", self._url, **self.headers)
         if status != 200:
             return None
@@ -987,7 +989,7 @@ class DialectBehaviour:
         for text in self.TEXTS:
             with self.subTest(text=text[:20]):
                 (frame,) = self.dialect.encode_frames(self.dialect.encode_packet(message(text)))
-                (packet,) = self.dialect.decode_frame(frame, ENOUGH)
+                (packet,) = self.dialect.decode_frame(frame, ENOUGH, Peer())
                 self.assertEqual(self.dialect.decode_packet(packet.data, 10), message(text))
 
     def test_what_is_json_survives_the_trip(self):
@@ -1040,13 +1042,13 @@ class DialectBehaviour:
     def test_a_form_without_the_field_is_a_payload_error(self):
         for body in (b"", b"x=1", b"dat=x", b"d2=x", b"&&&"):
             with self.subTest(body=body):
-                self.assertPayloadError(self.dialect.decode_post, body, "", True, 10)
+                self.assertPayloadError(self.dialect.decode_post, body, "", True, 10, Peer())
 
     def test_a_post_that_is_no_utf8_is_a_payload_error(self):
         for body in (b"\xff", b"d=%ff&data=%ff"):
             for jsonp in (False, True):
                 with self.subTest(body=body, jsonp=jsonp):
-                    self.assertPayloadError(self.dialect.decode_post, body, "", jsonp, 10)
+                    self.assertPayloadError(self.dialect.decode_post, body, "", jsonp, 10, Peer())
 
     def test_no_refusal_reflects_markup(self):
         for transport in (WEBSOCKET, XHR_POLLING, JSONP_POLLING, ""):
@@ -1188,7 +1190,7 @@ class SocketIO06CodecTests(DialectBehaviour, Assertions):
         self.assertEqual(packets, [EnginePacket(PONG, "1"), EnginePacket(MESSAGE, "x")])
 
     def test_one_frame_may_hold_several_messages(self):
-        packets = self.dialect.decode_frame("~m~1~m~x~m~1~m~y", 10)
+        packets = self.dialect.decode_frame("~m~1~m~x~m~1~m~y", 10, Peer())
         self.assertEqual([packet.data for packet in packets], ["x", "y"])
 
     def test_several_messages_leave_in_one_frame(self):
@@ -1196,7 +1198,7 @@ class SocketIO06CodecTests(DialectBehaviour, Assertions):
         self.assertEqual(self.dialect.encode_frames(packets), ["~m~1~m~x~m~1~m~y"])
 
     def test_a_binary_frame_is_a_payload_error(self):
-        self.assertPayloadError(self.dialect.decode_frame, b"~m~1~m~x", 10)
+        self.assertPayloadError(self.dialect.decode_frame, b"~m~1~m~x", 10, Peer())
 
     def test_closing_and_noop_have_no_words(self):
         for kind in (CLOSE, NOOP):
@@ -1226,16 +1228,16 @@ class SocketIO06CodecTests(DialectBehaviour, Assertions):
 
     def test_a_post_is_the_form_field_data(self):
         body = b"data=" + quote_plus("~m~3~m~é😀").encode()
-        self.assertEqual(self.dialect.decode_post(body, "", False, 10), [EnginePacket(MESSAGE, "é😀")])
+        self.assertEqual(self.dialect.decode_post(body, "", False, 10, Peer()), [EnginePacket(MESSAGE, "é😀")])
 
     def test_a_jsonp_post_has_its_newlines_back_before_it_is_counted(self):
         body = b"data=" + quote_plus("~m~3~m~a\r\nb~m~1~m~x").encode()
-        packets = self.dialect.decode_post(body, "", True, 10)
+        packets = self.dialect.decode_post(body, "", True, 10, Peer())
         self.assertEqual([packet.data for packet in packets], ["a\nb", "x"])
 
     def test_an_xhr_post_keeps_its_newlines(self):
         body = b"data=" + quote_plus("~m~4~m~a\r\nb").encode()
-        self.assertEqual(self.dialect.decode_post(body, "", False, 10), [EnginePacket(MESSAGE, "a\r\nb")])
+        self.assertEqual(self.dialect.decode_post(body, "", False, 10, Peer()), [EnginePacket(MESSAGE, "a\r\nb")])
 
     def test_an_idle_poll_ends_empty(self):
         self.assertEqual(self.dialect.encode_poll([], ""), ("text/plain; charset=UTF-8", b""))
@@ -1525,18 +1527,20 @@ class EngineIO4CodecTests(DialectBehaviour, Assertions):
         self.assertPayloadError(self.dialect.decode_packet, b"data", 10)
 
     def test_a_frame_is_one_packet(self):
-        self.assertEqual(self.dialect.decode_frame('42["a"]\x1e42', 10), [EnginePacket(MESSAGE, '2["a"]\x1e42')])
+        self.assertEqual(
+            self.dialect.decode_frame('42["a"]\x1e42', 10, Peer()), [EnginePacket(MESSAGE, '2["a"]\x1e42')]
+        )
 
     def test_a_binary_frame_is_the_bytes_and_nothing_else(self):
         for data in (b"\x04\x01", b"", b"4"):
             with self.subTest(data=data):
-                self.assertEqual(self.dialect.decode_frame(data, 10), [EnginePacket(MESSAGE, data)])
+                self.assertEqual(self.dialect.decode_frame(data, 10, Peer()), [EnginePacket(MESSAGE, data)])
                 self.assertEqual(self.dialect.encode_frames([EnginePacket(MESSAGE, data)]), [data])
 
     def test_a_frame_of_no_known_type_is_a_payload_error(self):
         for frame in ("", "7", "x", "²", "\uff14", "bAQL/"):
             with self.subTest(frame):
-                self.assertPayloadError(self.dialect.decode_frame, frame, 10)
+                self.assertPayloadError(self.dialect.decode_frame, frame, 10, Peer())
 
     def test_the_open_packet(self):
         data = self.dialect.handshake("S", ["websocket"], 25.0, 20.0, 1_000_000)
@@ -1550,13 +1554,13 @@ class EngineIO4CodecTests(DialectBehaviour, Assertions):
     def test_a_post_is_a_payload(self):
         for content_type in ("text/plain;charset=UTF-8", "", "application/xml"):
             with self.subTest(content_type):
-                packets = self.dialect.decode_post('42["é"]\x1e3'.encode(), content_type, False, 10)
+                packets = self.dialect.decode_post('42["é"]\x1e3'.encode(), content_type, False, 10, Peer())
                 self.assertEqual(packets, [EnginePacket(MESSAGE, '2["é"]'), EnginePacket(PONG)])
 
     def test_a_binary_payload_is_a_payload_error(self):
         for content_type in ("application/octet-stream", "application/octet-stream; x=y"):
             with self.subTest(content_type):
-                self.assertPayloadError(self.dialect.decode_post, b"4x", content_type, False, 10)
+                self.assertPayloadError(self.dialect.decode_post, b"4x", content_type, False, 10, Peer())
 
     def test_more_packets_than_allowed_are_refused_before_any_is_decoded(self):
         with mock.patch.object(EngineIO4, "decode_engine_packet") as decode:
@@ -1649,7 +1653,7 @@ class JsonpNewlineTests(Assertions):
     def test_a_whole_post_survives(self):
         payload = "4" + '2["x","two\\nlines, \\\\n, a \\"quote\\" & é😀+%"]' + "\x1e3"
         body = b"d=" + quote_plus(client_form_text(payload)).encode()
-        packets = DIALECTS["EIO4"].decode_post(body, "application/x-www-form-urlencoded", True, 10)
+        packets = DIALECTS["EIO4"].decode_post(body, "application/x-www-form-urlencoded", True, 10, Peer())
         self.assertEqual(DIALECTS["EIO4"].encode_payload(packets), payload)
 
     def test_growth_is_linear(self):
@@ -2441,7 +2445,7 @@ class FakeHub:
     def find_namespace(self, name: str) -> Namespace | None:
         return self.namespaces.get(name)
 
-    def upgrades_from(self, transport: str) -> list[str]:
+    def transports_after(self, transport: str, dialect: socket_io.Dialect) -> list[str]:
         return ["websocket"] if transport in POLLING and self.options.allow_upgrades else []
 
     def watch(self, member: Member, seconds: float) -> None:
@@ -2577,7 +2581,7 @@ class SessionAssertions(Assertions):
     def say(self, session: Session, *texts: str | bytes, now: float = 0.0) -> None:
         """The client sends engine packets of EIO4."""
         for text in texts:
-            for packet in DIALECTS["EIO4"].decode_frame(text, 10):
+            for packet in DIALECTS["EIO4"].decode_frame(text, 10, Peer()):
                 session.received(packet, now)
 
     def handler(self, session: Session, namespace: str = "/") -> FakeHandler:
@@ -3010,7 +3014,7 @@ class UpgradeLadderTests(SessionAssertions):
         session.probed()
         self.assertEqual((session.upgrade, poll.woken), (Upgrade.PROBED, 1))
         self.assertEqual(poll.answer(), "6")
-        session.upgraded(self.prober, 2.0)
+        session.upgraded(self.prober, DIALECTS["EIO4"], 2.0)
         self.assertEqual((session.upgrade, session.transport, session.outlet), (Upgrade.DONE, WEBSOCKET, self.prober))
         self.assertNotIn("upgrade", session.deadlines)
 
@@ -3037,7 +3041,7 @@ class UpgradeLadderTests(SessionAssertions):
         self.session.probed()
         for text in "abc":
             self.session.send_engine(MESSAGE, text)
-        self.session.upgraded(self.prober, 2.0)
+        self.session.upgraded(self.prober, DIALECTS["EIO4"], 2.0)
         self.session.send_engine(MESSAGE, "d")
         self.assertEqual(self.prober.sent, ["4a", "4b", "4c", "4d"])
 
@@ -3045,13 +3049,13 @@ class UpgradeLadderTests(SessionAssertions):
         self.session.begin_upgrade(self.prober, 1.0)
         self.session.probed()
         poll = self.poll(self.session)
-        self.session.upgraded(self.prober, 2.0)
+        self.session.upgraded(self.prober, DIALECTS["EIO4"], 2.0)
         self.assertEqual(poll.dropped, NOOP)
 
     def test_the_handler_notices_nothing(self):
         self.session.begin_upgrade(self.prober, 1.0)
         self.session.probed()
-        self.session.upgraded(self.prober, 2.0)
+        self.session.upgraded(self.prober, DIALECTS["EIO4"], 2.0)
         self.assertEqual(self.handler(self.session).log, ["open"])
 
     def test_there_is_one_at_a_time(self):
@@ -3063,7 +3067,7 @@ class UpgradeLadderTests(SessionAssertions):
     def test_there_is_none_after_it(self):
         self.session.begin_upgrade(self.prober, 1.0)
         self.session.probed()
-        self.session.upgraded(self.prober, 2.0)
+        self.session.upgraded(self.prober, DIALECTS["EIO4"], 2.0)
         self.assertFalse(self.session.begin_upgrade(FakeWebSocket(self.session), 3.0))
 
     def test_there_is_none_for_a_session_that_has_ended(self):
@@ -3658,7 +3662,7 @@ class WaitingTests(AsyncSessionTestCase):
         return "42" + json.dumps(["x", "y" * (size - len('2["x", ""]'))])
 
     async def test_reading_pauses_above_the_limit_and_resumes_below(self):
-        self.say(self.session, self.event(1000))
+        self.say(self.session, self.event(800))
         self.assertEqual((self.session.reading, self.session.waiting_bytes), (True, 1000))
         self.say(self.session, self.event(100))
         self.assertEqual((self.session.reading, self.session.outlet.reading), (False, False))
@@ -3672,7 +3676,7 @@ class WaitingTests(AsyncSessionTestCase):
 
     async def test_far_above_it_the_client_is_cut_off(self):
         for _ in range(5):
-            self.say(self.session, self.event(1000))
+            self.say(self.session, self.event(800))
         self.assertIs(self.session.life, Life.OPEN)
         self.say(self.session, self.event(1000))
         self.assertEqual((self.session.life, self.member.close_reason), (Life.CLOSED, "transport error"))
@@ -4569,7 +4573,8 @@ class WebSocketTests(RecorderTestCase):
     @gen_test
     async def test_a_malformed_packet_ends_the_session_with_a_parse_error(self):
         rows = ["", "9", "4", "4x", "42", "42{}", "42[]", "42[1]", '42["connect"]', '42["disconnect"]', "43[]",
-                '44{"message":"x"}', "40", '42/nowhere,["x"]', "452-[]", '451-["x",{"_placeholder":true,"num":true}]', "2", "5",
+                '44{"message":"x"}', "40", '42/nowhere,["x"]', "452-[]",
+                '451-["x",{"_placeholder":true,"num":true}]', "2", "5",
                 "42" + "[" * 100_000,
                 '42["x",NaN]', '42["x",1e400]', '421234567890123456["x"]', '42７["x"]', "0{}", "41{}"]  # fmt: skip
         for row in rows:

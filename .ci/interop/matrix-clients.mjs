@@ -1,0 +1,172 @@
+// Which real clients there are, and what their dialects call the things that the checks do.
+//
+// Runs in Node and in pages: no imports. A new version is a line in CLIENTS; what it cannot do stands there with the
+// reason, found out by running it against the server of its own time.
+
+// -- Dialects -----------------------------------------------------------------------------
+
+// Socket.IO 0.7 to 0.9. A socket is a namespace of `socket.socket`, the connection.
+const PROTOCOL_1 = {
+  name: "0.9",
+  hasBytes: false,
+  hasJSONFlag: true,
+  transports: {
+    "websocket": { options: { transports: ["websocket"] }, protocols: ["websocket"] },
+    "polling": { options: { transports: ["xhr-polling"] }, protocols: ["xhr-polling"] },
+    "jsonp": { options: { transports: ["jsonp-polling"] }, protocols: ["jsonp-polling"] },
+  },
+  serverDisconnect: /^booted$/,
+  clientDisconnect: /^booted$/,
+
+  open(io, { address, namespace, parameters, options, reconnects }) {
+    const socket = io.connect(address + namespace + query(parameters), {
+      "force new connection": true, "reconnect": reconnects, "reconnection delay": 50,
+    });
+    socket.socket.options.transports = options.transports;    // given above they would be merged into everybody's
+    return socket;
+  },
+  join: (socket, namespace) => socket.socket.of(namespace),
+  connectionParameters: (parameters) => parameters,    // in the handshake, once for all namespaces
+  knownId: (socket) => socket.socket.sessionid,
+  knownIdIn: (socket) => socket.socket.sessionid,
+  refused: (socket) => heard(socket, "connect_failed", (reason) => ({ message: reason })),
+  refusal: { message: "unauthorized" },
+  hearsOfNoNamespace: false,    // its server just says nothing
+  close(socket) {
+    socket.socket.options.reconnect = false;
+    clearTimeout(socket.socket.reconnectionTimer);
+    socket.socket.disconnect();
+  },
+};
+
+// Socket.IO 1.0 and later: what all of them have in common.
+const ENGINE = {
+  hasBytes: true,
+  hasJSONFlag: false,
+  transports: {
+    "websocket": { options: { transports: ["websocket"] }, protocols: ["websocket"] },
+    "polling": { options: { transports: ["polling"] }, protocols: ["xhr-polling"] },
+    "upgrade": { options: { transports: ["polling", "websocket"] }, protocols: ["xhr-polling", "websocket"], upgrades: true },
+    "jsonp": { options: { transports: ["polling"], forceJSONP: true }, protocols: ["jsonp-polling"] },
+  },
+  serverDisconnect: /^io server disconnect$/,
+  clientDisconnect: /^io client disconnect$/,
+  hearsOfNoNamespace: true,
+  close(socket) {
+    const manager = socket.io;
+    (manager._close ?? manager.close).call(manager);
+  },
+};
+
+// 1.x and 2.x. The parameters are the query of the address.
+const ENGINE_IO_3 = {
+  ...ENGINE,
+  name: "EIO3",
+  open(io, { address, namespace, parameters, options, reconnects }) {
+    return io(address + namespace + query(parameters), {
+      ...options, forceNew: true, reconnection: reconnects, reconnectionDelay: 50,
+    });
+  },
+  join: (socket, namespace, parameters) => socket.io.socket(namespace, { query: query(parameters).slice(1) }),
+  connectionParameters: (parameters) => parameters,    // 1.x has no others
+  knownId: (socket) => socket.id ?? socket.io.engine.id,
+  knownIdIn: (socket, namespace) => `${namespace}#${socket.io.engine.id}`,    // as 2.x computes it
+  refused: (socket) => heard(socket, "error", (data) => data),
+  refusal: { why: "the token is wrong" },
+  refusalOfNoNamespace: "Invalid namespace",
+};
+
+// 3.x and 4.x. The parameters are the payload of CONNECT.
+const ENGINE_IO_4 = {
+  ...ENGINE,
+  name: "EIO4",
+  open(io, { address, namespace, parameters, options, reconnects }) {
+    return io(address + namespace, {
+      ...options, auth: parameters, forceNew: true, reconnection: reconnects, reconnectionDelay: 50,
+    });
+  },
+  join: (socket, namespace, parameters) => socket.io.socket(namespace, { auth: parameters }),
+  connectionParameters: () => ({}),
+  knownId: (socket) => socket.id,
+  knownIdIn: (socket) => socket.id,
+  refused: (socket) => heard(socket, "connect_error", ({ message, data }) => (data ? { message, data } : message)),
+  refusal: { message: "Not authorized", data: { why: "the token is wrong" } },
+  refusalOfNoNamespace: "Invalid namespace",
+};
+
+function query(parameters) {
+  return Object.keys(parameters).length ? `?${new URLSearchParams(parameters)}` : "";
+}
+
+function heard(socket, name, normalized) {
+  return new Promise((resolve) => { socket.once(name, (value) => resolve(normalized(value))); });
+}
+
+// -- Clients ------------------------------------------------------------------------------
+
+const NEEDS_A_PAGE = "JSONP needs a page";
+const NO_UPGRADE = "upgrades came with 1.0";
+const NO_FETCH = "fetch came with 4.8, for those who import its transport";
+const NO_JSONP = "JSONP went with 4.3";
+
+const IN_NODE = { jsonp: NEEDS_A_PAGE, fetch: NO_FETCH };
+const IN_A_PAGE = { fetch: NO_FETCH };
+const HIXIE = { websocket: "its WebSocket library needs a Node of 2011 (http.createClient), and speaks hixie-76" };
+
+function inNode(version, dialect, rest = {}) {
+  return { version, dialect, place: "Node", package: `client-${version}`, ...rest, cannot: { ...IN_NODE, ...rest.cannot } };
+}
+
+function inChromium(version, dialect, bundle, rest = {}) {
+  return { version, dialect, place: "Chromium", bundle: `client-${version}/${bundle}`, ...rest, cannot: { ...IN_A_PAGE, ...rest.cannot } };
+}
+
+// `cannot`: why a transport is not there. `skips`: why a check is not, by transport ("*": all) and the name of the check.
+export const CLIENTS = [
+  inNode("0.7.11", PROTOCOL_1, { cannot: { ...HIXIE, upgrade: NO_UPGRADE } }),
+  inNode("0.8.7", PROTOCOL_1, { cannot: { ...HIXIE, upgrade: NO_UPGRADE } }),
+  inNode("0.9.17", PROTOCOL_1, { cannot: { upgrade: NO_UPGRADE } }),
+  inNode("1.0.6", ENGINE_IO_3),
+  inNode("1.3.7", ENGINE_IO_3),
+  inNode("1.4.8", ENGINE_IO_3),
+  inNode("1.7.4", ENGINE_IO_3),
+  inNode("2.0.4", ENGINE_IO_3),
+  inNode("2.3.1", ENGINE_IO_3),
+  inNode("2.5.0", ENGINE_IO_3),
+  inNode("3.0.5", ENGINE_IO_4),
+  inNode("3.1.3", ENGINE_IO_4),
+  inNode("4.0.2", ENGINE_IO_4),
+  inNode("4.4.1", ENGINE_IO_4),
+  inNode("4.5.4", ENGINE_IO_4),
+  inNode("4.6.2", ENGINE_IO_4),
+  inNode("4.7.5", ENGINE_IO_4),
+  inNode("4.8.4", ENGINE_IO_4, { cannot: { fetch: undefined } }),
+  inChromium("0.9.17", PROTOCOL_1, "dist/socket.io.js", { cannot: { upgrade: NO_UPGRADE } }),
+  inChromium("1.0.6", ENGINE_IO_3, "socket.io.js"),
+  inChromium("1.7.4", ENGINE_IO_3, "dist/socket.io.js"),
+  inChromium("2.5.0", ENGINE_IO_3, "dist/socket.io.js"),
+  inChromium("3.1.3", ENGINE_IO_4, "dist/socket.io.js"),
+  inChromium("4.8.4", ENGINE_IO_4, "dist/socket.io.js", { cannot: { jsonp: NO_JSONP } }),
+];
+
+export const TRANSPORTS = ["websocket", "polling", "upgrade", "jsonp", "fetch"];
+
+export function titleOf(client) {
+  return `${client.version} ${client.place}`;
+}
+
+export function transportsOf(client) {
+  return TRANSPORTS.filter((transport) => !client.cannot[transport]);
+}
+
+// How to connect over it; `fetch` is the transport that Node 4.8 clients may hand over.
+export function wayOf(client, transport, fetchTransport) {
+  if (transport === "fetch") {
+    return { name: transport, options: { transports: [fetchTransport] }, protocols: ["xhr-polling"] };
+  }
+  return { name: transport, ...client.dialect.transports[transport] };
+}
+
+export function whySkipped(client, transport, check) {
+  return client.skips?.[transport]?.[check] ?? client.skips?.["*"]?.[check];
+}

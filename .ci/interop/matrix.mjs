@@ -1,0 +1,126 @@
+// The matrix: real clients of every generation, each in a process of its own, over each of its transports.
+//
+//     node matrix.mjs http://127.0.0.1:PORT [--python PYTHON] [--clients WORDS] [--checks WORDS] [--table FILE]
+//
+// A line per failed check, then a table of passed/total, which --table also writes to a file. WORDS must be contained in
+// the names of the clients ("1.7.4 Node") or of the checks. Without --python there are no Python clients.
+
+import { spawn } from "node:child_process";
+import { writeFile } from "node:fs/promises";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { CLIENTS, TRANSPORTS, titleOf, transportsOf } from "./matrix-clients.mjs";
+
+const AT_ONCE = 2;
+const SECONDS = 90;    // for one client, over all its transports
+const SCRIPTS = { "Node": "matrix-node.mjs", "Chromium": "matrix-chromium.mjs" };
+
+const { values: options, positionals: [server] } = parseArgs({
+  allowPositionals: true,
+  options: {
+    python: { type: "string" },
+    clients: { type: "string", default: "" },
+    checks: { type: "string", default: "" },
+    table: { type: "string" },
+  },
+});
+
+// -- Running ------------------------------------------------------------------------------
+
+// Counts by transport what one client reports; whatever its process does not come to report has failed.
+async function run(client) {
+  const title = titleOf(client);
+  const cells = Object.fromEntries(transportsOf(client).map((transport) => [transport, { passed: 0, failed: 0 }]));
+  const process = start(client);
+  const clock = setTimeout(() => process.kill("SIGKILL"), SECONDS * 1000);
+  const ended = new Promise((resolve) => { process.on("close", (...how) => resolve(how)); });
+  for await (const line of createInterface({ input: process.stdout })) {
+    count(title, cells, JSON.parse(line));
+  }
+  const [status, signal] = await ended;
+  clearTimeout(clock);
+  if (status !== 0) {
+    fail(title, cells, transportsOf(client)[0], "gets to the end", `its process ended with ${signal ?? status}`);
+  }
+  for (const [transport, { passed, failed }] of Object.entries(cells)) {
+    if (passed + failed === 0) {
+      fail(title, cells, transport, "does anything at all", "it reported no check");
+    }
+  }
+  return cells;
+}
+
+function start(client) {
+  const file = (name) => fileURLToPath(new URL(name, import.meta.url));
+  const args = [file(SCRIPTS[client.place]), server, titleOf(client), options.checks];
+  return spawn(process.execPath, ["--no-deprecation", ...args], { stdio: ["ignore", "pipe", "inherit"] });
+}
+
+function count(title, cells, { transport, check, error }) {
+  if (error) {
+    fail(title, cells, transport, check, error);
+  } else {
+    cells[transport].passed += 1;
+  }
+}
+
+function fail(title, cells, transport, check, error) {
+  cells[transport].failed += 1;
+  console.log(`FAILED ${title} ${transport}: ${check}: ${error}`);
+}
+
+async function runAll(clients) {
+  const rows = new Map(clients.map((client) => [client, {}]));
+  const waiting = [...clients];
+  const work = async () => {
+    while (waiting.length > 0) {
+      const client = waiting.shift();
+      rows.set(client, await run(client));
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, work));
+  return rows;
+}
+
+// -- The table ----------------------------------------------------------------------------
+
+function tableOf(rows) {
+  const lines = [["Client", ...TRANSPORTS], ["---", ...TRANSPORTS.map(() => "---")]];
+  for (const [client, cells] of rows) {
+    lines.push([titleOf(client), ...TRANSPORTS.map((transport) => cellOf(client, cells[transport]))]);
+  }
+  return [...lines.map((cells) => `| ${cells.join(" | ")} |`), "", ...notesOf([...rows.keys()])].join("\n");
+}
+
+function cellOf(client, cell) {
+  return cell ? `${cell.passed}/${cell.passed + cell.failed}` : "-";
+}
+
+// Why there is a dash, or a check less.
+function notesOf(clients) {
+  const notes = new Map();
+  const note = (reason, who) => notes.set(reason, [...(notes.get(reason) ?? []), who]);
+  for (const client of clients) {
+    for (const [transport, reason] of Object.entries(client.cannot).filter(([, reason]) => reason)) {
+      note(`no ${transport}: ${reason}`, titleOf(client));
+    }
+    for (const [transport, skipped] of Object.entries(client.skips ?? {})) {
+      for (const [check, reason] of Object.entries(skipped)) {
+        note(`not "${check}"${transport === "*" ? "" : ` over ${transport}`}: ${reason}`, titleOf(client));
+      }
+    }
+  }
+  return [...notes].map(([reason, who]) => `* ${who.length > 6 ? `${who.length} clients` : who.join(", ")}: ${reason}`);
+}
+
+const rows = await runAll(CLIENTS.filter((client) => titleOf(client).includes(options.clients)));
+const cells = [...rows.values()].flatMap((row) => Object.values(row));
+const [passed, failed] = ["passed", "failed"].map((key) => cells.reduce((sum, cell) => sum + cell[key], 0));
+const table = tableOf(rows);
+console.log(table);
+if (options.table) {
+  await writeFile(options.table, `${table}\n`);
+}
+console.log(`${passed} passed, ${failed} failed`);
+process.exit(failed === 0 && passed > 0 ? 0 : 1);
