@@ -2760,7 +2760,8 @@ class WebSocket(TakenOver):
     def begin(self) -> None:
         start, self.start = self.start, None  # it holds the request, which is served
         assert start is not None
-        self.cork = [self.greeting]
+        self.carrier.write(self.greeting)  # by itself: what looks at one event per read would lose the OPEN packet
+        self.cork = []
         start(self)
         self._uncork()
 

@@ -277,18 +277,31 @@ class Client:
 
     async def connect(self):
         """Connect to the namespace; `ConnectionRefused` if the server says no."""
-        self._wire = await Wire.open(self.port)
-        await (self._open_websocket() if self.transport in socket_io.WEBSOCKETS else self._open_polling())
+        self._wire, self._post_wire = await Wire.open(self.port), await Wire.open(self.port)
+        await self._shake_hands()
         self._reader = asyncio.ensure_future(self._read())
-        return await self.join(self.namespace, self.auth) if self.dialect.has_namespaces else self
+        if not self.dialect.has_namespaces:
+            return self
+        if self.dialect.opens_root_unasked:
+            await self._accepted("/")
+            return self if self.namespace == "/" else await self.join(self.namespace, self.auth)
+        return await self.join(self.namespace, self.auth)
 
     async def join(self, namespace, auth=None):
         """Connect to one more namespace on the same connection."""
-        await self._send(socket_io.Packet(socket_io.CONNECT, namespace, auth))
-        packet = await self._next(namespace, socket_io.CONNECT, socket_io.CONNECT_ERROR)
-        if packet.type == socket_io.CONNECT_ERROR:
-            raise socket_io.ConnectionRefused(packet.data["message"], packet.data.get("data"))
-        self.id = packet.data["sid"]
+        wanted, packet_auth = namespace, auth
+        if auth and self.dialect.opens_root_unasked:  # these generations say it in a query
+            wanted, packet_auth = f"{namespace}?{urllib.parse.urlencode(auth)}", None
+        await self._send(Packet(CONNECT, wanted, packet_auth))
+        return await self._accepted(namespace)
+
+    async def _accepted(self, namespace):
+        packet = await within(self.receive_packet(CONNECT, CONNECT_ERROR))
+        assert packet.namespace == namespace, packet
+        if packet.type == CONNECT_ERROR:
+            reason = packet.data if isinstance(packet.data, dict) else {"message": packet.data}
+            raise ConnectionRefused(reason.get("message", ""), reason.get("data"))
+        self.id = (packet.data or {}).get("sid") or self.dialect.client_id(self.sid, namespace)
         return self
 
     async def emit(self, name, *args, namespace=None):
@@ -337,35 +350,33 @@ class Client:
 
     # Private.
 
-    @property
-    def _url(self):
-        if self.dialect.has_namespaces:
-            name = "websocket" if self.transport == "websocket" else "polling"
-            sid = f"&sid={self.sid}" if self.sid else ""
-            return f"{self.path}/?EIO={self.dialect.name[3:]}&transport={name}{sid}{self.query}"
-        return f"{self.path}/{self.transport}/{self.sid or ''}/"
+    def _url(self, what=""):
+        sid = self.sid or ""
+        if self.dialect.name == "0.6":
+            return f"{self.path}/{self.transport}/{sid}/{what}?{self.query}"
+        if self.dialect.name == "0.9":
+            return f"{self.path}/1/{self.transport + '/' if sid else ''}{sid}?{self.query}"
+        name = "websocket" if self.transport == "websocket" else "polling"
+        return f"{self.path}/?EIO={self.dialect.name[3:]}&transport={name}{'&sid=' + sid if sid else ''}{self.query}"
 
-    async def _open_websocket(self):
-        url = self._url if self.dialect.has_namespaces else f"{self.path}/{self.transport}"
-        status, _ = await self._wire.upgrade(url, **self.headers)
-        if status != 101:
-            raise socket_io.ConnectionRefused(f"status {status}")
-        self._opened(await self._next_payload() or [])
-
-    async def _open_polling(self):
-        status, _, body = await self._wire.request("GET", self._url, **self.headers)
-        if status != 200:
-            raise socket_io.ConnectionRefused(f"status {status}")
-        self._opened(self.dialect.decode_payload(body.decode(), 1000))
-        self._post_wire = await Wire.open(self.port)
-
-    def _opened(self, packets):
-        if not packets:
-            raise socket_io.ConnectionRefused("the connection was closed")
-        first, *rest = packets
-        self.sid = json.loads(first.data)["sid"] if self.dialect.has_namespaces else first.data
-        for packet in rest:
-            self._received(packet)
+    async def _shake_hands(self):
+        if self.dialect.handshakes_apart:
+            status, _, body = await self._post_wire.request("GET", self._url(), **self.headers)
+            if status != 200:
+                raise ConnectionRefused(body.decode())
+            self.sid = body.decode().split(":")[0]
+        if self.transport in WEBSOCKETS:
+            status, _ = await self._wire.upgrade(self._url(), **self.headers)
+            if status != 101:
+                raise ConnectionRefused(f"status {status}")
+        if self.sid is None:
+            packets = await self._next_payload()
+            if not packets:
+                raise ConnectionRefused("the connection was closed")
+            opened = packets.pop(0).data
+            self.sid = json.loads(opened)["sid"] if opened.startswith("{") else opened
+            for packet in packets:
+                self._received(packet)
 
     async def _read(self):
         """All that the server sends, until the connection ends."""
@@ -381,16 +392,18 @@ class Client:
 
     async def _next_payload(self):
         """The packets of the next frame or poll; None at the end."""
-        if self.transport in socket_io.WEBSOCKETS:
+        if self.transport in WEBSOCKETS:
             message = await self._wire.message()
             return None if message is None else self.dialect.decode_frame(message, 1000, self._peer)
-        status, _, body = await self._wire.request("GET", self._url, **self.headers)
+        status, headers, body = await self._wire.request("GET", self._url(), **self.headers)
         if status != 200:
             return None
+        if headers["content-type"] == socket_io.BYTES:
+            return self.dialect.decode_post(body, socket_io.BYTES, False, 1000, self._peer)
         return self.dialect.decode_payload(body.decode(), 1000) if body else []
 
     def _received(self, engine_packet):
-        if engine_packet.type in (socket_io.PING, socket_io.PONG):  # 0.6 has one word for both
+        if engine_packet.type in (PING, PONG) and self.dialect.server_pings:  # the 0.x have one word for both
             self._pong = asyncio.ensure_future(self._send_engine([EnginePacket(PONG, engine_packet.data)]))
         elif engine_packet.type == socket_io.CLOSE:
             self.disconnected.set()
@@ -411,11 +424,6 @@ class Client:
         else:
             self._packets.put_nowait(packet)
 
-    async def _next(self, namespace, *types):
-        packet = await within(self.receive_packet(*types))
-        assert packet.namespace == namespace, packet
-        return packet
-
     async def _send(self, packet):
         await self._send_engine(self.dialect.encode_packet(packet))
 
@@ -424,11 +432,11 @@ class Client:
             for frame in self.dialect.encode_frames(packets):
                 self._wire.send_frame(frame)
             return
-        body = self.dialect.encode_payload(packets).encode()
-        url = self._url
-        if not self.dialect.has_namespaces:
-            url, body = self._url + "send", b"data=" + urllib.parse.quote(body).encode()
-        status, _, _ = await self._post_wire.request("POST", url, body, **self.headers)
+        content_type, body = self.dialect.encode_poll(packets, "")
+        if self.dialect.name == "0.6":
+            body = b"data=" + urllib.parse.quote(body).encode()
+        headers = {**self.headers, "Content_Type": content_type}
+        status, _, _ = await self._post_wire.request("POST", self._url("send"), body, **headers)
         assert status == 200, status
 
 
@@ -5200,8 +5208,37 @@ class AncestorPollingEventTests(EventBehaviour, RecorderTestCase):
     dialect, transport = "0.6", "xhr-polling"
 
 
+class Protocol1WebSocketEventTests(EventBehaviour, RecorderTestCase):
+    dialect, transport = "0.9", "websocket"
+
+
+class Protocol1PollingEventTests(EventBehaviour, RecorderTestCase):
+    dialect, transport = "0.9", "xhr-polling"
+
+
+class EngineIO3WebSocketEventTests(EventBehaviour, RecorderTestCase):
+    dialect, transport = "EIO3", "websocket"
+
+
+class EngineIO3PollingEventTests(EventBehaviour, RecorderTestCase):
+    dialect, transport = "EIO3", "xhr-polling"
+
+
 class MixedRoomTests(RecorderTestCase):
-    """One room, clients of two generations: each hears it in its own words, encoded once per dialect."""
+    """One room, clients of all generations: each hears it in its own words, encoded once per dialect."""
+
+    @gen_test
+    async def test_all_four_hear_each_other(self):
+        clients = [await self.client(dialect) for dialect in DIALECTS]
+        for handler in self.handler.handlers:
+            handler.join("röom")
+        for number, sender in enumerate(self.handler.handlers):
+            sender.to("röom").emit("news", number, "é😀")
+            for dialect, receiver in zip(DIALECTS, clients, strict=True):
+                if receiver is not clients[number]:
+                    old = ("message", {"name": "news", "args": [number, "é😀"]})
+                    told = await receiver.receive()
+                    self.assertEqual(told, old if dialect == "0.6" else ("news", number, "é😀"))
 
     @gen_test
     async def test_both_hear_it(self):

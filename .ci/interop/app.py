@@ -55,6 +55,10 @@ class StageHandler(SocketIOHandler):
     def echo_unusual(self, *args):
         self.emit("echo " + UNUSUAL, *args)
 
+    @event("écho €😀")
+    def echo_in_every_generation(self, *args):    # U+2028 in a name is more than some clients can take
+        self.emit("écho €😀", *args)
+
     @event
     def announce(self, name, *args):
         self.emit(name, *args)

@@ -98,6 +98,11 @@ async function echoOf(socket, ...args) {
   return echoed;
 }
 
+async function comesBack(socket, text) {
+  const [echoed] = await echoOf(socket, text);
+  isTrue(echoed === text, `${echoed?.length} characters came back, or others`);
+}
+
 // What comes back of a message; `send` is where the two kinds of message differ.
 async function messageOf(socket, message, send = (value) => socket.send(value)) {
   const echoed = next(socket, "message");
@@ -136,9 +141,14 @@ const CHECKS = {
 
   async "gets a message back"(clients) {
     const socket = await clients.connect();
-    for (const message of ["hello", "two\nlines", "a:b:c::", UNUSUAL, '"\\/\b<&>\\n']) {
+    for (const message of ["hello", "a:b:c::", UNUSUAL, '"\\/\b<&>\\n']) {
       same(await messageOf(socket, message), [message]);
     }
+  },
+
+  async "gets a message of several lines back"(clients) {
+    const socket = await clients.connect();
+    same(await messageOf(socket, "two\nlines\n"), ["two\nlines\n"]);
   },
 
   async "gets a JSON message back"(clients) {
@@ -295,10 +305,12 @@ const CHECKS = {
 
   async "sends and gets a string of 300 kB"(clients) {
     const socket = await clients.connect();
-    for (const text of ["x".repeat(300_000), "€".repeat(100_000)]) {
-      const [echoed] = await echoOf(socket, text);
-      isTrue(echoed === text, `${echoed?.length} characters came back, or others`);
-    }
+    await comesBack(socket, "0123456789".repeat(30_000));
+  },
+
+  async "sends and gets 300 kB of three-byte letters"(clients) {
+    const socket = await clients.connect();
+    await comesBack(socket, "€".repeat(100_000));
   },
 
   async "gets 200 events in order"(clients) {
@@ -331,7 +343,7 @@ const CHECKS = {
     socket.disconnect();
     const [reason] = await disconnected;
     matches(reason, clients.dialect.clientDisconnect);
-    matches(await clients.stage.closeReason(id), /^(client namespace disconnect|booted)$/);
+    matches(await clients.stage.closeReason(id), clients.dialect.closeReason);
   },
 
   // A polling client, like a browser, repeats a poll that was cut and may never tell that anything happened.
@@ -400,8 +412,6 @@ const UPGRADE = {
     same(await echoOf(socket, "over the new transport", UNUSUAL), ["over the new transport", UNUSUAL]);
     const [who] = await ask(socket, "who am i");
     same(who.protocol, "websocket");
-    const bytes = clients.stage.bytes(numbers(256));
-    same(await echoOf(socket, bytes, UNUSUAL), [bytes, UNUSUAL]);
   },
 
   async "loses, doubles and reorders nothing while it upgrades"(clients) {

@@ -12,17 +12,12 @@ const [server, title, words = ""] = process.argv.slice(2);
 
 const require = createRequire(import.meta.url);
 const client = CLIENTS.find((one) => titleOf(one) === title);
-process.EventEmitter = events.EventEmitter;    // where 0.7 expects it: Node had it there in 2011
+process.EventEmitter = events.EventEmitter;    // where 0.7 looks for it, as Node had it there in 2011
 const io = require(client.package);
 const fetchTransport = transportsOf(client).includes("fetch") ? engineOf(client).Fetch : undefined;
 
-await act(client, { ...await surroundings(server, client), io, bytes }, words, fetchTransport);
+await act(client, { ...await surroundings(server, client), io, bytes: Buffer.from }, words, fetchTransport);
 process.exit();
-
-// Not from the pool: 1.0 sends all that its ArrayBuffer holds.
-function bytes(numbers) {
-  return Buffer.alloc(numbers.length, Uint8Array.from(numbers));
-}
 
 // The engine that this client itself uses.
 function engineOf({ package: name }) {
