@@ -38,6 +38,7 @@ import asyncio
 import base64
 import binascii
 import collections
+import contextlib
 import copy
 import dataclasses
 import decimal
@@ -131,9 +132,22 @@ UNKNOWN_SID = 1  # the code in a refusal's body  [EIO4 "Errors"]
 WEBSOCKET_HIGH_WATER = 64 * 1024  # bytes unsent in a socket before messages are queued instead
 READ_SIZE = 64 * 1024
 QUEUED_BYTES = 200  # what waits is charged for the objects that it is, beside its length
+MAX_PATH = 4096  # characters of a path in which the tail is looked for,
+MAX_TAILS = 32  # at so many places at most: a pattern as resource may be slow to say no
 MAX_EARLY_READS = 64  # reads of what the peer sent along with its handshake, before we take over
 EVENTS_PER_TURN = 64  # that have waited for one handler, before others have a turn
 CLOSE_GRACE = 5.0  # seconds a peer has to answer a WebSocket close frame
+
+
+_warned: set[str] = set()
+
+
+def warn_once(message: str, *args: Any) -> None:
+    """A warning the first time, DEBUG from then on: peers can cause it, and must not fill a log."""
+    text = message % args
+    level = logging.DEBUG if text in _warned or len(_warned) > 100 else logging.WARNING
+    _warned.add(text[:400])
+    log.log(level, "%s", text)
 
 
 class SocketIOError(Exception):
@@ -471,6 +485,7 @@ class Dialect(abc.ABC):
 
     # Facts about HTTP.
     post_answer = ("text/html", b"ok")  #: content type and body
+    posts_forms = False  #: also where there is no JSONP
     credentials_need_cookie = False  #: CORS credentials are granted only to requests that bring a cookie
 
     def heartbeat(self, interval: float, timeout: float) -> tuple[float, float]:
@@ -481,8 +496,8 @@ class Dialect(abc.ABC):
         """The data of the OPEN packet; *transports* are those that may follow."""
         return sid
 
-    def in_base64(self) -> Dialect:
-        """The same for a client that has said `b64=1`, where that makes a difference."""
+    def variant(self, base64: bool, revision: str) -> Dialect:
+        """The same as this client needs it: *base64* says that it has no bytes."""
         return self
 
     def client_id(self, sid: str, namespace: str) -> str | None:
@@ -575,6 +590,7 @@ class SocketIO06(Dialect):
     poll_return = 8.0  # the reference server's closeTimeout
     overlap_closes = False  # browsers repeat a poll whose connection broke
     post_answer = ("text/plain", b"ok")
+    posts_forms = True
     credentials_need_cookie = True
 
     FRAME, JSON, HEARTBEAT = "~m~", "~j~", "~h~"
@@ -717,7 +733,7 @@ class SocketIO09(Dialect):
             return EnginePacket(PONG)
         if text.startswith("8:"):
             return EnginePacket(NOOP)
-        return EnginePacket(CLOSE) if text in ("0::", "0:::") else EnginePacket(MESSAGE, text)
+        return EnginePacket(MESSAGE, text)
 
     def encode_payload(self, packets: list[EnginePacket]) -> str:
         texts = [self._encode_engine_packet(packet) for packet in packets]
@@ -939,12 +955,16 @@ class EngineIO3(EngineIO):
     server_pings = False
     opens_root_unasked = True
 
-    def __init__(self, base64: bool = False) -> None:
-        self.base64 = base64  # no bytes, neither in payloads nor in frames
-        self.twin = self if base64 else type(self)(base64=True)
+    #: Browsers of 1.x turn a text payload into a string by one call with an argument for each character.
+    MAX_TEXT = 50_000
 
-    def in_base64(self) -> Dialect:
-        return self.twin
+    def __init__(self, base64: bool | None = None) -> None:
+        self.base64 = base64  # True: bytes neither in payloads nor in frames; False: always binary payloads
+        self.twins = {} if base64 is not None else {flag: type(self)(flag) for flag in (False, True)}
+
+    def variant(self, base64: bool, revision: str) -> Dialect:
+        # The 1.0 script reads nothing but binary payloads, and says so by its revision.
+        return self.twins[base64] if base64 or revision == "2" else self
 
     def client_id(self, sid: str, namespace: str) -> str | None:
         return sid if namespace == "/" else f"{namespace}#{sid}"
@@ -1043,7 +1063,8 @@ class EngineIO3(EngineIO):
     def encode_poll(self, packets: list[EnginePacket], jsonp: str) -> tuple[str, bytes]:
         # Clients of 1.x read lengths and text their own way; ASCII and binary payloads all read alike.
         plain = all(isinstance(packet.data, str) and packet.data.isascii() for packet in packets)
-        if plain or jsonp or self.base64:
+        short = sum(len(packet.data) for packet in packets) < self.MAX_TEXT
+        if jsonp or self.base64 or (plain and short and self.base64 is None):
             return super().encode_poll(packets, jsonp)
         return BYTES, self._encode_binary_payload(packets)
 
@@ -1330,8 +1351,7 @@ def _parse_query(method: str, query: Query, dialects: dict[str, Dialect]) -> Req
     jsonp = _single(query, "j")
     if "j" in query and not JSONP_INDEX.fullmatch(jsonp):
         raise Refused("JSONP index must be digits")
-    if "b64" in query:
-        dialect = dialect.in_base64()
+    dialect = dialect.variant("b64" in query, revision)
     name = WEBSOCKET if transport == "websocket" else JSONP_POLLING if jsonp else XHR_POLLING
     return Request(dialect, name, method, _single(query, "sid"), jsonp)
 
@@ -1548,7 +1568,7 @@ class Session:
     __slots__ = (
         "hub", "http_request", "dialect", "sid", "transport", "life", "upgrade", "heartbeat", "deadlines",
         "deadline", "members", "left", "assembler", "outlet", "direct", "outbox", "outbox_bytes", "waiting_bytes",
-        "owed_acks", "reading", "posting", "held_post", "prober", "user_session", "peer", "early",
+        "owed_acks", "reading", "posting", "held_post", "prober", "user_session", "peer", "early", "unfinished",
     )  # fmt: skip
 
     def __init__(self, hub: Hub, request: Request, http_request: Any, now: float) -> None:
@@ -1564,6 +1584,7 @@ class Session:
         self.deadlines: dict[str, float] = {}
         self.deadline = math.inf  # the earliest of them
         self.members: dict[str, Member] = {}
+        self.unfinished = 0  # members begun whose handlers have not come to their end: some may have left already
         self.left: set[str] = set()  # namespaces that we ended: the client may not know yet
         self.assembler: Assembler | None = None
         self.outlet: Outlet | None = None
@@ -1624,6 +1645,8 @@ class Session:
         if self.life is Life.CLOSED:
             return
         if packet.type is MESSAGE:
+            if len(packet.data) > self.hub.options.max_message_bytes:
+                raise PayloadError("message too large")
             if self.life is not Life.CLOSING:  # it does not know yet
                 self._received_message(packet.data)
         elif packet.type is PONG and self.dialect.server_pings:
@@ -1683,6 +1706,8 @@ class Session:
             member.acknowledged(packet)
         elif packet.type is DISCONNECT:
             member.end("client namespace disconnect")
+            if self.dialect.root_is_connection and packet.namespace == "/":
+                self.end("client namespace disconnect", goodbye=NOOP)
         else:
             raise PayloadError("a client has no CONNECT_ERROR to send")
 
@@ -1692,9 +1717,10 @@ class Session:
         namespace = self.hub.find_namespace(packet.namespace)
         if namespace is None:
             self.send_packet(Packet(CONNECT_ERROR, packet.namespace, {"message": "Invalid namespace"}))
-        elif len(self.members) >= self.hub.options.max_namespaces:
+        elif self.unfinished >= self.hub.options.max_namespaces:
             self.send_packet(Packet(CONNECT_ERROR, packet.namespace, {"message": "Too many namespaces"}))
         else:
+            self.unfinished += 1
             member = Member(self, namespace, packet.data)
             self.members[packet.namespace] = member
             member.begin()
@@ -1838,7 +1864,7 @@ class Session:
         self.owed_acks += owed
         if self.life is Life.CLOSED:
             return
-        if self.waiting_bytes > self.hub.options.max_buffered_bytes:
+        if self.waiting_bytes > 4 * self.hub.options.max_buffered_bytes:  # small events are charged 30 times their size
             log.debug("%s ! sends faster than its handlers work", self.sid[:6])
             self.end("transport error")
         elif waiting > 0 or not self.reading:
@@ -1988,7 +2014,7 @@ class Member:
         try:
             self.handler = hub.make_handler(self)
             answer = self.handler.on_open(*self.handler.path_args, **self.handler.path_kwargs)
-        except Exception as problem:
+        except (Exception, asyncio.CancelledError) as problem:
             return self._refuse(problem)
         if not is_awaitable(answer):
             return self._opened(answer)
@@ -1996,14 +2022,18 @@ class Member:
         self.task = hub.spawn(self._finish_open(answer))
 
     async def _finish_open(self, pending: Awaitable[Any]) -> None:
+        problem: BaseException | None = None
         try:
             answer = await pending
         except asyncio.CancelledError:
-            self._refuse(ConnectionRefused("Timed out"))
-        except Exception as problem:
-            self._refuse(problem)
-        else:
+            problem = ConnectionRefused("Timed out")
+        except Exception as error:
+            problem = error
+        self.task = None
+        if problem is None:
             self._opened(answer)
+        else:
+            self._refuse(problem)
 
     def _opened(self, answer: Any) -> None:
         if answer is False:
@@ -2023,11 +2053,16 @@ class Member:
             self.enqueue(outgoing)
         self._work()
 
-    def _refuse(self, problem: Exception) -> None:
-        if not isinstance(problem, ConnectionRefused):
-            self.session.hub.report(self.handler, problem)
+    def _refuse(self, problem: BaseException) -> None:
+        try:
+            if not isinstance(problem, ConnectionRefused):
+                raise problem
+            encode_json([problem.message, problem.data])
+        except (Exception, asyncio.CancelledError) as error:
+            self.session.hub.report(self.handler, error)
             problem = ConnectionRefused("Server error")
         self._release()
+        self.session.unfinished -= 1
         self.session.account(waiting=-sum([size for _, size in self.inbox or ()]))
         self.inbox = self.held = None
         if self.close_reason is None:
@@ -2060,18 +2095,19 @@ class Member:
             self.session.hub.call_soon(self._work)  # a long queue of short events must not keep the others waiting
         else:
             self.inbox = None
+            if self.close_reason is not None:
+                self.session.hub.unwatch(self)
+                self.session.unfinished -= 1
 
     async def _work_on(self, pending: Awaitable[None]) -> None:
-        try:
+        with contextlib.suppress(asyncio.CancelledError):  # by `overdue`, or by the handler itself: that was one event
             await pending
-        finally:  # cancelled, by `overdue` or by the handler itself: that was one event, the others have their turn
-            self.task = None
-            self._work()
+        self.task = None
+        self._work()
 
     def _run_next(self, inbox: collections.deque[tuple[Packet | None, int]]) -> Awaitable[None] | None:
         packet, size = inbox.popleft()
         if packet is None:
-            self.session.hub.unwatch(self)
             return self.handler.run_close()  # type: ignore[no-any-return]
         self.session.account(waiting=-size)
         return self.handler.run_event(packet)  # type: ignore[no-any-return]
@@ -2255,7 +2291,7 @@ class Namespace:
         try:
             return Outgoing(dialect, dialect.encode_packet(packet))
         except NotSupported as error:
-            log.warning("not sent to %s clients in a broadcast: %s", dialect.name, error)
+            warn_once("not sent to %s clients in a broadcast: %s", dialect.name, error)
             return None
 
 
@@ -2367,7 +2403,8 @@ class Broadcast:
 
     def _for_each(self, do: Callable[[Member], None]) -> None:
         for member in self._select():
-            do(member)
+            if member.handler is not None:
+                do(member)
 
     def _deliver(self, packet: Packet) -> None:
         self._namespace.deliver(packet, self._select(), self._volatile)
@@ -2453,8 +2490,13 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
 
     def data_received(self, chunk: bytes) -> None:
         self.body += chunk
-        if len(self.body) > self.hub.options.max_message_bytes:
+        if len(self.body) > self._max_bytes():
             self._too_large()
+
+    def _max_bytes(self) -> int:
+        """Of a body: a form's percent signs can make three bytes of one."""
+        form = self.request is not None and (self.request.jsonp or self.request.dialect.posts_forms)
+        return self.hub.options.max_message_bytes * (3 if form else 1)
 
     def finish(self) -> None:
         if self.answered:
@@ -2509,11 +2551,10 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         if request.transport in STREAMS and request.method == "GET":
             if self.session is not None and not request.dialect.handshakes_apart:
                 raise Refused("Bad request")
-            session = self.session or self.hub.new_session(request, self.http_request)
-            return self._take_over(Stream(session, request, self.headers))
+            return self._take_over(Stream(self.hub, self.session, request, self.http_request))
         if request.method == "POST" and self.session is not None:
             length = self.headers.get("Content-Length", "")
-            if length.isdigit() and len(length) < 16 and int(length) > self.hub.options.max_message_bytes:
+            if length.isdigit() and len(length) < 16 and int(length) > self._max_bytes():
                 self._too_large()
             elif self.session.posting is None and self.session.transport == request.transport:
                 self.session.posting = self
@@ -2527,6 +2568,8 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         assert self.request is not None
         if self.session is None:
             websocket.carry(self.hub.new_session(self.request, self.http_request), first=True)
+        elif self.session.life is Life.CLOSED:
+            websocket.hang_up()
         elif self.session.dialect.handshakes_apart:
             websocket.carry(self.session, self.session.choose(self.request.transport, self.hub.now()))
         else:
@@ -2575,7 +2618,9 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         session, request = self.session, self.request
         assert session is not None and request is not None
         if self.is_alive():
-            packets = [packet for outgoing in session.take_outbox() for packet in outgoing.packets]
+            # Released with a noop, it leaves what waits to the outlet that takes over.
+            waiting = session.take_outbox() if goodbye is not NOOP else []
+            packets = [packet for outgoing in waiting for packet in outgoing.packets]
             if goodbye is not None:
                 packets.append(EnginePacket(goodbye))
             self.respond(200, *session.dialect.encode_poll(packets, request.jsonp))
@@ -2659,6 +2704,8 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
     # Answers.
 
     def _refuse(self, refused: Refused) -> None:
+        if self.request is None and self.http_request.tail.strip("/"):
+            return self.respond(refused.status, TEXT, refused.message.encode())
         if self.request is None:
             return self.respond(*EngineIO4().refusal(refused, "", ""))
         self.respond(*self.request.dialect.refusal(refused, self.request.transport, self.request.jsonp))
@@ -2678,10 +2725,18 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             headers |= cors_headers(self.headers, self.request.dialect if self.request else None)
         headers |= more
         line = tornado.httputil.ResponseStartLine("HTTP/1.1", status, http.client.responses[status])
-        self.connection.write_headers(
+        written = self.connection.write_headers(
             line, tornado.httputil.HTTPHeaders(headers), b"" if self.http_request.method == "HEAD" else body
         )
+        if self.session is not None:
+            written.add_done_callback(self._check_written)
         self.connection.finish()
+
+    def _check_written(self, written: Any) -> None:
+        """Nobody knows how much of an answer has arrived whose connection broke: better a new session than a gap."""
+        assert self.session is not None
+        if self.connection.stream.closed() and self.connection.stream.error is not None:
+            self.session.end("transport error")
 
 
 class TakenOver(asyncio.Protocol):
@@ -2737,6 +2792,12 @@ class TakenOver(asyncio.Protocol):
             self.carrier.resume_reading()
         else:
             self.carrier.pause_reading()
+
+    def hang_up(self) -> None:
+        """End the connection when all is written, or after a grace: who does not read could hold it for ever."""
+        self.closing = True
+        self.carrier.close()
+        asyncio.get_running_loop().call_later(CLOSE_GRACE, self.carrier.abort)
 
     def wake(self) -> None:
         """See Outlet."""
@@ -2823,7 +2884,9 @@ class WebSocket(TakenOver):
                 self.closing = True
                 self.write(encode_close(control.code) if control.code != 1005 else encode_frame(CLOSE_FRAME, b""))
             self._uncork()
-            self.carrier.close()
+            self.hang_up()
+            if self.session is not None:
+                self.session.lost(self, "transport close")
 
     def _fail(self, reason: str, code: int, why: str) -> None:
         session = self.session
@@ -2876,12 +2939,16 @@ class WebSocket(TakenOver):
         if self.closing:
             return
         self.closing = True
+        self._stop_probing()
         self.write(encode_close(code, reason))
         self.set_reading(True)
         asyncio.get_running_loop().call_later(CLOSE_GRACE, self.carrier.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self._stop_probing()
+
+    def _stop_probing(self) -> None:
         if self.session is not None and self.session.prober is self:
             self.session.abandon_upgrade()
 
@@ -2891,32 +2958,34 @@ class Stream(TakenOver):
 
     TYPES = {XHR_MULTIPART: 'multipart/x-mixed-replace;boundary="socketio"', HTMLFILE: "text/html"}
 
-    def __init__(self, session: Session, request: Request, headers: Headers) -> None:
+    session: Session
+
+    def __init__(self, hub: Hub, session: Session | None, request: Request, http_request: Any) -> None:
         self.chunked = request.transport == HTMLFILE
         lines = ["HTTP/1.1 200 OK", f"Content-Type: {self.TYPES[request.transport]}", "Connection: keep-alive"]
         if self.chunked:
             lines.append("Transfer-Encoding: chunked")
-        lines += [f"{name}: {value}" for name, value in cors_headers(headers, request.dialect).items()]
-        super().__init__(
-            session.hub,
-            "\r\n".join([*lines, "", ""]).encode("latin-1")
-            + self._chunk(request.dialect.stream_head(request.transport)),
-        )
-        self.session: Session = session
+        lines += [f"{name}: {value}" for name, value in cors_headers(http_request.headers, request.dialect).items()]
+        head = self._chunk(request.dialect.stream_head(request.transport))
+        super().__init__(hub, "\r\n".join([*lines, "", ""]).encode("latin-1") + head)
+        self.find_session: Callable[[], Session] = lambda: session or hub.new_session(request, http_request)
         self.request = request
         self.scheduled = False
 
     def begin(self) -> None:
+        session = self.session = self.find_session()
+        if session.life is Life.CLOSED:
+            return self.hang_up()
         self.carrier.write(self.greeting)
         now = self.hub.now()
-        first = self.session.transport != self.request.transport and self.session.choose(self.request.transport, now)
-        self.session.attach(self, now)
-        if first or not self.session.dialect.handshakes_apart:
-            self.session.open()
+        first = session.choose(self.request.transport, now) if session.dialect.handshakes_apart else True
+        session.attach(self, now)
+        if first:
+            session.open()
 
     def data_received(self, data: bytes) -> None:
         """Nothing may come here: a browser that pipelines would wait for ever."""
-        self.carrier.close()
+        self.hang_up()
 
     def wake(self) -> None:
         if not self.scheduled:
@@ -2943,7 +3012,7 @@ class Stream(TakenOver):
         else:
             if self.chunked:
                 self.carrier.write(b"0\r\n\r\n")
-            self.carrier.close()
+            self.hang_up()
 
 
 async def take_over(stream: tornado.iostream.IOStream, protocol: TakenOver) -> None:
@@ -2974,7 +3043,10 @@ def drain(stream: tornado.iostream.IOStream) -> bytes:
     """What *stream* has already read, and may go on reading for a while."""
     chunks = []
     for _ in range(MAX_EARLY_READS):
-        future = asyncio.ensure_future(stream.read_bytes(READ_SIZE, partial=True))  # it is a future: this is for mypy
+        try:
+            future = asyncio.ensure_future(stream.read_bytes(READ_SIZE, partial=True))  # it is one: this is for mypy
+        except tornado.iostream.StreamClosedError:
+            break
         if not future.done():
             future.add_done_callback(lambda done: done.cancelled() or done.exception())
             break
@@ -3197,7 +3269,7 @@ class SocketIOHandler(tornado.web.RequestHandler):
 
     def on_message(self, message: Any) -> Any:
         """A message came: text, or anything JSON. May be a coroutine; what it returns is the ack, as for an event."""
-        log.warning("%s has no on_message: a message was dropped", type(self).__name__)
+        warn_once("%s has no on_message: a message was dropped", type(self).__name__)
 
     def on_event(self, name: str, *args: Any) -> Any:
         """An event that no `@event` method claims. What it returns is the ack."""
@@ -3369,7 +3441,7 @@ class SocketIOHandler(tornado.web.RequestHandler):
         """
         hub = Hub(cls, namespaces or {}, kwargs or {})
         extra = f"{extraSep or ''}(?P<extra>{extraRE})" if extraRE else ""
-        pattern = re.compile(f"/{resource.strip('/')}{extra}")
+        pattern = re.compile(f"/(?:{resource.strip('/')}){extra}")
         door = tornado.routing.Rule(Bound(hub), Door(hub))
         gateway = tornado.routing.Rule(tornado.routing.AnyMatches(), Gateway, {"hub": hub})
         return tornado.routing.Rule(Resource(pattern), [door, gateway])
@@ -3575,7 +3647,6 @@ class Hub:
         self.next_sweep = math.inf
         self.closing = False
         self.ended = asyncio.Event()
-        self.refused_origins: set[str] = set()
         for namespace in self.namespaces.values():
             namespace.members.clear()
             namespace.rooms.clear()
@@ -3714,20 +3785,20 @@ class Hub:
         handler.path_kwargs = request.path_kwargs
         return handler
 
-    def report(self, handler: SocketIOHandler | None, error: Exception) -> None:
+    def report(self, handler: SocketIOHandler | None, error: BaseException) -> None:
         """The application's own exception goes where it would in any RequestHandler."""
         if handler is None:
             log.error("a handler could not be made", exc_info=error)
+        elif isinstance(error, Disconnected) and handler.close_reason is not None:
+            log.debug("%s ! went while its handler was at work", handler._member.session.sid[:6])
         else:
             handler.log_exception(type(error), error, error.__traceback__)
 
     def refuse_origin(self, headers: Headers) -> NoReturn:
         """Refused, with a log line that names the cure."""
         origin = headers.get("Origin", "") or headers.get("Referer", "") or headers.get("Sec-Fetch-Site", "")
-        level = logging.DEBUG if origin in self.refused_origins or len(self.refused_origins) > 100 else logging.WARNING
-        self.refused_origins.add(origin)
         name = self.options.__name__
-        log.log(level, "origin %.100r refused; to admit it: %s.allowed_origins = [%.100r]", origin, name, origin)
+        warn_once("origin %.100r refused; to admit it: %s.allowed_origins = [%.100r]", origin, name, origin)
         raise Refused("Forbidden", 4, 403)
 
     async def close(self) -> None:
@@ -3739,19 +3810,14 @@ class Hub:
         for session in list(self.sessions.values()):
             session.close("server shutting down", now)
         self.notice_end()
-        for wait in (self.ended.wait(), self._tasks_done()):
-            try:
-                await asyncio.wait_for(wait, CLOSE_GRACE)
-            except asyncio.TimeoutError:
-                log.debug("some clients did not wait for their goodbye")
+        ended = asyncio.ensure_future(self.ended.wait())
+        others = {task for task in self.tasks if task is not asyncio.current_task()}
+        await asyncio.wait([ended, *others], timeout=CLOSE_GRACE)
+        await asyncio.wait([ended], timeout=CLOSE_GRACE)
+        ended.cancel()
         for session in list(self.sessions.values()):
             session.end("server shutting down")
-
-    async def _tasks_done(self) -> None:
-        """Until no handler of a client that has gone has anything left to do."""
-        await asyncio.sleep(0)
-        while self.tasks - {asyncio.current_task()}:
-            await asyncio.wait(self.tasks)
+        await asyncio.sleep(0)  # the last `on_close`
 
 
 #: The hubs that an application's requests have bound, for SocketIOServer's goodbye.
@@ -3787,8 +3853,9 @@ class Resource(tornado.routing.Matcher):
     def match(self, request: Any) -> dict[str, Any] | None:
         """The longest tail that can be one of ours decides: the resource may be a pattern that would match it too."""
         path: str = request.path
-        for start in [*(slash.start() for slash in re.finditer("/", path)), len(path)]:
-            match = self.pattern.fullmatch(path, 0, start) if TAIL.fullmatch(path, start) else None
+        starts = [*(slash.start() for slash in re.finditer("/", path[:MAX_PATH])), len(path)]
+        for start in [start for start in starts if TAIL.fullmatch(path, start)][:MAX_TAILS]:
+            match = self.pattern.fullmatch(path, 0, start)
             if match is not None:
                 named = set(self.pattern.groupindex.values())
                 request.tail = path[start:]
@@ -3837,10 +3904,13 @@ class Gateway(tornado.web.RequestHandler):
     def check_trusted_origin(self, origin: str) -> bool:
         return True  # likewise
 
-    def prepare(self) -> Awaitable[None] | None:
-        self.hub.bind(self.application)
+    async def prepare(self) -> None:
+        if not self.hub.is_bound():  # else another first request was as early
+            self.hub.bind(self.application)
         self.exchange = Exchange(self.hub, self.request)
-        return self.exchange.headers_received(None, None)
+        await (self.exchange.headers_received() or asyncio.sleep(0))
+        if self.exchange.connection.stream is None:
+            self.detach()  # taken over: tells RequestHandler that nothing follows
 
     def data_received(self, chunk: bytes) -> None:
         self.exchange.data_received(chunk)

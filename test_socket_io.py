@@ -421,6 +421,8 @@ class Client:
     def _received_packet(self, packet):
         if packet.type == socket_io.ACK:
             self._acks.pop(packet.ack_id).set_result(packet.data)
+        elif packet.type == DISCONNECT and packet.namespace == "/" and self.dialect.root_is_connection:
+            self.disconnected.set()
         else:
             self._packets.put_nowait(packet)
 
@@ -464,6 +466,7 @@ class SocketIOTestCase(tornado.testing.AsyncHTTPTestCase):
 
     def setUp(self):
         self._clients: list[Any] = []
+        socket_io._warned.clear()  # every test may see its warnings
         super().setUp()
 
     def tearDown(self):
@@ -2166,8 +2169,8 @@ class EngineRequestTests(RequestAssertions):
             "EIO=&transport=polling",
         ):
             with self.subTest(query):
-                mine = mock.Mock(name="revision 3")
-                self.assertIs(self.parse("GET", "/", query, dialects={"EIO3": mine}).dialect, mine)
+                mine = {"EIO3": DIALECTS["EIO3"]}
+                self.assertEqual(self.parse("GET", "/", query, dialects=mine).dialect.name, "EIO3")
                 self.assertRefused(5, "GET", "/", query, dialects={"EIO4": DIALECTS["EIO4"]})
 
     def test_a_dialect_that_is_not_enabled_is_refused(self):
@@ -3683,7 +3686,7 @@ class WaitingTests(AsyncSessionTestCase):
         self.assertEqual(self.session.waiting_bytes, 0)
 
     async def test_far_above_it_the_client_is_cut_off(self):
-        for _ in range(5):
+        for _ in range(20):
             self.say(self.session, self.event(800))
         self.assertIs(self.session.life, Life.OPEN)
         self.say(self.session, self.event(1000))
@@ -5014,6 +5017,154 @@ class SocketIO06Tests(RecorderTestCase):
         self.assertEqual((await websocket.frame())[0], 8)
 
 
+class Protocol1Tests(RecorderTestCase):
+    """[SIO1]: what the reference server of 0.9 answers."""
+
+    async def shake_hands(self, wire):
+        _, _, body = await wire.request("GET", "/socket.io/1/?t=1")
+        return body.decode().split(":")[0]
+
+    @gen_test
+    async def test_the_handshake_lists_what_there_is(self):
+        wire = await self.wire()
+        for path in ("/socket.io/1/?t=1", "/socket.io/1?t=1"):
+            _, headers, body = await wire.request("GET", path, Origin="http://test.example")
+            transports = rb"websocket,flashsocket,xhr-polling,jsonp-polling,htmlfile"
+            self.assertRegex(body, rb"\A[\w-]{20}:60:60:" + transports + rb"\Z")
+            self.assertEqual(headers["access-control-allow-origin"], "http://test.example")
+        _, headers, body = await wire.request("GET", "/socket.io/1/?t=1&jsonp=3")
+        self.assertRegex(body, rb'\Aio\.j\[3\]\("[\w-]{20}:60:60:.*"\);\Z')
+        self.assertEqual((await wire.request("GET", "/socket.io/2/"))[2], b"Protocol version not supported.")
+
+    @gen_test
+    async def test_a_foreign_page_is_told(self):
+        wire, evil = await self.wire(), "https://evil.example"
+        with self.assertLogs("socket_io", "WARNING"):
+            status, _, body = await wire.request("GET", "/socket.io/1/", Origin=evil)
+            self.assertEqual((status, body), (403, b"handshake bad origin"))
+            status, _, body = await wire.request("GET", "/socket.io/1/?jsonp=0", Origin=evil)
+            self.assertEqual((status, body), (200, b'io.j[0](new Error("handshake bad origin"));'))
+
+    @gen_test
+    async def test_an_unknown_sid_is_advised_to_shake_hands_again(self):
+        wire = await self.wire()
+        status, _, body = await wire.request("GET", "/socket.io/1/xhr-polling/12345678901234567890?t=1")
+        self.assertEqual((status, body), (200, b"7:::1+0"))
+
+    @gen_test
+    async def test_polling_joins_and_echoes(self):
+        wire = await self.wire()
+        url = f"/socket.io/1/xhr-polling/{await self.shake_hands(wire)}?t=1"
+        self.assertEqual((await wire.request("GET", url))[2], b"1::")
+        framed = '\ufffd7\ufffd3:::é😀\ufffd27\ufffd5:1+::{"name":"x","args":[1]}'
+        framed = framed.replace("\ufffd27", f"\ufffd{len(framed.split(chr(0xFFFD))[-1])}")
+        self.assertEqual((await wire.request("POST", url, framed.encode()))[2], b"1")
+        await self.noted("message", "é😀")
+        await self.noted("x", 1)
+
+    @gen_test
+    async def test_jsonp_posts_a_string_within_a_string(self):
+        wire = await self.wire()
+        url = f"/socket.io/1/jsonp-polling/{await self.shake_hands(wire)}?t=1&i=2"
+        self.assertEqual((await wire.request("GET", url))[2], b'io.j[2]("1::");')
+        form = b"d=" + urllib.parse.quote_plus(json.dumps('5:::{"name":"x","args":["\\u00e9"]}')).encode()
+        self.assertEqual((await wire.request("POST", url, form))[2], b"1")
+        await self.noted("x", "é")
+
+    @gen_test
+    async def test_htmlfile_streams(self):
+        wire, poster = await self.wire(), await self.wire()
+        sid = await self.shake_hands(wire)
+        wire.send_request("GET", f"/socket.io/1/htmlfile/{sid}?t=1")
+        await wire.head()
+        chunks = wire.chunks()
+        self.assertTrue((await chunks.__anext__()).startswith(b"<html><body><script>var _ = function (msg)"))
+        self.assertEqual(await chunks.__anext__(), b'<script>_("1::");</script>')
+        (await self.only()).send("hi")
+        self.assertEqual(await chunks.__anext__(), b'<script>_("3:::hi");</script>')
+        self.assertEqual((await poster.request("POST", f"/socket.io/1/htmlfile/{sid}", b"3:::hi"))[2], b"1")
+        await self.noted("message", "hi")
+
+    @gen_test
+    async def test_a_page_that_closes_says_so_by_a_request(self):
+        wire, websocket = await self.wire(), await self.wire()
+        sid = await self.shake_hands(wire)
+        await websocket.upgrade(f"/socket.io/1/websocket/{sid}")
+        self.assertEqual(await websocket.text(), "1::")
+        self.assertEqual((await wire.request("GET", f"/socket.io/1//{sid}/?disconnect=1"))[0], 200)
+        await self.assertClosedFor("transport close")
+
+    @gen_test
+    async def test_acks_go_both_ways(self):
+        websocket = await self.wire()
+        await websocket.upgrade(f"/socket.io/1/websocket/{await self.shake_hands(await self.wire())}")
+        self.assertEqual(await websocket.text(), "1::")
+        handler = await self.only()
+        handler.on_event = lambda name, *args: args
+        websocket.send_frame('5:7+::{"name":"ask","args":["A","B"]}')
+        self.assertEqual(await websocket.text(), '6:::7+["A","B"]')
+        asked = asyncio.ensure_future(handler.call("question"))
+        self.assertEqual(await websocket.text(), '5:0+::{"name":"question","args":[]}')
+        websocket.send_frame('6:::0+["answer"]')
+        self.assertEqual(await asked, "answer")
+
+
+class EngineIO3Tests(RecorderTestCase):
+    """[EIO3]: payloads with lengths, both encodings of 1.x and 2.x, pings from the client."""
+
+    async def open(self, wire, query=""):
+        _, _, body = await wire.request("GET", f"/socket.io/?EIO=3&transport=polling{query}")
+        return f"/socket.io/?EIO=3&transport=polling&sid={re.search(rb'.sid.:.([^,]+).,', body)[1].decode()}", body
+
+    @gen_test
+    async def test_the_root_is_connected_unasked_in_the_first_answer(self):
+        _, body = await self.open(await self.wire())
+        self.assertRegex(body, rb'\A\d+:0{"sid":"[\w-]{20}","upgrades":\["websocket"\],"pingInterval":25000,')
+        self.assertTrue(body.endswith(b"2:40"), body)
+
+    @gen_test
+    async def test_text_encoded_once_or_twice_arrives_alike(self):
+        wire = await self.wire()
+        for name in ("once", "twice"):
+            url, _ = await self.open(wire)
+            packet = f'42["{name}","é€😀"]'
+            if name == "twice":
+                packet = packet.encode().decode("latin-1")
+            payload = f"{len(packet.encode('utf-16-le')) // 2}:{packet}"
+            self.assertEqual((await wire.request("POST", url, payload.encode()))[2], b"ok")
+            await self.noted(name, "é€😀")
+
+    @gen_test
+    async def test_bytes_make_a_binary_payload_and_base64_where_there_are_none(self):
+        wire = await self.wire()
+        binary = rb"\A\x00[\x00-\x09]+\xff451-.*\x01\x04\xff\x04\x01\x02\xff\Z"
+        for query, expected in (("", binary), ("&b64=1", rb"6:b4AQL/\Z")):
+            url, _ = await self.open(wire, query)
+            self.handler.handlers[-1].emit("b", b"\x01\x02\xff", "é")
+            self.assertRegex((await wire.request("GET", url))[2], re.compile(expected, re.DOTALL))
+
+    @gen_test
+    async def test_the_client_pings_and_what_it_says_comes_back(self):
+        wire, poster = await self.wire(), await self.wire()
+        url, _ = await self.open(wire)
+        await poster.request("POST", url, b"6:2hello")
+        self.assertEqual((await wire.request("GET", url))[2], b"6:3hello")
+
+    @gen_test
+    async def test_the_1_0_script_reads_binary_payloads_only(self):
+        _, headers, body = await (await self.wire()).request("GET", "/socket.io/?EIO=2&transport=polling")
+        self.assertEqual((headers["content-type"], body[:1]), ("application/octet-stream", b"\0"))
+
+    @gen_test
+    async def test_a_namespace_that_does_not_exist_is_an_error_and_the_connection_stays(self):
+        client = await self.client("EIO3")
+        with self.assertRaises(ConnectionRefused) as refused:
+            await client.join("/nowhere")
+        self.assertEqual(refused.exception.message, "Invalid namespace")
+        await client.send("still here")
+        await self.noted("message", "still here")
+
+
 class SocketIO06TimeTests(RecorderTestCase):
     """Heartbeats where there are any, polls that end, clients that stay away."""
 
@@ -5498,6 +5649,117 @@ class NamespaceTests(RecorderTestCase):
         self.assertTrue(self.handler.entries.empty())
         gate.set()
         await self.assertClosedFor("transport close")
+
+
+class OnCloseTests(RecorderTestCase):
+    """`on_close` comes exactly once for each `on_open` that has accepted, however they were written."""
+
+    async def leave_and_hear(self):
+        wire = await self.wire()
+        await self.open_websocket(wire)
+        wire.reset()
+        await self.assertClosedFor("transport close")
+        self.assertTrue(self.handler.entries.empty())
+
+    @gen_test
+    async def test_after_an_on_open_that_is_a_coroutine(self):
+        async def on_open(handler):
+            await asyncio.sleep(0)
+
+        self.handler.on_open = on_open
+        await self.leave_and_hear()
+
+    @gen_test
+    async def test_after_a_handler_that_ended_its_own_client(self):
+        async def leave(handler):
+            handler.disconnect()
+            await asyncio.sleep(0)
+
+        self.handler.on_message = lambda handler, message: leave(handler)
+        client = await self.client()
+        await client.send("x")
+        await self.assertClosedFor("server namespace disconnect")
+
+    @gen_test
+    async def test_who_leaves_while_its_handler_works_is_no_error(self):
+        gate = asyncio.Event()
+
+        async def on_open(handler):
+            type(handler).handlers.append(handler)
+            await gate.wait()
+            handler.join("lobby")
+
+        self.handler.on_open = on_open
+        wire = await self.wire()
+        await self.open_websocket(wire, connect="")
+        wire.send_frame("40")
+        while not self.handler.handlers:
+            await asyncio.sleep(0)
+        with self.assertNoLogs("tornado.application") if sys.version_info > (3, 10) else contextlib.nullcontext():
+            wire.reset()
+            while self.handler.handlers[0].close_reason is None:
+                await asyncio.sleep(0)
+            gate.set()
+            while self.handler.handlers[0]._member.session.unfinished:
+                await asyncio.sleep(0)
+
+    @gen_test
+    async def test_a_refusal_that_is_no_json_is_a_server_error(self):
+        def refuse(handler):
+            raise ConnectionRefused("why", object())
+
+        self.handler.on_open = refuse
+        with self.assertLogs("tornado.application", "ERROR"), self.assertRaises(ConnectionRefused) as refused:
+            await self.client()
+        self.assertEqual(refused.exception.message, "Server error")
+
+    @gen_test
+    async def test_joining_and_leaving_again_and_again_starts_a_bounded_number_of_handlers(self):
+        gate = asyncio.Event()
+        self.handler.on_open = lambda handler: gate.wait()
+        wire = await self.wire()
+        await self.open_websocket(wire, connect="")
+        for _ in range(300):
+            wire.send_frame("40")
+            wire.send_frame("41")
+        self.assertEqual(await wire.text(), '44{"message":"Too many namespaces"}')
+        self.assertIsNone(await wire.message())
+        gate.set()
+
+
+class LostPollTests(RecorderTestCase):
+    """What a poll's answer carried when its connection died is never passed over in silence."""
+
+    @gen_test
+    async def test_an_answer_cut_off_half_way_ends_the_session(self):
+        first, second = await self.wire(), await self.wire()
+        url = await self.join_polling(first)
+        (await self.only()).send("x" * 3_500_000)
+        loop = asyncio.get_running_loop()
+        with socket.create_connection(("127.0.0.1", self.get_http_port())) as half_way:
+            half_way.setblocking(False)
+            half_way.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close by a reset
+            await loop.sock_sendall(half_way, f"GET {url} HTTP/1.1\r\nHost: test.example\r\n\r\n".encode())
+            await within(loop.sock_recv(half_way, 1000))
+        await self.assertClosedFor("transport error")
+        self.assertEqual((await second.request("GET", url))[0], 400)
+
+
+class HastyClientTests(RecorderTestCase):
+    @gen_test
+    async def test_a_client_that_closes_right_after_its_handshake_makes_no_noise(self):
+        await self.client()
+        with self.assertNoLogs(level="ERROR") if sys.version_info > (3, 10) else contextlib.nullcontext():
+            for path in ("/socket.io/?EIO=4&transport=websocket", "/socket.io/htmlfile//1"):
+                for _ in range(5):
+                    wire = await self.wire()
+                    headers = {"Upgrade": "websocket"} if "transport=websocket" in path else {}
+                    key = "dGhlIHNhbXBsZSBub25jZQ=="
+                    more = {"Connection": "Upgrade", "Sec_WebSocket_Version": "13", "Sec_WebSocket_Key": key}
+                    wire.send_request("GET", path, **{**headers, **(more if headers else {})})
+                    await wire.writer.drain()
+                    wire.reset()
+                    await asyncio.sleep(0.01)
 
 
 class StuckHandlerTests(RecorderTestCase):
