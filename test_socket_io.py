@@ -5730,11 +5730,13 @@ class OnCloseTests(RecorderTestCase):
 class LostPollTests(RecorderTestCase):
     """What a poll's answer carried when its connection died is never passed over in silence."""
 
+    options = {"max_buffered_bytes": 100_000_000}  # more than the kernel takes at once
+
     @gen_test
     async def test_an_answer_cut_off_half_way_ends_the_session(self):
         first, second = await self.wire(), await self.wire()
         url = await self.join_polling(first)
-        (await self.only()).send("x" * 3_500_000)
+        (await self.only()).send("x" * 30_000_000)
         loop = asyncio.get_running_loop()
         with socket.create_connection(("127.0.0.1", self.get_http_port())) as half_way:
             half_way.setblocking(False)

@@ -113,11 +113,11 @@ function heard(socket, name, normalized) {
 const NEEDS_A_PAGE = "JSONP needs a page";
 const NO_UPGRADE = "upgrades came with 1.0";
 const NO_FETCH = "fetch came with 4.8, for those who import its transport";
+const NEVER_ABORTS = "lets its old polls hang until a browser has no connection left";
 const NO_JSONP = "JSONP went with 4.3";
 
 const IN_NODE = { jsonp: NEEDS_A_PAGE, fetch: NO_FETCH };
 const IN_A_PAGE = { fetch: NO_FETCH };
-const CUT_LETTERS = { "sends and gets 300 kB of three-byte letters": "its XMLHttpRequest decodes each chunk of a response alone" };
 const SENDS_NO_BYTES = Object.fromEntries([
   "sends and gets bytes, nested ones too", "gets and gives bytes in acks",
   "keeps the order of events with and without bytes", "sends and gets 300 kB of bytes",
@@ -138,10 +138,10 @@ function inChromium(version, dialect, bundle, rest = {}) {
 export const CLIENTS = [
   inNode("0.7.11", PROTOCOL_1, {
     cannot: { ...HIXIE, upgrade: NO_UPGRADE },
-    skips: { polling: { ...CUT_LETTERS, ...LATE, "gets a message of several lines back": "drops packets that hold a newline" } },
+    skips: { polling: { ...LATE, "gets a message of several lines back": "drops packets that hold a newline" } },
   }),
-  inNode("0.8.7", PROTOCOL_1, { cannot: { ...HIXIE, upgrade: NO_UPGRADE }, skips: { polling: CUT_LETTERS } }),
-  inNode("0.9.17", PROTOCOL_1, { cannot: { upgrade: NO_UPGRADE }, skips: { polling: CUT_LETTERS } }),
+  inNode("0.8.7", PROTOCOL_1, { cannot: { ...HIXIE, upgrade: NO_UPGRADE } }),
+  inNode("0.9.17", PROTOCOL_1, { cannot: { upgrade: NO_UPGRADE } }),
   inNode("1.0.6", LEAVES_AT_ONCE, { skips: { "*": SENDS_NO_BYTES } }),
   inNode("1.3.7", ENGINE_IO_3),
   inNode("1.4.8", ENGINE_IO_3),
@@ -158,7 +158,8 @@ export const CLIENTS = [
   inNode("4.7.5", ENGINE_IO_4),
   inNode("4.8.4", ENGINE_IO_4, { cannot: { fetch: undefined } }),
   inChromium("0.9.17", PROTOCOL_1, "dist/socket.io.js", { cannot: { upgrade: NO_UPGRADE } }),
-  inChromium("1.0.6", LEAVES_AT_ONCE, "socket.io.js", { skips: { jsonp: LARGE_BYTES } }),
+  inChromium("1.0.6", LEAVES_AT_ONCE, "socket.io.js", { cannot: { jsonp: NEVER_ABORTS } }),
+  inChromium("1.3.7", ENGINE_IO_3, "socket.io.js", { skips: { jsonp: LARGE_BYTES } }),
   inChromium("1.7.4", ENGINE_IO_3, "dist/socket.io.js", { skips: { jsonp: LARGE_BYTES } }),
   inChromium("2.5.0", ENGINE_IO_3, "dist/socket.io.js", { skips: { jsonp: LARGE_BYTES } }),
   inChromium("3.1.3", ENGINE_IO_4, "dist/socket.io.js"),

@@ -13,7 +13,7 @@ import { parseArgs } from "node:util";
 import { CLIENTS, TRANSPORTS, titleOf, transportsOf } from "./matrix-clients.mjs";
 
 const AT_ONCE = 2;
-const SECONDS = 90;    // for one client, over all its transports
+const SECONDS = 170;    // for one client, over all its transports
 const SCRIPTS = { "Node": "matrix-node.mjs", "Chromium": "matrix-chromium.mjs" };
 
 const { values: options, positionals: [server] } = parseArgs({
