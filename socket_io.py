@@ -1,4 +1,4 @@
-"""Socket.IO for Tornado in one file, for clients of more than one protocol generation.
+"""Socket.IO for Tornado in one file, for clients of four protocol generations.
 
     class Chat(SocketIOHandler):
         def on_message(self, message):
@@ -12,7 +12,7 @@ Map. New code goes in its section; a section uses those above it, never those be
      2  Packets             EnginePacket and Packet: the words all dialects translate to
      3  Text and bytes      UTF-16 lengths, wire integers, base64, JSON, script quoting
      4  Attachments         binary out of JSON and back into it
-     5  Dialects            SocketIO06, EngineIO4: bytes <-> packets; facts, no state
+     5  Dialects            SocketIO06, SocketIO09, EngineIO3, EngineIO4: bytes <-> packets; facts, no state
      6  Frames              RFC 6455, server side: bytes in, messages out; built frames are shareable bytes
      7  Requests            method + URL + headers -> Request, or Refused
      8  Session             life, upgrade, heartbeat, outbox, members; `now` is always passed in
@@ -21,14 +21,14 @@ Map. New code goes in its section; a section uses those above it, never those be
     12  SocketIOHandler     the public door: subclass this; the server; start reading here
 
 One message, from socket to handler and back: `WebSocket.data_received` (11) cuts bytes into frames (6, `FrameParser`);
-the session's dialect (5) turns a frame into engine packets; `Session.received` (8) acts on them and hands a packet
-to the `Member` of its namespace, which runs the method of the handler (12). `emit` goes the other way: the dialect
-encodes the packet, `Outgoing` keeps its bytes, `Session.enqueue` sends or queues it. A polling request enters at
-`Exchange.finish` (11) and leaves as the
-answer of another.
+the session's dialect (5) turns a frame into engine packets; `Session.received` (8) acts on them and hands a packet to
+the `Member` of its namespace, which has the handler (12) run its method. `emit` goes the other way: the dialect encodes
+the packet, `Outgoing` keeps its bytes, `Session.enqueue` sends or queues it. Over HTTP a POST comes in by
+`Exchange.finish` (11), and what goes out answers the GET that waits.
 
-Sources, cited as [TAG "Heading"]: [EIO4] engine.io-protocol revision 4, [SIO5] socket.io-protocol revision 5,
-[SIO06] the server and browser client of the npm package socket.io 0.6.18, [RFC6455].
+Sources, cited as [TAG "Heading"]: [EIO3] [EIO4] engine.io-protocol, revisions 3 and 4, [SIO5] socket.io-protocol,
+revision 5, [SIO1] the text of protocol 1 and the npm package socket.io 0.9.19, [SIO06] server and browser client of the
+npm package socket.io 0.6.18, [RFC6455].
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ import functools
 import hashlib
 import http.client
 import inspect
+import itertools
 import logging
 import math
 import os
@@ -1556,7 +1557,7 @@ class UserSession(dict[str, Any]):
     def __init__(self, sid: str, dialect: Dialect) -> None:
         super().__init__()
         self.id = sid  #: secret: who has it can speak for this client
-        self.dialect = dialect  #: `.name` is "0.6" or "EIO4"
+        self.dialect = dialect  #: `.name` is "0.6", "0.9", "EIO3" or "EIO4"
 
     def save(self) -> None:
         """Does nothing: the data live in memory. (Programs of 2010 call it.)"""
@@ -3734,9 +3735,8 @@ class Hub:
     # Sessions.
 
     def new_session(self, request: Request, http_request: tornado.httputil.HTTPServerRequest) -> Session:
-        kept = copy.copy(http_request)
-        kept.connection = kept.server_connection = None  # else a dead stream is kept with it
-        session = Session(self, request, kept, self.now())
+        http_request.connection = http_request.server_connection = None  # else a dead stream is kept with it
+        session = Session(self, request, http_request, self.now())
         self.sessions[session.sid] = session
         if self.next_sweep == math.inf:
             self._schedule_sweep()
@@ -3853,8 +3853,12 @@ class Resource(tornado.routing.Matcher):
     def match(self, request: Any) -> dict[str, Any] | None:
         """The longest tail that can be one of ours decides: the resource may be a pattern that would match it too."""
         path: str = request.path
-        starts = [*(slash.start() for slash in re.finditer("/", path[:MAX_PATH])), len(path)]
-        for start in [start for start in starts if TAIL.fullmatch(path, start)][:MAX_TAILS]:
+        if path.count("/") == 2 and path[-1] == "/":  # nearly always
+            starts = [len(path) - 1]
+        else:
+            starts = [*(slash.start() for slash in re.finditer("/", path[:MAX_PATH])), len(path)]
+        tails = (start for start in starts if TAIL.fullmatch(path, start))
+        for start in itertools.islice(tails, MAX_TAILS):
             match = self.pattern.fullmatch(path, 0, start)
             if match is not None:
                 named = set(self.pattern.groupindex.values())
@@ -3907,7 +3911,7 @@ class Gateway(tornado.web.RequestHandler):
     async def prepare(self) -> None:
         if not self.hub.is_bound():  # else another first request was as early
             self.hub.bind(self.application)
-        self.exchange = Exchange(self.hub, self.request)
+        self.exchange = Exchange(self.hub, copy.copy(self.request))  # which will be the session's: this one stays ours
         await (self.exchange.headers_received() or asyncio.sleep(0))
         if self.exchange.connection.stream is None:
             self.detach()  # taken over: tells RequestHandler that nothing follows
