@@ -135,7 +135,6 @@ READ_SIZE = 64 * 1024
 QUEUED_BYTES = 200  # what waits is charged for the objects that it is, beside its length
 MAX_PATH = 4096  # characters of a path in which the tail is looked for,
 MAX_TAILS = 32  # at so many places at most: a pattern as resource may be slow to say no
-MAX_EARLY_READS = 64  # reads of what the peer sent along with its handshake, before we take over
 EVENTS_PER_TURN = 64  # that have waited for one handler, before others have a turn
 CLOSE_GRACE = 5.0  # seconds a peer has to answer a WebSocket close frame
 
@@ -3021,7 +3020,6 @@ async def take_over(stream: tornado.iostream.IOStream, protocol: TakenOver) -> N
     if isinstance(stream, tornado.iostream.SSLIOStream):
         StreamCarrier(stream, protocol).start()
         return
-    protocol.early = drain(stream)
     if stream.closed():
         return
     loop = asyncio.get_running_loop()
@@ -3032,6 +3030,7 @@ async def take_over(stream: tornado.iostream.IOStream, protocol: TakenOver) -> N
         return
     finally:
         stream.close()
+    protocol.early = left_in(stream)
     adopted.setblocking(False)
     try:
         await loop.connect_accepted_socket(lambda: protocol, adopted)
@@ -3040,20 +3039,12 @@ async def take_over(stream: tornado.iostream.IOStream, protocol: TakenOver) -> N
         log.debug("connection not taken over: %s", error)
 
 
-def drain(stream: tornado.iostream.IOStream) -> bytes:
-    """What *stream* has already read, and may go on reading for a while."""
+def left_in(stream: tornado.iostream.IOStream) -> bytes:
+    """What a closed *stream* had read before: it can still be had, and asking a closed one costs no system call."""
     chunks = []
-    for _ in range(MAX_EARLY_READS):
-        try:
-            future = asyncio.ensure_future(stream.read_bytes(READ_SIZE, partial=True))  # it is one: this is for mypy
-        except tornado.iostream.StreamClosedError:
-            break
-        if not future.done():
-            future.add_done_callback(lambda done: done.cancelled() or done.exception())
-            break
-        if future.exception() is not None:
-            break
-        chunks.append(future.result())
+    with contextlib.suppress(tornado.iostream.StreamClosedError):
+        while True:
+            chunks.append(asyncio.ensure_future(stream.read_bytes(READ_SIZE, partial=True)).result())
     return b"".join(chunks)
 
 
