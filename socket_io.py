@@ -132,6 +132,7 @@ SID_BYTES = 15  # 20 characters: what sticky-session helpers and cluster adapter
 UNKNOWN_SID = 1  # the code in a refusal's body  [EIO4 "Errors"]
 WEBSOCKET_HIGH_WATER = 64 * 1024  # bytes unsent in a socket before messages are queued instead
 READ_SIZE = 64 * 1024
+MAX_READ_COST = 8 * 1024 * 1024  # bytes that one read of small events, begun below the limit, may be charged with
 QUEUED_BYTES = 200  # what waits is charged for the objects that it is, beside its length
 MAX_PATH = 4096  # characters of a path in which the tail is looked for,
 MAX_TAILS = 32  # at so many places at most: a pattern as resource may be slow to say no
@@ -144,10 +145,11 @@ _warned: set[str] = set()
 
 def warn_once(message: str, *args: Any) -> None:
     """A warning the first time, DEBUG from then on: peers can cause it, and must not fill a log."""
-    text = message % args
-    level = logging.DEBUG if text in _warned or len(_warned) > 100 else logging.WARNING
-    _warned.add(text[:400])
-    log.log(level, "%s", text)
+    text = (message % args)[:400]
+    first = text not in _warned and len(_warned) < 100
+    if first:
+        _warned.add(text)
+    log.log(logging.WARNING if first else logging.DEBUG, "%s", text)
 
 
 class SocketIOError(Exception):
@@ -1617,6 +1619,7 @@ class Session:
         outlet, self.outlet, self.direct = self.outlet, None, None
         if outlet is not None:
             outlet.drop(NOOP)
+        self.decide_reading()
         self.transport, self.heartbeat = transport, None
         self.disarm("heartbeat")
         self._start_heartbeat(now)
@@ -1718,6 +1721,7 @@ class Session:
         if namespace is None:
             self.send_packet(Packet(CONNECT_ERROR, packet.namespace, {"message": "Invalid namespace"}))
         elif self.unfinished >= self.hub.options.max_namespaces:
+            self.left.add(packet.namespace)
             self.send_packet(Packet(CONNECT_ERROR, packet.namespace, {"message": "Too many namespaces"}))
         else:
             self.unfinished += 1
@@ -1734,12 +1738,14 @@ class Session:
         self.send_packet(Packet(CONNECT, member.namespace.name, {"sid": member.id}))
         early, self.early = self.early, []
         for packet in early:
-            self._connect(packet)
+            if self.life is Life.OPEN and packet.namespace not in self.members:
+                self._connect(packet)
 
     def refused(self, member: Member, refusal: ConnectionRefused) -> None:
         """A member's `on_open` has said no."""
         if not self.dialect.has_namespaces:
             return self.end("forced close")  # there is no word for it
+        self.left.add(member.namespace.name)
         reason = {"message": refusal.message}
         if refusal.data is not None:
             reason["data"] = refusal.data
@@ -1864,7 +1870,7 @@ class Session:
         self.owed_acks += owed
         if self.life is Life.CLOSED:
             return
-        if self.waiting_bytes > 4 * self.hub.options.max_buffered_bytes:  # small events are charged 30 times their size
+        if self.waiting_bytes > 4 * self.hub.options.max_buffered_bytes + MAX_READ_COST:
             log.debug("%s ! sends faster than its handlers work", self.sid[:6])
             self.end("transport error")
         elif waiting > 0 or not self.reading:
@@ -1944,7 +1950,7 @@ class Session:
 
     def end(self, reason: str, goodbye: str = CLOSE) -> None:
         """It is over: let go of the client, tell the application *reason*, free everything."""
-        if self.life is not Life.CLOSING:
+        if self.life in (Life.OPENING, Life.OPEN):
             log.info("%s = closing: %s", self.sid[:6], reason)
         if not self._move(Life.CLOSED):
             return
@@ -2089,8 +2095,11 @@ class Member:
             if pending is not None or not self.inbox:
                 break
             pending = self._run_next(self.inbox)
+        hub = self.session.hub
         if pending is not None:
-            self.task = self.session.hub.spawn(self._work_on(pending))
+            self.task = hub.spawn(self._work_on(pending))
+            if self.close_reason is not None and self not in hub.watched:
+                hub.watch(self, hub.options.close_timeout)
         elif self.inbox:
             self.session.hub.call_soon(self._work)  # a long queue of short events must not keep the others waiting
         else:
@@ -2470,7 +2479,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         self.session: Session | None = None
         self.admitted = origin_admitted(self.headers, hub.options.allowed_origins)
         self.body = bytearray()
-        self.answered = self.scheduled = False
+        self.answered = self.scheduled = self.carries_messages = False
 
     # What Tornado calls.
 
@@ -2620,6 +2629,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         if self.is_alive():
             # Released with a noop, it leaves what waits to the outlet that takes over.
             waiting = session.take_outbox() if goodbye is not NOOP else []
+            self.carries_messages = bool(waiting)
             packets = [packet for outgoing in waiting for packet in outgoing.packets]
             if goodbye is not None:
                 packets.append(EnginePacket(goodbye))
@@ -2725,18 +2735,25 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             headers |= cors_headers(self.headers, self.request.dialect if self.request else None)
         headers |= more
         line = tornado.httputil.ResponseStartLine("HTTP/1.1", status, http.client.responses[status])
-        written = self.connection.write_headers(
+        self.connection.write_headers(
             line, tornado.httputil.HTTPHeaders(headers), b"" if self.http_request.method == "HEAD" else body
         )
-        if self.session is not None:
-            written.add_done_callback(self._check_written)
+        if self.carries_messages:
+            self._watch_writing(self.connection.stream)
         self.connection.finish()
 
-    def _check_written(self, written: Any) -> None:
-        """Nobody knows how much of an answer has arrived whose connection broke: better a new session than a gap."""
+    def _watch_writing(self, stream: tornado.iostream.IOStream) -> None:
+        """Nobody knows how much has arrived of an answer that did not all leave: better a new session than a gap."""
         assert self.session is not None
-        if self.connection.stream.closed() and self.connection.stream.error is not None:
-            self.session.end("transport error")
+        session, patience = self.session, self.hub.options.close_timeout
+        try:
+            sent = asyncio.ensure_future(stream.write(b""))  # done when all before it has left
+        except tornado.iostream.StreamClosedError:
+            return session.end("transport error")
+        if not sent.done():
+            impatience = asyncio.get_running_loop().call_later(patience, stream.close)
+            sent.add_done_callback(lambda done: impatience.cancel())
+        sent.add_done_callback(lambda done: session.end("transport error") if done.exception() else None)
 
 
 class TakenOver(asyncio.Protocol):
@@ -2750,6 +2767,7 @@ class TakenOver(asyncio.Protocol):
         self.carrier: Any  # an asyncio transport, or a StreamCarrier; from connection_made on
         self.congested = False
         self.closing = False
+        self.grace: asyncio.TimerHandle | None = None  # runs while the end is waited for
 
     def connection_made(self, transport: Any) -> None:
         self.carrier = transport
@@ -2765,6 +2783,8 @@ class TakenOver(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closing = True
+        if self.grace is not None:
+            self.grace.cancel()
         self.hub.connections.discard(self)
         self.hub.notice_end()
         if self.session is not None:
@@ -2797,7 +2817,11 @@ class TakenOver(asyncio.Protocol):
         """End the connection when all is written, or after a grace: who does not read could hold it for ever."""
         self.closing = True
         self.carrier.close()
-        asyncio.get_running_loop().call_later(CLOSE_GRACE, self.carrier.abort)
+        self.abort_later()
+
+    def abort_later(self) -> None:
+        if self.grace is None:
+            self.grace = asyncio.get_running_loop().call_later(CLOSE_GRACE, self.carrier.abort)
 
     def wake(self) -> None:
         """See Outlet."""
@@ -2879,7 +2903,7 @@ class WebSocket(TakenOver):
     def _control(self, control: Control) -> None:
         if control.opcode == PING_FRAME and not self.closing:
             self.write(encode_frame(PONG_FRAME, control.data))
-        elif control.opcode == CLOSE_FRAME:
+        elif control.opcode == CLOSE_FRAME and not self.carrier.is_closing():
             if not self.closing:
                 self.closing = True
                 self.write(encode_close(control.code) if control.code != 1005 else encode_frame(CLOSE_FRAME, b""))
@@ -2942,7 +2966,7 @@ class WebSocket(TakenOver):
         self._stop_probing()
         self.write(encode_close(code, reason))
         self.set_reading(True)
-        asyncio.get_running_loop().call_later(CLOSE_GRACE, self.carrier.abort)
+        self.abort_later()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -2999,7 +3023,7 @@ class Stream(TakenOver):
         packets = [packet for outgoing in self.session.take_outbox() for packet in outgoing.packets]
         if packets:
             self.carrier.write(self._chunk(self.session.dialect.stream_part(self.request.transport, packets)))
-        if self.session.life is Life.CLOSING:
+        if self.session.life is Life.CLOSING and not self.congested:
             self.session.end("forced close")
 
     def _chunk(self, data: bytes) -> bytes:
@@ -3491,7 +3515,7 @@ class SocketIOHandler(tornado.web.RequestHandler):
                 return self._settle(result, packet.ack_id)
             if packet.ack_id is not None:
                 self._send_ack(packet.ack_id, result)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
             self._member.session.hub.report(self, error)
         return None
 
@@ -3499,7 +3523,7 @@ class SocketIOHandler(tornado.web.RequestHandler):
         self._member.handler = None  # the last it is needed for; the cycle would wait for the collector
         try:
             result = self.on_close()
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
             self._member.session.hub.report(self, error)
             return None
         return self._settle(result, None) if is_awaitable(result) else None
@@ -3804,7 +3828,6 @@ class Hub:
         ended = asyncio.ensure_future(self.ended.wait())
         others = {task for task in self.tasks if task is not asyncio.current_task()}
         await asyncio.wait([ended, *others], timeout=CLOSE_GRACE)
-        await asyncio.wait([ended], timeout=CLOSE_GRACE)
         ended.cancel()
         for session in list(self.sessions.values()):
             session.end("server shutting down")
