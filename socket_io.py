@@ -498,8 +498,8 @@ class Dialect(abc.ABC):
         """The data of the OPEN packet; *transports* are those that may follow."""
         return sid
 
-    def variant(self, base64: bool, revision: str) -> Dialect:
-        """The same as this client needs it: *base64* says that it has no bytes."""
+    def variant(self, base64: bool, old: bool) -> Dialect:
+        """The same as this client needs it: *base64* says that it has no bytes, *old* that it is older than 1.4."""
         return self
 
     def client_id(self, sid: str, namespace: str) -> str | None:
@@ -964,9 +964,9 @@ class EngineIO3(EngineIO):
         self.base64 = base64  # True: bytes neither in payloads nor in frames; False: always binary payloads
         self.twins = {} if base64 is not None else {flag: type(self)(flag) for flag in (False, True)}
 
-    def variant(self, base64: bool, revision: str) -> Dialect:
-        # The 1.0 script reads nothing but binary payloads, and says so by its revision.
-        return self.twins[base64] if base64 or revision == "2" else self
+    def variant(self, base64: bool, old: bool) -> Dialect:
+        # Up to 1.3 the browser script reads nothing but binary payloads.
+        return self.twins[base64] if base64 or old else self
 
     def client_id(self, sid: str, namespace: str) -> str | None:
         return sid if namespace == "/" else f"{namespace}#{sid}"
@@ -1288,6 +1288,7 @@ Query = dict[str, list[bytes]]
 AllowedOrigins = str | re.Pattern[str] | Callable[[str], bool] | Iterable[str | re.Pattern[str]]
 
 SID = re.compile(r"[0-9A-Za-z_-]{1,64}", re.ASCII)
+OLD_CACHE_BUSTER = re.compile(r"[0-9]+-[0-9]+", re.ASCII)  # t=<ms>-<n>, of the clients up to 1.3
 JSONP_INDEX = re.compile(r"[0-9]{1,9}", re.ASCII)
 CLIENT_FILE = re.compile(r"/(socket\.io(?:\.min|\.esm\.min|\.msgpack\.min)?\.js(?:\.map)?)", re.ASCII)
 TAIL = re.compile(f"/?|/(?:[0-9]+|{'|'.join(TRANSPORTS)})(?:/.*)?|{CLIENT_FILE.pattern}", re.ASCII)
@@ -1353,7 +1354,9 @@ def _parse_query(method: str, query: Query, dialects: dict[str, Dialect]) -> Req
     jsonp = _single(query, "j")
     if "j" in query and not JSONP_INDEX.fullmatch(jsonp):
         raise Refused("JSONP index must be digits")
-    dialect = dialect.variant("b64" in query, revision)
+    dialect = dialect.variant(
+        "b64" in query, revision == "2" or OLD_CACHE_BUSTER.fullmatch(_single(query, "t")) is not None
+    )
     name = WEBSOCKET if transport == "websocket" else JSONP_POLLING if jsonp else XHR_POLLING
     return Request(dialect, name, method, _single(query, "sid"), jsonp)
 

@@ -5152,9 +5152,11 @@ class EngineIO3Tests(RecorderTestCase):
         self.assertEqual((await wire.request("GET", url))[2], b"6:3hello")
 
     @gen_test
-    async def test_the_1_0_script_reads_binary_payloads_only(self):
-        _, headers, body = await (await self.wire()).request("GET", "/socket.io/?EIO=2&transport=polling")
-        self.assertEqual((headers["content-type"], body[:1]), ("application/octet-stream", b"\0"))
+    async def test_the_scripts_up_to_1_3_read_binary_payloads_only(self):
+        wire = await self.wire()
+        for query in ("EIO=2", "EIO=3&t=1400000000000-0"):
+            _, headers, body = await wire.request("GET", f"/socket.io/?{query}&transport=polling")
+            self.assertEqual((headers["content-type"], body[:1]), ("application/octet-stream", b"\0"))
 
     @gen_test
     async def test_a_namespace_that_does_not_exist_is_an_error_and_the_connection_stays(self):
