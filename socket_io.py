@@ -1287,6 +1287,7 @@ Headers = Mapping[str, str]
 Query = dict[str, list[bytes]]
 AllowedOrigins = str | re.Pattern[str] | Callable[[str], bool] | Iterable[str | re.Pattern[str]]
 
+PARAMETERS = frozenset(["EIO", "transport", "sid", "t", "j", "i", "jsonp", "b64"])  # of the protocols themselves
 SID = re.compile(r"[0-9A-Za-z_-]{1,64}", re.ASCII)
 OLD_CACHE_BUSTER = re.compile(r"[0-9]+-[0-9]+", re.ASCII)  # t=<ms>-<n>, of the clients up to 1.3
 JSONP_INDEX = re.compile(r"[0-9]{1,9}", re.ASCII)
@@ -3316,7 +3317,7 @@ class SocketIOHandler(tornado.web.RequestHandler):
             return self._member.auth
         if not self._member.session.dialect.opens_root_unasked:
             return {}
-        return {name: self.get_query_argument(name) for name in self.request.query_arguments}
+        return {name: self.get_query_argument(name) for name in self.request.query_arguments.keys() - PARAMETERS}
 
     @property
     def protocol(self) -> str:

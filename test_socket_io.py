@@ -6027,7 +6027,7 @@ class RequestHandlerTests(RecorderTestCase):
     @gen_test
     async def test_auth_is_the_query_where_a_generation_has_no_other(self):
         wire = await self.wire()
-        await wire.upgrade("/socket.io/websocket?token=abc")
+        await wire.upgrade("/socket.io/websocket?token=abc&t=123")
         await wire.text()
         self.assertEqual((await self.only()).auth, {"token": "abc"})
 
@@ -6304,6 +6304,55 @@ print("ended", flush=True)
         await server.close()
         await within(client.disconnected.wait())
         await client.close()
+
+
+class ReadmeTests(SocketIOTestCase):
+    """The first program of the README, as it stands there, under the test that the README shows."""
+
+    def get_app(self):
+        readme = pathlib.Path(__file__).with_name("README.md").read_text(encoding="utf-8")
+        program = (
+            readme.split("```python\n")[1].split("```")[0].replace("SocketIOServer(Application", "app = (Application")
+        )
+        names: dict[str, Any] = {}
+        exec(program, names)
+        self.handler = names["Chat"]
+        return names["app"]
+
+    @gen_test
+    async def test_chat(self):
+        ada, bob = await self.client(), await self.client("0.9", "xhr-polling")
+        self.assertEqual((await ada.receive())[0], "joined")
+        self.assertEqual(await ada.call("chat message", "hello"), "sent")
+        self.assertEqual((await bob.receive())[0::2], ("chat message", "hello"))
+
+
+class ExampleTests(SocketIOTestCase):
+    """The example: people come in, talk, and write privately."""
+
+    def get_app(self):
+        import example_app
+
+        self.handler = example_app.ChatHandler
+        return example_app.make_app()
+
+    @gen_test
+    async def test_two_people_talk(self):
+        ada = await self.client(auth={"name": "Ada", "room": "tea"})
+        bob = await self.client("EIO3", query="&name=Bob&room=tea")
+        people = [event async for event in self.heard(ada, 2) if event[0] == "people"][-1]
+        self.assertEqual({person["name"] for person in people[1]}, {"Ada", "Bob"})
+        self.assertEqual(await ada.call("say", "hello"), {"ok": True})
+        said = [event async for event in self.heard(bob, 2) if event[0] == "say"]
+        self.assertEqual(said[0][1]["text"], "hello")
+        self.assertEqual(await ada.call("say", 5), {"error": "there is no text"})
+
+    async def heard(self, client, least):
+        """What a client has been told, *least* events and what else is there."""
+        for _ in range(least):
+            yield await client.receive()
+        while not client._packets.empty():
+            yield await client.receive()
 
 
 def unused_port():

@@ -117,6 +117,7 @@ const NEVER_ABORTS = "lets its old polls hang until a browser has no connection 
 const NO_JSONP = "JSONP went with 4.3";
 
 const IN_NODE = { jsonp: NEEDS_A_PAGE, fetch: NO_FETCH };
+const IN_PYTHON = { jsonp: NEEDS_A_PAGE, fetch: NO_FETCH };
 const IN_A_PAGE = { fetch: NO_FETCH };
 const SENDS_NO_BYTES = Object.fromEntries([
   "sends and gets bytes, nested ones too", "gets and gives bytes in acks",
@@ -124,6 +125,9 @@ const SENDS_NO_BYTES = Object.fromEntries([
 ].map((check) => [check, "sends zeros in place of what is in a Buffer of today"]));
 const LARGE_BYTES = { "sends and gets 300 kB of bytes": "overflows its stack when it turns them into base64" };
 const LATE = { "is reached again after its connections were cut": "notices only after the close timeout, 60 s" };
+const NO_BYTES = { "sends and gets bytes": "has no bytes" };
+const SIXTEEN = { polling: { "keeps the order": "takes no body of more than 16 packets" } };
+const PYTHON_HTTP = ["requests==2.34.2", "websocket-client==1.9.2"];
 const HIXIE = { websocket: "its WebSocket library needs a Node of 2011 (http.createClient), and speaks hixie-76" };
 
 function inNode(version, dialect, rest = {}) {
@@ -132,6 +136,12 @@ function inNode(version, dialect, rest = {}) {
 
 function inChromium(version, dialect, bundle, rest = {}) {
   return { version, dialect, place: "Chromium", bundle: `client-${version}/${bundle}`, ...rest, cannot: { ...IN_A_PAGE, ...rest.cannot } };
+}
+
+// A library from PyPI, for matrix_client.py; what it needs is pinned too, for each in an environment of its own.
+function inPython(version, dialect, requirements, rest = {}) {
+  const library = version.split(" ")[0];
+  return { version, dialect, place: "Python", library, requirements, ...rest, cannot: { ...IN_PYTHON, ...rest.cannot } };
 }
 
 // `cannot`: why a transport is not there. `skips`: why a check is not, by transport ("*": all) and the name of the check.
@@ -164,6 +174,23 @@ export const CLIENTS = [
   inChromium("2.5.0", ENGINE_IO_3, "dist/socket.io.js", { skips: { jsonp: LARGE_BYTES } }),
   inChromium("3.1.3", ENGINE_IO_4, "dist/socket.io.js"),
   inChromium("4.8.4", ENGINE_IO_4, "dist/socket.io.js", { cannot: { jsonp: NO_JSONP } }),
+  inPython("socketIO-client 0.5.7.2", PROTOCOL_1, ["socketIO-client==0.5.7.2", "six==1.17.0", ...PYTHON_HTTP], {
+    cannot: { upgrade: NO_UPGRADE },
+    skips: {
+      "*": NO_BYTES,
+      "websocket": { "is disconnected by the server": "looks for an SSLError where websocket-client of today has none" },
+    },
+  }),
+  inPython("socketIO-client 0.6.5", ENGINE_IO_3, ["socketIO-client==0.6.5", "six==1.17.0", ...PYTHON_HTTP], {
+    cannot: { websocket: "takes no letter beyond Latin-1 to a WebSocket in Python 3", upgrade: "as over websocket" },
+    skips: { "*": { ...NO_BYTES, "gets a message back": "takes Engine.IO's messages for it" } },
+  }),
+  inPython("python-socketio 4.6.1", ENGINE_IO_3, ["python-socketio==4.6.1", "python-engineio==3.14.2", "six==1.17.0", ...PYTHON_HTTP], {
+    skips: SIXTEEN,
+  }),
+  inPython("python-socketio 5.11.4", ENGINE_IO_4, ["python-socketio==5.11.4", "python-engineio==4.15.1", ...PYTHON_HTTP], {
+    skips: SIXTEEN,
+  }),
 ];
 
 export const TRANSPORTS = ["websocket", "polling", "upgrade", "jsonp", "fetch"];

@@ -6,7 +6,7 @@
 // the names of the clients ("1.7.4 Node") or of the checks. Without --python there are no Python clients.
 
 import { spawn } from "node:child_process";
-import { writeFile } from "node:fs/promises";
+import { access, writeFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -32,16 +32,12 @@ const { values: options, positionals: [server] } = parseArgs({
 async function run(client) {
   const title = titleOf(client);
   const cells = Object.fromEntries(transportsOf(client).map((transport) => [transport, { passed: 0, failed: 0 }]));
-  const process = start(client);
-  const clock = setTimeout(() => process.kill("SIGKILL"), SECONDS * 1000);
-  const ended = new Promise((resolve) => { process.on("close", (...how) => resolve(how)); });
-  for await (const line of createInterface({ input: process.stdout })) {
-    count(title, cells, JSON.parse(line));
-  }
-  const [status, signal] = await ended;
-  clearTimeout(clock);
-  if (status !== 0) {
-    fail(title, cells, transportsOf(client)[0], "gets to the end", `its process ended with ${signal ?? status}`);
+  try {
+    for (const command of await commandsFor(client)) {
+      await runCommand(command, (line) => count(title, cells, JSON.parse(line)));
+    }
+  } catch (error) {
+    fail(title, cells, transportsOf(client)[0], "gets to the end", error.message);
   }
   for (const [transport, { passed, failed }] of Object.entries(cells)) {
     if (passed + failed === 0) {
@@ -51,10 +47,53 @@ async function run(client) {
   return cells;
 }
 
-function start(client) {
-  const file = (name) => fileURLToPath(new URL(name, import.meta.url));
-  const args = [file(SCRIPTS[client.place]), server, titleOf(client), options.checks];
-  return spawn(process.execPath, ["--no-deprecation", ...args], { stdio: ["ignore", "pipe", "inherit"] });
+// The commands that make a client act, one after the other.
+async function commandsFor(client) {
+  if (client.place === "Python") {
+    const python = await environmentOf(client);
+    return transportsOf(client).map((transport) => [
+      python, fileOf("matrix_client.py"), server, client.library, transport, client.dialect.name, options.checks,
+      Object.keys({ ...client.skips?.["*"], ...client.skips?.[transport] }).join(";")]);
+  }
+  return [[process.execPath, "--no-deprecation", fileOf(SCRIPTS[client.place]), server, titleOf(client), options.checks]];
+}
+
+// The interpreter of an environment with just this client; made once, beside the clients from npm.
+async function environmentOf({ version, requirements }) {
+  const folder = fileOf(`node_modules/.venv-${version.replaceAll(" ", "-")}`);
+  const python = `${folder}/bin/python`;
+  if (await access(`${folder}/ready`).then(() => false, () => true)) {
+    await runCommand([options.python, "-m", "venv", "--clear", folder]);
+    await runCommand([python, "-m", "pip", "install", "--quiet", "--quiet", "--disable-pip-version-check", ...requirements]);
+    await writeFile(`${folder}/ready`, "");
+  }
+  return python;
+}
+
+async function runCommand([program, ...args], onLine = () => {}) {
+  const child = spawn(program, args, { stdio: ["ignore", "pipe", "inherit"] });
+  const clock = setTimeout(() => child.kill("SIGKILL"), SECONDS * 1000);
+  const ended = new Promise((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", (status, signal) => resolve(signal ?? status));
+  });
+  ended.catch(() => {});
+  try {
+    for await (const line of createInterface({ input: child.stdout })) {
+      onLine(line);
+    }
+    const how = await ended;
+    if (how !== 0) {
+      throw new Error(`${args.slice(0, 2).join(" ")} ended with ${how}`);
+    }
+  } finally {
+    clearTimeout(clock);
+    child.kill("SIGKILL");
+  }
+}
+
+function fileOf(name) {
+  return fileURLToPath(new URL(name, import.meta.url));
 }
 
 function count(title, cells, { transport, check, error }) {
@@ -114,7 +153,8 @@ function notesOf(clients) {
   return [...notes].map(([reason, who]) => `* ${who.length > 6 ? `${who.length} clients` : who.join(", ")}: ${reason}`);
 }
 
-const rows = await runAll(CLIENTS.filter((client) => titleOf(client).includes(options.clients)));
+const wanted = (client) => titleOf(client).includes(options.clients) && (client.place !== "Python" || options.python);
+const rows = await runAll(CLIENTS.filter(wanted));
 const cells = [...rows.values()].flatMap((row) => Object.values(row));
 const [passed, failed] = ["passed", "failed"].map((key) => cells.reduce((sum, cell) => sum + cell[key], 0));
 const table = tableOf(rows);

@@ -57,23 +57,18 @@ class PythonSocketIO:
 
 
 class SocketIOClient:
-    """socketIO-client and its successor: they listen only while someone waits, and give handlers the ack to call."""
+    """socketIO-client: it listens only while someone waits, and gives handlers the ack to call."""
 
     TRANSPORTS = {"websocket": ["websocket"], "polling": ["xhr-polling"], "upgrade": ["xhr-polling", "websocket"]}
 
     def __init__(self, server, transport, dialect, namespace="/", **parameters):
-        try:
-            import socketIO_client as library
-        except ImportError:
-            import socketIO_client_nexus as library
+        import socketIO_client as library
 
         address = urlsplit(server)
         self.client = library.SocketIO(
             address.hostname, address.port, transports=self.TRANSPORTS[transport], params=parameters,
             wait_for_connection=False)
-        self.endpoint = self.client
-        if namespace != "/":
-            self.endpoint = self.client.define(library.BaseNamespace, namespace)
+        self.endpoint = self.client.define(library.BaseNamespace, namespace.rstrip("/"))
 
     def wait(self, seconds):
         self.client.wait(seconds)
@@ -91,13 +86,13 @@ class SocketIOClient:
         self.endpoint.emit(name, *args, *([ack] if ack else []))
 
     def send(self, message):
-        (getattr(self.endpoint, "message", None) or self.endpoint.send)(message)
+        (getattr(self.client, "send", None) or self.client.message)(message)    # 0.6, or 0.5
 
     def close(self):
         self.client.disconnect()
 
 
-LIBRARIES = {"python-socketio": PythonSocketIO, "socketIO-client": SocketIOClient, "socketIO-client-nexus": SocketIOClient}
+LIBRARIES = {"python-socketio": PythonSocketIO, "socketIO-client": SocketIOClient}
 
 
 def query(parameters):

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Real Socket.IO clients, the newest in Node and the oldest in Chromium, against app.py.
+# Real Socket.IO clients of every generation against app.py.
 #
-#     run.sh PYTHON
+#     run.sh PYTHON                    the two that talk in depth
+#     run.sh PYTHON matrix [OPTIONS]   all that there are, each over all its transports; options as for matrix.mjs
 #
 # Installs the clients when the lock file asks for it. Fails when a check failed or could not run.
 set -euo pipefail
@@ -39,8 +40,11 @@ clean_up() {
   rm -rf "$scratch"
 }
 
+# run_script SECONDS SCRIPT [ARGUMENT ...]
 run_script() {
-  timeout --kill-after=5 "$2" node "$here/$1" "http://127.0.0.1:$port" || failed=1
+  local seconds=$1 script=$2
+  shift 2
+  timeout --kill-after=5 "$seconds" node "$here/$script" "http://127.0.0.1:$port" "$@" || failed=1
 }
 
 # What the server had to swallow, the clients may not notice.
@@ -52,7 +56,7 @@ read_log() {
   fi
 }
 
-python=${1:?usage: run.sh PYTHON}
+python=${1:?usage: run.sh PYTHON [matrix [OPTIONS]]}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 export CHROMIUM=${CHROMIUM:-/usr/bin/chromium}
 export PYTHONDONTWRITEBYTECODE=1    # no __pycache__ beside socket_io.py
@@ -67,7 +71,11 @@ scratch=$(mktemp -d)
 trap clean_up EXIT
 install_clients
 start_app
-run_script modern.mjs 70
-run_script ancestor.mjs 140
+if [ "${2-}" = matrix ]; then
+  run_script 560 matrix.mjs --python "$python" "${@:3}"
+else
+  run_script 70 modern.mjs
+  run_script 140 ancestor.mjs
+fi
 read_log
 exit "$failed"
