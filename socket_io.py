@@ -1652,8 +1652,6 @@ class Session:
         if self.life is Life.CLOSED:
             return
         if packet.type is MESSAGE:
-            if len(packet.data) > self.hub.options.max_message_bytes:
-                raise PayloadError("message too large")
             if self.life is not Life.CLOSING:  # it does not know yet
                 self._received_message(packet.data)
         elif packet.type is PONG and self.dialect.server_pings:
@@ -2592,8 +2590,10 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         """A polling handshake: its answer is the session's first poll."""
         session = self.session = self.hub.new_session(request, self.http_request)
         if request.dialect.handshakes_apart:
-            script = f"{request.dialect.call_script(request.jsonp, session.greeting)}" if request.jsonp else ""
-            return self.respond(200, SCRIPT if script else TEXT, (script or session.greeting).encode())
+            text = session.greeting
+            if request.jsonp:
+                return self.respond(200, SCRIPT, request.dialect.call_script(request.jsonp, text).encode())
+            return self.respond(200, TEXT, text.encode())
         self._hold_poll(session, request)
         session.open()
 
@@ -2647,11 +2647,13 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             session.end("transport error")
             return self._refuse(Refused("Overlapping posts"))
         content_type, limit = self.headers.get("Content-Type", ""), self.hub.options.max_packets
-        now = self.hub.now()
+        max_bytes, now = self.hub.options.max_message_bytes, self.hub.now()
         try:
             for packet in session.dialect.decode_post(
                 bytes(self.body), content_type, bool(request.jsonp), limit, session.peer
             ):
+                if len(packet.data) > max_bytes:  # a form may be longer than what it carries
+                    raise PayloadError("message too large")
                 session.received(packet, now)
         except PayloadError as error:
             log.debug("%s ! %s", session.sid[:6], error)
@@ -2707,7 +2709,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         try:
             data = (path / name if path.is_dir() else path).read_bytes()
         except OSError as error:
-            log.warning("client_path: %s", error)
+            warn_once("client_path: %s", error)
             return self.respond(404, TEXT, b"no such file: see client_path")
         etag = f'"{hashlib.sha1(data).hexdigest()}"'
         caching = {"Etag": etag, "Cache-Control": "no-cache"}

@@ -4781,6 +4781,16 @@ class BodySizeTests(RecorderTestCase):
         self.assertEqual((await wire.frame())[1][:2], (1009).to_bytes(2, "big"))
 
     @gen_test
+    async def test_a_form_may_be_longer_than_the_limit_but_no_message_in_it(self):
+        wire = await self.wire()
+        _, _, body = await wire.request("GET", "/socket.io/xhr-polling//1")
+        url = f"/socket.io/xhr-polling/{body[-20:].decode()}/send"
+        for length, status in ((900, 200), (1100, 400)):
+            form = b"data=" + urllib.parse.quote(f"~m~{length}~m~").encode() + b"x" * (length - 400) + b"%78" * 400
+            self.assertEqual((await wire.request("POST", url, form))[0], status)
+        await self.noted("message", "x" * 900)
+
+    @gen_test
     async def test_attachments_count_together(self):
         wire = await self.wire()
         await self.open_websocket(wire)
