@@ -28,7 +28,7 @@ the packet, `Outgoing` keeps its bytes, `Session.enqueue` sends or queues it. Ov
 
 Sources, cited as [TAG "Heading"]: [EIO3] [EIO4] engine.io-protocol, revisions 3 and 4, [SIO5] socket.io-protocol,
 revision 5, [SIO1] the text of protocol 1 and the npm package socket.io 0.9.19, [SIO06] server and browser client of the
-npm package socket.io 0.6.18, [RFC6455].
+npm package socket.io 0.6.18, [RFC6455], [RFC7692].
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ import dataclasses
 import decimal
 import enum
 import functools
+import gzip
 import hashlib
 import http.client
 import inspect
@@ -60,7 +61,8 @@ import threading
 import types
 import urllib.parse
 import weakref
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any, ClassVar, NoReturn, Protocol
 
 import tornado.httpserver
@@ -129,7 +131,9 @@ MAX_ACK_DIGITS = 15  # below 2**53: more would come back from a JavaScript peer 
 MAX_LENGTH_DIGITS = 9  # of a declared length, before it is believed
 MAX_HEARTBEAT_DIGITS = 15
 SID_BYTES = 15  # 20 characters: what sticky-session helpers and cluster adapters match on
-UNKNOWN_SID = 1  # the code in a refusal's body  [EIO4 "Errors"]
+UNKNOWN_SID, FORBIDDEN = 1, 4  # codes in a refusal's body  [EIO4 "Errors"]
+MAX_NAMESPACE_NAME = 250  # characters, where a client may choose them
+COMPRESS_FROM = 1024  # bytes of an HTTP body: as node's server does
 WEBSOCKET_HIGH_WATER = 64 * 1024  # bytes unsent in a socket before messages are queued instead
 READ_SIZE = 64 * 1024
 MAX_READ_COST = 8 * 1024 * 1024  # bytes that one read of small events, begun below the limit, may be charged with
@@ -234,6 +238,7 @@ class Packet:
     namespace: str = "/"
     data: Any = None
     ack_id: int | None = None
+    offset: str | None = None  #: of an EVENT that can be had again, by those who know what to do with it
 
 
 def message_packet(name: str, args: Iterable[Any], namespace: str, ack_id: int | None = None) -> Packet:
@@ -321,21 +326,70 @@ def _finite(text: str) -> float:
     return number
 
 
-_json_encoder = json_module.JSONEncoder(separators=(",", ":"), allow_nan=False, **JSON_OPTIONS)
-_json_decoder = json_module.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
+class StrictJSON:
+    """Compact ASCII JSON by simplejson, strict in both directions."""
+
+    _encoder = json_module.JSONEncoder(separators=(",", ":"), allow_nan=False, **JSON_OPTIONS)
+    _decoder = json_module.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
+
+    #: What needs no encoder; a list of nothing else, nearly every event, is written in a quarter of the time.
+    _writers: ClassVar[dict[type, Callable[[Any], str]]] = {
+        str: json_module.encoder.encode_basestring_ascii,
+        int: str,
+        bool: {True: "true", False: "false"}.__getitem__,
+        type(None): lambda none: "null",
+    }
+
+    def encode(self, value: Any) -> str:
+        """TypeError or ValueError says what cannot be JSON."""
+        try:
+            if type(value) is not list:
+                return self._encode_any(value)
+            writers, encode_any = self._writers, self._encode_any
+            return f"[{','.join([writers.get(type(item), encode_any)(item) for item in value])}]"
+        except RecursionError:
+            raise ValueError("nested too deep to be sent") from None
+
+    def _encode_any(self, value: Any) -> str:
+        return self._encoder.encode(value)
+
+    def decode(self, text: str) -> Any:
+        """PayloadError for anything but strict JSON, however deep it is nested."""
+        try:
+            return self._decoder.decode(text)
+        except (ValueError, RecursionError) as error:
+            raise PayloadError("bad JSON") from error
 
 
-def encode_json(value: Any) -> str:
-    """Compact ASCII JSON; TypeError or ValueError says what cannot be JSON."""
-    return _json_encoder.encode(value)
+class ForeignJSON(StrictJSON):
+    """JSON by a *library* of the application's choice, with the same strictness around it."""
+
+    SUSPECT = re.compile("NaN|Infinity|[0-9]{300}|[eE][+]?[0-9]{3}")  # what may not be strict JSON, if anything is
+    NOT_ASCII = re.compile("[^\x00-\x7f]")
+
+    def __init__(self, library: Any) -> None:
+        self.library = library
+
+    def _encode_any(self, value: Any) -> str:
+        written = self.library.dumps(value)
+        text: str = written.decode("utf-8") if isinstance(written, bytes) else written
+        if self.SUSPECT.search(text):
+            self._decoder.decode(text)
+        if text.isascii():
+            return text
+        return self.NOT_ASCII.sub(lambda match: self._writers[str](match[0])[1:-1], text)  # it stands in a string
+
+    def decode(self, text: str) -> Any:
+        if self.SUSPECT.search(text):
+            return super().decode(text)
+        try:
+            return self.library.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise PayloadError("bad JSON") from error
 
 
-def decode_json(text: str) -> Any:
-    """Strict JSON; PayloadError for anything else, however deep it is nested."""
-    try:
-        return _json_decoder.decode(text)
-    except (ValueError, RecursionError) as error:
-        raise PayloadError("bad JSON") from error
+STRICT_JSON = StrictJSON()
+encode_json, decode_json = STRICT_JSON.encode, STRICT_JSON.decode
 
 
 def script_string(text: str) -> str:
@@ -360,19 +414,22 @@ def take_attachments(value: Any, found: list[bytes]) -> Any:
     return value
 
 
-def encode_json_and_attachments(value: Any) -> tuple[str, list[bytes]]:
+def encode_with_attachments(codec: StrictJSON, value: Any) -> tuple[str, list[bytes]]:
     """The JSON of *value* and the attachments it needs.
 
     JSON without bytes, nearly all of it, is never walked: the encoder itself stumbles over the first bytes-like.
     """
     try:
-        return encode_json(value), []
+        return codec.encode(value), []
     except TypeError:
         found: list[bytes] = []
-        value = take_attachments(value, found)
+        try:
+            value = take_attachments(value, found)
+        except RecursionError:
+            raise ValueError("nested too deep to be sent") from None
         if not found:
             raise
-        return encode_json(value), found
+        return codec.encode(value), found
 
 
 class Assembler:
@@ -468,6 +525,7 @@ class Dialect(abc.ABC):
     """One generation: facts and codecs. Subclasses say in which lines they differ."""
 
     name = ""  #: what `session.dialect.name` says
+    json = STRICT_JSON  #: how JSON is written and read
     transports: frozenset[str] = frozenset()  #: those its clients know
 
     # Facts about the life of a session.
@@ -479,13 +537,15 @@ class Dialect(abc.ABC):
     has_acks = True
     has_namespaces = True
     root_is_connection = False  #: to be refused in "/", or to leave it, ends the connection
+    recovers = False  #: its clients can ask for events that they missed
     handshakes_apart = False  #: an HTTP request of its own makes the session, before any transport is chosen
     polls_end = False  #: a held poll is answered after `poll_duration`, even with nothing
     poll_return: float | None = None  #: seconds a polling client may stay away between polls; None: heartbeats tell
     overlap_closes = True  #: two polls, or two posts, at once end the session
     stray_packets_close = False  #: a packet for a namespace never joined ends the session
 
-    # Facts about HTTP.
+    # Facts about HTTP and WebSockets.
+    deflate_from: int | None = None  #: bytes from which a WebSocket message is compressed
     post_answer = ("text/html", b"ok")  #: content type and body
     posts_forms = False  #: also where there is no JSONP
     credentials_need_cookie = False  #: CORS credentials are granted only to requests that bring a cookie
@@ -498,8 +558,19 @@ class Dialect(abc.ABC):
         """The data of the OPEN packet; *transports* are those that may follow."""
         return sid
 
-    def variant(self, base64: bool, old: bool) -> Dialect:
-        """The same as this client needs it: *base64* says that it has no bytes, *old* that it is older than 1.4."""
+    def having(self, **facts: Any) -> Dialect:
+        """This dialect with other *facts*: always the same object, for a broadcast encodes once for each there is."""
+        if not hasattr(self, "_variants"):
+            self._variants: dict[tuple[tuple[str, Any], ...], Dialect] = {}
+        key = tuple(facts.items())
+        if key not in self._variants:
+            variant = copy.copy(self)
+            variant.__dict__.update(facts, _variants={})
+            self._variants[key] = variant
+        return self._variants[key]
+
+    def for_client(self, base64: bool, old: bool) -> Dialect:
+        """As a client needs it: *base64* says that it has no bytes, *old* that it is older than 1.4."""
         return self
 
     def client_id(self, sid: str, namespace: str) -> str | None:
@@ -647,7 +718,7 @@ class SocketIO06(Dialect):
 
     def decode_packet(self, data: str | bytes, max_attachments: int) -> Packet | Assembler:
         assert isinstance(data, str)
-        value = decode_json(data[3:]) if data.startswith(self.JSON) else data
+        value = self.json.decode(data[3:]) if data.startswith(self.JSON) else data
         return Packet(EVENT, "/", ["message", value])
 
     def encode_packet(self, packet: Packet) -> list[EnginePacket]:
@@ -658,7 +729,7 @@ class SocketIO06(Dialect):
         value = args[0] if name == "message" and len(args) == 1 else {"name": name, "args": args}
         if isinstance(value, str) and not value.startswith((self.JSON, self.HEARTBEAT)) and is_whole(value):
             return [EnginePacket(MESSAGE, value)]
-        text, attachments = encode_json_and_attachments(value)
+        text, attachments = encode_with_attachments(self.json, value)
         if attachments:
             raise NotSupported("a 0.6 client takes no bytes: send text or JSON")
         return [EnginePacket(MESSAGE, self.JSON + text)]
@@ -768,13 +839,13 @@ class SocketIO09(Dialect):
         if digit == "3":
             packet.data = ["message", body]
         elif digit == "4":
-            packet.data = ["message", decode_json(body)]
+            packet.data = ["message", self.json.decode(body)]
         elif digit == "5":
-            packet.data = self._decode_event(decode_json(body))
+            packet.data = self._decode_event(self.json.decode(body))
         elif digit == "6":
             number, _, args = body.partition("+")
             packet.type, packet.ack_id = ACK, wire_int(number, MAX_ACK_DIGITS)
-            packet.data = decode_json(args) if args else []
+            packet.data = self.json.decode(args) if args else []
             if not isinstance(packet.data, list):
                 raise PayloadError("an ack without a list")
         elif digit == "1":
@@ -797,7 +868,7 @@ class SocketIO09(Dialect):
             ack = "" if packet.ack_id is None else f"{packet.ack_id}+"
             digit, text, attachments = self._encode_event(packet.data)
         elif packet.type == ACK:
-            text, attachments = encode_json_and_attachments(packet.data) if packet.data else ("", [])
+            text, attachments = encode_with_attachments(self.json, packet.data) if packet.data else ("", [])
             text = f":{packet.ack_id}{'+' if text else ''}{text}"
         elif packet.type == CONNECT_ERROR:
             text = ":2"  # unauthorized: there is no room for words
@@ -809,12 +880,12 @@ class SocketIO09(Dialect):
         """Packet type, data, and the attachments that it would need."""
         name, *args = data
         if name != "message" or len(args) != 1:
-            text, attachments = encode_json_and_attachments({"name": name, "args": args})
+            text, attachments = encode_with_attachments(self.json, {"name": name, "args": args})
             return "5", ":" + text, attachments
         message = args[0]
         if isinstance(message, str) and is_whole(message) and "\n" not in message:  # 0.7 and 0.8 stumble over newlines
             return "3", ":" + message, []
-        text, attachments = encode_json_and_attachments(message)
+        text, attachments = encode_with_attachments(self.json, message)
         return "4", ":" + text, attachments
 
     def decode_post(
@@ -883,7 +954,7 @@ class EngineIO(Dialect):
             raise PayloadError("unknown packet type")
         digit, count, namespace, ack_digits = head.groups()
         body = data[head.end() :]
-        packet = Packet(self.PACKET_TYPES[digit], namespace or "/", decode_json(body) if body else None)
+        packet = Packet(self.PACKET_TYPES[digit], namespace or "/", self.json.decode(body) if body else None)
         if body and packet.data is None:
             raise PayloadError("null is no data")
         if ack_digits:
@@ -916,7 +987,7 @@ class EngineIO(Dialect):
             raise PayloadError(f"malformed {packet.type} packet")
 
     def encode_packet(self, packet: Packet) -> list[EnginePacket]:
-        text, attachments = ("", []) if packet.data is None else encode_json_and_attachments(packet.data)
+        text, attachments = ("", []) if packet.data is None else encode_with_attachments(self.json, packet.data)
         digit = self.PACKET_DIGITS[packet.type]
         if attachments:
             digit = f"{self.WITH_ATTACHMENTS[packet.type]}{len(attachments)}-"
@@ -960,13 +1031,11 @@ class EngineIO3(EngineIO):
     #: Browsers of 1.x turn a text payload into a string by one call with an argument for each character.
     MAX_TEXT = 50_000
 
-    def __init__(self, base64: bool | None = None) -> None:
-        self.base64 = base64  # True: bytes neither in payloads nor in frames; False: always binary payloads
-        self.twins = {} if base64 is not None else {flag: type(self)(flag) for flag in (False, True)}
+    base64: bool | None = None  #: True: bytes neither in payloads nor in frames; False: always binary payloads
 
-    def variant(self, base64: bool, old: bool) -> Dialect:
+    def for_client(self, base64: bool, old: bool) -> Dialect:
         # Up to 1.3 the browser script reads nothing but binary payloads.
-        return self.twins[base64] if base64 or old else self
+        return self.having(base64=base64) if base64 or old else self
 
     def client_id(self, sid: str, namespace: str) -> str | None:
         return sid if namespace == "/" else f"{namespace}#{sid}"
@@ -1076,6 +1145,7 @@ class EngineIO4(EngineIO):
 
     name = "EIO4"
     stray_packets_close = True
+    recovers = True
 
     SEPARATOR = "\x1e"
 
@@ -1091,6 +1161,11 @@ class EngineIO4(EngineIO):
         if text[:1] == "b":
             return EnginePacket(MESSAGE, decode_base64(text[1:]))
         return self.decode_engine_packet(text)
+
+    def encode_packet(self, packet: Packet) -> list[EnginePacket]:
+        if packet.offset is not None:  # one more argument  [EIO4 client 4.6]
+            packet = Packet(packet.type, packet.namespace, [*packet.data, packet.offset])
+        return super().encode_packet(packet)
 
     def encode_payload(self, packets: list[EnginePacket]) -> str:
         return self.SEPARATOR.join([self._encode_text(packet) for packet in packets])
@@ -1127,26 +1202,58 @@ DIALECTS: dict[str, Dialect] = {
 # -- 6. Frames -------------------------------------------------------------------------
 # RFC 6455 from the server's side. Bytes go in however the network cut them, messages come
 # out: `str`, `bytes`, or a `Control`. Nothing is copied before a frame is complete, nothing
-# is buffered that its header already forbids.
+# is buffered that its header already forbids. Compression (RFC 7692) is each message's own:
+# no memory between messages, and a compressed frame can be shared too.
 
 TEXT_FRAME, BINARY_FRAME, CLOSE_FRAME, PING_FRAME, PONG_FRAME = 1, 2, 8, 9, 10
+FINAL, COMPRESSED = 0x80, 0x40  # bits of a frame's first byte
 NORMAL, PROTOCOL_ERROR, NOT_UTF8, TOO_BIG = 1000, 1002, 1007, 1009
+DEFLATE = "permessage-deflate"
+DEFLATE_TAIL = b"\x00\x00\xff\xff"  # ends what is compressed, and is not sent  [RFC7692 "Compression"]
+DEFLATE_LEVEL = 1  # the loop waits for it
+DEFLATE_PARAMETER = re.compile(r"(server|client)_no_context_takeover|client_max_window_bits(=(8|9|1[0-5]))?", re.ASCII)
 
 
-def encode_frame(opcode: int, payload: bytes) -> bytes:
+def encode_frame(opcode: int, payload: bytes, bits: int = FINAL) -> bytes:
     """One whole, unmasked frame.  [RFC6455 "Base Framing Protocol"]"""
     size = len(payload)
     if size < 126:
-        return bytes((0x80 | opcode, size)) + payload
+        return bytes((bits | opcode, size)) + payload
     if size < 65536:
-        return bytes((0x80 | opcode, 126)) + size.to_bytes(2, "big") + payload
-    return bytes((0x80 | opcode, 127)) + size.to_bytes(8, "big") + payload
+        return bytes((bits | opcode, 126)) + size.to_bytes(2, "big") + payload
+    return bytes((bits | opcode, 127)) + size.to_bytes(8, "big") + payload
 
 
-def encode_message(message: str | bytes) -> bytes:
-    if isinstance(message, str):
-        return encode_frame(TEXT_FRAME, message.encode("utf-8"))
-    return encode_frame(BINARY_FRAME, message)
+def encode_message(message: str | bytes, deflate_from: int | None = None) -> bytes:
+    """The frame of a text or binary message, compressed if it is of *deflate_from* bytes or more."""
+    opcode, payload = (TEXT_FRAME, message.encode()) if isinstance(message, str) else (BINARY_FRAME, message)
+    if deflate_from is None or len(payload) < deflate_from:
+        return encode_frame(opcode, payload)
+    deflater = zlib.compressobj(DEFLATE_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+    deflated = deflater.compress(payload) + deflater.flush(zlib.Z_SYNC_FLUSH)
+    return encode_frame(opcode, deflated[: -len(DEFLATE_TAIL)], FINAL | COMPRESSED)
+
+
+def inflate(payload: bytes, max_bytes: int) -> bytes:
+    """A compressed message; FrameError as soon as it turns out to be longer than *max_bytes*."""
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        inflated = inflater.decompress(payload + DEFLATE_TAIL, max_bytes + 1)
+    except zlib.error:
+        raise FrameError(NOT_UTF8, "bad compression") from None
+    if len(inflated) > max_bytes:
+        raise FrameError(TOO_BIG, f"more than {max_bytes} bytes")
+    return inflated
+
+
+def deflate_answer(offers: str) -> str:
+    """The Sec-WebSocket-Extensions that accepts one of *offers*; empty if we can do none.  [RFC7692 "Extension"]"""
+    for offer in offers.split(","):
+        name, *parameters = [part.strip() for part in offer.split(";")]
+        known = all(DEFLATE_PARAMETER.fullmatch(parameter) for parameter in parameters)
+        if name == DEFLATE and known and len(set(parameters)) == len(parameters):
+            return f"{DEFLATE}; server_no_context_takeover; client_no_context_takeover"
+    return ""
 
 
 def encode_close(code: int, reason: str = "") -> bytes:
@@ -1168,14 +1275,16 @@ class FrameParser:
     `feed` may raise `FrameError` after it has given what came before the fault; the parser is of no use afterwards.
     """
 
-    __slots__ = ("max_bytes", "_quick", "_pending", "_needed", "_opcode", "_fragments")
+    __slots__ = ("max_bytes", "inflates", "_quick", "_pending", "_needed", "_opcode", "_deflated", "_fragments")
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, inflates: bool = False) -> None:
         self.max_bytes = max_bytes
+        self.inflates = inflates  # compression was agreed upon
         self._quick = min(max_bytes, 125)
         self._pending = bytearray()  # an incomplete frame
         self._needed = 2  # bytes before another look at it is worth while
         self._opcode = 0  # of the fragmented message under way, 0 if none is
+        self._deflated = 0  # whether it is compressed
         self._fragments = bytearray()
 
     def feed(self, data: bytes) -> Iterator[str | bytes | Control]:
@@ -1212,12 +1321,13 @@ class FrameParser:
         """The size of the header at *at*, None if it is not all there; `_needed` becomes the size of the frame."""
         first, second = data[at], data[at + 1]
         opcode, length = first & 0x0F, second & 0x7F
-        if first & 0x70:
+        may_be_deflated = self.inflates and 0 < opcode <= BINARY_FRAME
+        if first & (0x30 if may_be_deflated else 0x70):
             raise FrameError(PROTOCOL_ERROR, "reserved bits")
         if not second & 0x80:
             raise FrameError(PROTOCOL_ERROR, "not masked")  # [RFC6455 "Overview" 5.1]
         if opcode >= 8:
-            if not first & 0x80 or length > 125 or opcode > PONG_FRAME:
+            if not first & FINAL or length > 125 or opcode > PONG_FRAME:
                 raise FrameError(PROTOCOL_ERROR, "bad control frame")
         elif opcode > BINARY_FRAME or (opcode == 0) != bool(self._opcode):
             raise FrameError(PROTOCOL_ERROR, "bad opcode")
@@ -1236,16 +1346,19 @@ class FrameParser:
 
     def _frame(self, first: int, payload: bytes) -> str | bytes | Control | None:
         """Take one whole frame; the message or control frame it completes."""
-        opcode, final = first & 0x0F, first & 0x80
+        opcode, final, deflated = first & 0x0F, first & FINAL, first & COMPRESSED
         if opcode >= 8:
             return self._control(opcode, payload)
         if not final or self._opcode:
-            self._opcode = self._opcode or opcode
+            if opcode:
+                self._opcode, self._deflated = opcode, deflated
             self._fragments += payload
             if not final:
                 return None
-            opcode, payload = self._opcode, bytes(self._fragments)
+            opcode, deflated, payload = self._opcode, self._deflated, bytes(self._fragments)
             self._opcode, self._fragments = 0, bytearray()
+        if deflated:
+            payload = inflate(payload, self.max_bytes)
         return self._text(payload) if opcode == TEXT_FRAME else payload
 
     def _text(self, payload: bytes) -> str:
@@ -1355,7 +1468,7 @@ def _parse_query(method: str, query: Query, dialects: dict[str, Dialect]) -> Req
     jsonp = _single(query, "j")
     if "j" in query and not JSONP_INDEX.fullmatch(jsonp):
         raise Refused("JSONP index must be digits")
-    dialect = dialect.variant(
+    dialect = dialect.for_client(
         "b64" in query, revision == "2" or OLD_CACHE_BUSTER.fullmatch(_single(query, "t")) is not None
     )
     name = WEBSOCKET if transport == "websocket" else JSONP_POLLING if jsonp else XHR_POLLING
@@ -1452,7 +1565,8 @@ class Outgoing:
     def frame(self) -> bytes:
         """The WebSocket frames of all its packets; unmasked, so that every receiver gets these very bytes."""
         if self._frame is None:
-            self._frame = b"".join([encode_message(frame) for frame in self.dialect.encode_frames(self.packets)])
+            frames, deflate_from = self.dialect.encode_frames(self.packets), self.dialect.deflate_from
+            self._frame = b"".join([encode_message(frame, deflate_from) for frame in frames])
         return self._frame
 
     @property
@@ -1645,6 +1759,16 @@ class Session:
         if self.dialect.opens_root_unasked:
             self._connect(Packet(CONNECT))
 
+    def adopt(self, user_session: UserSession | None) -> None:
+        """Have again the application's data about a client that has come back."""
+        if user_session is None or user_session is self.user_session:
+            return
+        if self.user_session is None:
+            self.user_session = user_session
+            user_session.id, user_session.dialect = self.sid, self.dialect
+        else:
+            self.user_session.update(user_session)
+
     # In.
 
     def received(self, packet: EnginePacket, now: float) -> None:
@@ -1706,6 +1830,7 @@ class Session:
             if self.dialect.stray_packets_close and packet.namespace not in self.left:
                 raise PayloadError("a packet for a namespace that was not joined")
         elif packet.type is EVENT:
+            self.hub.messages_received += 1
             member.deliver(packet, size)
         elif packet.type is ACK:
             member.acknowledged(packet)
@@ -1719,17 +1844,16 @@ class Session:
     def _connect(self, packet: Packet) -> None:
         """Make the member that *packet* asks for, or tell the client why not."""
         self.left.discard(packet.namespace)
-        namespace = self.hub.find_namespace(packet.namespace)
-        if namespace is None:
-            self.send_packet(Packet(CONNECT_ERROR, packet.namespace, {"message": "Invalid namespace"}))
-        elif self.unfinished >= self.hub.options.max_namespaces:
+        if self.unfinished >= self.hub.options.max_namespaces:
             self.left.add(packet.namespace)
-            self.send_packet(Packet(CONNECT_ERROR, packet.namespace, {"message": "Too many namespaces"}))
-        else:
-            self.unfinished += 1
-            member = Member(self, namespace, packet.data)
-            self.members[packet.namespace] = member
-            member.begin()
+            return self.send_packet(Packet(CONNECT_ERROR, packet.namespace, {"message": "Too many namespaces"}))
+        namespace = self.hub.find_namespace(packet.namespace, packet.data)
+        if namespace is None:
+            return self.send_packet(Packet(CONNECT_ERROR, packet.namespace, {"message": "Invalid namespace"}))
+        self.unfinished += 1
+        member = Member(self, namespace, packet.data)
+        self.members[packet.namespace] = member
+        member.begin()
 
     def accepted(self, member: Member) -> None:
         """A member's `on_open` has said yes."""
@@ -1737,7 +1861,10 @@ class Session:
             self.disarm("connect")
             if self.dialect.open_follows_connect:
                 self.send_engine(OPEN, self.greeting)
-        self.send_packet(Packet(CONNECT, member.namespace.name, {"sid": member.id}))
+        for outgoing in member.missed:  # the client keeps them until it is connected
+            self.enqueue(outgoing)
+        member.missed = ()
+        self.send_packet(Packet(CONNECT, member.namespace.name, member.identity))
         early, self.early = self.early, []
         for packet in early:
             if self.life is Life.OPEN and packet.namespace not in self.members:
@@ -1759,6 +1886,7 @@ class Session:
 
     def enqueue(self, outgoing: Outgoing) -> None:
         """The one way out: at once while a WebSocket takes it, else in order with what waits."""
+        self.hub.messages_sent += 1
         if self.direct is not None:
             self.direct(outgoing.frame)
             return
@@ -1993,8 +2121,8 @@ class Member:
     """
 
     __slots__ = (
-        "session", "namespace", "id", "auth", "handler", "life", "rooms", "close_reason", "inbox", "held", "task",
-        "acks", "next_ack_id", "held_bytes",
+        "session", "namespace", "id", "auth", "handler", "life", "rooms", "close_reason", "inbox", "held", "held_bytes",
+        "parting", "task", "acks", "next_ack_id", "recovery", "recovered", "missed",
     )  # fmt: skip
 
     def __init__(self, session: Session, namespace: Namespace, auth: dict[str, Any] | None) -> None:
@@ -2008,16 +2136,27 @@ class Member:
         self.close_reason: str | None = None
         self.inbox: collections.deque[tuple[Packet | None, int]] | None = collections.deque()
         self.held: list[Outgoing] | None = []  # sent before `on_open` has accepted: it follows the CONNECT
-        self.task: asyncio.Task[None] | None = None
-        self.acks: dict[int, asyncio.Future[list[Any]]] | None = None
-        self.next_ack_id = 0
         self.held_bytes = 0
+        self.parting: Callable[[], None] | None = None  # `on_open` has disconnected the client: that follows too
+        self.task: asyncio.Task[None] | None = None
+        self.acks: dict[int, asyncio.Future[list[Any]]] = {}
+        self.next_ack_id = 0
+        self.recovery: Recovery | None = None
+        self.recovered = False  # it was here before, and is who it was
+        self.missed: Sequence[Outgoing] = ()  # meanwhile
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What CONNECT tells the client: who it is, and what it can come back with."""
+        return {"sid": self.id} if self.recovery is None else {"sid": self.id, "pid": self.recovery.pid}
 
     # Opening.
 
     def begin(self) -> None:
         """Run `on_open`, and accept or refuse by what it says."""
         hub = self.session.hub
+        if self.session.dialect.recovers and self.namespace.history is not None:
+            self.namespace.history.welcome(self, hub.now())
         self.namespace.add(self)
         try:
             self.handler = hub.make_handler(self)
@@ -2026,7 +2165,7 @@ class Member:
             return self._refuse(problem)
         if not is_awaitable(answer):
             return self._opened(answer)
-        hub.watch(self, hub.options.connect_timeout)
+        hub.watch(self, hub.options.connect_timeout, self.overdue)
         self.task = hub.spawn(self._finish_open(answer))
 
     async def _finish_open(self, pending: Awaitable[Any]) -> None:
@@ -2059,6 +2198,8 @@ class Member:
         held, self.held = self.held or (), None
         for outgoing in held:
             self.enqueue(outgoing)
+        if self.parting is not None:
+            self.parting()
         self._work()
 
     def _refuse(self, problem: BaseException) -> None:
@@ -2073,6 +2214,8 @@ class Member:
         self.session.unfinished -= 1
         self.session.account(waiting=-sum([size for _, size in self.inbox or ()]))
         self.inbox = self.held = None
+        if self.recovery is not None and self.namespace.history is not None:
+            self.namespace.history.here.pop(self.recovery.pid, None)
         if self.close_reason is None:
             self.close_reason = "refused"
             self.session.refused(self, problem)
@@ -2101,7 +2244,7 @@ class Member:
         if pending is not None:
             self.task = hub.spawn(self._work_on(pending))
             if self.close_reason is not None and self not in hub.watched:
-                hub.watch(self, hub.options.close_timeout)
+                hub.watch(self, hub.options.close_timeout, self.overdue)
         elif self.inbox:
             self.session.hub.call_soon(self._work)  # a long queue of short events must not keep the others waiting
         else:
@@ -2126,16 +2269,29 @@ class Member:
     def overdue(self) -> None:
         """Whatever the handler is doing has taken too long."""
         if self.close_reason is not None:  # there may be more of the kind before `on_close`
-            self.session.hub.watch(self, self.session.hub.options.close_timeout)
+            self.session.hub.watch(self, self.session.hub.options.close_timeout, self.overdue)
         if self.task is not None:
             self.task.cancel()
 
     # Out.
 
+    def emit(self, packet: Packet) -> None:
+        """Send an EVENT; one that can be recovered goes by the namespace's books."""
+        if self.recovery is None:
+            self.send(packet)
+        else:
+            self.namespace.deliver(packet, frozenset([self.id]))
+
     def send(self, packet: Packet) -> None:
         """Encode *packet* for this client alone."""
         packets = self.session.dialect.encode_packet(packet)
+        self.tap(packet)
         self.enqueue(Outgoing(self.session.dialect, packets))
+
+    def tap(self, packet: Packet) -> None:
+        """Show an EVENT on its way out to a handler that wants to see them."""
+        if packet.type is EVENT and self.namespace.handler_class._taps_outgoing and self.handler is not None:
+            self.handler.run_tap(self.handler.on_any_outgoing, packet)
 
     def enqueue(self, outgoing: Outgoing) -> None:
         if self.close_reason is not None:
@@ -2148,27 +2304,33 @@ class Member:
             if self.held_bytes > self.session.hub.options.max_buffered_bytes:
                 self.session.end("transport error")
 
-    def expect_ack(self) -> tuple[int, asyncio.Future[list[Any]]]:
-        """The id for a packet that wants an ack, and what will hold the arguments of that ack."""
+    def ask(self, packet: Packet) -> asyncio.Future[list[Any]]:
+        """Send an EVENT that wants an ack; what comes back holds the ack's arguments, or Disconnected.
+
+        Who does not want to wait any longer cancels it: done in whatever way, it takes itself off the books.
+        """
         if not self.session.dialect.has_acks:
             raise NotSupported(f"a {self.session.dialect.name} client has no acks: ask for an answer as a message")
         if self.life is not Life.OPEN:
             raise Disconnected("on_open has not accepted yet" if self.close_reason is None else self.close_reason)
-        if self.acks is None:
-            self.acks = {}
-        ack_id, self.next_ack_id = self.next_ack_id, self.next_ack_id + 1
-        self.acks[ack_id] = asyncio.get_running_loop().create_future()
+        packet.ack_id = ack_id = self.next_ack_id
+        packets = self.session.dialect.encode_packet(packet)
+        self.next_ack_id += 1
+        future = self.acks[ack_id] = asyncio.get_running_loop().create_future()
+        future.add_done_callback(lambda done: self._take_ack(ack_id))
         self.session.account(owed=+1)
-        return ack_id, self.acks[ack_id]
+        self.tap(packet)
+        self.enqueue(Outgoing(self.session.dialect, packets))
+        return future
 
     def acknowledged(self, packet: Packet) -> None:
         """An ack came; one that nobody waits for (late, or made up) means nothing."""
-        future = self.forget_ack(packet.ack_id)
+        future = self._take_ack(packet.ack_id)
         if future is not None and not future.done():
             future.set_result(packet.data)
 
-    def forget_ack(self, ack_id: int | None) -> asyncio.Future[list[Any]] | None:
-        future = (self.acks or {}).pop(ack_id, None) if ack_id is not None else None
+    def _take_ack(self, ack_id: int | None) -> asyncio.Future[list[Any]] | None:
+        future = None if ack_id is None else self.acks.pop(ack_id, None)
         if future is not None:
             self.session.account(owed=-1)
         return future
@@ -2184,17 +2346,19 @@ class Member:
         if reason == "server namespace disconnect":
             self.session.left.add(self.namespace.name)
         self._release()
-        for ack_id in list(self.acks or ()):
-            future = self.forget_ack(ack_id)
+        for ack_id in list(self.acks):
+            future = self._take_ack(ack_id)
             if future is not None and not future.done():
                 future.set_exception(Disconnected(reason))
                 future.exception()  # who waits is told; that nobody does is no error
+        if self.namespace.history is not None:
+            self.namespace.history.farewell(self, reason, hub.now())
         if self.inbox is None:
             self.inbox = collections.deque([(None, 0)])
             hub.call_soon(self._close_in_turn)
         else:
             self.inbox.append((None, 0))
-            hub.watch(self, hub.options.close_timeout)
+            hub.watch(self, hub.options.close_timeout, self.overdue)
 
     def _close_in_turn(self) -> None:
         if self.task is None:  # else it finds `on_close` in the inbox
@@ -2215,29 +2379,41 @@ def is_awaitable(value: Any) -> bool:
 # -- 9. Rooms --------------------------------------------------------------------------
 # A namespace knows its members and their rooms. A member's id is a room without an entry of
 # its own. What goes to many is encoded once per dialect, by the first receiver who speaks it.
+# Where there is a recovery window, a namespace keeps for so long what it sent, by number.
+
+UNRECOVERABLE = frozenset(["client namespace disconnect", "server namespace disconnect", "parse error"])
+MAX_GONE = 10_000  # clients of a namespace that may come back
 
 
 class Namespace:
     """One namespace of one hub: who is in it, and where."""
 
-    def __init__(self, hub: Hub, name: str, handler_class: type[SocketIOHandler]) -> None:
+    def __init__(self, hub: Hub, name: str, handler_class: type[SocketIOHandler], family: Family | None = None) -> None:
         self.hub = hub
         self.name = name
         self.handler_class = handler_class
+        self.family = family  # of a namespace that was made for its clients, and is forgotten with them
         self.members: dict[str, Member] = {}  # by id
         self.rooms: dict[str, dict[Member, None]] = {}  # no empty ones
+        self.history: History | None = None
+        dialect = next((dialect for dialect in hub.dialects.values() if dialect.recovers), None)
+        if handler_class.recovery_window and dialect is not None:
+            self.history = History(handler_class.recovery_window, dialect, 4 * hub.options.max_buffered_bytes)
 
     def add(self, member: Member) -> None:
         self.members[member.id] = member
         known_as = member.session.dialect.client_id(member.session.sid, self.name)
         if known_as is not None:
             self.join(member, [known_as])
+        for room in member.rooms:  # as it was before it was away
+            self.rooms.setdefault(room, {})[member] = None
 
     def remove(self, member: Member) -> None:
         """Out of the tables at once; `member.rooms` keeps what it was in, for `on_close`."""
         if self.members.pop(member.id, None) is not None:
             for room in member.rooms:
                 self._leave(member, room)
+            self.hub.tidy(self)
 
     def join(self, member: Member, rooms: Iterable[str]) -> None:
         if member.id not in self.members:
@@ -2286,17 +2462,30 @@ class Namespace:
             return {self.members[room]: None, **inside}
         return inside
 
-    def deliver(self, packet: Packet, members: Iterable[Member], volatile: bool = False) -> None:
-        """Send one packet to many."""
-        outgoing: dict[Dialect, Outgoing | None] = {}
+    def deliver(
+        self, packet: Packet, rooms: frozenset[str], excluded: frozenset[str] = NO_ROOMS, volatile: bool = False
+    ) -> None:
+        """Send one packet to the members that `select` finds."""
+        history = None if volatile else self.history
+        if history is not None:
+            packet.offset = history.next_offset
+        encoded: dict[Dialect, Outgoing | None] = {}
+        members = self.select(rooms, excluded)
         for member in members:
             session = member.session
             dialect = session.dialect
-            if dialect not in outgoing:
-                outgoing[dialect] = self._encode(dialect, packet)
-            one = outgoing[dialect]
-            if one is not None and (not volatile or (member.held is None and session.takes_volatile)):
-                member.enqueue(one)
+            if dialect not in encoded:
+                encoded[dialect] = self._encode(dialect, packet)
+            outgoing = encoded[dialect]
+            if outgoing is not None and (not volatile or (member.held is None and session.takes_volatile)):
+                member.enqueue(outgoing)
+        if history is not None:
+            known = next((outgoing for dialect, outgoing in encoded.items() if dialect.recovers), None)
+            packets = history.dialect.encode_packet(packet) if known is None else known.packets
+            history.record(packets, rooms, excluded, members, self.hub.now())
+        if self.handler_class._taps_outgoing:
+            for member in members:
+                member.tap(packet)
 
     def _encode(self, dialect: Dialect, packet: Packet) -> Outgoing | None:
         try:
@@ -2304,6 +2493,162 @@ class Namespace:
         except NotSupported as error:
             warn_once("not sent to %s clients in a broadcast: %s", dialect.name, error)
             return None
+
+
+class Family:
+    """Namespaces that are made when a client asks for one: all whose names *matcher* admits.
+
+    *matcher* is a pattern for the whole name, or called with the name and the client's auth.
+    """
+
+    def __init__(
+        self, matcher: re.Pattern[str] | Callable[[str, Any], bool], handler_class: type[SocketIOHandler]
+    ) -> None:
+        self.matcher = matcher
+        self.handler_class = handler_class
+
+    def admits(self, name: str, auth: Any) -> bool:
+        if isinstance(self.matcher, re.Pattern):
+            return self.matcher.fullmatch(name) is not None
+        return bool(self.matcher(name, {} if auth is None else auth))
+
+
+@dataclasses.dataclass(slots=True)
+class Record:
+    """An event that was sent: its number, and to whom."""
+
+    number: int
+    outgoing: Outgoing
+    rooms: frozenset[str]
+    excluded: frozenset[str]
+    when: float
+
+    def is_for(self, identity: Set[str]) -> bool:
+        return (not self.rooms or not self.rooms.isdisjoint(identity)) and self.excluded.isdisjoint(identity)
+
+
+class Recovery:
+    """What a client can come back with, and as whom: kept while it is here, and for a window after."""
+
+    __slots__ = ("pid", "begun", "sent", "member", "id", "rooms", "user_session", "left", "left_at")
+
+    def __init__(self, member: Member, number: int) -> None:
+        self.pid = secrets.token_urlsafe(SID_BYTES)  # secret, other than the id
+        self.begun = self.sent = self.left = number  # of the last event before it came, sent to it, before it left
+        self.left_at = math.inf
+        self.member: Member | None = member
+        self.id = member.id
+        self.rooms: set[str] | frozenset[str] = NO_ROOMS
+        self.user_session: UserSession | None = None
+
+
+class History:
+    """What a namespace has sent within a *window* of seconds, and who may come back for it.
+
+    An event's number behind a tag is the offset that clients remember and come back with. The tag makes sure that it is
+    one: clients take any text for it that is an event's last argument.  [SIO "Connection state recovery"]
+    """
+
+    def __init__(self, window: float, dialect: Dialect, max_bytes: int) -> None:
+        self.window = window
+        self.dialect = dialect  # of those who can come back
+        self.max_bytes = max_bytes
+        self.records: collections.deque[Record] = collections.deque()
+        self.bytes = 0
+        self.number = 0  # of the last event
+        self.tag = secrets.token_urlsafe(3)
+        self.here: dict[str, Recovery] = {}  # by pid
+        self.gone: dict[str, Recovery] = {}  # by pid, who left first comes first
+
+    @property
+    def next_offset(self) -> str:
+        return f"{self.tag}{self.number + 1}"
+
+    def record(
+        self,
+        packets: list[EnginePacket],
+        rooms: frozenset[str],
+        excluded: frozenset[str],
+        members: list[Member],
+        now: float,
+    ) -> None:
+        self.number += 1
+        record = Record(self.number, Outgoing(self.dialect, packets), rooms, excluded, now)
+        self.records.append(record)
+        self.bytes += record.outgoing.size
+        for member in members:
+            if member.recovery is not None:
+                member.recovery.sent = self.number
+        self.trim(now)
+
+    def trim(self, now: float) -> None:
+        """Forget what is too old, or more than is kept."""
+        while self.records and (self.records[0].when + self.window < now or self.bytes > self.max_bytes):
+            self.bytes -= self.records.popleft().outgoing.size
+        while self.gone:
+            first = next(iter(self.gone.values()))
+            if first.left_at + self.window >= now and len(self.gone) <= MAX_GONE:
+                break
+            del self.gone[first.pid]
+
+    def welcome(self, member: Member, now: float) -> None:
+        """Give *member* what it can come back with; if it has come back, make it who it was."""
+        auth = member.auth or {}
+        recovery, missed = self._find(auth.get("pid"), now), None
+        if recovery is not None:
+            missed = self._missed(recovery, auth.get("offset"))
+        if recovery is None or missed is None:
+            recovery = Recovery(member, self.number)
+        else:
+            member.id, member.rooms, member.recovered = recovery.id, recovery.rooms, True
+            member.missed = [record.outgoing for record in missed]
+            member.session.adopt(recovery.user_session)
+            if missed:
+                recovery.sent = missed[-1].number
+        member.recovery = self.here[recovery.pid] = recovery
+        recovery.member = member
+
+    def _find(self, pid: Any, now: float) -> Recovery | None:
+        """Who has left with *pid*; who has not, as far as we know, has only not been missed yet."""
+        here = self.here.get(pid) if isinstance(pid, str) else None
+        if here is not None and here.member is not None:
+            here.member.session.end("transport close")
+        self.trim(now)
+        return self.gone.pop(pid, None) if isinstance(pid, str) else None
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.records and not self.gone
+
+    def _missed(self, recovery: Recovery, offset: Any) -> list[Record] | None:
+        """The events that *recovery* has missed, given the last *offset* it knows; None if some of them are forgotten.
+
+        Without an offset it has received nothing of all that was sent to it.
+        """
+        number = recovery.begun if offset is None else self._number(offset)
+        if number is None or not recovery.begun <= number <= recovery.sent:
+            return None
+        first = (recovery.left if number == recovery.sent else number) + 1
+        oldest = self.records[0].number if self.records else self.number + 1
+        if first < oldest:
+            return None
+        identity = {recovery.id, *recovery.rooms}
+        missed = [record for record in itertools.islice(self.records, first - oldest, None) if record.is_for(identity)]
+        # All of it goes through one outbox, which is a quarter of what is kept.
+        return missed if sum([record.outgoing.size for record in missed]) <= self.max_bytes // 8 else None
+
+    def _number(self, offset: Any) -> int | None:
+        digits = offset[len(self.tag) :] if isinstance(offset, str) and offset.startswith(self.tag) else ""
+        return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= MAX_ACK_DIGITS else None
+
+    def farewell(self, member: Member, reason: str, now: float) -> None:
+        """*member* has left; for certain reasons there is no way back."""
+        recovery = member.recovery
+        if recovery is None or self.here.pop(recovery.pid, None) is None or reason in UNRECOVERABLE:
+            return
+        recovery.member, recovery.rooms, recovery.user_session = None, member.rooms, member.session.user_session
+        recovery.left, recovery.left_at = self.number, now
+        self.gone[recovery.pid] = recovery
 
 
 @dataclasses.dataclass(slots=True)
@@ -2314,6 +2659,7 @@ class BroadcastAcks:
     missing: set[str]
 
 
+@dataclasses.dataclass
 class Broadcast:
     """Some or all clients of a namespace. Immutable: every operator gives a new one, so they may be kept and shared.
 
@@ -2322,73 +2668,75 @@ class Broadcast:
     Works from any handler, timer or thread; with no clients, or before the first, it reaches nobody.
     """
 
-    __slots__ = ("_namespace", "_rooms", "_excluded", "_volatile")
-
-    def __init__(
-        self,
-        namespace: Namespace,
-        rooms: frozenset[str] = NO_ROOMS,
-        excluded: frozenset[str] = NO_ROOMS,
-        volatile: bool = False,
-    ) -> None:
-        self._namespace = namespace
-        self._rooms = rooms
-        self._excluded = excluded
-        self._volatile = volatile
+    _hub: Hub
+    _place: str | Family
+    _rooms: frozenset[str] = NO_ROOMS
+    _excluded: frozenset[str] = NO_ROOMS
+    _volatile: bool = False
+    _seconds: float = 60.0
 
     def to(self, *rooms: str) -> Broadcast:
         """Also those in *rooms*; a client in several of them gets one copy. A client's `id` is a room."""
-        return Broadcast(self._namespace, self._rooms.union(rooms), self._excluded, self._volatile)
+        return dataclasses.replace(self, _rooms=self._rooms.union(rooms))
 
     in_ = to
 
     def except_(self, *rooms: str) -> Broadcast:
         """But nobody in *rooms*."""
-        return Broadcast(self._namespace, self._rooms, self._excluded.union(rooms), self._volatile)
+        return dataclasses.replace(self, _excluded=self._excluded.union(rooms))
 
     @property
     def volatile(self) -> Broadcast:
         """What is sent is dropped for a client that could not get it at once."""
-        return Broadcast(self._namespace, self._rooms, self._excluded, True)
+        return dataclasses.replace(self, _volatile=True)
+
+    @property
+    def local(self) -> Broadcast:
+        """Only clients of this process. These are all: a process knows no others."""
+        return self
+
+    def timeout(self, seconds: float) -> Broadcast:
+        """How long `call` waits for acks."""
+        return dataclasses.replace(self, _seconds=seconds)
 
     def emit(self, event: str, *args: Any) -> None:
         """Send an event to all of them, encoded once per dialect; see `SocketIOHandler.emit`."""
-        packet = message_packet(event, args, self._namespace.name)
-        if not self._namespace.hub.on_loop():
-            encode_json_and_attachments(packet.data)  # what cannot be sent is the caller's error, not the loop's
-        self._namespace.hub.run(self._deliver, packet)
+        data = message_packet(event, args, "/").data
+        if not self._hub.on_loop():
+            encode_with_attachments(STRICT_JSON, data)  # what cannot be sent is the caller's error, not the loop's
+        self._hub.run(self._deliver, data)
 
     def send(self, message: Any) -> None:
         """Send a message to all of them; see `SocketIOHandler.send`."""
         self.emit("message", message)
 
-    async def call(self, event: str, *args: Any, timeout: float = 60.0) -> BroadcastAcks:
-        """Emit to all of them and gather what they acknowledge with, until all have or *timeout* seconds are over.
+    async def call(self, event: str, *args: Any, timeout: float | None = None) -> BroadcastAcks:
+        """Emit to all of them and gather what they acknowledge with, until all have or *timeout* seconds (60) are over.
 
         `answers` holds one value per client id (one argument bare, several as a list), `missing` the ids of those who
         did not answer in time, left meanwhile, or speak a dialect without acks.
         """
-        encode_json_and_attachments(message_packet(event, args, "/").data)  # raises before anybody is asked
-        asked: dict[Member, tuple[int, asyncio.Future[list[Any]]]] = {}
+        data = message_packet(event, args, "/").data
+        encode_with_attachments(STRICT_JSON, data)  # raises before anybody is asked
+        futures: dict[str, asyncio.Future[list[Any]]] = {}
         missing = set()
         for member in self._select():
             try:
-                ack_id, future = asked[member] = member.expect_ack()
-                member.send(message_packet(event, args, self._namespace.name, ack_id))
+                futures[member.id] = member.ask(Packet(EVENT, member.namespace.name, data))
             except (NotSupported, Disconnected):
                 missing.add(member.id)
         try:
-            if asked:
-                await asyncio.wait([future for _, future in asked.values()], timeout=timeout)
+            if futures:
+                await asyncio.wait(futures.values(), timeout=self._seconds if timeout is None else timeout)
         finally:  # also when who called is cancelled
-            for member, (ack_id, _) in asked.items():
-                member.forget_ack(ack_id)
+            for future in futures.values():
+                future.cancel()
         answers = {}
-        for member, (_, future) in asked.items():
-            if future.done() and not future.exception():
-                answers[member.id] = bare(future.result())
+        for id, future in futures.items():
+            if future.cancelled() or future.exception():
+                missing.add(id)
             else:
-                missing.add(member.id)
+                answers[id] = bare(future.result())
         return BroadcastAcks(answers, missing)
 
     def sockets(self) -> list[SocketIOHandler]:
@@ -2397,48 +2745,59 @@ class Broadcast:
 
     def join(self, *rooms: str) -> None:
         """Put them all into *rooms*."""
-        self._namespace.hub.run(self._for_each, lambda member: self._namespace.join(member, rooms))
+        self._hub.run(self._for_each, lambda member: member.namespace.join(member, rooms))
 
     def leave(self, *rooms: str) -> None:
         """Take them all out of *rooms*."""
-        self._namespace.hub.run(self._for_each, lambda member: self._namespace.leave(member, rooms))
+        self._hub.run(self._for_each, lambda member: member.namespace.leave(member, rooms))
 
     def disconnect(self, close: bool = False) -> None:
         """Disconnect them all; see `SocketIOHandler.disconnect`."""
-        self._namespace.hub.run(self._for_each, lambda member: member.handler.disconnect(close))
+        self._hub.run(self._for_each, lambda member: member.handler.disconnect(close))
 
     # Private.
 
     def _select(self) -> list[Member]:
-        return self._namespace.select(self._rooms, self._excluded)
+        namespaces = self._hub.namespaces_at(self._place)
+        return [member for namespace in namespaces for member in namespace.select(self._rooms, self._excluded)]
 
     def _for_each(self, do: Callable[[Member], None]) -> None:
         for member in self._select():
             if member.handler is not None:
                 do(member)
 
-    def _deliver(self, packet: Packet) -> None:
-        self._namespace.deliver(packet, self._select(), self._volatile)
+    def _deliver(self, data: list[Any]) -> None:
+        for namespace in self._hub.namespaces_at(self._place):
+            packet = Packet(EVENT, namespace.name, data)
+            namespace.deliver(packet, self._rooms, self._excluded, self._volatile)
 
 
 class NamespaceIO(Broadcast):
     """`io`: everybody in a namespace, and the way to the others."""
 
-    __slots__ = ()
-
     def of(self, name: str) -> NamespaceIO:
-        """The namespace *name* of the same server; KeyError if there is none."""
-        namespace = self._namespace.hub.find_namespace(name)
-        if namespace is None:
-            raise KeyError(f"no namespace {name!r}: give routes() one, namespaces={{{name!r}: HandlerClass}}")
-        return NamespaceIO(namespace)
+        """The namespace *name* of the same server; KeyError if there can be none."""
+        return NamespaceIO(self._hub, self._hub.check_name(name))
+
+    async def server_side_emit(self, event: str, *args: Any) -> list[Any]:
+        """Send an event to the other servers of a cluster; what they answer. A server alone has no others."""
+        encode_json(message_packet(event, args, "/").data)
+        return []
+
+    def stats(self) -> dict[str, Any]:
+        """What this server, in all its namespaces, does and has done; cheap enough to be asked often.
+
+        `clients` by generation and transport, `messages_received`, `messages_sent`, `bytes_received`, `bytes_sent`,
+        `buffered_bytes` that clients have not taken yet, and `lag`: seconds by which the loop is late.
+        """
+        return self._hub.stats()
 
     async def close(self) -> None:
         """Say goodbye to every client of this server, in all namespaces, and take no new ones.
 
         Returns when they are gone, or have had a few seconds to go. Their `close_reason` is "server shutting down".
         """
-        await self._namespace.hub.close()
+        await self._hub.close()
 
 
 # -- 11. Transports --------------------------------------------------------------------
@@ -2462,6 +2821,14 @@ def cors_headers(headers: Headers, dialect: Dialect | None) -> dict[str, str]:
     return granted
 
 
+def accepts_gzip(headers: Headers) -> bool:
+    for entry in headers.get("Accept-Encoding", "").split(","):
+        coding, _, weight = entry.partition(";")
+        if coding.strip().lower() == "gzip":
+            return weight.replace(" ", "").rstrip("0.") != "q="
+    return False
+
+
 class Exchange(tornado.httputil.HTTPMessageDelegate):
     """One HTTP request of a client, from its headers to its one answer. A GET of a poll waits as its session's outlet.
 
@@ -2481,6 +2848,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         self.session: Session | None = None
         self.admitted = origin_admitted(self.headers, hub.options.allowed_origins)
         self.body = bytearray()
+        self.cookie = ""
         self.answered = self.scheduled = self.carries_messages = False
 
     # What Tornado calls.
@@ -2490,16 +2858,21 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         self.connection.set_close_callback(self.on_connection_close)
         if http_request.method == "OPTIONS" or CLIENT_FILE.fullmatch(http_request.tail):
             return None
-        try:
+        with self._refusing():
             self.request = parse_request(
                 http_request.method, http_request.tail, http_request.query_arguments, self.headers, self.hub.dialects
             )
-            return self._begin(self.request)
-        except Refused as refused:
-            self.refused = refused  # told in `finish`, so that the connection can be kept
-            return None
+            self._check(self.request)
+            if self.request.sid:
+                return self._enter(self.request)
+            allowed = self.hub.options.allow_request(http_request)
+            if is_awaitable(allowed):
+                return self._enter_when(allowed)
+            return self._enter_if(allowed)
+        return None
 
     def data_received(self, chunk: bytes) -> None:
+        self.hub.bytes_received += len(chunk)
         self.body += chunk
         if len(self.body) > self._max_bytes():
             self._too_large()
@@ -2542,7 +2915,22 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
 
     # From headers to session.
 
-    def _begin(self, request: Request) -> Awaitable[None] | None:
+    @contextlib.contextmanager
+    def _refusing(self) -> Iterator[None]:
+        """What says no is told in `finish`, so that the connection can be kept."""
+        try:
+            yield
+        except Refused as refused:
+            self.refused = refused
+        except tornado.web.HTTPError as error:
+            self.refused = Refused(error.reason or http.client.responses.get(error.status_code, "Refused"), FORBIDDEN,
+                                   error.status_code)  # fmt: skip
+        except Exception as error:
+            log.error("allow_request failed", exc_info=error)
+            self.refused = Refused("Server error", FORBIDDEN, 500)
+
+    def _check(self, request: Request) -> None:
+        """Refused unless *request* may be made here and now."""
         apart = request.dialect.handshakes_apart and (not request.transport or request.farewell)
         if request.transport not in self.hub.transports & request.dialect.transports and not apart:
             raise Refused("Transport unknown", 0)
@@ -2556,9 +2944,26 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             raise Refused("Server is shutting down", 3, 503)
         elif request.dialect.handshakes_apart and request.transport:
             raise Refused("Session ID unknown", UNKNOWN_SID)
+
+    async def _enter_when(self, allowed: Awaitable[Any]) -> None:
+        with self._refusing():
+            await (self._enter_if(await allowed) or asyncio.sleep(0))
+
+    def _enter_if(self, allowed: Any) -> Awaitable[None] | None:
+        assert self.request is not None
+        if allowed is False:
+            raise Refused("Forbidden", FORBIDDEN, 403)
+        return self._enter(self.request)
+
+    def _enter(self, request: Request) -> Awaitable[None] | None:
+        """Take the connection over where the transport wants it; all others wait for their bodies."""
         if request.upgrade:
-            accept = websocket_accept(self.headers)
-            return self._take_over(WebSocket(self.hub, request.dialect, accept, self._begin_websocket))
+            accept, extensions = websocket_accept(self.headers), ""
+            if self.hub.options.websocket_compression is not None:
+                extensions = deflate_answer(self.headers.get("Sec-WebSocket-Extensions", ""))
+            if extensions:
+                request.dialect = request.dialect.having(deflate_from=self.hub.options.websocket_compression)
+            return self._take_over(WebSocket(self.hub, request.dialect, accept, extensions, self._begin_websocket))
         if request.transport in STREAMS and request.method == "GET":
             if self.session is not None and not request.dialect.handshakes_apart:
                 raise Refused("Bad request")
@@ -2589,6 +2994,9 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
     def _open_session(self, request: Request) -> None:
         """A polling handshake: its answer is the session's first poll."""
         session = self.session = self.hub.new_session(request, self.http_request)
+        if self.hub.options.cookie is not None:
+            secure = "; Secure" if self.http_request.protocol == "https" else ""
+            self.cookie = f"{self.hub.options.cookie}={session.sid}; Path=/; HttpOnly; SameSite=Lax{secure}"
         if request.dialect.handshakes_apart:
             text = session.greeting
             if request.jsonp:
@@ -2625,7 +3033,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         if self.request.sid:
             self._answer_poll(goodbye)
         else:  # turned away before the client had a sid: 200 would make it try again at once
-            self._refuse(Refused("Forbidden", 4, 401))
+            self._refuse(Refused("Forbidden", FORBIDDEN, 401))
 
     def _answer_poll(self, goodbye: str | None = None) -> None:
         session, request = self.session, self.request
@@ -2711,7 +3119,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         except OSError as error:
             warn_once("client_path: %s", error)
             return self.respond(404, TEXT, b"no such file: see client_path")
-        etag = f'"{hashlib.sha1(data).hexdigest()}"'
+        etag = f'W/"{hashlib.sha1(data).hexdigest()}"'  # weak: compressed or not
         caching = {"Etag": etag, "Cache-Control": "no-cache"}
         if etag in self.headers.get("If-None-Match", ""):
             return self.respond(304, "", b"", caching)
@@ -2734,12 +3142,22 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         if not self.is_alive():
             return
         self.answered = True
-        headers = {"Content-Length": str(len(body))} if status not in (204, 304) else {}
+        headers = {}
         if content_type:
-            headers |= {"Content-Type": content_type, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+            headers = {"Content-Type": content_type, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
         if self.admitted:
             headers |= cors_headers(self.headers, self.request.dialect if self.request else None)
+        if self.cookie:
+            headers["Set-Cookie"] = self.cookie
+        if len(body) >= COMPRESS_FROM and self.hub.options.http_compression:
+            headers["Vary"] = "Accept-Encoding" + (", Origin" if "Vary" in headers else "")
+            if accepts_gzip(self.headers):
+                body = gzip.compress(body, DEFLATE_LEVEL, mtime=0)
+                headers["Content-Encoding"] = "gzip"
+        if status not in (204, 304):
+            headers["Content-Length"] = str(len(body))
         headers |= more
+        self.hub.bytes_sent += len(body)
         line = tornado.httputil.ResponseStartLine("HTTP/1.1", status, http.client.responses[status])
         self.connection.write_headers(
             line, tornado.httputil.HTTPHeaders(headers), b"" if self.http_request.method == "HEAD" else body
@@ -2839,12 +3257,17 @@ class TakenOver(asyncio.Protocol):
 class WebSocket(TakenOver):
     """Frames both ways; on a session of its own, or probing to take over one that polls."""
 
-    def __init__(self, hub: Hub, dialect: Dialect, accept: str, begin: Callable[[WebSocket], None]) -> None:
+    def __init__(
+        self, hub: Hub, dialect: Dialect, accept: str, extensions: str, begin: Callable[[WebSocket], None]
+    ) -> None:
         lines = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade"]
-        super().__init__(hub, "\r\n".join([*lines, f"Sec-WebSocket-Accept: {accept}", "", ""]).encode("ascii"))
+        lines.append(f"Sec-WebSocket-Accept: {accept}")
+        if extensions:
+            lines.append(f"Sec-WebSocket-Extensions: {extensions}")
+        super().__init__(hub, "\r\n".join([*lines, "", ""]).encode("ascii"))
         self.dialect = dialect
         self.start: Callable[[WebSocket], None] | None = begin
-        self.frames = FrameParser(hub.options.max_message_bytes)
+        self.frames = FrameParser(hub.options.max_message_bytes, inflates=bool(extensions))
         self.cork: list[bytes] | None = None  # while one read is answered: its answers leave in one write
         self.corked_bytes = 0
 
@@ -2865,6 +3288,7 @@ class WebSocket(TakenOver):
     def carry(self, session: Session, first: bool) -> None:
         """Become the outlet of *session*, and open it if this is its *first*."""
         self.session = session
+        session.dialect = self.dialect
         session.attach(self, self.hub.now())
         if first:
             session.open()
@@ -2873,6 +3297,7 @@ class WebSocket(TakenOver):
 
     def data_received(self, data: bytes) -> None:
         now = self.hub.now()
+        self.hub.bytes_received += len(data)
         self.cork = []
         try:
             for message in self.frames.feed(data):
@@ -2929,6 +3354,7 @@ class WebSocket(TakenOver):
     # Out.
 
     def write(self, data: bytes) -> None:
+        self.hub.bytes_sent += len(data)
         if self.cork is None:
             self.carrier.write(data)
             return
@@ -3028,7 +3454,9 @@ class Stream(TakenOver):
             return
         packets = [packet for outgoing in self.session.take_outbox() for packet in outgoing.packets]
         if packets:
-            self.carrier.write(self._chunk(self.session.dialect.stream_part(self.request.transport, packets)))
+            part = self._chunk(self.session.dialect.stream_part(self.request.transport, packets))
+            self.hub.bytes_sent += len(part)
+            self.carrier.write(part)
         if self.session.life is Life.CLOSING and not self.congested:
             self.session.end("forced close")
 
@@ -3154,6 +3582,9 @@ class StreamCarrier:
     def is_closing(self) -> bool:
         return self.ending or self.stream.closed()
 
+    def get_write_buffer_size(self) -> int:
+        return self.unsent_bytes
+
     def pause_reading(self) -> None:
         self.may_read.clear()
 
@@ -3231,11 +3662,11 @@ class HomeIO:
 
     def __get__(self, handler: SocketIOHandler | None, owner: type[SocketIOHandler]) -> NamespaceIO:
         if handler is not None:
-            return NamespaceIO(handler._member.namespace)
-        home: Namespace | None = owner.__dict__.get("_home")
+            return NamespaceIO(handler._member.namespace.hub, handler._member.namespace.name)
+        home: tuple[Hub, str | Family] | None = owner.__dict__.get("_home")
         if home is None:
             raise RuntimeError(f"{owner.__name__} is not served yet: {owner.__name__}.routes(...) comes first")
-        return NamespaceIO(home)
+        return NamespaceIO(*home)
 
 
 def _answers_nothing(name: str) -> Any:
@@ -3273,13 +3704,19 @@ class SocketIOHandler(tornado.web.RequestHandler):
     allow_upgrades = True  #: from polling to WebSocket
     allowed_origins: AllowedOrigins = ()  #: besides the server's own: origins with scheme, patterns, "*", or a callable
     enabled_dialects: Sequence[str | Dialect] = tuple(DIALECTS)  #: the generations to serve
+    recovery_window = 0.0  #: for clients of 4.6 and later to come back, and get what they have missed; 0: never
+    http_compression = True  #: of answers of 1 kB and more
+    websocket_compression: int | None = None  #: bytes from which a WebSocket message is compressed; None: never
+    cookie: str | None = None  #: its name, for proxies that need one to be sticky; the value is the secret session id
     client_path: str | os.PathLike[str] | None = None  #: the file or `dist` folder behind /socket.io.js; None: a CDN
+    json: Any = None  #: an object with `dumps` and `loads`, such as the module orjson; None: simplejson
 
     io = HomeIO()  #: everybody in this namespace; also on the class, once it has routes
 
     _events: ClassVar[dict[str, Receiver]] = {}
+    _taps_incoming = _taps_outgoing = False
     _member: Member = None  # type: ignore[assignment]  # set before on_open
-    _home: ClassVar[Namespace]
+    _home: ClassVar[tuple[Hub, str | Family]]
 
     # What applications override.
 
@@ -3300,6 +3737,40 @@ class SocketIOHandler(tornado.web.RequestHandler):
 
     def on_close(self) -> Any:
         """The client is gone; `close_reason` says why, `rooms` where it was. Once for each `on_open` that accepted."""
+
+    def on_error(self, error: BaseException) -> None:
+        """A method of this handler has raised *error*, or the coroutine that it gave. The connection lives on."""
+        self.log_exception(type(error), error, error.__traceback__)
+
+    def on_any(self, name: str, *args: Any) -> None:
+        """Sees every event that comes in, before its method does; for logs and metrics."""
+
+    def on_any_outgoing(self, name: str, *args: Any) -> None:
+        """Sees every event on its way to this client, broadcasts too."""
+
+    def dispatch(self, name: str, *args: Any) -> Any:
+        """The way of every event to its method, to be overridden around `super().dispatch(name, *args)`.
+
+        Check, change or drop the event; measure it; raise to have it end in `on_error`. What it returns, or its
+        coroutine does, is the ack: return what `super().dispatch` returned.
+        """
+        receiver = self._events.get(name)
+        if receiver is not None:
+            if receiver.least <= len(args) <= receiver.most:
+                return getattr(self, receiver.method)(*args)
+            log.debug("%s ! event %.40r with %d arguments", self._member.session.sid[:6], name, len(args))
+            return NOT_ACKNOWLEDGED
+        if name == "message":
+            return self.on_message(bare(args))
+        return self.on_event(name, *args)
+
+    @classmethod
+    def allow_request(cls, request: tornado.httputil.HTTPServerRequest) -> Any:
+        """Whether *request* may begin a session; called before there is one, for every transport. May be a coroutine.
+
+        Return False to refuse it with 403, or raise `tornado.web.HTTPError(503, reason="Come back later")` to say more.
+        Asked of the class whose `routes` was called.
+        """
 
     # What is known.
 
@@ -3345,6 +3816,11 @@ class SocketIOHandler(tornado.web.RequestHandler):
         return self._member.life is Life.OPEN
 
     @property
+    def recovered(self) -> bool:
+        """Whether it has come back within `recovery_window`, with the same `id`, `rooms` and `session` data."""
+        return self._member.recovered
+
+    @property
     def close_reason(self) -> str | None:
         """Why it is gone, in the words of node's server; None while it is not.
 
@@ -3362,22 +3838,26 @@ class SocketIOHandler(tornado.web.RequestHandler):
         """
         self.emit("message", message)
 
-    def emit(self, event: str, *args: Any, ack: Callable[..., Any] | None = None) -> None:
+    def emit(self, event: str, *args: Any, ack: Callable[..., Any] | None = None, timeout: float = 60.0) -> None:
         """Send the event *event* with *args*: JSON values, with `bytes` anywhere inside.
 
-        *ack* is called with what the client acknowledges, if it does; it may be a coroutine function. A 0.6 client gets
-        the message {"name": event, "args": [..]}. Works from any thread. To a client that has gone nothing is sent.
+        *ack* is called with what the client acknowledges, if it does within *timeout* seconds; it may be a coroutine
+        function. Who must know that no ack came uses `call`. A 0.6 client gets the message {"name": event,
+        "args": [..]}. Works from any thread. To a client that has gone nothing is sent.
 
         Raises TypeError or ValueError for what is not JSON, `NotSupported` for what the client's generation cannot do.
         """
         member = self._member
-        if not member.session.hub.on_loop():
-            encode_json_and_attachments(args)
-            member.session.hub.run(functools.partial(self.emit, event, *args, ack=ack))
+        hub = member.session.hub
+        packet = message_packet(event, args, member.namespace.name)
+        if not hub.on_loop():
+            encode_with_attachments(STRICT_JSON, packet.data)
+            hub.run(functools.partial(self.emit, event, *args, ack=ack, timeout=timeout))
         elif ack is None:
-            member.send(message_packet(event, args, member.namespace.name))
+            member.emit(packet)
         else:
-            future = self._ask(event, args)
+            future = member.ask(packet)
+            hub.watch(future, timeout, future.cancel)
             future.add_done_callback(functools.partial(self._acknowledge, ack))
 
     async def call(self, event: str, *args: Any, timeout: float = 60.0) -> Any:
@@ -3386,16 +3866,11 @@ class SocketIOHandler(tornado.web.RequestHandler):
         Raises `AckTimeout` after *timeout* seconds, `Disconnected` when the client goes or has not been accepted yet,
         `NotSupported` when its generation has no acks. Nothing is sent then.
         """
-        future = self._ask(event, args)
+        future = self._member.ask(message_packet(event, args, self.namespace))
         try:
-            await asyncio.wait([future], timeout=timeout)
-        finally:  # also when who called is cancelled
-            for ack_id, waiting in list((self._member.acks or {}).items()):
-                if waiting is future:
-                    self._member.forget_ack(ack_id)
-        if not future.done():
-            raise AckTimeout(f"no ack of {event!r} within {timeout} s")
-        return bare(future.result())
+            return bare(await asyncio.wait_for(future, timeout))
+        except asyncio.TimeoutError:
+            raise AckTimeout(f"no ack of {event!r} within {timeout} s") from None
 
     @property
     def volatile(self) -> Broadcast:
@@ -3408,6 +3883,9 @@ class SocketIOHandler(tornado.web.RequestHandler):
         Its `close_reason` is "server namespace disconnect", and it does not reconnect by itself.
         """
         session = self._member.session
+        if self._member.held is not None:  # in `on_open`: what that sends comes first
+            self._member.parting = functools.partial(self.disconnect, close)
+            return
         members = list(session.members.values()) if close else [self._member]
         for member in members:
             if member.close_reason is None:
@@ -3419,7 +3897,10 @@ class SocketIOHandler(tornado.web.RequestHandler):
     def close(self) -> None:
         """End the client's connection without a word in its namespaces, as if the network had: it may reconnect."""
         session = self._member.session
-        session.close("forced close", session.hub.now())
+        if self._member.held is not None:
+            self._member.parting = self.close
+        else:
+            session.close("forced close", session.hub.now())
 
     # To others.
 
@@ -3452,14 +3933,16 @@ class SocketIOHandler(tornado.web.RequestHandler):
         resource: str,
         extraRE: str | None = None,
         extraSep: str | None = None,
-        namespaces: dict[str, type[SocketIOHandler]] | None = None,
+        namespaces: Mapping[Any, type[SocketIOHandler]] | None = None,
         kwargs: dict[str, Any] | None = None,
     ) -> tornado.routing.Rule:
         """The rule to put into a Tornado Application: serve this class at /*resource*.
 
         *resource* may be a regular expression, *extraRE* one for more of the path, behind *extraSep*. Named groups, and
         `extra` for all that *extraRE* matched, reach `on_open` as keywords, unnamed groups as arguments. *namespaces*
-        maps further namespaces to their classes; this class serves "/". *kwargs* go to `initialize`, as in Tornado.
+        maps further namespaces to their classes; this class serves "/". A key is a name, or a compiled pattern, or is
+        called with name and auth of each client and says whether there is such a namespace: these are made for the
+        first client and forgotten after the last. *kwargs* go to `initialize`, as in Tornado.
         """
         hub = Hub(cls, namespaces or {}, kwargs or {})
         extra = f"{extraSep or ''}(?P<extra>{extraRE})" if extraRE else ""
@@ -3473,6 +3956,8 @@ class SocketIOHandler(tornado.web.RequestHandler):
         check_overrides(cls)
         check_options(cls)
         cls._events = find_events(cls)
+        cls._taps_incoming = cls.on_any is not SocketIOHandler.on_any
+        cls._taps_outgoing = cls.on_any_outgoing is not SocketIOHandler.on_any_outgoing
 
     # Private.
 
@@ -3485,15 +3970,8 @@ class SocketIOHandler(tornado.web.RequestHandler):
         locals()[_name] = _answers_nothing(_name)
     del _name
 
-    def _ask(self, event: str, args: tuple[Any, ...]) -> asyncio.Future[list[Any]]:
-        member = self._member
-        packet = message_packet(event, args, member.namespace.name)
-        encode_json_and_attachments(packet.data)
-        packet.ack_id, future = member.expect_ack()
-        member.send(packet)
-        return future
-
     def _acknowledge(self, ack: Callable[..., Any], future: asyncio.Future[list[Any]]) -> None:
+        self._member.session.hub.unwatch(future)
         if future.cancelled() or future.exception() is not None:
             return
         try:
@@ -3505,18 +3983,10 @@ class SocketIOHandler(tornado.web.RequestHandler):
 
     def run_event(self, packet: Packet) -> Awaitable[None] | None:
         """Run the method for an event; what is returned, if anything, must be awaited before the next."""
-        name, *args = packet.data
-        receiver = self._events.get(name)
         try:
-            if receiver is not None:
-                if not receiver.least <= len(args) <= receiver.most:
-                    log.debug("%s ! event %.40r with %d arguments", self._member.session.sid[:6], name, len(args))
-                    return None
-                result = getattr(self, receiver.method)(*args)
-            elif name == "message":
-                result = self.on_message(bare(args))
-            else:
-                result = self.on_event(name, *args)
+            if self._taps_incoming:
+                self.run_tap(self.on_any, packet)
+            result = self.dispatch(*packet.data)
             if is_awaitable(result):
                 return self._settle(result, packet.ack_id)
             if packet.ack_id is not None:
@@ -3524,6 +3994,12 @@ class SocketIOHandler(tornado.web.RequestHandler):
         except (Exception, asyncio.CancelledError) as error:
             self._member.session.hub.report(self, error)
         return None
+
+    def run_tap(self, tap: Callable[..., None], packet: Packet) -> None:
+        try:
+            tap(*packet.data)
+        except Exception as error:
+            self._member.session.hub.report(self, error)
 
     def run_close(self) -> Awaitable[None] | None:
         self._member.handler = None  # the last it is needed for; the cycle would wait for the collector
@@ -3557,12 +4033,16 @@ OPTIONS = {
     for name, value in vars(SocketIOHandler).items()
     if not name.startswith("_") and not callable(value) and not isinstance(value, (property, classmethod, HomeIO))
 }
-PER_CLASS_OPTIONS = {"max_rooms"}  # the others are options of the connection
+PER_CLASS_OPTIONS = {"max_rooms", "recovery_window"}  # the others are options of the connection
 OPTION_TYPES: dict[str, tuple[type, ...]] = {
+    "websocket_compression": (int, type(None)),
+    "cookie": (str, type(None)),
+    "json": (object,),
     "allowed_origins": (str, re.Pattern, collections.abc.Iterable, collections.abc.Callable),  # type: ignore[dict-item]
     "enabled_dialects": (list, tuple),
     "client_path": (str, os.PathLike, type(None)),
 }
+MAY_BE_ZERO = {"recovery_window", "websocket_compression"}
 NOT_TO_OVERRIDE = ("get", "head", "post", "put", "patch", "delete", "options", "prepare", "on_finish", "data_received")
 
 
@@ -3609,8 +4089,15 @@ def check_options(cls: type[SocketIOHandler]) -> None:
             if not isinstance(value, expected) or isinstance(value, bool) and kind is not bool:
                 wanted = " or ".join(kind.__name__ for kind in expected)
                 raise TypeError(f"{cls.__name__}.{name} must be {wanted}, not {value!r}")
-            if isinstance(value, (int, float)) and not isinstance(value, bool) and value <= 0:
+            if (
+                isinstance(value, (int, float))
+                and not isinstance(value, bool)
+                and value <= 0
+                and name not in MAY_BE_ZERO
+            ):
                 raise ValueError(f"{cls.__name__}.{name} must be above zero, not {value!r}")
+            if name == "json" and value is not None and not (hasattr(value, "dumps") and hasattr(value, "loads")):
+                raise TypeError(f"{cls.__name__}.json must have dumps and loads, as the module json has")
         elif not name.startswith("_") and not callable(value) and name not in inspect.get_annotations(cls):
             meant = FOREIGN_OPTIONS.get(name) or next((option for option in OPTIONS if is_slip(name, option)), None)
             if meant is not None and name not in OPTIONS and not hasattr(SocketIOHandler, name):
@@ -3632,14 +4119,15 @@ class Hub:
     """What one `routes()` serves: sessions, namespaces, options, a sweep over deadlines. The first request binds it."""
 
     def __init__(
-        self, options: type[SocketIOHandler], namespaces: dict[str, type[SocketIOHandler]], kwargs: dict[str, Any]
+        self, options: type[SocketIOHandler], namespaces: Mapping[Any, type[SocketIOHandler]], kwargs: dict[str, Any]
     ) -> None:
         self.options = options
         self.kwargs = kwargs
         self.dialects = resolve_dialects(options)
-        self.namespaces: dict[str, Namespace] = {}
-        for name, handler_class in {"/": options, **namespaces}.items():
-            self._add_namespace(name, handler_class)
+        self.classes: dict[str, type[SocketIOHandler]] = {}  # of the namespaces that are always there
+        self.families: list[Family] = []
+        for key, handler_class in {"/": options, **namespaces}.items():
+            self._serve_at(key, handler_class)
         timeouts = [options.ping_interval, options.ping_timeout, options.connect_timeout, options.upgrade_timeout,
                     options.poll_duration, options.close_timeout]  # fmt: skip
         self.sweep_seconds = min(1.0, min(timeouts) / 4)
@@ -3648,9 +4136,7 @@ class Hub:
         self.loop: Any = None  # an asyncio event loop, from the first request on
         self._reset()
 
-    def _add_namespace(self, name: str, handler_class: type[SocketIOHandler]) -> None:
-        if not name.startswith("/") or "," in name:
-            raise ValueError(f"namespace {name!r}: a name starts with a slash and holds no comma")
+    def _serve_at(self, key: Any, handler_class: type[SocketIOHandler]) -> None:
         for option in OPTIONS.keys() - PER_CLASS_OPTIONS:
             ours, theirs = getattr(self.options, option), getattr(handler_class, option)
             if theirs != ours and theirs != getattr(SocketIOHandler, option):
@@ -3658,20 +4144,29 @@ class Hub:
                     f"{handler_class.__name__}.{option} = {theirs!r} is an option of the whole connection: "
                     f"set it on {self.options.__name__}, whose routes() is called"
                 )
-        self.namespaces[name] = handler_class._home = Namespace(self, name, handler_class)
+        if isinstance(key, re.Pattern) or callable(key):
+            family = Family(key, handler_class)
+            self.families.append(family)
+            handler_class._home = (self, family)
+        elif not key.startswith("/") or "," in key:
+            raise ValueError(f"namespace {key!r}: a name starts with a slash and holds no comma")
+        else:
+            self.classes[key] = handler_class
+            handler_class._home = (self, key)
 
     def _reset(self) -> None:
         self.sessions: dict[str, Session] = {}
+        self.namespaces = {name: Namespace(self, name, handler_class) for name, handler_class in self.classes.items()}
         self.connections: set[TakenOver] = set()
         self.tasks: set[asyncio.Task[None]] = set()
-        self.watched: dict[Member, float] = {}
+        self.watched: dict[Any, tuple[float, Callable[[], Any]]] = {}
         self.forgiven = 0.0  # seconds by which our own lag has moved every deadline
         self.next_sweep = math.inf
+        self.sweep_due = math.inf  # the same, but not moved
+        self.lag = 0.0
+        self.messages_received = self.messages_sent = self.bytes_received = self.bytes_sent = 0
         self.closing = False
         self.ended = asyncio.Event()
-        for namespace in self.namespaces.values():
-            namespace.members.clear()
-            namespace.rooms.clear()
 
     # Loop and time.
 
@@ -3720,21 +4215,28 @@ class Hub:
         return real - self.forgiven
 
     def _sweep(self) -> None:
+        self.lag = max(0.0, self.loop.time() - self.sweep_due)
         now = self.now()
         for session in list(self.sessions.values()):
             if session.deadline <= now:
                 self._tick(session, now)
-        for member, when in list(self.watched.items()):
+        for key, (when, act) in list(self.watched.items()):
             if when <= now:
-                del self.watched[member]
-                member.overdue()
-        if self.sessions or self.watched:
+                del self.watched[key]
+                act()
+        remembering = False
+        for namespace in list(self.namespaces.values()):
+            if namespace.history is not None:
+                namespace.history.trim(now)
+                self.tidy(namespace)
+                remembering = remembering or not namespace.history.is_empty
+        if self.sessions or self.watched or remembering:
             self._schedule_sweep()
         else:
             self.next_sweep = math.inf
 
     def _schedule_sweep(self) -> None:
-        self.next_sweep = self.loop.time() + self.sweep_seconds
+        self.next_sweep = self.sweep_due = self.loop.time() + self.sweep_seconds
         self.loop.call_at(self.next_sweep, self._sweep)
 
     def _tick(self, session: Session, now: float) -> None:
@@ -3744,14 +4246,14 @@ class Hub:
             log.exception("%s ! in tick", session.sid[:6], exc_info=error)
             session.end("forced close")
 
-    def watch(self, member: Member, seconds: float) -> None:
-        """Have `member.overdue` called unless `unwatch` comes within *seconds*."""
-        self.watched[member] = self.now() + seconds
+    def watch(self, key: Any, seconds: float, act: Callable[[], Any]) -> None:
+        """Have *act* called unless `unwatch` comes for *key* within *seconds*; to the sweep's precision."""
+        self.watched[key] = self.now() + seconds, act
         if self.next_sweep == math.inf:
             self._schedule_sweep()
 
-    def unwatch(self, member: Member) -> None:
-        self.watched.pop(member, None)
+    def unwatch(self, key: Any) -> None:
+        self.watched.pop(key, None)
 
     # Sessions.
 
@@ -3788,8 +4290,48 @@ class Hub:
         possible = self.options.allow_upgrades and transport in POLLING and WEBSOCKET in self.transports
         return [WEBSOCKET] if possible else []
 
-    def find_namespace(self, name: str) -> Namespace | None:
-        return self.namespaces.get(name)
+    # Namespaces.
+
+    def find_namespace(self, name: str, auth: Any) -> Namespace | None:
+        """The namespace for a client that asks for it with *auth*; a family is asked each time."""
+        if name in self.classes:
+            return self.namespaces[name]
+        if len(name) > MAX_NAMESPACE_NAME:
+            return None
+        for family in self.families:
+            try:
+                admitted = family.admits(name, auth)
+            except Exception as error:
+                log.error("a matcher of namespaces failed", exc_info=error)
+                return None
+            if admitted:
+                if name not in self.namespaces:
+                    self.namespaces[name] = Namespace(self, name, family.handler_class, family)
+                return self.namespaces[name]
+        return None
+
+    def tidy(self, namespace: Namespace) -> None:
+        """Forget a namespace that was made for its clients and has none, nor any that may come back."""
+        unused = not namespace.members and (namespace.history is None or namespace.history.is_empty)
+        if namespace.family is not None and unused and self.namespaces.get(namespace.name) is namespace:
+            del self.namespaces[namespace.name]
+
+    def namespaces_at(self, place: str | Family) -> list[Namespace]:
+        """Those that there are now at *place*: by name, or all of a family."""
+        if isinstance(place, str):
+            return [self.namespaces[place]] if place in self.namespaces else []
+        return [namespace for namespace in self.namespaces.values() if namespace.family is place]
+
+    def check_name(self, name: str) -> str:
+        """*name*; KeyError if no client could ever be in such a namespace."""
+        patterns = [family.matcher for family in self.families]
+        if name not in self.classes and not any(
+            pattern.fullmatch(name) if isinstance(pattern, re.Pattern) else True for pattern in patterns
+        ):
+            raise KeyError(f"no namespace {name!r}: give routes() one, namespaces={{{name!r}: HandlerClass}}")
+        return name
+
+    # Handlers.
 
     def make_handler(self, member: Member) -> SocketIOHandler:
         """The application's object for *member*, by Tornado's own constructor."""
@@ -3813,14 +4355,34 @@ class Hub:
         elif isinstance(error, Disconnected) and handler.close_reason is not None:
             log.debug("%s ! went while its handler was at work", handler._member.session.sid[:6])
         else:
-            handler.log_exception(type(error), error, error.__traceback__)
+            try:
+                handler.on_error(error)
+            except Exception as failure:
+                log.error("on_error failed", exc_info=failure)
 
     def refuse_origin(self, headers: Headers) -> NoReturn:
         """Refused, with a log line that names the cure."""
         origin = headers.get("Origin", "") or headers.get("Referer", "") or headers.get("Sec-Fetch-Site", "")
         name = self.options.__name__
         warn_once("origin %.100r refused; to admit it: %s.allowed_origins = [%.100r]", origin, name, origin)
-        raise Refused("Forbidden", 4, 403)
+        raise Refused("Forbidden", FORBIDDEN, 403)
+
+    def stats(self) -> dict[str, Any]:
+        """See `NamespaceIO.stats`."""
+        clients: dict[str, dict[str, int]] = {}
+        for session in self.sessions.values():
+            by_transport = clients.setdefault(session.dialect.name, {})
+            by_transport[session.transport] = by_transport.get(session.transport, 0) + 1
+        return {
+            "clients": clients,
+            "messages_received": self.messages_received,
+            "messages_sent": self.messages_sent,
+            "bytes_received": self.bytes_received,
+            "bytes_sent": self.bytes_sent,
+            "buffered_bytes": sum([session.outbox_bytes for session in self.sessions.values()])
+            + sum([connection.carrier.get_write_buffer_size() for connection in self.connections]),
+            "lag": self.lag,
+        }
 
     async def close(self) -> None:
         """Say goodbye to everybody; wait until they have gone, at most for a grace."""
@@ -3851,7 +4413,7 @@ def resolve_dialects(options: type[SocketIOHandler]) -> dict[str, Dialect]:
         dialect = DIALECTS.get(entry) if isinstance(entry, str) else entry
         if dialect is None:
             raise ValueError(f"{options.__name__}.enabled_dialects: {entry!r} is none of {', '.join(DIALECTS)}")
-        found[dialect.name] = dialect
+        found[dialect.name] = dialect if options.json is None else dialect.having(json=ForeignJSON(options.json))
     return found
 
 

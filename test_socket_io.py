@@ -79,6 +79,7 @@ from socket_io import (
     PONG,
     PONG_FRAME,
     RESERVED_EVENTS,
+    STRICT_JSON,
     TEXT_FRAME,
     UPGRADE,
     WEBSOCKET,
@@ -118,8 +119,8 @@ from socket_io import (
     encode_base64,
     encode_close,
     encode_frame,
-    encode_json_and_attachments,
     encode_message,
+    encode_with_attachments,
     event,
     form_field,
     message_packet,
@@ -780,7 +781,7 @@ class JsonBehaviour:
     def test_a_tuple_is_a_list(self):
         self.assertEqual(self.module.encode_json((1, (2, 3))), "[1,[2,3]]")
 
-    # FAILS: simplejson makes an object of it; and once bytes stand in it, it is a list again.
+    # Once: simplejson makes an object of it; and once bytes stand in it, it is a list again.
     def test_a_named_tuple_is_a_list_too(self):
         point = collections.namedtuple("Point", "x y")
         self.assertEqual(self.module.encode_json(point(1, 2)), "[1,2]")
@@ -822,7 +823,7 @@ class DecimalTests(unittest.TestCase):
     def test_a_decimal_is_a_number_with_all_its_digits(self):
         self.assertEqual(socket_io.encode_json({"price": Decimal("1.10")}), '{"price":1.10}')
 
-    # FAILS: with simplejson 3.19, which writes any Decimal as str() does; simplejson 4.3 refuses by itself.
+    # Once: with simplejson 3.19, which writes any Decimal as str() does; simplejson 4.3 refuses by itself.
     def test_a_decimal_that_is_not_finite_cannot_leave(self):
         for number in ("NaN", "Infinity", "-Infinity", "sNaN"):
             with self.subTest(number), self.assertRaises(ValueError):
@@ -881,24 +882,24 @@ class TakingAttachmentsTests(Assertions):
     def test_placeholders_stand_for_bytes(self):
         for value, expected, attachments, why in self.ROWS:
             with self.subTest(why):
-                text, found = encode_json_and_attachments(value)
+                text, found = encode_with_attachments(STRICT_JSON, value)
                 self.assertEqual((json.loads(text), found), (expected, attachments))
 
     def test_what_was_given_is_left_as_it_was(self):
         given = {"x": [b"a"]}
-        encode_json_and_attachments(given)
+        encode_with_attachments(STRICT_JSON, given)
         self.assertEqual(given, {"x": [b"a"]})
 
     def test_what_is_taken_is_a_copy(self):
         buffer = bytearray(b"before")
-        _, attachments = encode_json_and_attachments([buffer])
+        _, attachments = encode_with_attachments(STRICT_JSON, [buffer])
         buffer[:] = b"after!"
         self.assertEqual(attachments, [b"before"])
 
     def test_what_cannot_be_sent_beside_bytes_is_still_a_type_error(self):
         for value in ([b"a", object()], {b"key": b"value"}, [object()]):
             with self.subTest(value=value), self.assertRaises(TypeError):
-                encode_json_and_attachments(value)
+                encode_with_attachments(STRICT_JSON, value)
 
 
 class AssemblerTests(Assertions):
@@ -940,7 +941,9 @@ class AssemblerTests(Assertions):
             with self.subTest(why):
                 restored = json.loads(json.dumps(value, default=list))  # tuples are lists
                 restored = self.assemble(shown, attachments)
-                self.assertEqual(encode_json_and_attachments(restored), encode_json_and_attachments(value))
+                self.assertEqual(
+                    encode_with_attachments(STRICT_JSON, restored), encode_with_attachments(STRICT_JSON, value)
+                )
 
     def test_a_packet_shows_itself_only_when_it_is_whole(self):
         assembler = Assembler(Packet(EVENT, "/", ["x", placeholder(1), placeholder(0)], 5), 2)
@@ -1009,7 +1012,7 @@ class DialectBehaviour:
                 (packet,) = self.dialect.encode_packet(message(value))
                 self.assertEqual(self.dialect.decode_packet(packet.data, 10), message(value))
 
-    # FAILS in 0.6: its plain text is the one thing that leaves unescaped.
+    # In 0.6, once: its plain text is the one thing that leaves unescaped.
     def test_half_a_pair_can_be_put_on_every_wire(self):
         packets = self.dialect.encode_packet(message(LONE))
         for frame in self.dialect.encode_frames(packets):
@@ -1494,7 +1497,7 @@ class EngineIO4CodecTests(DialectBehaviour, Assertions):
             with self.subTest(why):
                 self.assertPayloadError(self.dialect.decode_packet, wire, 10)
 
-    # FAILS: null is taken for no data at all.
+    # Once: null is taken for no data at all.
     def test_null_is_not_nothing(self):
         for wire in ("0null", "0/admin,null", "1null", "1/admin,null"):
             with self.subTest(wire):
@@ -1928,7 +1931,7 @@ class ControlFrameTests(FrameAssertions):
         self.assertEqual(encode_close(1000), b"\x88\x02\x03\xe8")
         self.assertEqual(encode_close(1002, "why"), b"\x88\x05\x03\xeawhy")
 
-    # FAILS: the reason is cut between any two bytes.
+    # Once: the reason is cut between any two bytes.
     def test_a_long_reason_is_cut_between_characters(self):
         for reason in ("x" * 200, "é" * 100, "x" + "é" * 100, "€" * 100, "😀" * 50):
             with self.subTest(reason[:3]):
@@ -2008,7 +2011,7 @@ class BrokenFrameTests(FrameAssertions):
             with self.subTest(limit=limit):
                 self.assertEqual(self.fed(client_frame(BINARY_FRAME, bytes(limit)), max_bytes=limit), [bytes(limit)])
 
-    # FAILS: a whole text frame of up to 125 bytes takes the quick way, which does not look.
+    # Once: a whole text frame of up to 125 bytes takes the quick way, which does not look.
     def test_the_limit_holds_for_whole_frames_of_every_size(self):
         for opcode, limit in itertools.product((TEXT_FRAME, BINARY_FRAME), (1, 100, 124, 125, 126, 65535)):
             with self.subTest(opcode=opcode, limit=limit):
@@ -2437,7 +2440,9 @@ class FakeHub:
 
     def __init__(self, sweep_seconds: float = 0.0, on_open: Callable = lambda handler: None, **options) -> None:
         defaults = {name: getattr(SocketIOHandler, name) for name in OPTIONS}
-        self.options = types.SimpleNamespace(**{**defaults, **options})
+        self.options = types.SimpleNamespace(**{**defaults, **options}, _taps_outgoing=False)
+        self.dialects = DIALECTS
+        self.messages_sent = self.messages_received = 0
         self.sweep_seconds = sweep_seconds
         self.on_open = on_open
         self.time = 0.0
@@ -2445,7 +2450,7 @@ class FakeHub:
         self.handlers: list[FakeHandler] = []
         self.tasks: list[asyncio.Task] = []
         self.soon: list[Callable] = []
-        self.watched: dict[Member, float] = {}
+        self.watched: dict[Any, float] = {}
         self.reported: list[Exception] = []
         self.forgotten: list[Session] = []
 
@@ -2453,17 +2458,26 @@ class FakeHub:
         self.handlers.append(FakeHandler(member))
         return self.handlers[-1]
 
-    def find_namespace(self, name: str) -> Namespace | None:
+    def find_namespace(self, name: str, auth) -> Namespace | None:
         return self.namespaces.get(name)
+
+    def namespaces_at(self, place: str) -> list[Namespace]:
+        return [self.namespaces[place]]
+
+    def check_name(self, name: str) -> str:
+        return self.namespaces[name].name
+
+    def tidy(self, namespace: Namespace) -> None:
+        pass
 
     def transports_after(self, transport: str, dialect: socket_io.Dialect) -> list[str]:
         return ["websocket"] if transport in POLLING and self.options.allow_upgrades else []
 
-    def watch(self, member: Member, seconds: float) -> None:
-        self.watched[member] = seconds
+    def watch(self, key: Any, seconds: float, act: Callable) -> None:
+        self.watched[key] = seconds
 
-    def unwatch(self, member: Member) -> None:
-        self.watched.pop(member, None)
+    def unwatch(self, key: Any) -> None:
+        self.watched.pop(key, None)
 
     def spawn(self, work) -> asyncio.Task:
         self.tasks.append(asyncio.get_running_loop().create_task(work))
@@ -2827,7 +2841,7 @@ class RefusalTests(SessionAssertions):
         self.assertIs(session.life, Life.CLOSED)
         self.assertEqual(session.hub.forgotten, [session])
 
-    # FAILS: a member that has been refused still has the way out.
+    # Once: a member that has been refused still has the way out.
     def test_nothing_is_sent_to_who_was_refused(self):
         session = self.refusing(lambda handler: False)
         sent = list(session.outlet.sent)
@@ -3085,12 +3099,12 @@ class UpgradeLadderTests(SessionAssertions):
         self.session.end("transport close")
         self.assertFalse(self.session.begin_upgrade(self.prober, 1.0))
 
-    # FAILS: the option is only left out of the handshake.
+    # Once: the option is only left out of the handshake.
     def test_there_is_none_where_it_is_not_allowed(self):
         session = self.client(FakeHub(allow_upgrades=False), transport=XHR_POLLING)
         self.assertFalse(session.begin_upgrade(FakeWebSocket(session), 1.0))
 
-    # FAILS: a second WebSocket with the sid takes the place of the first.
+    # Once: a second WebSocket with the sid takes the place of the first.
     def test_there_is_none_from_a_websocket(self):
         session = self.client(FakeHub())
         self.assertFalse(session.begin_upgrade(FakeWebSocket(session), 1.0))
@@ -3258,7 +3272,7 @@ class OutboxTests(SessionAssertions):
         session.send_engine(MESSAGE, "x")
         self.assertFalse(session.takes_volatile)
 
-    # FAILS: the first message after the socket is full is queued all the same.
+    # Once: the first message after the socket is full is queued all the same.
     def test_a_full_socket_takes_no_volatile_message(self):
         session = self.client(FakeHub())
         session.outlet.fill()
@@ -3317,7 +3331,7 @@ class ClosingTests(SessionAssertions):
         session.tick(61.0)
         self.assertIs(session.life, Life.CLOSED)
 
-    # FAILS: it is taken for a packet of a namespace never joined, and the goodbye is lost.
+    # Once: it is taken for a packet of a namespace never joined, and the goodbye is lost.
     def test_what_the_client_sends_meanwhile_means_nothing(self):
         for text in ('42["x"]', "41", "431[]"):
             with self.subTest(text):
@@ -3328,7 +3342,7 @@ class ClosingTests(SessionAssertions):
                 self.say(session, text)
                 self.assertEqual(self.poll(session).answer(), "4last words\x1e1")
 
-    # FAILS: a handler is opened on a session that is going.
+    # Once: a handler is opened on a session that is going.
     def test_nobody_joins_meanwhile(self):
         session = self.client(FakeHub(), transport=XHR_POLLING)
         session.close("server shutting down", 0.0)
@@ -3374,7 +3388,7 @@ class ClosingTests(SessionAssertions):
         self.say(session, "41")
         self.assertPayloadError(self.say, session, '42["x"]')
 
-    # FAILS: a member that has left still has the way out, and the client may have come back by then.
+    # Once: a member that has left still has the way out, and the client may have come back by then.
     def test_nothing_is_sent_to_who_has_left(self):
         session = self.client(FakeHub())
         member = session.members["/"]
@@ -3439,6 +3453,12 @@ class AsyncSessionTestCase(SessionAssertions, unittest.IsolatedAsyncioTestCase):
             if hub is not None:
                 hub.turn()
 
+    def ask(self, member: Member) -> tuple[int, asyncio.Future]:
+        """Send a packet that wants an ack: its id, and what will hold the ack's arguments."""
+        packet = message("question")
+        future = member.ask(packet)
+        return packet.ack_id, future
+
     def gate(self) -> asyncio.Future:
         """Something to wait for, until its result is set."""
         return asyncio.get_running_loop().create_future()
@@ -3471,7 +3491,7 @@ class SlowOpeningTests(AsyncSessionTestCase):
 
     async def test_what_is_sent_meanwhile_follows_the_connect(self):
         await self.settle()
-        self.hub.namespaces["/"].deliver(message("broadcast"), [self.member])
+        self.hub.namespaces["/"].deliver(message("broadcast"), socket_io.NO_ROOMS)
         self.assertEqual(len(self.session.outlet.sent), 1)
         await self.accept()
         self.assertSent(
@@ -3527,9 +3547,9 @@ class SlowOpeningTests(AsyncSessionTestCase):
 
     async def test_acks_cannot_be_asked_for_before(self):
         with self.assertRaises(Disconnected):
-            self.member.expect_ack()
+            self.ask(self.member)
         await self.accept()
-        self.member.expect_ack()
+        self.ask(self.member)
 
 
 class OrderTests(AsyncSessionTestCase):
@@ -3582,7 +3602,7 @@ class OrderTests(AsyncSessionTestCase):
 
     async def test_heartbeats_acks_and_other_namespaces_do_not_wait(self):
         self.say(self.session, "40/admin,", '42["slow"]', '42/admin,["x"]')
-        ack_id, future = self.member.expect_ack()
+        ack_id, future = self.ask(self.member)
         self.say(self.session, f'43{ack_id}["ok"]', "3")
         self.assertEqual(self.handler(self.session, "/admin").log, ["open", "x"])
         self.assertEqual(future.result(), ["ok"])
@@ -3609,7 +3629,7 @@ class OrderTests(AsyncSessionTestCase):
         await self.settle(self.hub)
         self.assertEqual(self.log, ["open", "a", "closed: forced close"])
 
-    # FAILS: the inbox that holds its end is overwritten, so that on_close never comes.
+    # Once: the inbox that holds its end is overwritten, so that on_close never comes.
     async def test_also_one_that_has_more_to_do(self):
         def end_and_wait(packet: Packet):
             self.session.end("forced close")
@@ -3700,7 +3720,7 @@ class WaitingTests(AsyncSessionTestCase):
         self.assertGreaterEqual(self.session.waiting_bytes, 900)
 
     async def test_who_owes_an_ack_is_read(self):
-        ack_id, future = self.member.expect_ack()
+        ack_id, future = self.ask(self.member)
         self.say(self.session, self.event(1000), self.event(1000))
         self.assertTrue(self.session.reading)
         self.say(self.session, f"43{ack_id}[]", self.event(100))
@@ -3709,7 +3729,7 @@ class WaitingTests(AsyncSessionTestCase):
     async def test_asking_for_an_ack_resumes_reading(self):
         self.say(self.session, self.event(1000), self.event(1000))
         self.assertFalse(self.session.reading)
-        self.member.expect_ack()
+        self.ask(self.member)
         self.assertEqual((self.session.reading, self.session.outlet.reading), (True, True))
 
     async def test_a_post_that_is_held_is_released_once(self):
@@ -3746,69 +3766,69 @@ class MemberAckTests(AsyncSessionTestCase):
     async def test_ids_count_from_zero_in_each_namespace(self):
         self.say(self.session, "40/admin,")
         admin = self.session.members["/admin"]
-        ids = [member.expect_ack()[0] for member in (self.member, self.member, admin)]
+        ids = [self.ask(member)[0] for member in (self.member, self.member, admin)]
         self.assertEqual(ids, [0, 1, 0])
 
     async def test_an_ack_resolves_its_future(self):
-        ack_id, future = self.member.expect_ack()
+        ack_id, future = self.ask(self.member)
         self.say(self.session, f'43{ack_id}["a",1]')
         self.assertEqual(future.result(), ["a", 1])
         self.assertEqual((self.member.acks, self.session.owed_acks), ({}, 0))
 
     async def test_acks_may_come_in_any_order(self):
-        (first, one), (second, two) = self.member.expect_ack(), self.member.expect_ack()
+        (first, one), (second, two) = self.ask(self.member), self.ask(self.member)
         self.say(self.session, f"43{second}[2]", f"43{first}[1]")
         self.assertEqual((one.result(), two.result()), ([1], [2]))
 
     async def test_an_ack_may_bring_attachments(self):
-        ack_id, future = self.member.expect_ack()
+        ack_id, future = self.ask(self.member)
         self.say(self.session, f'461-{ack_id}[{{"_placeholder":true,"num":0}}]', b"data")
         self.assertEqual(future.result(), [b"data"])
 
     async def test_one_that_nobody_waits_for_means_nothing(self):
         self.say(self.session, "435[]", "43999999999999999[]")
-        ack_id, future = self.member.expect_ack()
+        ack_id, future = self.ask(self.member)
         self.say(self.session, f"43{ack_id}[1]", f"43{ack_id}[2]")
         self.assertEqual((future.result(), self.session.owed_acks), ([1], 0))
 
     async def test_one_of_another_namespace_is_another(self):
         self.say(self.session, "40/admin,")
-        ack_id, future = self.member.expect_ack()
+        ack_id, future = self.ask(self.member)
         self.say(self.session, f"43/admin,{ack_id}[]")
         self.assertFalse(future.done())
 
     async def test_one_whose_caller_has_gone_is_no_trouble(self):
-        ack_id, future = self.member.expect_ack()
+        ack_id, future = self.ask(self.member)
         future.cancel()
         self.say(self.session, f"43{ack_id}[]")
         self.assertEqual(self.session.owed_acks, 0)
 
     async def test_the_end_fails_them(self):
-        _, future = self.member.expect_ack()
+        _, future = self.ask(self.member)
         self.session.end("ping timeout")
         with self.assertRaisesRegex(Disconnected, "ping timeout"):
             await future
         self.assertEqual(self.session.owed_acks, 0)
 
     async def test_leaving_the_namespace_fails_them(self):
-        _, future = self.member.expect_ack()
+        _, future = self.ask(self.member)
         self.say(self.session, "41")
         self.assertIsInstance(future.exception(), Disconnected)
 
     async def test_a_forgotten_one_is_owed_no_more(self):
-        ack_id, future = self.member.expect_ack()
-        self.assertIs(self.member.forget_ack(ack_id), future)
-        self.assertIsNone(self.member.forget_ack(ack_id))
-        self.assertEqual(self.session.owed_acks, 0)
+        _, future = self.ask(self.member)
+        future.cancel()
+        await self.settle()
+        self.assertEqual((self.member.acks, self.session.owed_acks), ({}, 0))
 
     async def test_who_has_gone_cannot_be_asked(self):
         self.session.end("ping timeout")
         with self.assertRaisesRegex(Disconnected, "ping timeout"):
-            self.member.expect_ack()
+            self.ask(self.member)
 
     async def test_a_client_of_0_6_cannot_be_asked(self):
         with self.assertRaises(NotSupported):
-            self.client(self.hub, "0.6").members["/"].expect_ack()
+            self.ask(self.client(self.hub, "0.6").members["/"])
 
 
 # -- 9. Rooms --------------------------------------------------------------------------
@@ -3820,7 +3840,7 @@ class RoomAssertions(SessionAssertions):
     def setUp(self):
         self.hub = FakeHub(max_rooms=5)
         self.namespace = self.hub.namespaces["/"]
-        self.io = NamespaceIO(self.namespace)
+        self.io = NamespaceIO(self.hub, "/")
         self.ann, self.bob, self.eve = (self.client(self.hub).members["/"] for _ in range(3))
         self.everybody = [self.ann, self.bob, self.eve]
 
@@ -3894,7 +3914,7 @@ class RoomTests(RoomAssertions):
                 self.namespace.join(self.ann, [name])
         self.assertEqual((self.namespace.rooms, self.ann.rooms), ({}, frozenset()))
 
-    # FAILS: those before it in the set are entered in the table, and stay there for ever.
+    # Once: those before it in the set are entered in the table, and stay there for ever.
     def test_one_bad_name_among_good_ones_joins_none(self):
         for number in range(50):  # a set has its own order
             with self.assertRaises(TypeError):
@@ -3947,7 +3967,7 @@ class SelectTests(RoomAssertions):
                 self.assertEqual(len(selected), len(expected))
                 self.assertEqual(set(selected), set(expected))
 
-    # FAILS: who is in the room of another's id is passed over while that other is here.
+    # Once: who is in the room of another's id is passed over while that other is here.
     def test_others_may_join_the_room_of_an_id(self):
         self.namespace.join(self.bob, [self.ann.id])
         selected = self.namespace.select(frozenset([self.ann.id]), frozenset())
@@ -4030,7 +4050,6 @@ class BroadcastTests(RoomAssertions):
         self.assertReached("news", *self.everybody)
         self.assertEqual((len(old.outlet.sent), len(logs.output)), (1, 1))
 
-    # FAILS: half a pair raises out of the loop, and whoever comes after gets nothing.
     def test_half_a_pair_does_not_stop_the_others(self):
         old = self.client(self.hub, "0.6")
         self.namespace.members = {member.id: member for member in (old.members["/"], *self.everybody)}
@@ -4038,8 +4057,10 @@ class BroadcastTests(RoomAssertions):
         self.assertReached("message", *self.everybody)
 
     def test_who_is_cut_off_by_it_does_not_stop_the_others(self):
-        slow = self.client(FakeHub(max_buffered_bytes=1000), transport=XHR_POLLING).members["/"]
-        self.namespace.deliver(message_packet("news", ["x" * 2000], "/"), [slow, *self.everybody])
+        slow = self.client(self.hub, transport=XHR_POLLING).members["/"]
+        self.hub.options.max_buffered_bytes = 1000
+        self.namespace.members = {member.id: member for member in (slow, *self.everybody)}
+        self.io.emit("news", "x" * 2000)
         self.assertReached("news", *self.everybody)
         self.assertEqual(slow.close_reason, "transport error")
 
@@ -4063,14 +4084,14 @@ class BroadcastTests(RoomAssertions):
         self.assertEqual((self.ann.rooms, self.bob.rooms), ({"other", "all"}, {"all"}))
 
     def test_sockets_are_the_handlers_of_who_has_been_accepted(self):
-        hub = FakeHub(on_open=lambda handler: handlers.append(NamespaceIO(handler.member.namespace).sockets()))
+        hub = FakeHub(on_open=lambda handler: handlers.append(NamespaceIO(handler.member.session.hub, "/").sockets()))
         handlers: list = []
         session = self.client(hub)
         self.assertEqual(handlers, [[]])
-        self.assertEqual(NamespaceIO(hub.namespaces["/"]).sockets(), [self.handler(session)])
+        self.assertEqual(NamespaceIO(hub, "/").sockets(), [self.handler(session)])
 
     def test_the_way_to_other_namespaces(self):
-        self.assertIs(self.io.of("/admin")._namespace, self.hub.namespaces["/admin"])
+        self.assertEqual(self.io.of("/admin"), NamespaceIO(self.hub, "/admin"))
         with self.assertRaisesRegex(KeyError, "/zz"):
             self.io.of("/zz")
 
@@ -4127,7 +4148,6 @@ class BroadcastCallTests(RoomAssertions, AsyncSessionTestCase):
             await self.io.call("question", object())
         self.assertEqual([member.session.owed_acks for member in self.everybody], [0, 0, 0])
 
-    # FAILS: the first is asked before the name is looked at, and its ack stays owed: it is never paused again.
     async def test_nor_does_a_name_that_cannot_be_sent(self):
         for name, error in (("connect", ValueError), (5, TypeError)):
             with self.subTest(name=name):
@@ -4135,7 +4155,6 @@ class BroadcastCallTests(RoomAssertions, AsyncSessionTestCase):
                     await self.io.call(name)
                 self.assertEqual([member.session.owed_acks for member in self.everybody], [0, 0, 0])
 
-    # FAILS: whoever waits may be cancelled, as by asyncio.wait_for; the acks stay owed.
     async def test_a_cancelled_call_leaves_nothing_behind(self):
         asking = asyncio.ensure_future(self.io.call("question"))
         await self.settle()
