@@ -816,7 +816,7 @@ class PlainJsonTests(JsonBehaviour, Assertions):
             self.module.encode_json(Decimal("1.10"))
 
 
-@unittest.skipUnless(socket_io.json_module.__name__ == "simplejson", "needs simplejson")
+@unittest.skipUnless(socket_io.json_writer.__name__ == "simplejson", "needs simplejson")
 class DecimalTests(unittest.TestCase):
     """Decimals, digit for digit, through simplejson."""
 
@@ -4991,7 +4991,7 @@ class SocketIO06Tests(RecorderTestCase):
             await self.noted("message", "again")
             handler = self.handler.handlers[-1]
             self.assertEqual((handler.protocol, handler.session.dialect.name), (transport, "0.6"))
-            handler.send(Decimal("1.10") if hasattr(socket_io.json_module, "simple_first") else 1)
+            handler.send(Decimal("1.10") if hasattr(socket_io.json_writer, "simple_first") else 1)
             self.assertTrue((await wire.text()).startswith("~m~"))
             wire.close()
             await self.assertClosedFor("transport close")
