@@ -490,13 +490,14 @@ class Assembler:
 #     frame     one WebSocket frame  <-> engine packets
 #     packet    one MESSAGE's data   <-> Packet (an Assembler while attachments are missing)
 
-WEBSOCKET, FLASHSOCKET, XHR_POLLING, JSONP_POLLING, XHR_MULTIPART, HTMLFILE = TRANSPORTS = (
+# In this order they are offered, and a 0.9 client tries them in it: streams before polling, as its own server has it.
+WEBSOCKET, FLASHSOCKET, HTMLFILE, XHR_MULTIPART, XHR_POLLING, JSONP_POLLING = TRANSPORTS = (
     "websocket",
     "flashsocket",
+    "htmlfile",
+    "xhr-multipart",
     "xhr-polling",
     "jsonp-polling",
-    "xhr-multipart",
-    "htmlfile",
 )
 WEBSOCKETS = frozenset([WEBSOCKET, FLASHSOCKET])
 STREAMS = frozenset([XHR_MULTIPART, HTMLFILE])

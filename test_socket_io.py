@@ -5059,7 +5059,7 @@ class Protocol1Tests(RecorderTestCase):
         wire = await self.wire()
         for path in ("/socket.io/1/?t=1", "/socket.io/1?t=1"):
             _, headers, body = await wire.request("GET", path, Origin="http://test.example")
-            transports = rb"websocket,flashsocket,xhr-polling,jsonp-polling,htmlfile"
+            transports = rb"websocket,flashsocket,htmlfile,xhr-polling,jsonp-polling"
             self.assertRegex(body, rb"\A[\w-]{20}:60:60:" + transports + rb"\Z")
             self.assertEqual(headers["access-control-allow-origin"], "http://test.example")
         _, headers, body = await wire.request("GET", "/socket.io/1/?t=1&jsonp=3")
