@@ -5076,6 +5076,14 @@ class Protocol1Tests(RecorderTestCase):
             self.assertEqual((status, body), (200, b'io.j[0](new Error("handshake bad origin"));'))
 
     @gen_test
+    async def test_a_poll_says_goodbye_once(self):
+        wire = await self.wire()
+        sid = await self.shake_hands(wire)
+        await wire.request("GET", f"/socket.io/1/xhr-polling/{sid}")
+        (await self.only()).disconnect()
+        self.assertEqual((await wire.request("GET", f"/socket.io/1/xhr-polling/{sid}"))[2], b"0::")
+
+    @gen_test
     async def test_an_unknown_sid_is_advised_to_shake_hands_again(self):
         wire = await self.wire()
         status, _, body = await wire.request("GET", "/socket.io/1/xhr-polling/12345678901234567890?t=1")
