@@ -1,92 +1,41 @@
-// The Socket.IO 0.6 browser client, of 2010, in a headless Chromium against app.py.
+// The client of 2010 in the matrix, with checks of its own: it has messages, and neither events nor acks nor namespaces.
 //
-//     node ancestor.mjs http://127.0.0.1:PORT [words that the names of the checks must contain]
-//
-// CHROMIUM in the environment names another browser than /usr/bin/chromium.
+//     node ancestor.mjs http://127.0.0.1:PORT CLIENT [words]      prints one JSON object per check
 
 import assert from "node:assert/strict";
-import { chromium } from "playwright-core";
 import { io } from "socket.io-client";
-import { check, closeReason, eventually, finish, within } from "./checks.mjs";
+import { Ancestor, launch, servePage } from "./ancestor-client.mjs";
+import { closeReason, eventually, inShort, pause, within } from "./checks.mjs";
+import { CLIENTS, titleOf, transportsOf, wayOf, whySkipped } from "./matrix-clients.mjs";
+import { surroundings } from "./matrix-lines.mjs";
 
-const [server, words = ""] = process.argv.slice(2);
+const [server, title, words = ""] = process.argv.slice(2);
 
-const TRANSPORTS = ["websocket", "xhr-polling", "jsonp-polling"];
 const UNUSUAL = "é€😀\u2028\u2029";
-const BROWSER = {
-  executablePath: process.env.CHROMIUM || "/usr/bin/chromium",
-  args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-};
-
-// -- The clients of one check -----------------------------------------------------------
-
-// One page with one client: two jsonp-polling clients on one page break each other.
-class Ancestor {
-  constructor(page, transport) {
-    this.page = page;
-    this.transport = transport;
-  }
-
-  async connect() {
-    await this.page.goto(`${server}/ancestor/ancestor.html`);
-    await this.page.evaluate((transport) => connectOver(transport), this.transport);
-    await this.until("it is connected", () => connects === 1);
-  }
-
-  send(...messages) {
-    return this.page.evaluate((all) => sendAll(all), messages);
-  }
-
-  wish(name, ...args) {
-    return this.send({ wish: name, args });
-  }
-
-  // Everything this client heard, once that are `count` messages.
-  async hears(count) {
-    await this.until(`it has heard ${count} messages`, (number) => heard.length >= number, count);
-    return this.page.evaluate(() => heard);
-  }
-
-  async whoAmI() {
-    await this.wish("who am i");
-    const [answer] = await this.hears(1);
-    await this.page.evaluate(() => { heard = []; });
-    return answer;
-  }
-
-  sid() {
-    return this.page.evaluate(() => client.transport.sessionid);
-  }
-
-  async until(what, condition, argument) {
-    try {
-      await this.page.waitForFunction(condition, argument, { timeout: 5000, polling: 20 });
-    } catch {
-      throw new Error(`waited 5 s until ${what}; the page heard ${await this.page.evaluate(() => JSON.stringify(heard))}`);
-    }
-  }
-}
+const COUNT = 200;
+const CUT = "is reached again after its connections were cut";
 
 class Clients {
-  constructor(browser, transport) {
-    this.browser = browser;
-    this.transport = transport;
-    this.contexts = [];
+  constructor(stage, way) {
+    this.stage = stage;
+    this.way = way;
+    this.transport = way.protocols[0];
+    this.tag = Math.random().toString(36).slice(2);    // others share the server
+    this.ancestors = [];
     this.successors = [];
   }
 
-  async connect() {
+  async connect(options) {
     const ancestor = await this.open();
-    await ancestor.connect();
+    await ancestor.connect(server, options);
     return ancestor;
   }
 
-  // A client that has yet to connect. A context of its own: pages of one context share connections.
+  // A client that has yet to connect.
   async open() {
-    const context = await this.browser.newContext();
-    this.contexts.push(context);
-    return new Ancestor(await context.newPage(), this.transport);
+    const ancestor = await Ancestor.open(this.stage.browser, this.stage.page, this.transport);
+    this.ancestors.push(ancestor);
+    return ancestor;
   }
 
   // A client of today.
@@ -99,13 +48,13 @@ class Clients {
 
   async closeAll() {
     this.successors.forEach((socket) => socket.io._close());
-    await Promise.all(this.contexts.map((context) => context.close()));
+    await Promise.all(this.ancestors.map((ancestor) => ancestor.close()));
   }
 }
 
 // The arguments of the next `name`. Listening starts at once, so call it before what brings the event about.
 function next(socket, name) {
-  const promise = within(5, `"${name}"`, new Promise((resolve) => socket.once(name, (...args) => resolve(args))));
+  const promise = within(8, `"${name}"`, new Promise((resolve) => { socket.once(name, (...args) => resolve(args)); }));
   promise.catch(() => {});    // a check that fails early never looks
   return promise;
 }
@@ -116,9 +65,18 @@ async function comesBack(clients, ...messages) {
   assert.deepEqual(await ancestor.hears(messages.length), messages);
 }
 
+async function largeTextComesBack(clients, text) {
+  const ancestor = await clients.connect();
+  await ancestor.send(text);
+  const [echoed] = await ancestor.hears(1);
+  assert.ok(echoed === text, `${echoed.length} characters came back, or others`);
+}
+
+const numbers = (count) => Array.from({ length: count }, (_, number) => number);
+
 // -- The checks -------------------------------------------------------------------------
 
-const checks = {
+const CHECKS = {
   async "connects, and the server knows how"(clients) {
     const ancestor = await clients.connect();
     const who = await ancestor.whoAmI();
@@ -133,7 +91,7 @@ const checks = {
     await comesBack(clients, "hello");
   },
 
-  async "gets objects back"(clients) {
+  async "gets JSON back"(clients) {
     await comesBack(clients, { a: 1, list: [1, "two", null, true, 2.5], deep: { er: {} } }, {});
   },
 
@@ -149,57 +107,76 @@ const checks = {
     await comesBack(clients, "", "~m~3~m~abc", "12~m~", "last");
   },
 
-  async "gets fifty messages back in order"(clients) {
-    await comesBack(clients, ...Array.from({ length: 50 }, (_, n) => (n % 2 ? `number ${n}` : { number: n })));
+  async "sends and gets 200 messages in order"(clients) {
+    await comesBack(clients, ...numbers(COUNT).map((number) => (number % 2 ? `number ${number}` : { number })));
   },
 
-  async "gets 100 kB back"(clients) {
+  async "gets 200 events in order"(clients) {
     const ancestor = await clients.connect();
-    const text = "0123456789abcde€".repeat(6250);
-    await ancestor.send(text);
-    const [echoed] = await ancestor.hears(1);
-    assert.ok(echoed === text, `${echoed.length} characters came back, or others`);
+    await ancestor.wish("burst", COUNT);
+    assert.deepEqual(await ancestor.hears(COUNT), numbers(COUNT).map((number) => ({ name: "tick", args: [number] })));
+  },
+
+  async "sends and gets 300 kB"(clients) {
+    await largeTextComesBack(clients, "0123456789".repeat(30_000));
+  },
+
+  async "sends and gets 300 kB of three-byte letters"(clients) {
+    await largeTextComesBack(clients, "€".repeat(100_000));
   },
 
   async "gets what it sent before it was connected"(clients) {
     const ancestor = await clients.open();
-    await ancestor.page.goto(`${server}/ancestor/ancestor.html`);
-    await ancestor.page.evaluate((transport) => { connectOver(transport); sendAll(["early", "bird"]); }, clients.transport);
+    await ancestor.begin(server);
+    await ancestor.send("early", "bird");
     assert.deepEqual(await ancestor.hears(2), ["early", "bird"]);
   },
 
   async "hears an event as a JSON message"(clients) {
     const ancestor = await clients.connect();
-    await ancestor.wish("announce", "news", 1, [UNUSUAL]);
-    assert.deepEqual(await ancestor.hears(1), [{ name: "news", args: [1, [UNUSUAL]] }]);
+    await ancestor.wish("announce", "news €😀", 1, [UNUSUAL]);
+    assert.deepEqual(await ancestor.hears(1), [{ name: "news €😀", args: [1, [UNUSUAL]] }]);
   },
 
-  async "talks with another of its kind"(clients) {
-    const [ann, bob] = [await clients.connect(), await clients.connect()];
-    await ann.wish("shout", "hello bob");
-    assert.deepEqual(await bob.hears(1), ["hello bob"]);
-    await bob.wish("shout", { hello: "ann" });
-    assert.deepEqual(await ann.hears(1), [{ hello: "ann" }]);    // and not its own shout
+  async "hears what is told to its rooms, and only that"(clients) {
+    const [ann, bob, eve] = await Promise.all([clients.connect(), clients.connect(), clients.connect()]);
+    const [tea, coffee] = [`${UNUSUAL} ${clients.tag}`, `coffee ${clients.tag}`];
+    for (const [client, room] of [[ann, tea], [bob, tea], [eve, coffee]]) {
+      await client.wish("enter", room);
+      assert.deepEqual(await client.hears(1), [`entered ${room}`]);
+    }
+    await ann.wish("tell the room", tea, `to all${clients.tag}`);
+    await ann.wish("tell my room mates", tea, `to the others${clients.tag}`);
+    await ann.wish("tell the room", coffee, `to eve${clients.tag}`);
+    assert.deepEqual(await bob.isTold(2, clients.tag), ["to all", "to the others"]);
+    assert.deepEqual(await eve.isTold(1, clients.tag), ["to eve"]);
+    assert.deepEqual(await ann.isTold(1, clients.tag), ["to all"]);
+  },
+
+  async "broadcasts to all others but not to itself"(clients) {
+    const [ann, bob] = await Promise.all([clients.connect(), clients.connect()]);
+    await ann.wish("shout", { shout: `hello bob${clients.tag}` });
+    assert.deepEqual(await bob.isTold(1, clients.tag), ["hello bob"]);
+    await bob.wish("shout", { shout: `hello ann${clients.tag}` });
+    assert.deepEqual(await ann.isTold(1, clients.tag), ["hello ann"]);    // and not her own shout
   },
 
   async "shares a room with a client of today"(clients) {
     const [ancestor, successor] = [await clients.connect(), await clients.connectSuccessor()];
-    await ancestor.wish("enter", "family");
+    const room = `family ${clients.tag}`;
+    await ancestor.wish("enter", room);
     await ancestor.hears(1);
-    successor.emit("tell the room", "family", UNUSUAL);
-    assert.deepEqual(await ancestor.hears(2), ["entered family", { name: "told", args: [UNUSUAL] }]);
-    const shouted = next(successor, "message");
-    await ancestor.wish("shout", "when I was young");
-    assert.deepEqual(await shouted, ["when I was young"]);
+    successor.emit("tell the room", room, UNUSUAL + clients.tag);
+    assert.deepEqual(await ancestor.isTold(1, clients.tag), [UNUSUAL]);
   },
 
   async "is found under the session id, the only one it knows"(clients) {
     const [ancestor, successor] = [await clients.connect(), await clients.connectSuccessor()];
-    successor.emit("tell the room", await ancestor.sid(), "psst");
-    assert.deepEqual(await ancestor.hears(1), [{ name: "told", args: ["psst"] }]);
+    successor.emit("tell the room", await ancestor.sid(), `psst${clients.tag}`);
+    assert.deepEqual(await ancestor.isTold(1, clients.tag), ["psst"]);
   },
 
-  async "notices that the server disconnects it"(clients) {
+  async "is disconnected by the server"(clients) {
     const ancestor = await clients.connect();
     const { id } = await ancestor.whoAmI();
     await ancestor.wish("kick");
@@ -207,25 +184,40 @@ const checks = {
     assert.equal(await closeReason(server, id), "server namespace disconnect");
   },
 
-  async "is missed when its page is closed"(clients) {
-    const ancestor = await clients.connect();
-    const { id } = await ancestor.whoAmI();
-    await ancestor.page.close();
-    assert.ok(await closeReason(server, id, 15));    // polling: 8 s after the last poll
-  },
-};
-
-const WEBSOCKET_AND_XHR = {    // a jsonp-polling client that disconnects lets its last poll wait, and begins anew after it
   async "disconnects itself, and the server notices"(clients) {
     const ancestor = await clients.connect();
     const { id } = await ancestor.whoAmI();
     await ancestor.page.evaluate(() => client.disconnect());
     await ancestor.until("it is disconnected", () => disconnects === 1);
-    assert.ok(await closeReason(server, id, 15));
+    assert.ok(await closeReason(server, id, 20));    // polling: 8 s after the last poll
+  },
+
+  async [CUT](clients) {
+    const ancestor = await clients.open();
+    await ancestor.connect(clients.stage.lines[clients.way.name], { reconnect: true, reconnectionDelay: 50 });
+    await pause(0.2);    // now the next poll waits
+    clients.stage.cut(clients.way.name);
+    await eventually(20, "an answer", async () => {
+      await ancestor.send("back");
+      return ancestor.until("it hears itself", () => heard.includes("back"), null, 1).then(() => true, () => false);
+    });
+    const successor = await clients.connectSuccessor();
+    successor.emit("tell the room", await ancestor.sid(), `welcome${clients.tag}`);
+    assert.deepEqual(await ancestor.isTold(1, clients.tag), ["welcome"]);
   },
 };
 
-const WEBSOCKET = {
+// These mostly wait. They run beside the others.
+const PATIENT = {
+  async "is missed when its page is closed"(clients) {
+    const ancestor = await clients.connect();
+    const { id } = await ancestor.whoAmI();
+    await ancestor.page.close();
+    assert.ok(await closeReason(server, id, 20));    // polling: 8 s after the last poll
+  },
+};
+
+const HEARTBEATS = {
   async "answers heartbeats and stays"(clients) {
     const ancestor = await clients.open();
     const heartbeats = { received: 0, sent: 0 };
@@ -233,44 +225,57 @@ const WEBSOCKET = {
       socket.on("framereceived", ({ payload }) => { heartbeats.received += /~h~/.test(payload); });
       socket.on("framesent", ({ payload }) => { heartbeats.sent += /~h~/.test(payload); });
     });
-    await ancestor.connect();
-    await eventually(25, "two heartbeats", () => heartbeats.received === 2 && heartbeats.sent === 2);
+    await ancestor.connect(server);
+    await eventually(25, "two heartbeats", () => heartbeats.received >= 2 && heartbeats.sent >= 2);
     await ancestor.send("alive");
     assert.deepEqual(await ancestor.hears(1), ["alive"]);
   },
 };
 
-const POLLING = {
+const IDLE_POLLS = {
   async "polls again when a poll ends with nothing"(clients) {
     const ancestor = await clients.open();
     let polls = 0;
     ancestor.page.on("request", (request) => { polls += request.method() === "GET" && /-polling\//.test(request.url()); });
-    await ancestor.connect();
-    await eventually(10, "a second poll that is repeated", () => polls >= 3);    // the handshake, the idle one, the next
+    await ancestor.connect(server);
+    await eventually(20, "a second poll that is repeated", () => polls >= 3);    // the handshake, the idle one, the next
     await ancestor.send("alive");
     assert.deepEqual(await ancestor.hears(1), ["alive"]);
     assert.equal(await ancestor.page.evaluate(() => connects), 1);
   },
 };
 
-function checksOf(transport) {
-  switch (transport) {
-    case "websocket": return { ...checks, ...WEBSOCKET_AND_XHR, ...WEBSOCKET };
-    case "xhr-polling": return { ...checks, ...WEBSOCKET_AND_XHR, ...POLLING };
-    default: return { ...checks, ...POLLING };
-  }
+// -- Acting -----------------------------------------------------------------------------
+
+const client = CLIENTS.find((one) => titleOf(one) === title);
+
+async function actOver(stage, way) {
+  const run = async (checks) => {
+    for (const [check, body] of Object.entries(checks)) {
+      if (check.includes(words) && !whySkipped(client, way.name, check)) {
+        await runCheck(stage, way, check, body);
+      }
+    }
+  };
+  await Promise.all([run(CHECKS), run(PATIENT), run(way.name === "websocket" ? HEARTBEATS : IDLE_POLLS)]);
 }
 
-const browser = await chromium.launch({ ...BROWSER, timeout: 30_000 });
-for (const transport of TRANSPORTS) {
-  for (const [name, body] of Object.entries(checksOf(transport))) {
-    const sentence = `0.6 ${transport}: ${name}`;
-    if (sentence.includes(words)) {
-      const clients = new Clients(browser, transport);
-      await check(sentence, () => body(clients), 40);
-      await clients.closeAll();
-    }
+async function runCheck(stage, way, check, body) {
+  const clients = new Clients(stage, way);
+  let error = null;
+  try {
+    await within(45, "the end of the check", body(clients));
+  } catch (reason) {
+    error = inShort(reason);
   }
+  await clients.closeAll();
+  stage.report({ transport: way.name, check, error });
 }
-await browser.close();
-finish();
+
+const stage = { ...await surroundings(server, client), browser: await launch(), page: await servePage() };
+try {
+  await Promise.all(transportsOf(client).map((transport) => actOver(stage, wayOf(client, transport))));
+} finally {
+  await stage.browser.close();
+}
+process.exit();

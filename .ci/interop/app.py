@@ -2,8 +2,9 @@
 
     app.py PORT     0 takes a free port; "READY <port>" on stdout says which one, and that it listens
 
-`modern.mjs` uses the events below. A 0.6 client knows no events: in its place `ancestor.mjs` sends the
-message {"wish": name, "args": [...]} and hears the answer as a message.
+`modern.mjs` and the matrix use the events of StageHandler. A 0.6 client knows no events: in its place `ancestor.mjs`
+sends the message {"wish": name, "args": [...]} and hears the answer as a message. `family.mjs` also knocks at doors that
+are closed to some, and `wire.mjs` compares WireHandler's bytes with those of the servers of the time.
 """
 
 import asyncio
@@ -13,14 +14,13 @@ from pathlib import Path
 
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
-from tornado.web import Application, RequestHandler, StaticFileHandler
+from tornado.web import Application, RequestHandler
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1]))
 
-from socket_io import ConnectionRefused, SocketIOHandler, event
+from socket_io import ConnectionRefused, FlashPolicyServer, SocketIOHandler, event
 
-ANCESTOR_CLIENT = HERE / "node_modules" / "socket.io" / "support" / "socket.io-client"
 UNUSUAL = "é€😀\u2028"  # one, one and two UTF-16 units, and what ends a line in old JavaScript
 PICTURE = bytes(range(256))
 
@@ -167,9 +167,11 @@ class StageHandler(SocketIOHandler):
 
 WISHES = {
     "announce": StageHandler.announce,
+    "burst": StageHandler.burst,
     "enter": StageHandler.enter,
     "kick": StageHandler.kick,
     "shout": StageHandler.shout,
+    "tell my room mates": StageHandler.tell_my_room_mates,
     "tell the room": StageHandler.tell_the_room,
     "who am i": StageHandler.who_am_i,
 }
@@ -182,6 +184,54 @@ class AdminHandler(StageHandler):
         super().on_open(*args, **kwargs)
 
 
+class ModernHandler(StageHandler):
+    enabled_dialects = ["EIO4"]
+
+
+class AncientHandler(StageHandler):
+    enabled_dialects = ["0.6", "0.9"]
+
+
+class WireHandler(SocketIOHandler):
+    """Does what the applications in wire-reference.cjs do."""
+
+    allowed_origins = ["http://good.example"]
+    ping_interval = 1.0
+    ping_timeout = 8.0
+    poll_duration = 1.0
+
+    def on_message(self, message):
+        self.send(message)
+        if message == "twice":
+            self.send(message)
+
+    @event
+    def echo(self, *args):
+        self.emit("echo", *args)
+
+    @event
+    def twice(self, value):
+        self.emit("echo", value)
+        self.emit("echo", value)
+
+    @event
+    def ask(self, *args):
+        return args
+
+    @event("question me")
+    def question_me(self, value):
+        self.emit("question", value, ack=lambda *answer: self.emit("answered", *answer))
+
+    @event
+    def kick(self):
+        self.disconnect()
+
+
+class ClosedHandler(SocketIOHandler):
+    def on_open(self, *args, **kwargs):
+        return False
+
+
 class CloseReasonsHandler(RequestHandler):
     """Tells the scripts who has left and why: a client cannot ask for that itself any more."""
 
@@ -189,22 +239,50 @@ class CloseReasonsHandler(RequestHandler):
         self.write(close_reasons)
 
 
-def make_application():
+class PortsHandler(RequestHandler):
+    """Tells the scripts where else there is something to knock at."""
+
+    def initialize(self, ports):
+        self.ports = ports
+
+    def get(self):
+        self.write(self.ports)
+
+
+class FlashPolicyServerOnAnyPort(FlashPolicyServer):
+    def listen(self, port, *args, **kwargs):
+        self.port = listen(self, 0)
+
+
+def listen(server, port):
+    sockets = bind_sockets(port, "127.0.0.1")
+    server.add_sockets(sockets)
+    return sockets[0].getsockname()[1]
+
+
+def make_application(ports):
     return Application(
         [
             StageHandler.routes("socket.io", namespaces={"/admin": AdminHandler}),
+            ModernHandler.routes("modern"),
+            AncientHandler.routes("ancient"),
+            WireHandler.routes("wire", namespaces={"/chat": WireHandler, "/closed": ClosedHandler}),
             (r"/close-reasons", CloseReasonsHandler),
-            (r"/ancestor/(ancestor\.html)", StaticFileHandler, {"path": HERE}),
-            (r"/ancestor/(socket\.io\.js)", StaticFileHandler, {"path": ANCESTOR_CLIENT}),
+            (r"/ports", PortsHandler, {"ports": ports}),
         ]
     )
 
 
+def make_polling_application():
+    return Application([StageHandler.routes("socket.io")], enabled_protocols=["polling"])
+
+
 async def serve(port):
-    server = HTTPServer(make_application())
-    sockets = bind_sockets(port, "127.0.0.1")
-    server.add_sockets(sockets)
-    print("READY", sockets[0].getsockname()[1], flush=True)
+    ports = {
+        "flash policy": FlashPolicyServerOnAnyPort().port,
+        "polling only": listen(HTTPServer(make_polling_application()), 0),
+    }
+    print("READY", listen(HTTPServer(make_application(ports)), port), flush=True)
     await asyncio.Event().wait()
 
 

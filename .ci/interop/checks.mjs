@@ -53,9 +53,7 @@ export function closeReason(server, id, seconds = 5) {
   });
 }
 
-// Private.
-
 // One line: an assertion about 300 kB would otherwise print them.
-function inShort(error) {
+export function inShort(error) {
   return String(error?.message ?? error).replace(/\s+/g, " ").slice(0, 400);
 }

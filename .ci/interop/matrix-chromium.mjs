@@ -1,22 +1,15 @@
 // One client of the matrix in a headless Chromium, on a page whose origin is not the server's; matrix.mjs starts it.
 //
 //     node matrix-chromium.mjs http://127.0.0.1:PORT CLIENT [words]      prints one JSON object per check
-//
-// CHROMIUM in the environment names another browser than /usr/bin/chromium.
 
 import { readFile } from "node:fs/promises";
 import http from "node:http";
-import { chromium } from "playwright-core";
+import { launch } from "./ancestor-client.mjs";
 import { CLIENTS, titleOf, transportsOf } from "./matrix-clients.mjs";
 import { surroundings } from "./matrix-lines.mjs";
 
 const [server, title, words = ""] = process.argv.slice(2);
 
-const BROWSER = {
-  executablePath: process.env.CHROMIUM || "/usr/bin/chromium",
-  args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-};
 const PAGE = `<!DOCTYPE html>
 <html><head><meta charset="utf-8"><title>A client</title><link rel="icon" href="data:,"><script src="client.js"></script></head>
 <body></body></html>`;
@@ -59,7 +52,7 @@ async function servePages() {
 }
 
 const world = { ...await surroundings(server, client), page: await servePages() };
-const browser = await chromium.launch({ ...BROWSER, timeout: 30_000 });
+const browser = await launch();
 try {
   await Promise.all(transportsOf(client).map((transport) => actOnPage(browser, world, transport)));
 } finally {

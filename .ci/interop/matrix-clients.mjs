@@ -5,6 +5,16 @@
 
 // -- Dialects -----------------------------------------------------------------------------
 
+// Socket.IO 0.6 has checks of its own, in ancestor.mjs.
+const FRAMED = {
+  name: "0.6",
+  transports: {
+    "websocket": { protocols: ["websocket"] },
+    "polling": { protocols: ["xhr-polling"] },
+    "jsonp": { protocols: ["jsonp-polling"] },
+  },
+};
+
 // Socket.IO 0.7 to 0.9. A socket is a namespace of `socket.socket`, the connection.
 const PROTOCOL_1 = {
   name: "0.9",
@@ -144,8 +154,15 @@ function inPython(version, dialect, requirements, rest = {}) {
   return { version, dialect, place: "Python", library, requirements, ...rest, cannot: { ...IN_PYTHON, ...rest.cannot } };
 }
 
+const ANCESTOR = {
+  version: "0.6.18", dialect: FRAMED, place: "Chromium", script: "ancestor.mjs",
+  cannot: { ...IN_A_PAGE, upgrade: NO_UPGRADE },
+  skips: { jsonp: { "disconnects itself, and the server notices": "lets its last poll wait, and begins anew after it" } },
+};
+
 // `cannot`: why a transport is not there. `skips`: why a check is not, by transport ("*": all) and the name of the check.
 export const CLIENTS = [
+  ANCESTOR,
   inNode("0.7.11", PROTOCOL_1, {
     cannot: { ...HIXIE, upgrade: NO_UPGRADE },
     skips: { polling: { ...LATE, "gets a message of several lines back": "drops packets that hold a newline" } },

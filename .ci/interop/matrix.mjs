@@ -55,7 +55,7 @@ async function commandsFor(client) {
       python, fileOf("matrix_client.py"), server, client.library, transport, client.dialect.name, options.checks,
       Object.keys({ ...client.skips?.["*"], ...client.skips?.[transport] }).join(";")]);
   }
-  return [[process.execPath, "--no-deprecation", fileOf(SCRIPTS[client.place]), server, titleOf(client), options.checks]];
+  return [[process.execPath, "--no-deprecation", fileOf(client.script ?? SCRIPTS[client.place]), server, titleOf(client), options.checks]];
 }
 
 // The interpreter of an environment with just this client; made once, beside the clients from npm.

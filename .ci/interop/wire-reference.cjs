@@ -1,0 +1,88 @@
+// The servers of the time, socket.io 0.6.18 and 0.9.19 from npm, with the application that WireHandler in app.py is.
+//
+//     node wire-reference.cjs 0.6|0.9       "READY <port> <port of the Flash policy>" on stdout; ends with its stdin
+
+"use strict";
+
+const events = require("events");
+const http = require("http");
+const net = require("net");
+
+process.stdin.on("end", () => process.exit()).resume();    // nobody is left who would compare
+
+const RESOURCE = "wire";
+const PAGE = "good.example:*";    // the one place that pages may come from
+
+const server = http.createServer((request, response) => {
+  response.writeHead(404);
+  response.end();
+});
+
+// -- What Node of 2011 had ----------------------------------------------------------------
+
+process.EventEmitter = events.EventEmitter;    // where both look for it
+server.on("upgrade", (_request, socket) => delete socket.setEncoding);    // Node's own from here on only throws
+
+// 0.6 asks for port 843, and for nothing else.
+const { listen } = net.Server.prototype;
+let policyServer;
+net.Server.prototype.listen = function listenAnywhere(port, ...rest) {
+  policyServer = port === 843 ? this : policyServer;
+  return listen.call(this, port === 843 ? 0 : port, ...rest);
+};
+
+// -- The applications ---------------------------------------------------------------------
+
+// 0.6 has messages only. The timers are those of WireHandler.
+function serve06() {
+  const endless = ["websocket", "flashsocket", "htmlfile", "xhr-multipart"];
+  const polling = ["xhr-polling", "jsonp-polling"];
+  const listener = require("server-0.6.18").listen(server, {
+    resource: RESOURCE,
+    origins: [PAGE],
+    log: null,
+    transportOptions: {
+      ...Object.fromEntries(endless.map((name) => [name, { heartbeatInterval: 1000 }])),
+      ...Object.fromEntries(polling.map((name) => [name, { duration: 1000 }])),
+    },
+  });
+  listener.on("connection", (client) => {
+    client.on("message", (message) => {
+      client.send(message);
+      if (message === "twice") {
+        client.send(message);
+      }
+    });
+  });
+}
+
+function serve09() {
+  const manager = require("server-0.9.19").listen(server, {
+    "resource": `/${RESOURCE}`,
+    "origins": [PAGE],
+    "log": false,
+    "transports": ["websocket", "flashsocket", "htmlfile", "xhr-polling", "jsonp-polling"],
+    "heartbeat interval": 1,
+    "polling duration": 1,
+    "flash policy port": 0,
+  });
+  manager.sockets.on("connection", perform);
+  manager.of("/chat").on("connection", perform);
+  manager.of("/closed").authorization((_, decide) => decide(null, false)).on("connection", perform);
+  return manager;
+}
+
+function perform(socket) {
+  socket.on("message", (message) => (typeof message === "string" ? socket : socket.json).send(message));
+  socket.on("echo", (...args) => socket.emit("echo", ...args.filter((value) => typeof value !== "function")));
+  socket.on("twice", (value) => [1, 2].forEach(() => socket.emit("echo", value)));
+  socket.on("ask", (...args) => args.pop()(...args));
+  socket.on("question me", (value) => socket.emit("question", value, (answer) => socket.emit("answered", answer)));
+  socket.on("kick", () => socket.disconnect());
+}
+
+const manager = { "0.6": serve06, "0.9": serve09 }[process.argv[2]]();
+server.listen(0, "127.0.0.1", () => {
+  policyServer ??= manager.flashPolicyServer.socket;
+  console.log(`READY ${server.address().port} ${policyServer.address().port}`);
+});
