@@ -4511,6 +4511,8 @@ class Door(tornado.routing.Router):
 class Gateway(tornado.web.RequestHandler):
     """The way of the first request: only a RequestHandler learns what application it belongs to."""
 
+    exchange: Exchange | None = None  #: from `prepare` on
+
     def initialize(self, hub: Hub) -> None:
         self.hub = hub
 
@@ -4523,24 +4525,28 @@ class Gateway(tornado.web.RequestHandler):
     async def prepare(self) -> None:
         if not self.hub.is_bound():  # else another first request was as early
             self.hub.bind(self.application)
-        self.exchange = Exchange(self.hub, copy.copy(self.request))  # which will be the session's: this one stays ours
-        await (self.exchange.headers_received() or asyncio.sleep(0))
-        if self.exchange.connection.stream is None:
+        exchange = self.exchange = Exchange(self.hub, copy.copy(self.request))  # a copy, which will be the session's
+        await (exchange.headers_received() or asyncio.sleep(0))
+        if exchange.connection.stream is None:
             self.detach()  # taken over: tells RequestHandler that nothing follows
 
     def data_received(self, chunk: bytes) -> None:
-        self.exchange.data_received(chunk)
+        if self.exchange is not None:
+            self.exchange.data_received(chunk)
 
     def get(self) -> None:
+        assert self.exchange is not None
         self.exchange.finish()
 
     head = post = put = patch = delete = options = get
 
     def finish(self, chunk: Any = None) -> Any:
-        """The exchange answers, in its own time."""
+        """The exchange answers, in its own time; Tornado itself what it refuses before, such as an unknown method."""
+        return super().finish(chunk) if self.exchange is None else None
 
     def on_connection_close(self) -> None:
-        self.exchange.on_connection_close()
+        if self.exchange is not None:
+            self.exchange.on_connection_close()
 
 
 class SocketIOServer(tornado.httpserver.HTTPServer):

@@ -4772,6 +4772,17 @@ class ConnectTimeoutTests(RecorderTestCase):
         self.assertIn(await wire.message(), ('44{"message":"Timed out"}', None))
 
 
+class FirstRequestTests(RecorderTestCase):
+    """A RequestHandler serves the first request: what Tornado refuses before it is prepared must be answered too."""
+
+    @gen_test
+    async def test_an_unknown_method_is_answered(self):
+        wire = await self.wire()
+        with self.assertLogs("tornado.access", "WARNING"):
+            status, _, _ = await wire.request("BREW", "/socket.io/?EIO=4&transport=polling", b"40")
+        self.assertEqual(status, 405)
+
+
 class BodySizeTests(RecorderTestCase):
     options = {"max_message_bytes": 1000}
 
