@@ -544,6 +544,7 @@ class Dialect(abc.ABC):
     has_namespaces = True
     root_is_connection = False  #: to be refused in "/", or to leave it, ends the connection
     recovers = False  #: its clients can ask for events that they missed
+    greets_alone = False  #: nothing else is in the payload with the OPEN packet
     handshakes_apart = False  #: an HTTP request of its own makes the session, before any transport is chosen
     polls_end = False  #: a held poll is answered after `poll_duration`, even with nothing
     poll_return: float | None = None  #: seconds a polling client may stay away between polls; None: heartbeats tell
@@ -1049,8 +1050,11 @@ class EngineIO3(EngineIO):
     base64: bool | None = None  #: True: bytes neither in payloads nor in frames; False: always binary payloads
 
     def for_client(self, base64: bool, old: bool) -> Dialect:
-        # Up to 1.3 the browser script reads nothing but binary payloads.
-        return self.having(base64=base64) if base64 or old else self
+        if base64:
+            return self.having(base64=True)
+        # Up to 1.3 the browser script reads nothing but binary payloads; socketIO-client 0.6 of PyPI no further than
+        # the greeting, which servers of the time sent alone.
+        return self.having(base64=False, greets_alone=True) if old else self
 
     def client_id(self, sid: str, namespace: str) -> str | None:
         return sid if namespace == "/" else f"{namespace}#{sid}"
@@ -3055,8 +3059,12 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         session, request = self.session, self.request
         assert session is not None and request is not None
         if self.is_alive():
-            # Released with a noop, it leaves what waits to the outlet that takes over.
-            waiting = session.take_outbox() if goodbye is not NOOP else []
+            if goodbye is NOOP:
+                waiting = []  # left to the outlet that takes over
+            elif session.dialect.greets_alone and not request.sid and session.outbox:
+                waiting = [session.take_next()]
+            else:
+                waiting = session.take_outbox()
             self.carries_messages = bool(waiting)
             packets = [packet for outgoing in waiting for packet in outgoing.packets]
             if goodbye is not None:

@@ -5207,6 +5207,14 @@ class EngineIO3Tests(RecorderTestCase):
             self.assertEqual((headers["content-type"], body[:1]), ("application/octet-stream", b"\0"))
 
     @gen_test
+    async def test_what_reads_binary_payloads_only_is_greeted_by_a_packet_alone(self):
+        wire, path = await self.wire(), "/socket.io/?EIO=3&t=1400000000000-0&transport=polling"
+        _, _, body = await wire.request("GET", path)
+        self.assertRegex(body, rb'\A\x00[\x00-\x09]+\xff0\{"sid":"[^{}]*\}\Z')
+        sid = body.split(b'"')[3].decode()
+        self.assertEqual((await wire.request("GET", f"{path}&sid={sid}"))[2], b"\x00\x02\xff40")
+
+    @gen_test
     async def test_a_namespace_that_does_not_exist_is_an_error_and_the_connection_stays(self):
         client = await self.client("EIO3")
         with self.assertRaises(ConnectionRefused) as refused:
