@@ -1,0 +1,256 @@
+"""The server that the scripts of this folder attack, load and measure.
+
+    server.py [OPTION=SECONDS_OR_NUMBER ...]
+
+serves on a free port and prints "READY <port>". Options are those of SocketIOHandler. It tells about itself at /state
+and does what /stall?seconds=.. and /broadcast?kind=..&bytes=..&count=.. say. It ends with its standard input.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import gc
+import json
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+
+import tornado.httpserver
+import tornado.netutil
+import tornado.web
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import socket_io
+from socket_io import AckTimeout, Disconnected, SocketIOError, SocketIOHandler, event
+
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class Stage(SocketIOHandler):
+    """Does all that a handler can do, and never raises: an error in the log is the server's own."""
+
+    def on_message(self, message):
+        return self.say("message", message)
+
+    def on_event(self, name, *args):
+        if isinstance(name, str) and name not in ("message",):
+            return self.say(name, *args)
+
+    def say(self, name, *args):
+        try:
+            self.emit(name, *args)
+            return args[0] if args else None
+        except (RecursionError, SocketIOError, ValueError):  # deep JSON comes in and does not go out; 0.x takes no bytes
+            return None
+
+    @event
+    def ask(self, *args):
+        try:
+            socket_io.encode_json(args)
+        except (RecursionError, TypeError, ValueError):
+            return "cannot be JSON"
+        return args
+
+    @event
+    async def slow(self, *args):
+        await asyncio.sleep(0)
+        return "slept"
+
+    @event
+    async def question(self, *args):
+        try:
+            return await self.call("question", "?", timeout=0.05)
+        except (AckTimeout, SocketIOError):
+            return "no answer"
+
+    @event
+    def enter(self, *rooms):
+        try:
+            self.join(*[room for room in rooms if isinstance(room, str)])
+        except (SocketIOError, Disconnected):
+            return "too many"
+
+    @event
+    def exit(self, *rooms):
+        self.leave(*[room for room in rooms if isinstance(room, str)])
+
+    @event
+    def shout(self, room="lobby", text="hello", *args):
+        if isinstance(room, str) and isinstance(text, str):
+            self.to(room).volatile.emit("shouted", text)
+
+    @event
+    def picture(self, *args):
+        if self.session.dialect.name.startswith("EIO"):
+            self.emit("picture", b"\x00\xff" * 20, {"deep": b""})
+
+    @event
+    def flood(self, count=1, size=1000, *args):
+        """Answer with more than was asked: *count* events of *size* characters."""
+        if type(count) is int and type(size) is int and 0 <= count * size <= 100_000_000:
+            text = "x" * size
+            for _ in range(count):
+                self.emit("flood", text)
+
+    @event
+    def drop(self, *args):
+        self.close()
+
+    @event
+    def kick(self, *args):
+        self.disconnect()
+
+
+class Refused(Stage):
+    def on_open(self, *args, **kwargs):
+        return False
+
+
+class Slow(Stage):
+    async def on_open(self, *args, **kwargs):
+        await asyncio.sleep(0)
+
+
+NAMESPACES = {"/admin": type("Admin", (Stage,), {}), "/refused": Refused, "/slow": Slow}
+
+
+def application(handler, *more):
+    return tornado.web.Application([handler.routes("socket.io", namespaces=NAMESPACES), *more])
+
+
+def resident_bytes() -> int:
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * PAGE
+
+
+def peak_bytes() -> int:
+    """The highest since `forget_peak`."""
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
+
+
+def forget_peak() -> None:
+    with open("/proc/self/clear_refs", "w") as clear_refs:
+        clear_refs.write("5")
+
+
+def give_back() -> None:
+    """What is free goes back to the system: what stays is in use, and not merely unreturned."""
+    gc.collect()
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (AttributeError, OSError):
+        pass
+
+
+class About(tornado.web.RequestHandler):
+    def initialize(self, hub):
+        self.hub = hub
+
+
+class State(About):
+    """/state[?collect=1]: memory, and everything that could be forgotten."""
+
+    def get(self):
+        if self.get_query_argument("collect", ""):
+            give_back()
+            forget_peak()
+        hub = self.hub
+        self.finish(
+            {
+                "resident": resident_bytes(),
+                "peak": peak_bytes(),
+                "sessions": len(hub.sessions),
+                "connections": len(hub.connections),
+                "members": sum(len(namespace.members) for namespace in hub.namespaces.values()),
+                "rooms": sum(len(namespace.rooms) for namespace in hub.namespaces.values()),
+                "watched": len(hub.watched),
+                "descriptors": len(os.listdir("/proc/self/fd")),
+                "tasks": len(asyncio.all_tasks()),
+                "cpu": time.process_time(),
+            }
+        )
+
+
+class Stall(About):
+    """/stall?seconds=..[&every=..]: block the loop, as a handler does that should not; again and again with *every*."""
+
+    def get(self):
+        seconds, count = float(self.get_query_argument("seconds")), int(self.get_query_argument("count", "1"))
+        asyncio.get_running_loop().call_later(0.05, self.block, seconds, count)
+
+    def block(self, seconds, count):
+        time.sleep(seconds)
+        if count > 1:
+            asyncio.get_running_loop().call_later(seconds / 3, self.block, seconds, count - 1)
+
+
+class Shout(About):
+    """/broadcast?bytes=..&count=..: to everybody, at once."""
+
+    def get(self):
+        text = "x" * int(self.get_query_argument("bytes"))
+        started = time.monotonic()
+        for number in range(int(self.get_query_argument("count"))):
+            self.hub.options.io.emit("shout", number, text)
+        self.finish({"seconds": time.monotonic() - started})
+
+
+class Errors(logging.Handler):
+    """Keeps what should never have been logged."""
+
+    def __init__(self):
+        super().__init__(logging.ERROR)
+        self.found: list[str] = []
+
+    def emit(self, record):
+        self.found.append(self.format(record))
+
+    def watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """The root logger, what asyncio finds unhandled, and what the interpreter can only complain about."""
+        logging.getLogger().addHandler(self)
+        logging.captureWarnings(True)
+        logging.getLogger("py.warnings").addFilter(self.raise_warning)
+        loop.set_exception_handler(lambda loop, context: self.note("asyncio", context.get("exception"), context))
+        sys.unraisablehook = lambda problem: self.note("unraisable", problem.exc_value, problem)
+
+    def note(self, where, error, more):
+        logging.getLogger(where).error("%s", more, exc_info=error)
+
+    @staticmethod
+    def raise_warning(record):
+        """A coroutine that was never awaited is an error."""
+        record.levelno, record.levelname = logging.ERROR, "ERROR"
+        return True
+
+
+async def serve(options: dict[str, float]) -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    errors = Errors()
+    errors.watch(asyncio.get_running_loop())
+    handler = type("Stage", (Stage,), dict(options))
+    routes = handler.routes("socket.io", namespaces=NAMESPACES)
+    hub = handler.io._namespace.hub
+    about = [(f"/{name}", kind, {"hub": hub}) for name, kind in (("state", State), ("stall", Stall), ("broadcast", Shout))]
+    # As SocketIOServer sets them, only shorter: a request that does not come to its end is one of the attacks.
+    server = tornado.httpserver.HTTPServer(
+        tornado.web.Application([routes, *about]), idle_connection_timeout=6.0, body_timeout=3.0
+    )
+    sockets = tornado.netutil.bind_sockets(int(os.environ.get("PORT", "0")), "127.0.0.1", backlog=4096)
+    server.add_sockets(sockets)
+    print("READY", sockets[0].getsockname()[1], flush=True)
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    print("ERRORS", json.dumps(errors.found[:20]), flush=True)
+
+
+def run(work) -> None:
+    """On uvloop where it is installed, as SocketIOServer does."""
+    socket_io.run_loop(work)
+
+
+if __name__ == "__main__":
+    run(serve({name: json.loads(value) for name, _, value in (option.partition("=") for option in sys.argv[1:])}))

@@ -1,0 +1,465 @@
+"""The clients of this folder: bare connections, and what each generation says on them.
+
+Nothing here uses the codecs of socket_io.py: what it should understand is written down a second time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import socket
+import struct
+import urllib.parse
+from collections.abc import Callable
+
+TEXT_FRAME, BINARY_FRAME, CLOSE_FRAME, PING_FRAME, PONG_FRAME = 1, 2, 8, 9, 10
+KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # of the example in RFC 6455
+UPGRADE = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": KEY}
+FORM = "application/x-www-form-urlencoded; charset=utf-8"
+PATIENCE = 10.0  # seconds for what comes at once, on a machine that is busy
+
+WEBSOCKETS = ("websocket", "flashsocket")
+STREAMS = ("xhr-multipart", "htmlfile")
+
+
+# -- Bytes -----------------------------------------------------------------------------
+
+
+def frame(payload: str | bytes, opcode: int | None = None, first: int = 0x80, mask: bytes = b"\x12\x34\x56\x78") -> bytes:
+    """A masked frame: text for `str`, binary for `bytes`, or *opcode*; *first* holds its other four bits."""
+    if opcode is None:
+        opcode = TEXT_FRAME if isinstance(payload, str) else BINARY_FRAME
+    data = payload.encode("utf-8", "surrogatepass") if isinstance(payload, str) else payload
+    size = len(data)
+    if size < 126:
+        head = bytes((first | opcode, 0x80 | size))
+    elif size < 65536:
+        head = bytes((first | opcode, 0x80 | 126)) + size.to_bytes(2, "big")
+    else:
+        head = bytes((first | opcode, 0x80 | 127)) + size.to_bytes(8, "big")
+    return head + mask + masked(data, mask)
+
+
+def masked(data: bytes, mask: bytes) -> bytes:
+    key = (mask * (len(data) // 4 + 1))[: len(data)]
+    return (int.from_bytes(data, "big") ^ int.from_bytes(key, "big")).to_bytes(len(data), "big")
+
+
+def http_request(method: str, path: str, headers: dict[str, str] | None = None, body: bytes = b"") -> bytes:
+    lines = [f"{method} {path} HTTP/1.1", "Host: test.example"]
+    lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+    if (body or method == "POST") and not {"Content-Length", "Transfer-Encoding"} & (headers or {}).keys():
+        lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape") + body
+
+
+def units(text: str) -> int:
+    """The length of *text* as JavaScript counts it."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+# -- Generations -----------------------------------------------------------------------
+
+
+class Generation:
+    """What one generation of clients says, and where it says it."""
+
+    name = ""
+    transports: tuple[str, ...] = ()
+    upgrades = False
+    sid = re.compile(rb'"sid":"([\w-]{20})"')
+    joins: tuple[str, ...] = ()  # what must be said before anything else is heard
+    farewell: str | None = "1"
+    pings: tuple[str, str] | None = None  # the server's word, and the client's answer
+    own_pings: tuple[str, ...] = ()  # what a client says unasked, to be believed alive
+
+    def hello(self, transport: str) -> str:
+        """The URL that makes a session."""
+        raise NotImplementedError
+
+    def url(self, transport: str, sid: str) -> str:
+        """The URL of a session."""
+        raise NotImplementedError
+
+    def payload(self, packets: list[str]) -> str:
+        """Several packets in one HTTP body."""
+        raise NotImplementedError
+
+    def message(self, text: str) -> str:
+        """The packet that is answered with the same *text*."""
+        raise NotImplementedError
+
+    def event(self, name: str, *args: object) -> str:
+        raise NotImplementedError
+
+    def post(self, transport: str, payload: str) -> tuple[str, bytes]:
+        """Content type and body."""
+        return "text/plain;charset=UTF-8", payload.encode("utf-8", "surrogatepass")
+
+    def frames(self, packets: list[str]) -> bytes:
+        return b"".join([frame(packet) for packet in packets])
+
+    def post_url(self, transport: str, sid: str) -> str:
+        return self.url(transport, sid)
+
+
+class Ancestor(Generation):
+    name = "0.6"
+    transports = ("websocket", "flashsocket", "xhr-polling", "jsonp-polling", "xhr-multipart", "htmlfile")
+    sid = re.compile(rb"~m~20~m~([\w-]{20})")
+    farewell = None
+    pings = ("~h~", "~h~")
+
+    def hello(self, transport):
+        return f"/socket.io/{transport}//1" + ("/0" if transport == "jsonp-polling" else "")
+
+    def url(self, transport, sid):
+        return f"/socket.io/{transport}/{sid}/1" + ("/0" if transport == "jsonp-polling" else "")
+
+    def payload(self, packets):
+        return "".join([f"~m~{units(packet)}~m~{packet}" for packet in packets])
+
+    def message(self, text):
+        return text
+
+    def event(self, name, *args):
+        return "~j~" + json.dumps({"wish": name, "args": args})
+
+    def post(self, transport, payload):
+        return FORM, b"data=" + urllib.parse.quote(payload.encode("utf-8", "surrogatepass")).encode()
+
+    def frames(self, packets):
+        return frame(self.payload(packets))
+
+
+class Protocol1(Generation):
+    name = "0.9"
+    transports = ("websocket", "flashsocket", "xhr-polling", "jsonp-polling", "htmlfile")
+    sid = re.compile(rb"([\w-]{20}):60:60:")
+    farewell = "0::"
+    pings = ("2::", "2::")
+
+    def hello(self, transport):
+        return "/socket.io/1/?t=1" + ("&jsonp=0" if transport == "jsonp-polling" else "")
+
+    def url(self, transport, sid):
+        return f"/socket.io/1/{transport}/{sid}?t=1" + ("&i=0" if transport == "jsonp-polling" else "")
+
+    def payload(self, packets):
+        if len(packets) == 1:
+            return packets[0]
+        return "".join([f"\ufffd{units(packet)}\ufffd{packet}" for packet in packets])
+
+    def message(self, text):
+        return "3:::" + text
+
+    def event(self, name, *args):
+        return "5:::" + json.dumps({"name": name, "args": args})
+
+    def post(self, transport, payload):
+        if transport == "jsonp-polling":
+            return FORM, b"d=" + urllib.parse.quote(json.dumps(payload)).encode()
+        return super().post(transport, payload)
+
+
+class Engine3(Generation):
+    name = "EIO3"
+    transports = ("websocket", "polling", "jsonp")
+    upgrades = True
+    own_pings = ("2",)
+    revision = "3"
+
+    def hello(self, transport):
+        name = "websocket" if transport == "websocket" else "polling"
+        return f"/socket.io/?EIO={self.revision}&transport={name}" + ("&j=0" if transport == "jsonp" else "")
+
+    def url(self, transport, sid):
+        return f"{self.hello(transport)}&sid={sid}"
+
+    def payload(self, packets):
+        return "".join([f"{units(packet)}:{packet}" for packet in packets])
+
+    def message(self, text):
+        return "42" + json.dumps(["message", text])
+
+    def event(self, name, *args):
+        return "42" + json.dumps([name, *args])
+
+    def post(self, transport, payload):
+        if transport != "jsonp":
+            return super().post(transport, payload)
+        escaped = payload.replace("\\n", "\\\\n").replace("\n", "\\n")
+        return FORM, b"d=" + urllib.parse.quote(escaped.encode("utf-8", "surrogatepass")).encode()
+
+
+class Engine4(Engine3):
+    name = "EIO4"
+    revision = "4"
+    joins = ("40",)
+    pings = ("2", "3")
+    own_pings = ()
+
+    def payload(self, packets):
+        return "\x1e".join(packets)
+
+
+GENERATIONS = {generation.name: generation for generation in (Ancestor(), Protocol1(), Engine3(), Engine4())}
+
+
+# -- Connections -----------------------------------------------------------------------
+
+
+class Line(asyncio.Protocol):
+    """One connection. What comes is kept until somebody takes it."""
+
+    def __init__(self) -> None:
+        self.received = bytearray()
+        self.ended = False
+        self.finished = False
+        self.transport: asyncio.Transport
+        self._waiters: list[asyncio.Future[None]] = []
+
+    @classmethod
+    async def open(cls, port: int) -> Line:
+        return (await asyncio.get_running_loop().create_connection(cls, "127.0.0.1", port))[1]
+
+    def connection_made(self, transport) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.received += data
+        self.wake()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.ended = True
+        self.wake()
+
+    def wake(self) -> None:
+        """Have everybody who waits look again."""
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def until(self, look: Callable[[], object], seconds: float = PATIENCE) -> object:
+        """What *look* finds, as soon as it finds something; None when the connection ends before, or time is over."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while not (found := look()):
+            left = end - loop.time()
+            if self.ended or left <= 0:
+                return None
+            waiter = loop.create_future()
+            self._waiters.append(waiter)
+            timer = loop.call_later(left, self.wake)
+            try:
+                await waiter
+            finally:
+                timer.cancel()
+        return found
+
+    def write(self, data: bytes) -> None:
+        if not self.ended and not self.finished:
+            self.transport.write(data)
+
+    def finish(self) -> None:
+        """Say no more, but go on listening."""
+        if not self.finished and not self.transport.is_closing():
+            self.transport.write_eof()
+        self.finished = True
+
+    def take_head(self) -> int | None:
+        """The status of the next answer, when all its headers are there; they are dropped."""
+        end = self.received.find(b"\r\n\r\n")
+        if end < 0:
+            return None
+        status = int(self.received.split(b" ", 2)[1])
+        del self.received[: end + 4]
+        return self.take_head() if status == 100 else status
+
+    def take_answer(self) -> tuple[int, bytes] | None:
+        """Status and body of the next answer, when it is all there."""
+        end = self.received.find(b"\r\n\r\n")
+        if end < 0:
+            return None
+        head = bytes(self.received[:end])
+        size = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
+        stop = end + 4 + (int(size[1]) if size else 0)
+        if len(self.received) < stop:
+            return None
+        body = bytes(self.received[end + 4 : stop])
+        del self.received[:stop]
+        return int(head.split(b" ", 2)[1]), body
+
+    def take_frame(self) -> tuple[int, bytes] | None:
+        """Opcode and payload of the next frame, when it is all there."""
+        data = self.received
+        if len(data) < 2:
+            return None
+        size, start = data[1], 2
+        if size > 125:
+            start = 4 if size == 126 else 10
+            if len(data) < start:
+                return None
+            size = int.from_bytes(data[2:start], "big")
+        if len(data) < start + size:
+            return None
+        found = data[0] & 0x0F, bytes(data[start : start + size])
+        del data[: start + size]
+        return found
+
+    async def request(self, method: str, path: str, body: bytes = b"", seconds: float = PATIENCE, **headers: str):
+        """Status and body; (0, b"") if there is no answer."""
+        headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.write(http_request(method, path, headers, body))
+        return await self.until(self.take_answer, seconds) or (0, b"")
+
+    async def upgrade(self, path: str) -> bool:
+        self.write(http_request("GET", path, UPGRADE))
+        return await self.until(self.take_head) == 101
+
+    def close(self) -> None:
+        self.transport.close()
+
+    def reset(self) -> None:
+        """Vanish: what the server reads next is a TCP reset."""
+        self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
+
+
+class Client:
+    """A well-behaved client of any generation that sends texts, and looks for texts in what comes."""
+
+    def __init__(self, port: int, generation: Generation, transport: str) -> None:
+        self.port = port
+        self.generation = generation
+        self.transport = transport
+        self.sid = ""
+        self.got = bytearray()  # all that came since it was last searched
+        self.line: Line | None = None
+        self.posts: Line | None = None
+        self.lost = False
+        self._reader: asyncio.Task[None] | None = None
+
+    async def connect(self) -> Client:
+        """Raises ConnectionError if it is turned away."""
+        generation, transport = self.generation, self.transport
+        self.line = await Line.open(self.port)
+        if transport not in WEBSOCKETS:
+            self.posts = await Line.open(self.port)
+        if transport not in WEBSOCKETS or generation.name == "0.9":
+            if transport in STREAMS and generation.name == "0.6":
+                self.line.write(http_request("GET", generation.hello(transport)))
+            else:
+                self.got += (await self.line.request("GET", generation.hello(transport)))[1]
+        elif not await self.line.upgrade(generation.hello(transport)):
+            raise ConnectionError("no WebSocket")
+        found = await self._find_sid()
+        self.sid = found[1].decode()
+        if generation.name == "0.9" and transport in WEBSOCKETS:
+            if not await self.line.upgrade(generation.url(transport, self.sid)):
+                raise ConnectionError("no WebSocket")
+        elif generation.name == "0.9" and transport in STREAMS:
+            self.line.write(http_request("GET", generation.url(transport, self.sid)))
+        self._reader = asyncio.ensure_future(self._read())
+        for packet in generation.joins:
+            await self.say(packet)
+        return self
+
+    async def _find_sid(self) -> re.Match[bytes]:
+        assert self.line is not None
+
+        def look():
+            if self.transport in WEBSOCKETS and self.generation.name != "0.9":
+                self._take_frames()
+            return self.generation.sid.search(self.got) or self.generation.sid.search(self.line.received)
+
+        found = await self.line.until(look)
+        if found is None:
+            raise ConnectionError("no sid")
+        return found
+
+    async def say(self, *packets: str) -> None:
+        """Send packets; over HTTP until they are accepted. Raises ConnectionError if they are not."""
+        if self.transport in WEBSOCKETS:
+            self.line.write(self.generation.frames(list(packets)))
+            return
+        content_type, body = self.generation.post(self.transport, self.generation.payload(list(packets)))
+        url = self.generation.post_url(self.transport, self.sid)
+        status, _ = await self.posts.request("POST", url, body, Content_Type=content_type)
+        if status != 200:
+            raise ConnectionError(f"a POST was answered with {status}")
+
+    async def hear(self, text: str, seconds: float = PATIENCE) -> bool:
+        """Whether *text* comes in time. What came before it is forgotten."""
+        wanted = text.encode()
+
+        def look():
+            at = self.got.find(wanted)
+            if at >= 0:
+                del self.got[: at + len(wanted)]
+            return at >= 0 or self.lost
+
+        return bool(await self.line.until(look, seconds)) and not self.lost
+
+    async def echo(self, text: str, seconds: float = PATIENCE) -> bool:
+        try:
+            await self.say(*self.generation.own_pings, self.generation.message(text))
+        except ConnectionError:
+            return False
+        return await self.hear(text, seconds)
+
+    async def close(self, farewell: bool = False) -> None:
+        if farewell and self.generation.farewell is not None and not self.lost:
+            try:
+                await self.say(self.generation.farewell)
+            except ConnectionError:
+                pass
+        self.lost = True
+        if self._reader is not None:
+            self._reader.cancel()
+        for line in (self.line, self.posts):
+            if line is not None:
+                line.close()
+
+    # Private.
+
+    def _take_frames(self) -> None:
+        while taken := self.line.take_frame():
+            opcode, payload = taken
+            if opcode == CLOSE_FRAME:
+                self.lost = True
+            self.got += payload + b"\n"
+            self._answer_ping(payload)
+
+    def _answer_ping(self, payload: bytes) -> None:
+        if self.generation.pings is None:
+            return
+        ping, pong = self.generation.pings
+        text = payload.decode("utf-8", "replace")
+        if self.generation.name == "0.6" and (found := re.fullmatch(r"~m~\d+~m~(~h~\d+)", text)):
+            self.line.write(self.generation.frames([found[1]]))
+        elif text == ping:
+            self.line.write(self.generation.frames([pong]))
+
+    async def _read(self) -> None:
+        """All that comes, until the connection ends."""
+        line = self.line
+        while not line.ended and not self.lost:
+            if self.transport in WEBSOCKETS:
+                await line.until(lambda: line.received, 3600.0)
+                self._take_frames()
+            elif self.transport in STREAMS:
+                await line.until(lambda: line.received, 3600.0)
+                self.got += line.received
+                line.received.clear()
+            else:
+                status, body = await line.request("GET", self.generation.url(self.transport, self.sid), seconds=3600.0)
+                self.lost = status != 200
+                self.got += body + b"\n"
+                if self.generation.name == "EIO4" and b"2" in body.split(b"\x1e"):
+                    await self.say("3")
+            line.wake()
+        self.lost = True
+        line.wake()
