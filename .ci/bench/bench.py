@@ -1,0 +1,452 @@
+"""Measures socket_io.py and its peers side by side. `run.sh` prepares all that this needs, and starts it.
+
+Every server runs alone on a core of its own, the load (load.c) on another. What counts is the CPU time that the server
+takes for a message, which other work on the machine disturbs least; rates stand beside it. The servers take turns
+within each round, and a figure is the median of the rounds.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import pathlib
+import resource
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+MODULES = HERE / "node_modules"
+LOAD = os.environ.get("LOAD", "./load")  # the compiled load.c
+MOST_FILES = 10_100
+START_SECONDS = 20.0
+LOAD_SECONDS = 120.0  # beyond what is measured, for all clients to get in
+
+PYTHON = [sys.executable, "-B"]
+BUN = next(map(str, MODULES.glob("@oven/bun-*/bin/bun")), "bun")
+
+#: How each server is started; its port, and options, follow.
+SERVERS = {
+    "ours-uvloop": [*PYTHON, "ours.py", "{port}", "uvloop"],
+    "ours-asyncio": [*PYTHON, "ours.py", "{port}"],
+    "node": ["node", "node.mjs", "{port}"],
+    "bun": [BUN, "bun.mjs", "{port}"],
+    "pysio-tornado": [*PYTHON, "python_socketio.py", "{port}", "tornado"],
+    "pysio-aiohttp": [*PYTHON, "python_socketio.py", "{port}", "aiohttp"],
+    "pysio-uvicorn": [*PYTHON, "python_socketio.py", "{port}", "uvicorn"],
+    "raw-tornado": [*PYTHON, "raw_tornado.py", "{port}"],
+}
+TITLES = {
+    "ours-uvloop": "socket_io.py, uvloop",
+    "ours-asyncio": "socket_io.py, asyncio",
+    "node": "node socket.io",
+    "bun": "socket.io on Bun's engine",
+    "pysio-tornado": "python-socketio, Tornado",
+    "pysio-aiohttp": "python-socketio, aiohttp",
+    "pysio-uvicorn": "python-socketio, uvicorn, uvloop",
+    "raw-tornado": "Tornado WebSocketHandler",
+}
+NEED_NODE_MODULES = {"node", "bun"}
+OURS, ASYNCIO, NODE, RAW = "ours-uvloop", "ours-asyncio", "node", "raw-tornado"
+
+#: What the load does: its title, and its options.
+CASES = {
+    "echo": ("echo, 50 clients, 1 in flight", "--mode echo"),
+    "echo16": ("echo, 50 clients, 16 in flight", "--mode echo --depth 16"),
+    "echoasync": ("echo by an async handler", "--mode echo --event aecho"),
+    "broadcast": ("broadcast to 500, a delivery", "--mode broadcast --clients 500"),
+    "poll": ("echo by long-polling", "--mode poll"),
+    "handshake": ("polling handshake", "--mode handshake"),
+    "connect": ("WebSocket, open and close", "--mode connect"),
+    "idle": ("idle client, of 5,000", "--mode idle --clients 5000 --seconds 0.5"),
+}
+NOT_FOR_RAW = {"echoasync", "poll", "handshake"}
+GENERATIONS = ["EIO4", "EIO3", "0.9", "0.6"]
+MIXED = ",".join(GENERATIONS)
+
+
+class Failed(Exception):
+    """A server or its load did not do what it should."""
+
+
+class Missing(Failed):
+    """What a server needs is not to be had here."""
+
+
+# -- Measuring -------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One server, what it is started with, and what the load does to it."""
+
+    server: str
+    load: str
+    options: str = ""
+
+
+@dataclasses.dataclass
+class Figures:
+    """What came of a job; CPU time in seconds for each message, or for each second where there are none."""
+
+    cpu: float
+    rate: float
+    bytes: float
+
+
+class Server:
+    """A server that runs while its block does."""
+
+    def __init__(self, name, options=""):
+        self.name = name
+        self.port = free_port()
+        command = [part.format(port=self.port) for part in SERVERS[name]]
+        self.command = [*on_core(0), *command, *options.split()]
+
+    def __enter__(self):
+        if self.name in NEED_NODE_MODULES and not MODULES.exists():
+            raise Missing("not installed")
+        self.log = tempfile.TemporaryFile()
+        environment = dict(os.environ, NODE_ENV="production")
+        try:
+            self.process = subprocess.Popen(
+                self.command, cwd=HERE / "servers", env=environment, stdout=self.log, stderr=self.log
+            )
+        except FileNotFoundError as error:
+            raise Missing(f"{error.filename} is missing") from error
+        try:
+            self.wait_until_it_listens()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *exception):
+        self.process.kill()
+        self.process.wait()
+
+    def wait_until_it_listens(self):
+        end = time.monotonic() + START_SECONDS
+        while time.monotonic() < end and self.process.poll() is None:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return
+            except OSError:
+                time.sleep(0.05)
+        raise Failed(f"did not start: {self.last_words()}")
+
+    def last_words(self):
+        self.log.seek(0)
+        lines = self.log.read().decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "it said nothing"
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def on_core(number):
+    """The beginning of a command that shall run on the first or second of our cores."""
+    cores = sorted(os.sched_getaffinity(0))
+    return ["taskset", "-c", str(cores[min(number, len(cores) - 1)])]
+
+
+def measure(job, seconds):
+    """Start the server, put the load on it, and return the Figures."""
+    with Server(job.server, job.options) as server:
+        dialect = ["--dialect", "raw"] if job.server == RAW else []
+        where = ["--port", str(server.port), "--pid", str(server.process.pid), "--seconds", str(seconds)]
+        command = [*on_core(1), LOAD, *where, *dialect, *job.load.split()]
+        try:
+            done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=seconds + LOAD_SECONDS)
+        except subprocess.TimeoutExpired as error:
+            raise Failed("the load came to no end") from error
+        if done.returncode != 0:
+            raise Failed(done.stderr.strip() or f"the load ended with {done.returncode}")
+        if server.process.poll() is not None:
+            raise Failed(f"the server ended: {server.last_words()}")
+    found = json.loads(done.stdout)
+    return Figures(
+        cpu=found["cpu"] / (found["messages"] or found["seconds"]),
+        rate=found["messages"] / found["seconds"],
+        bytes=found["bytes"],
+    )
+
+
+class Bench:
+    """Measures jobs; what failed is told at once, and remembered for the exit code."""
+
+    def __init__(self, rounds, seconds):
+        self.rounds = rounds
+        self.seconds = seconds
+        self.failures = 0
+
+    def measure(self, jobs, rounds=None):
+        """The medians by job, those that failed left out; the jobs take turns."""
+        found = {}
+        failed = set()
+        for _ in range(rounds or self.rounds):
+            for job in jobs:
+                if job in failed:
+                    continue
+                try:
+                    found.setdefault(job, []).append(measure(job, self.seconds))
+                except Failed as problem:
+                    failed.add(job)
+                    self.tell(job, problem)
+        return {job: median(figures) for job, figures in found.items() if job not in failed}
+
+    def tell(self, job, problem):
+        missing = isinstance(problem, Missing)
+        self.failures += not missing
+        what = f"{job.server} {job.load} {job.options}".strip()
+        print("left out" if missing else "FAILED", f"{what}: {problem}", file=sys.stderr, flush=True)
+
+
+def median(figures):
+    columns = zip(*map(dataclasses.astuple, figures), strict=True)
+    return Figures(*map(statistics.median, columns))
+
+
+# -- Tables ----------------------------------------------------------------------------
+# Markdown, for the README. A missing figure is a dash.
+
+
+def print_table(head, rows):
+    print("| " + " | ".join(head) + " |")
+    print("|---|" + "--:|" * (len(head) - 1))
+    for row in rows:
+        print("| " + " | ".join(row) + " |")
+    print(flush=True)
+
+
+def number(value):
+    """Three digits, or all that stand before the point."""
+    if value is None:
+        return "-"
+    digits = 2 if abs(value) < 1 else 1 if abs(value) < 100 else 0
+    return f"{value:,.{digits}f}"
+
+
+def micros(figures):
+    return number(figures and figures.cpu * 1e6)
+
+
+def ratio(ours, theirs, what="cpu"):
+    if ours is None or theirs is None or not getattr(theirs, what):
+        return "-"
+    return f"{getattr(ours, what) / getattr(theirs, what):.2f}"
+
+
+def compare_peers(bench, options):
+    """Every case on every server, then the ratios in short."""
+    found = {}
+    for case in options.cases:
+        title, load = CASES[case]
+        jobs = {name: Job(name, load) for name in options.servers if name != RAW or case not in NOT_FOR_RAW}
+        figures = bench.measure(jobs.values())
+        found[case] = {name: figures.get(job) for name, job in jobs.items()}
+        print_case(case, title, found[case])
+    print("What socket_io.py on uvloop takes for one of the other (memory where clients are idle, else CPU):\n")
+    peers = [name for name in options.servers if name != OURS]
+    print_table(
+        ["", *[TITLES[name] for name in peers]],
+        [
+            [CASES[case][0], *[ratio(row.get(OURS), row.get(name), counts_in(case)) for name in peers]]
+            for case, row in found.items()
+        ],
+    )
+
+
+def counts_in(case):
+    return "bytes" if case == "idle" else "cpu"
+
+
+def print_case(case, title, row):
+    what = counts_in(case)
+    ours = [row.get(OURS), row.get(ASYNCIO)]
+    head = [title, *(["bytes"] if what == "bytes" else ["CPU, µs", "per second"]), "ours, uvloop / it", "asyncio / it"]
+    lines = []
+    for name, figures in row.items():
+        amounts = [number(figures and figures.bytes)] if what == "bytes" else [micros(figures), rate(figures)]
+        lines.append([TITLES[name], *amounts, *[ratio(one, figures, what) for one in ours]])
+    print_table(head, lines)
+
+
+def rate(figures):
+    return "-" if figures is None else f"{figures.rate:,.0f}"
+
+
+def against_first(bench, head, jobs):
+    """A table of *jobs* by title: CPU, and the ratio to the first of them."""
+    figures = bench.measure(jobs.values())
+    first = figures.get(next(iter(jobs.values())))
+    print_table(
+        head, [[title, micros(figures.get(job)), ratio(figures.get(job), first)] for title, job in jobs.items()]
+    )
+
+
+def compare_generations(bench, options):
+    """WebSocket echo of the older generations, and by an async handler, against that of today's clients."""
+    jobs = {name: Job(OURS, f"--mode echo --dialect {name}") for name in GENERATIONS}
+    jobs["EIO4, async handler"] = Job(OURS, "--mode echo --event aecho")
+    against_first(bench, ["WebSocket echo", "CPU, µs", "/ EIO4"], jobs)
+
+
+def compare_mixed(bench, options):
+    """A room of four generations against one of a single generation."""
+    jobs = {
+        "500 of EIO4": Job(OURS, "--mode broadcast --clients 500"),
+        "125 each of EIO4, EIO3, 0.9, 0.6": Job(OURS, f"--mode broadcast --clients 500 --dialect {MIXED}"),
+    }
+    against_first(bench, ["broadcast to", "CPU a delivery, µs", "/ one generation"], jobs)
+
+
+def compare_rooms(bench, options):
+    """An emit to one room of ten, among more and more rooms of ten; the clients are a hundred each time."""
+    load = "--mode broadcast --clients 100 --event room --receivers 10"
+    jobs = {f"{count:,}": Job(OURS, load, f"rooms={count}") for count in (10, 100, 1_000, 10_000)}
+    against_first(bench, ["rooms of ten, an emit to one", "CPU a delivery, µs", "/ 10 rooms"], jobs)
+
+
+def growing(title, unit, steps, describe):
+    """A table that grows: ours and node's CPU per message at each of *steps*; *describe* gives the load."""
+
+    def table(bench, options):
+        jobs = {(name, step): Job(name, describe(step)) for step in steps for name in (OURS, NODE)}
+        figures = bench.measure(jobs.values())
+        rows = []
+        for step in steps:
+            ours, node = [figures.get(jobs[name, step]) for name in (OURS, NODE)]
+            rows.append([f"{step:,}", micros(ours), micros(node), ratio(ours, node)])
+        print_table([title, f"ours, CPU µs {unit}", "node", "ours / node"], rows)
+
+    return table
+
+
+compare_broadcasts = growing(
+    "broadcast to", "a delivery", [100, 1_000, 5_000], lambda count: f"--mode broadcast --clients {count}"
+)
+
+
+def compare_payloads(bench, options):
+    """Echo of larger and larger messages; the last is just below the limit of both servers."""
+    steps = {"100 B": 100, "1 kB": 1_000, "10 kB": 10_000, "100 kB": 100_000, "1 MB": 999_900}
+    rows = []
+    for title, size in steps.items():
+        jobs = [Job(name, f"--mode echo --clients 10 --bytes {size}") for name in (OURS, NODE)]
+        figures = bench.measure(jobs)
+        ours, node = [figures.get(job) for job in jobs]
+        speeds = [number(one and one.rate * size / 1e6) for one in (ours, node)]
+        rows.append([title, *speeds, micros(ours), micros(node), ratio(ours, node)])
+    print_table(["echo of", "ours, MB/s", "node, MB/s", "ours, CPU µs", "node, CPU µs", "ours / node"], rows)
+
+
+IDLE_SECONDS = 25  # ping_interval: each client's heart beats once
+
+
+def compare_idle(bench, options):
+    """Clients that only answer heartbeats, at the intervals that the servers come with."""
+    counts = [100, 1_000, 5_000, 10_000]
+    load = f"--mode idle --seconds {IDLE_SECONDS} --warm 0 --clients"
+    jobs = {(name, count): Job(name, f"{load} {count}") for count in counts for name in (OURS, NODE)}
+    figures = bench.measure(jobs.values(), rounds=1)
+    rows = []
+    for count in counts:
+        ours, node = [figures.get(jobs[name, count]) for name in (OURS, NODE)]
+        sizes = [number(one and one.bytes) for one in (ours, node)]
+        loads = [one and f"{one.cpu * 100 * 1000 / count:.3f} %" or "-" for one in (ours, node)]
+        rows.append([f"{count:,}", *sizes, *loads])
+    head = ["idle clients", "ours, bytes each", "node", "ours, of a core per 1,000", "node"]
+    print_table(head, rows)
+
+
+TABLES = {
+    "peers": compare_peers,
+    "generations": compare_generations,
+    "idle": compare_idle,
+    "broadcast": compare_broadcasts,
+    "rooms": compare_rooms,
+    "payload": compare_payloads,
+    "mixed": compare_mixed,
+}
+
+
+# -- Smoke -----------------------------------------------------------------------------
+
+
+def smoke(bench):
+    """Every kind of load once, on ours alone: whether it works, not how fast."""
+    jobs = [Job(ASYNCIO, CASES["echo"][1])]
+    jobs += [Job(OURS, load) for case, (_, load) in CASES.items() if case != "idle"]
+    jobs += [Job(OURS, f"--mode echo --dialect {name}") for name in GENERATIONS]
+    jobs += [
+        Job(OURS, "--mode idle --clients 200"),
+        Job(OURS, "--mode echo --clients 2 --bytes 999900"),
+        Job(OURS, f"--mode broadcast --clients 40 --dialect {MIXED}"),
+        Job(OURS, "--mode broadcast --clients 100 --event room --receivers 10", "rooms=1000"),
+    ]
+    worked = bench.measure(jobs)
+    print(f"{len(worked)} of {len(jobs)} kinds of load worked")
+
+
+# -- Main ------------------------------------------------------------------------------
+
+
+def parse_options():
+    parser = argparse.ArgumentParser(
+        prog="run.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--tables", type=names(TABLES), default=list(TABLES), help=f"of {', '.join(TABLES)}")
+    parser.add_argument("--servers", type=names(SERVERS), default=list(SERVERS), help=f"of {', '.join(SERVERS)}")
+    parser.add_argument("--cases", type=names(CASES), default=list(CASES), help=f"of {', '.join(CASES)}")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=2.0, help="for each measurement")
+    parser.add_argument("--smoke", action="store_true", help="only whether all of it works, on socket_io.py alone")
+    return parser.parse_args()
+
+
+def names(known):
+    """For argparse: some of *known*, with commas between them."""
+
+    def parse(text):
+        found = text.split(",")
+        for name in found:
+            if name not in known:
+                raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(known)}")
+        return found
+
+    return parse
+
+
+def allow_files():
+    """As many open files as there may be; servers and load inherit it."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most != resource.RLIM_INFINITY and most < MOST_FILES:
+        print(f"only {most} files may be open (ulimit -n): what needs more clients will fail", file=sys.stderr)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def main():
+    options = parse_options()
+    allow_files()
+    if len(os.sched_getaffinity(0)) < 2:
+        print("there is one core only: server and load share it", file=sys.stderr)
+    if options.smoke:
+        bench = Bench(rounds=1, seconds=0.3)
+        smoke(bench)
+    else:
+        bench = Bench(options.rounds, options.seconds)
+        for name in options.tables:
+            print(f"### {name}: `.ci/bench/run.sh --tables {name}`\n")
+            TABLES[name](bench, options)
+    return 1 if bench.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,10 @@
+// The same server on Bun's engine. bun.mjs PORT
+import { Server as Engine } from "@socket.io/bun-engine";
+import { Server } from "socket.io";
+import { serve } from "./events.mjs";
+
+const io = new Server();
+const engine = new Engine({ path: "/socket.io/" });
+io.bind(engine);
+serve(io);
+Bun.serve({ port: Number(process.argv[2]), hostname: "127.0.0.1", idleTimeout: 30, ...engine.handler() });

@@ -1,0 +1,8 @@
+// Node's own server. node.mjs PORT
+import { createServer } from "node:http";
+import { Server } from "socket.io";
+import { serve } from "./events.mjs";
+
+const http = createServer();
+serve(new Server(http));
+http.listen(Number(process.argv[2]), "127.0.0.1");

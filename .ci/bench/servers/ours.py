@@ -1,0 +1,63 @@
+"""socket_io.py, as all servers here: `echo` and `aecho` come back, `all` goes to everybody.
+
+ours.py PORT [uvloop] [rooms=N]: with rooms, ten clients in each; `room` goes to the first of them.
+"""
+
+import asyncio
+import itertools
+import logging
+import pathlib
+import sys
+
+import tornado.web
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[3]))
+
+from socket_io import SocketIOHandler, event
+
+logging.getLogger("tornado.access").setLevel(logging.ERROR)
+
+PORT = int(sys.argv[1])
+ROOMS = next((int(argument.removeprefix("rooms=")) for argument in sys.argv if argument.startswith("rooms=")), 0)
+arrivals = itertools.count()
+
+
+class Bench(SocketIOHandler):
+    max_rooms = 10_000
+
+    def on_open(self):
+        if ROOMS:  # ten groups of ten: few clients can be in many rooms
+            group = next(arrivals) // 10 % 10
+            self.join(*[f"room {number}" for number in range(group, ROOMS, 10)])
+
+    @event
+    def echo(self, *args):
+        self.emit("echo", *args)
+
+    @event
+    async def aecho(self, *args):
+        self.emit("aecho", *args)
+
+    @event("all")
+    def to_all(self, *args):
+        self.io.emit("all", *args)
+
+    @event("room")
+    def to_room(self, *args):
+        self.io.to("room 0").emit("room", *args)
+
+    def on_message(self, message):  # 0.6 has no events
+        self.send(message)
+
+
+async def main():
+    tornado.web.Application([Bench.routes("socket.io")]).listen(PORT, "127.0.0.1", backlog=1024)
+    await asyncio.Event().wait()
+
+
+if "uvloop" in sys.argv:
+    import uvloop
+
+    uvloop.run(main())
+else:
+    asyncio.run(main())
