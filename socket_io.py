@@ -328,7 +328,7 @@ def _finite(text: str) -> float:
 
 
 class StrictJSON:
-    """Compact ASCII JSON, strict in both directions: simplejson writes it, the standard library reads it, twice as fast."""
+    """Compact ASCII JSON, strict both ways: simplejson writes it, the standard library reads it, twice as fast."""
 
     _encoder = json_writer.JSONEncoder(separators=(",", ":"), allow_nan=False, **JSON_OPTIONS)
     _decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
