@@ -531,7 +531,12 @@ class Dialect(abc.ABC):
     """One generation: facts and codecs. Subclasses say in which lines they differ."""
 
     name = ""  #: what `session.dialect.name` says
+
+    # What the application decides.
     json = STRICT_JSON  #: how JSON is written and read
+    max_packets = 1000  #: in one payload
+    max_attachments = 10  #: of one packet
+    deflate_from: int | None = None  #: bytes from which a WebSocket message is compressed
     transports: frozenset[str] = frozenset()  #: those its clients know
 
     # Facts about the life of a session.
@@ -551,8 +556,7 @@ class Dialect(abc.ABC):
     overlap_closes = True  #: two polls, or two posts, at once end the session
     stray_packets_close = False  #: a packet for a namespace never joined ends the session
 
-    # Facts about HTTP and WebSockets.
-    deflate_from: int | None = None  #: bytes from which a WebSocket message is compressed
+    # Facts about HTTP.
     post_answer = ("text/html", b"ok")  #: content type and body
     posts_forms = False  #: also where there is no JSONP
     credentials_need_cookie = False  #: CORS credentials are granted only to requests that bring a cookie
@@ -586,23 +590,21 @@ class Dialect(abc.ABC):
 
     # Codecs. `peer` is what must be remembered of the client that sent the bytes.
     @abc.abstractmethod
-    def decode_payload(self, text: str, max_packets: int) -> list[EnginePacket]: ...
+    def decode_payload(self, text: str) -> list[EnginePacket]: ...
     @abc.abstractmethod
     def encode_payload(self, packets: list[EnginePacket]) -> str: ...
     @abc.abstractmethod
-    def decode_frame(self, frame: str | bytes, max_packets: int, peer: Peer) -> list[EnginePacket]: ...
+    def decode_frame(self, frame: str | bytes, peer: Peer) -> list[EnginePacket]: ...
     @abc.abstractmethod
     def encode_frames(self, packets: list[EnginePacket]) -> list[str | bytes]: ...
     @abc.abstractmethod
-    def decode_packet(self, data: str | bytes, max_attachments: int) -> Packet | Assembler: ...
+    def decode_packet(self, data: str | bytes) -> Packet | Assembler: ...
     @abc.abstractmethod
     def encode_packet(self, packet: Packet) -> list[EnginePacket]:
         """The engine packets that carry *packet*; none where the generation has no word for it."""
 
     @abc.abstractmethod
-    def decode_post(
-        self, body: bytes, content_type: str, jsonp: bool, max_packets: int, peer: Peer
-    ) -> list[EnginePacket]: ...
+    def decode_post(self, body: bytes, content_type: str, jsonp: bool, peer: Peer) -> list[EnginePacket]: ...
 
     def encode_poll(self, packets: list[EnginePacket], jsonp: str) -> tuple[str, bytes]:
         """Content type and body of a poll's answer; *jsonp* holds the index digits, or nothing."""
@@ -679,12 +681,12 @@ class SocketIO06(Dialect):
         # The client leaves after 15 s of silence, whatever the server would like.
         return min(interval, 10.0), min(timeout, 8.0)
 
-    def decode_payload(self, text: str, max_packets: int) -> list[EnginePacket]:
+    def decode_payload(self, text: str) -> list[EnginePacket]:
         """Framed messages; what does not begin like one ends the payload quietly, as in the reference server."""
         packets: list[EnginePacket] = []
         position = 0
         while text.startswith(self.FRAME, position):
-            if len(packets) == max_packets:
+            if len(packets) == self.max_packets:
                 raise PayloadError("too many messages in one payload")
             end = text.find(self.FRAME, position + 3, position + 6 + MAX_LENGTH_DIGITS)
             units = wire_int(text[position + 3 : end] if end > 0 else "", MAX_LENGTH_DIGITS)
@@ -714,16 +716,16 @@ class SocketIO06(Dialect):
             text = self.HEARTBEAT + text
         return f"~m~{utf16_units(text)}~m~{text}"
 
-    def decode_frame(self, frame: str | bytes, max_packets: int, peer: Peer) -> list[EnginePacket]:
+    def decode_frame(self, frame: str | bytes, peer: Peer) -> list[EnginePacket]:
         if isinstance(frame, bytes):
             raise PayloadError("a binary frame")
-        return self.decode_payload(frame, max_packets)
+        return self.decode_payload(frame)
 
     def encode_frames(self, packets: list[EnginePacket]) -> list[str | bytes]:
         text = self.encode_payload(packets)
         return [text] if text else []
 
-    def decode_packet(self, data: str | bytes, max_attachments: int) -> Packet | Assembler:
+    def decode_packet(self, data: str | bytes) -> Packet | Assembler:
         assert isinstance(data, str)
         value = self.json.decode(data[3:]) if data.startswith(self.JSON) else data
         return Packet(EVENT, "/", ["message", value])
@@ -741,13 +743,11 @@ class SocketIO06(Dialect):
             raise NotSupported("a 0.6 client takes no bytes: send text or JSON")
         return [EnginePacket(MESSAGE, self.JSON + text)]
 
-    def decode_post(
-        self, body: bytes, content_type: str, jsonp: bool, max_packets: int, peer: Peer
-    ) -> list[EnginePacket]:
+    def decode_post(self, body: bytes, content_type: str, jsonp: bool, peer: Peer) -> list[EnginePacket]:
         text = form_field(body, "data")
         if jsonp:  # the browser's form turned \n into \r\n after the client had counted
             text = text.replace("\r\n", "\n")
-        return self.decode_payload(text, max_packets)
+        return self.decode_payload(text)
 
     def call_script(self, jsonp: str, text: str) -> str:
         return f"io.JSONP[{jsonp}]._({script_string(text)});"
@@ -793,7 +793,7 @@ class SocketIO09(Dialect):
     def handshake(self, sid: str, transports: list[str], interval: float, timeout: float, max_bytes: int) -> str:
         return f"{sid}:60:60:{','.join(transports)}"
 
-    def decode_payload(self, text: str, max_packets: int) -> list[EnginePacket]:
+    def decode_payload(self, text: str) -> list[EnginePacket]:
         """One bare packet, or several, each behind its length."""
         if not text.startswith(self.MARK):
             return [self._decode_engine_packet(text)]
@@ -801,7 +801,7 @@ class SocketIO09(Dialect):
         position = 0
         while position < len(text):
             end = text.find(self.MARK, position + 1, position + 2 + MAX_LENGTH_DIGITS)
-            if len(packets) == max_packets or text[position] != self.MARK or end < 0:
+            if len(packets) == self.max_packets or text[position] != self.MARK or end < 0:
                 raise PayloadError("a payload that does not add up")
             packet = counted(text, end + 1, text[position + 1 : end])
             position = end + 1 + len(packet)
@@ -827,7 +827,7 @@ class SocketIO09(Dialect):
         assert isinstance(packet.data, str)
         return {PING: "2::", PONG: "2::", NOOP: "8::", CLOSE: "0::"}.get(packet.type) or packet.data
 
-    def decode_frame(self, frame: str | bytes, max_packets: int, peer: Peer) -> list[EnginePacket]:
+    def decode_frame(self, frame: str | bytes, peer: Peer) -> list[EnginePacket]:
         if isinstance(frame, bytes):
             raise PayloadError("a binary frame")
         return [self._decode_engine_packet(frame)]
@@ -835,7 +835,7 @@ class SocketIO09(Dialect):
     def encode_frames(self, packets: list[EnginePacket]) -> list[str | bytes]:
         return [self._encode_engine_packet(packet) for packet in packets]
 
-    def decode_packet(self, data: str | bytes, max_attachments: int) -> Packet | Assembler:
+    def decode_packet(self, data: str | bytes) -> Packet | Assembler:
         """Types 3 (text) and 4 (JSON) are the event "message"; an id wants an ack, with or without a plus.  [SIO1]"""
         assert isinstance(data, str)
         head = self.HEAD.match(data)
@@ -897,13 +897,11 @@ class SocketIO09(Dialect):
         text, attachments = encode_with_attachments(self.json, message)
         return "4", ":" + text, attachments
 
-    def decode_post(
-        self, body: bytes, content_type: str, jsonp: bool, max_packets: int, peer: Peer
-    ) -> list[EnginePacket]:
+    def decode_post(self, body: bytes, content_type: str, jsonp: bool, peer: Peer) -> list[EnginePacket]:
         text = decode_json(form_field(body, "d")) if jsonp else decode_text(body)
         if not isinstance(text, str):
             raise PayloadError("a JSONP post is one JSON string")
-        return self.decode_payload(text, max_packets)
+        return self.decode_payload(text)
 
     def call_script(self, jsonp: str, text: str) -> str:
         return f"io.j[{jsonp}]({script_string(text)});"
@@ -954,7 +952,7 @@ class EngineIO(Dialect):
             raise PayloadError("unknown engine packet type")
         return EnginePacket(kind, text[1:])
 
-    def decode_packet(self, data: str | bytes, max_attachments: int) -> Packet | Assembler:
+    def decode_packet(self, data: str | bytes) -> Packet | Assembler:
         """type [attachments "-"] [namespace ","] [ack id] [JSON].  [SIO5 "Packet encoding"]"""
         if isinstance(data, bytes):
             raise PayloadError("an attachment that no packet announced")
@@ -974,13 +972,13 @@ class EngineIO(Dialect):
             packet.ack_id = wire_int(ack_digits, MAX_ACK_DIGITS)
         self.check_packet(packet)
         if digit in "56":
-            return self._expect_attachments(packet, wire_int(count or "", MAX_LENGTH_DIGITS), max_attachments)
+            return self._expect_attachments(packet, wire_int(count or "", MAX_LENGTH_DIGITS))
         if count is not None:
             raise PayloadError("a number of attachments where none can be")
         return packet
 
-    def _expect_attachments(self, packet: Packet, expected: int, limit: int) -> Packet | Assembler:
-        if expected > limit:
+    def _expect_attachments(self, packet: Packet, expected: int) -> Packet | Assembler:
+        if expected > self.max_attachments:
             raise PayloadError("too many attachments")
         assembler = Assembler(packet, expected)
         return assembler if expected else assembler.finish()
@@ -1013,10 +1011,8 @@ class EngineIO(Dialect):
             digit += str(packet.ack_id)
         return [EnginePacket(MESSAGE, digit + text), *[EnginePacket(MESSAGE, data) for data in attachments]]
 
-    def decode_post(
-        self, body: bytes, content_type: str, jsonp: bool, max_packets: int, peer: Peer
-    ) -> list[EnginePacket]:
-        return self.decode_payload(self.post_text(body, jsonp), max_packets)
+    def decode_post(self, body: bytes, content_type: str, jsonp: bool, peer: Peer) -> list[EnginePacket]:
+        return self.decode_payload(self.post_text(body, jsonp))
 
     def post_text(self, body: bytes, jsonp: bool) -> str:
         return self.unescape_newlines(form_field(body, "d")) if jsonp else decode_text(body)
@@ -1059,13 +1055,13 @@ class EngineIO3(EngineIO):
     def client_id(self, sid: str, namespace: str) -> str | None:
         return sid if namespace == "/" else f"{namespace}#{sid}"
 
-    def decode_payload(self, text: str, max_packets: int, peer: Peer | None = None) -> list[EnginePacket]:
+    def decode_payload(self, text: str, peer: Peer | None = None) -> list[EnginePacket]:
         """<length>:<packet>, repeated; the length in UTF-16 code units.  [EIO3 "Payload"]"""
         packets: list[EnginePacket] = []
         position = 0
         while position < len(text) and text != "0:":
             end = text.find(":", position, position + 1 + MAX_LENGTH_DIGITS)
-            if len(packets) == max_packets or end < 0:
+            if len(packets) == self.max_packets or end < 0:
                 raise PayloadError("a payload that does not add up")
             packet = counted(text, end + 1, text[position:end])
             position = end + 1 + len(packet)
@@ -1080,13 +1076,13 @@ class EngineIO3(EngineIO):
     def _decode_bytes(self, data: bytes) -> EnginePacket:
         return EnginePacket(self.decode_engine_packet(str(data[0]) if data else "").type, data[1:])
 
-    def _decode_binary_payload(self, body: bytes, max_packets: int) -> list[EnginePacket]:
+    def _decode_binary_payload(self, body: bytes) -> list[EnginePacket]:
         """0 (text) or 1 (binary), the length in bytes as one byte for each digit, 255, the packet; repeated."""
         packets: list[EnginePacket] = []
         position = 0
         while position < len(body):
             end = body.find(b"\xff", position, position + 2 + MAX_LENGTH_DIGITS)
-            if len(packets) == max_packets or end < 0:
+            if len(packets) == self.max_packets or end < 0:
                 raise PayloadError("a payload that does not add up")
             size = wire_int("".join(map(str, body[position + 1 : end])), MAX_LENGTH_DIGITS)
             data = body[end + 1 : end + 1 + size]
@@ -1111,7 +1107,7 @@ class EngineIO3(EngineIO):
             parts.append(bytes([isinstance(frame, bytes), *map(int, str(len(data))), 255]) + data)
         return b"".join(parts)
 
-    def decode_frame(self, frame: str | bytes, max_packets: int, peer: Peer) -> list[EnginePacket]:
+    def decode_frame(self, frame: str | bytes, peer: Peer) -> list[EnginePacket]:
         return [self._decode_bytes(frame) if isinstance(frame, bytes) else self._decode_text(peer.undouble(frame))]
 
     def encode_frames(self, packets: list[EnginePacket]) -> list[str | bytes]:
@@ -1125,8 +1121,8 @@ class EngineIO3(EngineIO):
             for packet in packets
         ]
 
-    def decode_packet(self, data: str | bytes, max_attachments: int) -> Packet | Assembler:
-        packet = super().decode_packet(data, max_attachments)
+    def decode_packet(self, data: str | bytes) -> Packet | Assembler:
+        packet = super().decode_packet(data)
         if isinstance(packet, Packet) and packet.type is CONNECT:  # its parameters are a query behind the name
             packet.namespace, _, query = packet.namespace.partition("?")
             packet.data = parse_pairs(query)
@@ -1143,12 +1139,10 @@ class EngineIO3(EngineIO):
             packet = dataclasses.replace(packet, data=packet.data.get("data", packet.data["message"]))
         return super().encode_packet(packet)
 
-    def decode_post(
-        self, body: bytes, content_type: str, jsonp: bool, max_packets: int, peer: Peer
-    ) -> list[EnginePacket]:
+    def decode_post(self, body: bytes, content_type: str, jsonp: bool, peer: Peer) -> list[EnginePacket]:
         if content_type.startswith(BYTES):
-            return self._decode_binary_payload(body, max_packets)
-        return self.decode_payload(self.post_text(body, jsonp), max_packets, peer)
+            return self._decode_binary_payload(body)
+        return self.decode_payload(self.post_text(body, jsonp), peer)
 
     def encode_poll(self, packets: list[EnginePacket], jsonp: str) -> tuple[str, bytes]:
         # Clients of 1.x read lengths and text their own way; ASCII and binary payloads all read alike.
@@ -1171,8 +1165,8 @@ class EngineIO4(EngineIO):
     def more_facts(self, max_bytes: int) -> str:
         return f',"maxPayload":{max_bytes}'
 
-    def decode_payload(self, text: str, max_packets: int) -> list[EnginePacket]:
-        if text.count(self.SEPARATOR) >= max_packets:
+    def decode_payload(self, text: str) -> list[EnginePacket]:
+        if text.count(self.SEPARATOR) >= self.max_packets:
             raise PayloadError("too many packets in one payload")
         return [self._decode_text(part) for part in text.split(self.SEPARATOR)]
 
@@ -1189,7 +1183,7 @@ class EngineIO4(EngineIO):
             return "b" + encode_base64(packet.data)
         return self.ENGINE_DIGITS[packet.type] + packet.data
 
-    def decode_frame(self, frame: str | bytes, max_packets: int, peer: Peer) -> list[EnginePacket]:
+    def decode_frame(self, frame: str | bytes, peer: Peer) -> list[EnginePacket]:
         if isinstance(frame, bytes):
             return [EnginePacket(MESSAGE, frame)]
         return [self.decode_engine_packet(frame)]
@@ -1200,12 +1194,10 @@ class EngineIO4(EngineIO):
             for packet in packets
         ]
 
-    def decode_post(
-        self, body: bytes, content_type: str, jsonp: bool, max_packets: int, peer: Peer
-    ) -> list[EnginePacket]:
+    def decode_post(self, body: bytes, content_type: str, jsonp: bool, peer: Peer) -> list[EnginePacket]:
         if content_type.startswith(BYTES):
             raise PayloadError("no binary payloads in this revision")  # [EIO4 "From v3 to v4"]
-        return super().decode_post(body, content_type, jsonp, max_packets, peer)
+        return super().decode_post(body, content_type, jsonp, peer)
 
 
 DIALECTS: dict[str, Dialect] = {
@@ -1814,7 +1806,7 @@ class Session:
 
     def _received_message(self, data: str | bytes) -> None:
         if self.assembler is None:
-            packet = self.dialect.decode_packet(data, self.hub.options.max_attachments)
+            packet = self.dialect.decode_packet(data)
             if isinstance(packet, Packet):
                 self._received_packet(packet, len(data))
             else:
@@ -3078,12 +3070,10 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         if session.posting is not self and session.dialect.overlap_closes:
             session.end("transport error")
             return self._refuse(Refused("Overlapping posts"))
-        content_type, limit = self.headers.get("Content-Type", ""), self.hub.options.max_packets
+        body, content_type = bytes(self.body), self.headers.get("Content-Type", "")
         max_bytes, now = self.hub.options.max_message_bytes, self.hub.now()
         try:
-            for packet in session.dialect.decode_post(
-                bytes(self.body), content_type, bool(request.jsonp), limit, session.peer
-            ):
+            for packet in session.dialect.decode_post(body, content_type, bool(request.jsonp), session.peer):
                 if len(packet.data) > max_bytes:  # a form may be longer than what it carries
                     raise PayloadError("message too large")
                 session.received(packet, now)
@@ -3351,7 +3341,7 @@ class WebSocket(TakenOver):
     def _message(self, message: str | bytes, now: float) -> None:
         session = self.session
         assert session is not None
-        for packet in self.dialect.decode_frame(message, self.hub.options.max_packets, session.peer):
+        for packet in self.dialect.decode_frame(message, session.peer):
             if session.outlet is self:
                 session.received(packet, now)
             elif not self.closing:
@@ -4445,13 +4435,16 @@ application_hubs: weakref.WeakKeyDictionary[tornado.web.Application, weakref.Wea
 
 
 def resolve_dialects(options: type[SocketIOHandler]) -> dict[str, Dialect]:
-    """The dialects behind `enabled_dialects`: names, or dialects of one's own."""
+    """The dialects behind `enabled_dialects`, names or dialects of one's own, as the options want them."""
+    codec = STRICT_JSON if options.json is None else ForeignJSON(options.json)
     found = {}
     for entry in options.enabled_dialects:
         dialect = DIALECTS.get(entry) if isinstance(entry, str) else entry
         if dialect is None:
             raise ValueError(f"{options.__name__}.enabled_dialects: {entry!r} is none of {', '.join(DIALECTS)}")
-        found[dialect.name] = dialect if options.json is None else dialect.having(json=ForeignJSON(options.json))
+        found[dialect.name] = dialect.having(
+            json=codec, max_packets=options.max_packets, max_attachments=options.max_attachments
+        )
     return found
 
 

@@ -20,7 +20,6 @@ import asyncio
 import atexit
 import collections
 import contextlib
-import functools
 import gc
 import importlib.util
 import itertools
@@ -134,6 +133,8 @@ from socket_io import (
 )
 
 # -- The test client -------------------------------------------------------------------
+
+ENOUGH = 10**9  # packets, where their number is not what is tested
 
 
 class Wire:
@@ -258,7 +259,7 @@ class Client:
 
     def __init__(self, port, dialect, transport, namespace="/", auth=None, path="/socket.io", headers=None, query=""):
         self.port = port
-        self.dialect = socket_io.DIALECTS[dialect]
+        self.dialect = socket_io.DIALECTS[dialect].having(max_packets=ENOUGH, max_attachments=ENOUGH)
         self.transport = transport
         self.namespace = namespace
         self.auth = auth
@@ -395,13 +396,13 @@ class Client:
         """The packets of the next frame or poll; None at the end."""
         if self.transport in WEBSOCKETS:
             message = await self._wire.message()
-            return None if message is None else self.dialect.decode_frame(message, 1000, self._peer)
+            return None if message is None else self.dialect.decode_frame(message, self._peer)
         status, headers, body = await self._wire.request("GET", self._url(), **self.headers)
         if status != 200:
             return None
         if headers["content-type"] == socket_io.BYTES:
-            return self.dialect.decode_post(body, socket_io.BYTES, False, 1000, self._peer)
-        return self.dialect.decode_payload(body.decode(), 1000) if body else []
+            return self.dialect.decode_post(body, socket_io.BYTES, False, self._peer)
+        return self.dialect.decode_payload(body.decode()) if body else []
 
     def _received(self, engine_packet):
         if engine_packet.type in (PING, PONG) and self.dialect.server_pings:  # the 0.x have one word for both
@@ -410,7 +411,7 @@ class Client:
             self.disconnected.set()
         elif engine_packet.type == socket_io.MESSAGE:
             if self._assembler is None:
-                packet = self.dialect.decode_packet(engine_packet.data, 1000)
+                packet = self.dialect.decode_packet(engine_packet.data)
             else:
                 packet = self._assembler.feed(engine_packet.data)
             if isinstance(packet, socket_io.Assembler):
@@ -483,7 +484,6 @@ class SocketIOTestCase(tornado.testing.AsyncHTTPTestCase):
 
 
 LONE = "\ud83d"  # half of an emoji
-ENOUGH = 10**9  # packets, where their number is not what is tested
 
 
 def module_without(name: str) -> types.ModuleType:
@@ -987,7 +987,7 @@ class DialectBehaviour:
 
     def sent(self, packets: list[EnginePacket]) -> list[EnginePacket]:
         """What comes out of a payload that *packets* went into."""
-        return self.dialect.decode_payload(self.dialect.encode_payload(packets), ENOUGH)
+        return self.dialect.decode_payload(self.dialect.encode_payload(packets))
 
     def test_its_name_finds_it(self):
         self.assertIs(DIALECTS[self.dialect.name], self.dialect)
@@ -997,20 +997,20 @@ class DialectBehaviour:
             with self.subTest(text=text[:20]):
                 packets = self.dialect.encode_packet(message(text))
                 (packet,) = self.sent(packets)
-                self.assertEqual(self.dialect.decode_packet(packet.data, 10), message(text))
+                self.assertEqual(self.dialect.decode_packet(packet.data), message(text))
 
     def test_and_in_a_frame(self):
         for text in self.TEXTS:
             with self.subTest(text=text[:20]):
                 (frame,) = self.dialect.encode_frames(self.dialect.encode_packet(message(text)))
-                (packet,) = self.dialect.decode_frame(frame, ENOUGH, Peer())
-                self.assertEqual(self.dialect.decode_packet(packet.data, 10), message(text))
+                (packet,) = self.dialect.decode_frame(frame, Peer())
+                self.assertEqual(self.dialect.decode_packet(packet.data), message(text))
 
     def test_what_is_json_survives_the_trip(self):
         for value in (None, True, 0, -1.5, [], [1, [2]], {}, {"a": {"b": "é"}}, {"__proto__": 1}, 2**60):
             with self.subTest(value=value):
                 (packet,) = self.dialect.encode_packet(message(value))
-                self.assertEqual(self.dialect.decode_packet(packet.data, 10), message(value))
+                self.assertEqual(self.dialect.decode_packet(packet.data), message(value))
 
     # In 0.6, once: its plain text is the one thing that leaves unescaped.
     def test_half_a_pair_can_be_put_on_every_wire(self):
@@ -1026,8 +1026,8 @@ class DialectBehaviour:
 
     def test_more_packets_than_allowed_are_a_payload_error(self):
         payload = self.dialect.encode_payload(self.dialect.encode_packet(message("x")) * 5)
-        self.assertEqual(len(self.dialect.decode_payload(payload, 5)), 5)
-        self.assertPayloadError(self.dialect.decode_payload, payload, 4)
+        self.assertEqual(len(self.dialect.having(max_packets=5).decode_payload(payload)), 5)
+        self.assertPayloadError(self.dialect.having(max_packets=4).decode_payload, payload)
 
     def test_an_ack_or_its_absence_is_a_fact(self):
         packets = self.dialect.encode_packet(Packet(ACK, "/", ["x"], 3))
@@ -1056,13 +1056,13 @@ class DialectBehaviour:
     def test_a_form_without_the_field_is_a_payload_error(self):
         for body in (b"", b"x=1", b"dat=x", b"d2=x", b"&&&"):
             with self.subTest(body=body):
-                self.assertPayloadError(self.dialect.decode_post, body, "", True, 10, Peer())
+                self.assertPayloadError(self.dialect.decode_post, body, "", True, Peer())
 
     def test_a_post_that_is_no_utf8_is_a_payload_error(self):
         for body in (b"\xff", b"d=%ff&data=%ff"):
             for jsonp in (False, True):
                 with self.subTest(body=body, jsonp=jsonp):
-                    self.assertPayloadError(self.dialect.decode_post, body, "", jsonp, 10, Peer())
+                    self.assertPayloadError(self.dialect.decode_post, body, "", jsonp, Peer())
 
     def test_no_refusal_reflects_markup(self):
         for transport in (WEBSOCKET, XHR_POLLING, JSONP_POLLING, ""):
@@ -1152,7 +1152,7 @@ class SocketIO06CodecTests(DialectBehaviour, Assertions):
         return self.dialect.encode_payload(packets)
 
     def decode(self, wire: str) -> list:
-        packets = [self.dialect.decode_packet(packet.data, 10) for packet in self.dialect.decode_payload(wire, 1000)]
+        packets = [self.dialect.decode_packet(packet.data) for packet in self.dialect.decode_payload(wire)]
         return [packet.data[1] for packet in packets]
 
     def test_every_vector_is_decoded(self):
@@ -1183,7 +1183,7 @@ class SocketIO06CodecTests(DialectBehaviour, Assertions):
         for part in ("~m~", "~m~0~m~", "~m~1~m~x", "~m~1~m~é", "~m~9~m~", "~", "~m~1", "😀"):
             with self.subTest(part):
                 self.assertGrowsLinearly(
-                    lambda wire: self.dialect.decode_payload(wire, ENOUGH), lambda n, part=part: part * n
+                    self.dialect.having(max_packets=ENOUGH).decode_payload, lambda n, part=part: part * n
                 )
 
     def test_a_json_message_is_ascii_on_the_wire(self):
@@ -1197,14 +1197,14 @@ class SocketIO06CodecTests(DialectBehaviour, Assertions):
 
     def test_a_heartbeat_goes_out_as_a_ping_and_comes_back_as_a_pong(self):
         self.assertEqual(self.dialect.encode_payload([EnginePacket(PING, "1")]), "~m~4~m~~h~1")
-        self.assertEqual(self.dialect.decode_payload("~m~4~m~~h~1", 10), [EnginePacket(PONG, "1")])
+        self.assertEqual(self.dialect.decode_payload("~m~4~m~~h~1"), [EnginePacket(PONG, "1")])
 
     def test_messages_behind_a_heartbeat_are_read_too(self):
-        packets = self.dialect.decode_payload("~m~4~m~~h~1~m~1~m~x", 10)
+        packets = self.dialect.decode_payload("~m~4~m~~h~1~m~1~m~x")
         self.assertEqual(packets, [EnginePacket(PONG, "1"), EnginePacket(MESSAGE, "x")])
 
     def test_one_frame_may_hold_several_messages(self):
-        packets = self.dialect.decode_frame("~m~1~m~x~m~1~m~y", 10, Peer())
+        packets = self.dialect.decode_frame("~m~1~m~x~m~1~m~y", Peer())
         self.assertEqual([packet.data for packet in packets], ["x", "y"])
 
     def test_several_messages_leave_in_one_frame(self):
@@ -1212,7 +1212,7 @@ class SocketIO06CodecTests(DialectBehaviour, Assertions):
         self.assertEqual(self.dialect.encode_frames(packets), ["~m~1~m~x~m~1~m~y"])
 
     def test_a_binary_frame_is_a_payload_error(self):
-        self.assertPayloadError(self.dialect.decode_frame, b"~m~1~m~x", 10, Peer())
+        self.assertPayloadError(self.dialect.decode_frame, b"~m~1~m~x", Peer())
 
     def test_closing_and_noop_have_no_words(self):
         for kind in (CLOSE, NOOP):
@@ -1242,16 +1242,16 @@ class SocketIO06CodecTests(DialectBehaviour, Assertions):
 
     def test_a_post_is_the_form_field_data(self):
         body = b"data=" + quote_plus("~m~3~m~é😀").encode()
-        self.assertEqual(self.dialect.decode_post(body, "", False, 10, Peer()), [EnginePacket(MESSAGE, "é😀")])
+        self.assertEqual(self.dialect.decode_post(body, "", False, Peer()), [EnginePacket(MESSAGE, "é😀")])
 
     def test_a_jsonp_post_has_its_newlines_back_before_it_is_counted(self):
         body = b"data=" + quote_plus("~m~3~m~a\r\nb~m~1~m~x").encode()
-        packets = self.dialect.decode_post(body, "", True, 10, Peer())
+        packets = self.dialect.decode_post(body, "", True, Peer())
         self.assertEqual([packet.data for packet in packets], ["a\nb", "x"])
 
     def test_an_xhr_post_keeps_its_newlines(self):
         body = b"data=" + quote_plus("~m~4~m~a\r\nb").encode()
-        self.assertEqual(self.dialect.decode_post(body, "", False, 10, Peer()), [EnginePacket(MESSAGE, "a\r\nb")])
+        self.assertEqual(self.dialect.decode_post(body, "", False, Peer()), [EnginePacket(MESSAGE, "a\r\nb")])
 
     def test_an_idle_poll_ends_empty(self):
         self.assertEqual(self.dialect.encode_poll([], ""), ("text/plain; charset=UTF-8", b""))
@@ -1475,7 +1475,7 @@ class EngineIO4CodecTests(DialectBehaviour, Assertions):
     def test_every_payload_is_decoded(self):
         for wire, packets, why in self.PAYLOADS:
             with self.subTest(why):
-                self.assertEqual(self.dialect.decode_payload(wire, 10), packets)
+                self.assertEqual(self.dialect.decode_payload(wire), packets)
 
     def test_every_payload_is_encoded(self):
         for wire, packets, why in self.PAYLOADS:
@@ -1485,28 +1485,28 @@ class EngineIO4CodecTests(DialectBehaviour, Assertions):
     def test_bad_payloads_are_payload_errors(self):
         for wire, why in self.BAD_PAYLOADS:
             with self.subTest(why):
-                self.assertPayloadError(self.dialect.decode_payload, wire, 10)
+                self.assertPayloadError(self.dialect.decode_payload, wire)
 
     def test_every_packet_is_decoded(self):
         for wire, packet, why in self.PACKETS:
             with self.subTest(why):
-                self.assertEqual(self.dialect.decode_packet(wire, 10), packet)
+                self.assertEqual(self.dialect.decode_packet(wire), packet)
 
     def test_bad_packets_are_payload_errors(self):
         for wire, why in self.BAD_PACKETS:
             with self.subTest(why):
-                self.assertPayloadError(self.dialect.decode_packet, wire, 10)
+                self.assertPayloadError(self.dialect.decode_packet, wire)
 
     # Once: null is taken for no data at all.
     def test_null_is_not_nothing(self):
         for wire in ("0null", "0/admin,null", "1null", "1/admin,null"):
             with self.subTest(wire):
-                self.assertPayloadError(self.dialect.decode_packet, wire, 10)
+                self.assertPayloadError(self.dialect.decode_packet, wire)
 
     def test_reserved_names_are_payload_errors(self):
         for name, head in itertools.product(sorted(RESERVED_EVENTS), ("2", "2/chat,", "21", "50-", "51-")):
             with self.subTest(name, head=head):
-                self.assertPayloadError(self.dialect.decode_packet, head + json.dumps([name, {"sid": 1}]), 10)
+                self.assertPayloadError(self.dialect.decode_packet, head + json.dumps([name, {"sid": 1}]))
 
     def test_every_packet_is_encoded_in_frames(self):
         for packet, frames, why in self.ENCODED:
@@ -1521,7 +1521,7 @@ class EngineIO4CodecTests(DialectBehaviour, Assertions):
 
     def test_a_binary_packet_waits_for_as_many_attachments_as_it_announced(self):
         two = '52-["x",{"_placeholder":true,"num":1},{"_placeholder":true,"num":0}]'
-        assembler = self.dialect.decode_packet(two, 10)
+        assembler = self.dialect.decode_packet(two)
         self.assertIsNone(assembler.feed(b"a"))
         self.assertEqual(assembler.feed(b"b"), Packet(EVENT, "/", ["x", b"b", b"a"]))
 
@@ -1529,32 +1529,30 @@ class EngineIO4CodecTests(DialectBehaviour, Assertions):
         one, two = json.dumps(["x", placeholder(0)]), json.dumps(["x", placeholder(0), placeholder(1)])
         for head, body, why in (("52-", one, "too many"), ("51-", two, "too few"), ("51-", '["x"]', "none wanted")):
             with self.subTest(why):
-                assembler = self.dialect.decode_packet(head + body, 10)
+                assembler = self.dialect.decode_packet(head + body)
                 self.assertPayloadError(lambda assembler=assembler: [assembler.feed(b"a"), assembler.feed(b"b")])
 
     def test_the_limit_of_attachments_is_the_applications(self):
         packet = '5{}-["x"]'.format
-        self.assertIsInstance(self.dialect.decode_packet(packet(3), 3), Assembler)
-        self.assertPayloadError(self.dialect.decode_packet, packet(4), 3)
+        self.assertIsInstance(self.dialect.having(max_attachments=3).decode_packet(packet(3)), Assembler)
+        self.assertPayloadError(self.dialect.having(max_attachments=3).decode_packet, packet(4))
 
     def test_an_attachment_that_nobody_announced_is_a_payload_error(self):
-        self.assertPayloadError(self.dialect.decode_packet, b"data", 10)
+        self.assertPayloadError(self.dialect.decode_packet, b"data")
 
     def test_a_frame_is_one_packet(self):
-        self.assertEqual(
-            self.dialect.decode_frame('42["a"]\x1e42', 10, Peer()), [EnginePacket(MESSAGE, '2["a"]\x1e42')]
-        )
+        self.assertEqual(self.dialect.decode_frame('42["a"]\x1e42', Peer()), [EnginePacket(MESSAGE, '2["a"]\x1e42')])
 
     def test_a_binary_frame_is_the_bytes_and_nothing_else(self):
         for data in (b"\x04\x01", b"", b"4"):
             with self.subTest(data=data):
-                self.assertEqual(self.dialect.decode_frame(data, 10, Peer()), [EnginePacket(MESSAGE, data)])
+                self.assertEqual(self.dialect.decode_frame(data, Peer()), [EnginePacket(MESSAGE, data)])
                 self.assertEqual(self.dialect.encode_frames([EnginePacket(MESSAGE, data)]), [data])
 
     def test_a_frame_of_no_known_type_is_a_payload_error(self):
         for frame in ("", "7", "x", "²", "\uff14", "bAQL/"):
             with self.subTest(frame):
-                self.assertPayloadError(self.dialect.decode_frame, frame, 10, Peer())
+                self.assertPayloadError(self.dialect.decode_frame, frame, Peer())
 
     def test_the_open_packet(self):
         data = self.dialect.handshake("S", ["websocket"], 25.0, 20.0, 1_000_000)
@@ -1568,22 +1566,21 @@ class EngineIO4CodecTests(DialectBehaviour, Assertions):
     def test_a_post_is_a_payload(self):
         for content_type in ("text/plain;charset=UTF-8", "", "application/xml"):
             with self.subTest(content_type):
-                packets = self.dialect.decode_post('42["é"]\x1e3'.encode(), content_type, False, 10, Peer())
+                packets = self.dialect.decode_post('42["é"]\x1e3'.encode(), content_type, False, Peer())
                 self.assertEqual(packets, [EnginePacket(MESSAGE, '2["é"]'), EnginePacket(PONG)])
 
     def test_a_binary_payload_is_a_payload_error(self):
         for content_type in ("application/octet-stream", "application/octet-stream; x=y"):
             with self.subTest(content_type):
-                self.assertPayloadError(self.dialect.decode_post, b"4x", content_type, False, 10, Peer())
+                self.assertPayloadError(self.dialect.decode_post, b"4x", content_type, False, Peer())
 
     def test_more_packets_than_allowed_are_refused_before_any_is_decoded(self):
         with mock.patch.object(EngineIO4, "decode_engine_packet") as decode:
-            self.assertPayloadError(self.dialect.decode_payload, "4\x1e" * 1_000_000, 1000)
+            self.assertPayloadError(self.dialect.decode_payload, "4\x1e" * 1_000_000)
         decode.assert_not_called()
 
     def test_growth_is_linear(self):
-        decode_payload = functools.partial(self.dialect.decode_payload, max_packets=ENOUGH)
-        decode_packet = functools.partial(self.dialect.decode_packet, max_attachments=10)
+        decode_payload = self.dialect.having(max_packets=ENOUGH).decode_payload
         for part in ("\x1e", "2\x1e", "b\x1e", ":", "b" + "=" * 9, "bAAAA"):
             with self.subTest(part):
                 self.assertGrowsLinearly(decode_payload, lambda n, part=part: part * n)
@@ -1598,7 +1595,7 @@ class EngineIO4CodecTests(DialectBehaviour, Assertions):
             ("0/", "/"),
         ):
             with self.subTest(start, part=part):
-                self.assertGrowsLinearly(decode_packet, lambda n, start=start, part=part: start + part * n)
+                self.assertGrowsLinearly(self.dialect.decode_packet, lambda n, start=start, part=part: start + part * n)
 
     def test_the_jsonp_door(self):
         self.assertEqual(self.dialect.encode_poll([EnginePacket(MESSAGE, "0")], "4")[1], b'___eio[4]("40");')
@@ -1667,7 +1664,7 @@ class JsonpNewlineTests(Assertions):
     def test_a_whole_post_survives(self):
         payload = "4" + '2["x","two\\nlines, \\\\n, a \\"quote\\" & é😀+%"]' + "\x1e3"
         body = b"d=" + quote_plus(client_form_text(payload)).encode()
-        packets = DIALECTS["EIO4"].decode_post(body, "application/x-www-form-urlencoded", True, 10, Peer())
+        packets = DIALECTS["EIO4"].decode_post(body, "application/x-www-form-urlencoded", True, Peer())
         self.assertEqual(DIALECTS["EIO4"].encode_payload(packets), payload)
 
     def test_growth_is_linear(self):
@@ -2606,7 +2603,7 @@ class SessionAssertions(Assertions):
     def say(self, session: Session, *texts: str | bytes, now: float = 0.0) -> None:
         """The client sends engine packets of EIO4."""
         for text in texts:
-            for packet in DIALECTS["EIO4"].decode_frame(text, 10, Peer()):
+            for packet in DIALECTS["EIO4"].decode_frame(text, Peer()):
                 session.received(packet, now)
 
     def handler(self, session: Session, namespace: str = "/") -> FakeHandler:
@@ -3434,7 +3431,7 @@ class AttachmentSessionTests(SessionAssertions):
         self.assertPayloadError(self.say, session, b"b" * 401)
 
     def test_so_is_their_number(self):
-        session = self.client(FakeHub(max_attachments=1))
+        session = self.client(FakeHub(), DIALECTS["EIO4"].having(max_attachments=1))
         self.assertPayloadError(self.say, session, self.HEADER)
 
     def test_an_end_in_between_forgets_them(self):
@@ -6208,7 +6205,7 @@ class BareEngine(socket_io.EngineIO4):
 
     opens_root_unasked = True
 
-    def decode_packet(self, data, max_attachments):
+    def decode_packet(self, data):
         return socket_io.Packet(socket_io.EVENT, "/", ["message", data])
 
     def encode_packet(self, packet):
