@@ -51,6 +51,8 @@ from urllib.parse import quote_plus
 import tornado.httpserver
 import tornado.testing
 import tornado.web
+
+os.environ.setdefault("ASYNC_TEST_TIMEOUT", "30")  # a busy machine is slow, not wrong
 from tornado.testing import gen_test
 
 import socket_io
