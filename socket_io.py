@@ -2212,7 +2212,7 @@ class Member:
         try:
             if not isinstance(problem, ConnectionRefused):
                 raise problem
-            encode_json([problem.message, problem.data])
+            self.session.hub.json.encode([problem.message, problem.data])
         except (Exception, asyncio.CancelledError) as error:
             self.session.hub.report(self.handler, error)
             problem = ConnectionRefused("Server error")
@@ -2715,7 +2715,7 @@ class Broadcast:
         """Send an event to all of them, encoded once per dialect; see `SocketIOHandler.emit`."""
         data = message_packet(event, args, "/").data
         if not self._hub.on_loop():
-            encode_with_attachments(STRICT_JSON, data)  # what cannot be sent is the caller's error, not the loop's
+            encode_with_attachments(self._hub.json, data)  # what cannot be sent is the caller's error, not the loop's
         self._hub.run(self._deliver, data)
 
     def send(self, message: Any) -> None:
@@ -2729,7 +2729,7 @@ class Broadcast:
         did not answer in time, left meanwhile, or speak a dialect without acks.
         """
         data = message_packet(event, args, "/").data
-        encode_with_attachments(STRICT_JSON, data)  # raises before anybody is asked
+        encode_with_attachments(self._hub.json, data)  # raises before anybody is asked
         futures: dict[str, asyncio.Future[list[Any]]] = {}
         missing = set()
         for member in self._select():
@@ -2793,7 +2793,7 @@ class NamespaceIO(Broadcast):
 
     async def server_side_emit(self, event: str, *args: Any) -> list[Any]:
         """Send an event to the other servers of a cluster; what they answer. A server alone has no others."""
-        encode_json(message_packet(event, args, "/").data)
+        self._hub.json.encode(message_packet(event, args, "/").data)
         return []
 
     def stats(self) -> dict[str, Any]:
@@ -3877,7 +3877,7 @@ class SocketIOHandler(tornado.web.RequestHandler):
         hub = member.session.hub
         packet = message_packet(event, args, member.namespace.name)
         if not hub.on_loop():
-            encode_with_attachments(STRICT_JSON, packet.data)
+            encode_with_attachments(hub.json, packet.data)
             hub.run(functools.partial(self.emit, event, *args, ack=ack, timeout=timeout))
         elif ack is None:
             member.emit(packet)
@@ -4149,7 +4149,8 @@ class Hub:
     ) -> None:
         self.options = options
         self.kwargs = kwargs
-        self.dialects = resolve_dialects(options)
+        self.json = STRICT_JSON if options.json is None else ForeignJSON(options.json)
+        self.dialects = resolve_dialects(options, self.json)
         self.classes: dict[str, type[SocketIOHandler]] = {}  # of the namespaces that are always there
         self.families: list[Family] = []
         for key, handler_class in {"/": options, **namespaces}.items():
@@ -4434,9 +4435,8 @@ class Hub:
 application_hubs: weakref.WeakKeyDictionary[tornado.web.Application, weakref.WeakSet[Hub]] = weakref.WeakKeyDictionary()
 
 
-def resolve_dialects(options: type[SocketIOHandler]) -> dict[str, Dialect]:
+def resolve_dialects(options: type[SocketIOHandler], codec: StrictJSON) -> dict[str, Dialect]:
     """The dialects behind `enabled_dialects`, names or dialects of one's own, as the options want them."""
-    codec = STRICT_JSON if options.json is None else ForeignJSON(options.json)
     found = {}
     for entry in options.enabled_dialects:
         dialect = DIALECTS.get(entry) if isinstance(entry, str) else entry

@@ -2441,6 +2441,7 @@ class FakeHub:
         defaults = {name: getattr(SocketIOHandler, name) for name in OPTIONS}
         self.options = types.SimpleNamespace(**{**defaults, **options}, _taps_outgoing=False)
         self.dialects = DIALECTS
+        self.json = STRICT_JSON
         self.messages_sent = self.messages_received = 0
         self.sweep_seconds = sweep_seconds
         self.on_open = on_open
