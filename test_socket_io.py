@@ -81,6 +81,7 @@ from socket_io import (
     PONG_FRAME,
     RESERVED_EVENTS,
     STRICT_JSON,
+    STREAMS,
     TEXT_FRAME,
     UPGRADE,
     WEBSOCKET,
@@ -244,7 +245,7 @@ def masked_frame(opcode, payload, final=True, mask=b"\x12\x34\x56\x78"):
         head = bytes((first, 0x80 | 126)) + size.to_bytes(2, "big")
     else:
         head = bytes((first, 0x80 | 127)) + size.to_bytes(8, "big")
-    return head + mask + bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
+    return head + mask + socket_io.websocket_mask(mask, bytes(payload))
 
 
 async def within(awaitable, seconds=5.0):
@@ -386,7 +387,7 @@ class Client:
         """All that the server sends, until the connection ends."""
         self._wire.seconds = None
         try:
-            while (packets := await self._next_payload()) is not None:
+            while not self.disconnected.is_set() and (packets := await self._next_payload()) is not None:
                 for packet in packets:
                     self._received(packet)
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -6360,6 +6361,633 @@ print("ended", flush=True)
         await server.close()
         await within(client.disconnected.wait())
         await client.close()
+
+
+# -- Safe as delivered -----------------------------------------------------------------
+# Nothing that a peer sends hurts anybody but the peer. `HostilityBehaviour` holds for every
+# generation over every transport; the tables say what is sent, and what becomes of who sends it.
+
+ENDS, STAYS = "ends", "stays"  # what becomes of the session; a third, an open one that nobody serves, is the defect
+
+DEEP = 100_000  # levels of JSON: a decoder that recurses for each would take the process along
+LONG = 900_000  # characters, just below `max_message_bytes`
+SLOT = '{"_placeholder":true,"num":%s}'
+RESERVED = sorted(RESERVED_EVENTS)
+
+
+def framed(message: str) -> str:
+    """A message of 0.6."""
+    return f"~m~{utf16_units(message)}~m~{message}"
+
+
+#: Engine packets of EIO3 and EIO4, one attack a row; `bytes` are attachments.
+ENGINE_ROWS = [
+    (["9"], ENDS, "an engine packet of no known type"),
+    (["４2"], ENDS, "a digit that is not ASCII"),
+    (["²"], ENDS, "what Python calls a digit and cannot read as one"),
+    (["0{}"], ENDS, "OPEN is the server's"),
+    (["5"], ENDS, "an upgrade that nobody asked for"),
+    (["4"], ENDS, "an empty message"),
+    (["4x"], ENDS, "a packet of no known type"),
+    (["47"], ENDS, "a packet type beyond the last"),
+    (["42"], ENDS, "an event without data"),
+    (["42{}"], ENDS, "an event that is an object"),
+    (["42[]"], ENDS, "an event without a name"),
+    (["42[1]"], ENDS, "a number as its name"),
+    (["42[null]"], ENDS, "null as its name"),
+    (['42[{"toString":1}]'], ENDS, "an object as its name: it took whole processes down"),
+    (['42[["x"]]'], ENDS, "a list as its name"),
+    *[([f'42["{name}",{{"REMOTE_USER":"admin"}}]'], ENDS, f"{name} is the life cycle's own") for name in RESERVED],
+    (['42["x"'], ENDS, "half a list"),
+    (['42["x"]]'], ENDS, "more than a list"),
+    (['42["x",NaN]'], ENDS, "NaN"),
+    (['42["x",-Infinity]'], ENDS, "Infinity"),
+    (['42["x",1e400]'], ENDS, "a number that overflows to infinity"),
+    (['42["x",-1e400]'], ENDS, "and to minus infinity"),
+    (["42" + "[" * DEEP], ENDS, "lists without end"),
+    (['42["x",' + "[" * DEEP + "]" * DEEP + "]"], ENDS, "lists with an end"),
+    (['42["x",' + '{"a":' * DEEP + "1" + "}" * DEEP + "]"], ENDS, "objects"),
+    (["43[]"], ENDS, "an ack without an id"),
+    (["431{}"], ENDS, "an ack that is an object"),
+    (["43123456789012345[]"], STAYS, "an ack that nobody waits for"),
+    (['421234567890123456["x"]'], ENDS, "an ack id that JavaScript would bring back as another"),
+    (["42" + "1" * DEEP + '["x"]'], ENDS, "an ack id that takes quadratic time to read"),
+    (['42７["x"]'], ENDS, "an ack id that is not ASCII"),
+    (['42-1["x"]'], ENDS, "a number of attachments where none can be"),
+    (['44{"message":"x"}'], ENDS, "CONNECT_ERROR is the server's"),
+    (["41{}"], ENDS, "a DISCONNECT with data"),
+    (["40[]"], ENDS, "a CONNECT with a list"),
+    (["40" + "[" * DEEP], ENDS, "a CONNECT with a deep one"),
+    (["40/nowhere,"], STAYS, "a namespace that is not there"),
+    (["40/" + "n" * LONG + ","], STAYS, "with a long name"),
+    ([f"40/{number}," for number in range(900)], STAYS, "nine hundred of them"),
+    (['45["x"]'], ENDS, "a binary event without a number of attachments"),
+    (['45-["x"]'], ENDS, "with an empty one"),
+    (['45１-["x"]'], ENDS, "with one that is not ASCII"),
+    ([f'4511-["x",{SLOT % 0}]'], ENDS, "more attachments than `max_attachments`"),
+    ([f'459999999999-["x",{SLOT % 0}]'], ENDS, "ten thousand million of them"),
+    (["45" + "9" * DEEP + '-["x"]'], ENDS, "a number of them that takes long to read"),
+    ([f'450-["x",{SLOT % 0}]'], ENDS, "a placeholder, and no attachment"),
+    *[
+        ([f'451-["x",{SLOT % number}]', b"a"], ENDS, f"{number} as the number of an attachment")
+        for number in ("0.5", "-1", "1", "true", "false", '"0"', '"length"', "null", "[]", "{}", "1e0")
+    ],
+    (['451-["x",{"_placeholder":true}]', b"a"], ENDS, "a placeholder without a number"),
+    (['451-["x",{"_placeholder":1,"num":0}]', b"a"], ENDS, "one that only looks like one: its attachment is left over"),
+    (['451-["x"]', b"a"], ENDS, "an attachment without a placeholder"),
+    (["451-[" + ",".join(['"x"'] + [SLOT % 0] * 200) + "]", b"a" * 400_000], ENDS, "one attachment at 200 places"),
+    ([f'452-["x",{SLOT % 0},{SLOT % 0}]', b"a", b"b"], ENDS, "one of two at both places"),
+    ([f'451-[{SLOT % 0}]', b"a"], ENDS, "an attachment as the event's name"),
+    ([f'452-["x",{SLOT % 0},{SLOT % 1}]', b"a" * 600_000, b"b" * 600_000], ENDS, "too many bytes together"),
+    ([f'451-["x",{SLOT % 0}]', '42["message","alive"]'], ENDS, "a packet where an attachment is due"),
+    ([b"a"], ENDS, "an attachment that nobody announced"),
+    ([f'4610-[{",".join([SLOT % 0] * 10)}]', b"a"], ENDS, "a binary ack without an id"),
+    (['42["__proto__",{"__proto__":{"a":1}},"__class__"]'], STAYS, "names that mean something in other languages"),
+    *[([f'42["{name}"]'], STAYS, f"{name} is a method, and no event") for name in ("on_open", "close", "_member")],
+    (['42["x","\\ud83d","\\u2028","\\u0000"]'], STAYS, "half a pair, which is echoed to all"),
+    (['42["\\n\\u001b[31m' + "x" * LONG + '"]'], STAYS, "a name that would fill a log, and colour it"),
+    (['42["echo",' + "[" * 300 + "]" * 300 + "]"], STAYS, "as deep as anybody needs"),
+    (["6"], STAYS, "a noop"),
+]  # fmt: skip
+
+#: What each generation's clients say, one attack a row, as they would put it into one frame or payload.
+HOSTILE_ROWS: dict[str, list[tuple[list, str, str]]] = {
+    "EIO4": [
+        *ENGINE_ROWS,
+        (["2"], ENDS, "PING is the server's"),
+        (["3"] * 900, STAYS, "a flood of answers to no ping"),
+        (["40"], ENDS, "a second CONNECT"),
+        (['42/nowhere,["x"]'], ENDS, "an event for a namespace never joined"),
+        (["41/nowhere,"], ENDS, "leaving it"),
+    ],
+    "EIO3": [
+        *ENGINE_ROWS,
+        (["3"], ENDS, "PONG is the server's"),
+        (["2"] * 900, STAYS, "a flood of pings"),
+        (["40"], STAYS, "a second CONNECT"),
+        (['42/nowhere,["x"]'], STAYS, "an event for a namespace never joined"),
+        (["41/nowhere,"], STAYS, "leaving it"),
+        (["40/nowhere?" + "a=b&" * 100_000 + ","], STAYS, "a query without end"),
+        (["b4!!!!"], ENDS, "base64 that is none"),
+        (["b9QQ=="], ENDS, "of no known type"),
+    ],
+    "0.9": [
+        (["x"], ENDS, "no packet at all"),
+        (["9:::"], ENDS, "a packet of no known type"),
+        (["５:::{}"], ENDS, "a type that is not ASCII"),
+        (["5"], ENDS, "half a head"),
+        (["5:::"], ENDS, "an event without data"),
+        (["5:::[]"], ENDS, "an event that is a list"),
+        (["5:::{}"], ENDS, "an event without a name"),
+        (['5:::{"name":{"toString":1}}'], ENDS, "an object as its name"),
+        (['5:::{"name":"x","args":{}}'], ENDS, "arguments that are no list"),
+        *[([f'5:::{{"name":"{name}"}}'], ENDS, f"{name} is the life cycle's own") for name in RESERVED],
+        (["4:::"], ENDS, "no JSON"),
+        (["4:::NaN"], ENDS, "NaN"),
+        (["4:::1e400"], ENDS, "a number that overflows"),
+        (["4:::" + "[" * DEEP], ENDS, "lists without end"),
+        (['5:::{"name":"x","args":' + "[" * DEEP + "]" * DEEP + "}"], ENDS, "lists with an end"),
+        (["6:::"], ENDS, "an ack of nothing"),
+        (["6:::x"], ENDS, "an ack of no number"),
+        (["6:::1+{}"], ENDS, "an ack that is an object"),
+        (["6:::1+" + "[" * DEEP], ENDS, "a deep one"),
+        (["6:::1234567890123456"], ENDS, "an ack id that JavaScript would change"),
+        (["3:1234567890123456+::x"], ENDS, "as an id"),
+        (["3:" + "1" * DEEP + "::x"], ENDS, "one that takes long to read"),
+        (["3:７::x"], ENDS, "one that is not ASCII"),
+        (["7:::x"], ENDS, "an error is the server's"),
+        (["6:::5"], STAYS, "an ack that nobody waits for"),
+        (["2::"] * 900, STAYS, "a flood of heartbeats"),
+        (["8::"], STAYS, "a noop"),
+        (["1::"], STAYS, "a second CONNECT"),
+        (["1::/nowhere"], STAYS, "a namespace that is not there"),
+        (["1::/nowhere?" + "a=b&" * 100_000], STAYS, "a query without end"),
+        ([f"1::/{number}" for number in range(900)], STAYS, "nine hundred of them"),
+        (["3::/nowhere:x"], STAYS, "a message for one"),
+        (['5:::{"name":"__proto__","args":[{"__proto__":1}]}'], STAYS, "a name that means something elsewhere"),
+        (['5:::{"name":"on_open"}'], STAYS, "a method is no event"),
+        (['5:::{"name":"x","args":["\\ud83d\\u2028"]}'], STAYS, "half a pair, which is echoed to all"),
+        (['5:::{"name":"\\n\\u001b[31m' + "x" * LONG + '"}'], STAYS, "a name that would fill a log"),
+    ],
+    "0.6": [
+        (["~m~x~m~a"], ENDS, "no length"),
+        (["~m~1"], ENDS, "half a head"),
+        (["~m~~m~"], ENDS, "an empty length"),
+        (["~m~-1~m~"], ENDS, "a negative one"),
+        (["~m~９~m~"], ENDS, "one that is not ASCII"),
+        (["~m~99999999999~m~x"], ENDS, "a hundred thousand million"),
+        (["~m~" + "9" * DEEP + "~m~x"], ENDS, "one that takes long to read"),
+        (["~m~1~m~😀"], ENDS, "one that halves a pair"),
+        ([framed("~j~x")], ENDS, "no JSON"),
+        ([framed("~j~NaN")], ENDS, "NaN"),
+        ([framed("~j~1e400")], ENDS, "a number that overflows"),
+        ([framed("~j~" + "[" * DEEP)], ENDS, "lists without end"),
+        ([framed("~j~" + "[" * DEEP + "]" * DEEP)], ENDS, "lists with an end"),
+        ([framed("~h~x")], ENDS, "a heartbeat without a number"),
+        ([framed("~h~1234567890123456")], ENDS, "with one too long"),
+        (["~m~0~m~" * 1001], ENDS, "more messages than `max_packets`"),
+        (["hello"], STAYS, "no frame: nothing, as in the reference server"),
+        ([framed("~h~99")] * 900, STAYS, "a flood of answers to no heartbeat"),
+        ([framed('~j~{"name":"disconnect","args":[]}')], STAYS, "what would be an event elsewhere"),
+        ([framed('~j~{"__proto__":"\\ud83d\\u2028"}')], STAYS, "half a pair, which is echoed"),
+        ([framed("\n\x1b[31m" + "x" * LONG)], STAYS, "a message that would fill a log, and colour it"),
+    ],
+}  # fmt: skip
+
+#: What may stand on a WebSocket, whoever speaks on it: bytes, what becomes of the session, close code.
+FRAME_ROWS = [
+    (b"\x81\x05hello", 1002, "not masked"),
+    (b"\xc1\x80\0\0\0\0", 1002, "the bit of compression, which nobody has agreed on"),
+    (b"\xa1\x80\0\0\0\0", 1002, "the second reserved bit: it took whole processes down"),
+    (b"\x91\x80\0\0\0\0", 1002, "the third"),
+    (b"\x83\x80\0\0\0\0", 1002, "a reserved opcode"),
+    (b"\x8b\x80\0\0\0\0", 1002, "a reserved control opcode"),
+    (masked_frame(PING_FRAME, b"x" * 126), 1002, "a long ping"),
+    (masked_frame(PING_FRAME, b"x", final=False), 1002, "a ping in pieces"),
+    (masked_frame(0, b"x"), 1002, "a piece of no message"),
+    (masked_frame(TEXT_FRAME, b"x", final=False) + masked_frame(TEXT_FRAME, b"x"), 1002, "a message in a message"),
+    (b"\x81\xfe\x00\x05" + b"\0" * 9, 1002, "a length not in its shortest form"),
+    (b"\x81\xff" + b"\xff" * 8 + b"\0" * 4, 1002, "a length with the highest bit"),
+    (b"\x81\xff" + (1_000_001).to_bytes(8, "big") + b"\0" * 4, 1009, "too big, by its header alone"),
+    (masked_frame(BINARY_FRAME, b"x" * 600_000, final=False) + b"\x80\xff" + (400_001).to_bytes(8, "big") + b"\0" * 4,
+     1009, "too big, by its pieces"),
+    (masked_frame(TEXT_FRAME, b"\xff\xfe"), 1007, "not UTF-8"),
+    (masked_frame(TEXT_FRAME, b"\xed\xa0\xbd"), 1007, "half a pair as UTF-8"),
+    (masked_frame(TEXT_FRAME, b"\xf0\x9f", final=False) + masked_frame(0, b"x"), 1007, "half a character in a piece"),
+    (masked_frame(CLOSE_FRAME, b"\x03"), 1002, "half a close code"),
+    (masked_frame(CLOSE_FRAME, close_payload(1005)), 1002, "a close code that may not be sent"),
+    (masked_frame(CLOSE_FRAME, close_payload(1000, b"\xff")), 1007, "a close reason that is no text"),
+    (masked_frame(PING_FRAME, b"x" * 125) * 2000, STAYS, "a flood of pings"),
+    (masked_frame(PONG_FRAME, b"x") * 2000, STAYS, "a flood of pongs"),
+]  # fmt: skip
+
+CHUNKED = {"Transfer_Encoding": "chunked"}
+TOO_LONG = b"%x\r\n%b\r\n" % (4_000_000, b"x" * 4_000_000)  # a form may have three bytes for one
+
+#: Bodies and headers of a POST: the status of its answer (0: the connection is closed without one), and the session.
+POST_ROWS = [
+    (b"", {"Content_Length": "3000001"}, (413,), ENDS, "too long, by its header alone"),
+    (b"", {"Content_Length": "9" * 14}, (413,), ENDS, "by far"),
+    (TOO_LONG, CHUNKED, (0, 413), ENDS, "too long, as it turns out while it comes"),
+    (b"", {"Content_Length": "\u00b2"}, (0, 400), ENDS, "a length that Python calls a digit and cannot read as one"),
+    (b"", {"Content_Length": "-1"}, (0, 400), ENDS, "a negative length"),
+    (b"", {"Content_Length": "9" * 5000}, (0, 400), ENDS, "a length of five thousand digits"),
+    (b"zz\r\n", CHUNKED, (0, 400), ENDS, "a chunk that is none"),
+    (b"\xff\xfe", {}, (400,), ENDS, "not UTF-8"),
+    (b"d=%ff&data=%ff", {"Content_Type": "application/x-www-form-urlencoded"}, (400,), ENDS, "a form that is not"),
+    (b"\x1f\x8b\x08" + b"\0" * 2000, {"Content_Encoding": "gzip"}, (400,), ENDS, "compressed: it is never unpacked"),
+    (b"--x\r\n" * 100_000, {"Content_Type": "multipart/form-data; boundary=x"}, (400,), ENDS, "a form in many parts"),
+    (b"&" * 900_000, {}, (400,), ENDS, "a form of nothing but fields"),
+    (b":" * 900_000, {}, (400,), ENDS, "nearly a million colons"),
+]  # fmt: skip
+
+#: Further ones for a generation.
+MORE_POST_ROWS = {
+    "EIO4": [
+        (b"", {}, (400,), ENDS, "empty"),
+        (b"\x1e".join([b"6"] * 1001), {}, (400,), ENDS, "more packets than `max_packets`"),
+        (b"\x1e" * LONG, {}, (400,), ENDS, "nothing but their separators"),
+        (b"\0\2\xff42", {"Content_Type": "application/octet-stream"}, (400,), ENDS, "a binary payload"),
+        (b"b!!!!", {}, (400,), ENDS, "base64 that is none"),
+    ],
+    "EIO3": [
+        (b"1:6" * 1001, {}, (400,), ENDS, "more packets than `max_packets`"),
+        (b"9999999999:4", {}, (400,), ENDS, "ten thousand million units"),
+        (b"9" * LONG + b":4", {}, (400,), ENDS, "a length that takes long to read"),
+        ("１:4".encode(), {}, (400,), ENDS, "one that is not ASCII"),
+        (b"-1:4", {}, (400,), ENDS, "a negative one"),
+        (b"5:4a", {}, (400,), ENDS, "more than there is"),
+        ("2:4😀".encode(), {}, (400,), ENDS, "one that halves a pair"),
+        (b"\0" + b"\x09" * LONG, {"Content_Type": "application/octet-stream"}, (400,), ENDS, "digits without end"),
+        (b"\2\1\xff6", {"Content_Type": "application/octet-stream"}, (400,), ENDS, "neither text nor bytes"),
+        (b"\0\xff", {"Content_Type": "application/octet-stream"}, (400,), ENDS, "no digits"),
+        (b"\1\1\xff", {"Content_Type": "application/octet-stream"}, (400,), ENDS, "more than there is, in bytes"),
+    ],
+    "0.9": [
+        (b"", {}, (400,), ENDS, "empty"),
+        ("\ufffd3\ufffd8::".encode() * 1001, {}, (400,), ENDS, "more packets than `max_packets`"),
+        ("\ufffd99\ufffd8::".encode(), {}, (400,), ENDS, "more than there is"),
+        ("\ufffd3\ufffd8::x".encode(), {}, (400,), ENDS, "something in between"),
+        ("\ufffd".encode() * 300_000, {}, (400,), ENDS, "nothing but their marks"),
+        (b"d=5", {}, (400,), ENDS, "a form that holds no string"),
+        (b"d=" + b"[" * DEEP, {}, (400,), ENDS, "but something deep"),
+    ],
+    "0.6": [
+        (b"", {}, (400,), ENDS, "empty"),
+        (b"dada=~m~1~m~a", {}, (400,), ENDS, "a form with another field"),
+        (b"data=" + b"~m~0~m~" * 1001, {}, (400,), ENDS, "more messages than `max_packets`"),
+    ],
+}  # fmt: skip
+
+
+class Attacker(Client):
+    """A client of any generation over any transport, which joins as an honest one does and then sends what it likes.
+
+    "upgrade" is a WebSocket that has begun as polling.
+    """
+
+    answers: list[bytes]  # bodies and stream parts as they came
+    heard: asyncio.Queue  # what its handler writes down
+
+    async def connect(self):
+        self.answers = []
+        self._polls = self.transport == "upgrade"
+        self.transport = XHR_POLLING if self._polls else self.transport
+        await super().connect()
+        if self._polls:
+            await self._upgrade()
+        return self
+
+    async def _upgrade(self):
+        websocket = await Wire.open(self.port)
+        assert (await websocket.upgrade(self._url().replace("polling", "websocket")))[0] == 101
+        websocket.send_frame("2probe")
+        assert await websocket.text() == "3probe"
+        self.transport = WEBSOCKET  # the poll that waits is the last: it is released by a noop
+        await within(self._reader)
+        self.disconnected.clear()
+        self._wire, self._polls = websocket, False
+        websocket.send_frame("5")
+        self._reader = asyncio.ensure_future(self._read())
+
+    def _is_upgrading(self):
+        return self.transport == WEBSOCKET and self._polls
+
+    async def throw(self, *frames):
+        """Send *frames* as they are; the status of the POST, None over a WebSocket."""
+        if self.transport in WEBSOCKETS:
+            for frame in frames:
+                binary = isinstance(frame, bytes) and self.dialect.name == "EIO3"
+                self._wire.send_frame(b"\x04" + frame if binary else frame)
+            return None
+        return await self.post(self._payload(frames))
+
+    async def post(self, body, **headers):
+        """The status of the answer, 0 if the connection ends without one."""
+        self._post_wire.send_request("POST", self._url("send"), body, **headers)
+        try:
+            status, _, answer = await self._post_wire.answer()
+            if b"new Error(" in answer:  # a script that is refused arrives all the same: in 0.9 it says so
+                status = 413 if b"too large" in answer else 400
+            return status
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return 0
+
+    def _payload(self, frames):
+        if self.dialect.name == "EIO4":
+            return self._body("\x1e".join("b" + encode_base64(f) if isinstance(f, bytes) else f for f in frames))
+        if self.dialect.name == "0.6":
+            return self._body("".join(frames))
+        mark = "\ufffd" if self.dialect.name == "0.9" else ""
+        texts = ["b4" + encode_base64(f) if isinstance(f, bytes) else f for f in frames]
+        return self._body("".join(f"{mark}{utf16_units(each)}{mark or ':'}{each}" for each in texts))
+
+    def _body(self, text):
+        if self.dialect.name == "0.6":
+            return b"data=" + quote_plus(text).encode()
+        if self.transport != JSONP_POLLING:
+            return text.encode()
+        return b"d=" + quote_plus(json.dumps(text) if self.dialect.name == "0.9" else client_form_text(text)).encode()
+
+    async def _send_engine(self, packets):
+        if self.transport in WEBSOCKETS:
+            return await super()._send_engine(packets)
+        assert await self.post(self._body(self.dialect.encode_payload(packets))) == 200
+
+    def _url(self, what=""):
+        url = super()._url(what)
+        if self.transport != JSONP_POLLING or (self.dialect.handshakes_apart and not self.sid):
+            return url
+        if self.dialect.name == "0.6":
+            return f"{self.path}/{self.transport}/{self.sid or ''}/{what or 'poll'}/0"
+        return url + ("&i=0" if self.dialect.name == "0.9" else "&j=0")
+
+    async def _next_payload(self):
+        if self.transport in STREAMS:
+            return self.dialect.decode_payload(await self._next_part(), ENOUGH)
+        if self._is_upgrading():
+            return None
+        if self.transport in WEBSOCKETS:
+            opcode, payload = await self._wire.frame()
+            while opcode in (PING_FRAME, PONG_FRAME):
+                opcode, payload = await self._wire.frame()
+            if opcode == CLOSE_FRAME:
+                return None
+            frame = payload.decode() if opcode == TEXT_FRAME else payload
+            return self.dialect.decode_frame(frame, ENOUGH, self._peer)
+        if self.transport == XHR_POLLING:
+            return await super()._next_payload()
+        status, _, body = await self._wire.request("GET", self._url())
+        self.answers.append(body)
+        return self.dialect.decode_payload(self._script_text(body), ENOUGH) if status == 200 else None
+
+    async def _next_part(self):
+        """The text of the next part of a stream; the first comes behind a head."""
+        wire, reader = self._wire, self._wire.reader
+        first = not self.answers
+        if first:
+            wire.send_request("GET", self._url())
+            await wire.head()
+        if self.transport == XHR_MULTIPART:
+            if first:
+                await wire.within(reader.readexactly(len("--socketio\n")))
+            part = await wire.within(reader.readuntil(b"\n--socketio\n"))
+            self.answers.append(part)
+            return part.split(b"\n\n", 1)[1][: -len("\n--socketio\n")].decode()
+        if first:
+            self.chunks = wire.chunks()
+            await self.chunks.__anext__()
+        try:
+            part = await self.chunks.__anext__()
+        except StopAsyncIteration:
+            raise ConnectionResetError from None
+        self.answers.append(part)
+        return self._script_text(part)
+
+    @staticmethod
+    def _script_text(script):
+        """The string that a script gives to the page, if it is nothing but such a call."""
+        call = re.fullmatch(r'(?:<script>)?[\w.\[\]]+\((".*")(?:, document)?\);(?:</script>)?', script.decode())
+        return json.loads(call[1])
+
+    def _received_packet(self, packet):
+        if packet.type == CONNECT_ERROR and packet.namespace == "/":  # as 0.9 answers to an unknown sid
+            self.disconnected.set()
+        super()._received_packet(packet)
+
+
+class Victim(Recorder):
+    """Echoes what it gets, to everybody, and writes down what happens to each client by itself."""
+
+    def on_open(self):
+        super().on_open()
+        self.heard: asyncio.Queue = asyncio.Queue()
+
+    def note(self, *entry):
+        self.heard.put_nowait(entry)
+
+    @event
+    def ping(self, number):
+        return number
+
+    def on_message(self, message):
+        super().on_message(message)
+        self.send(message)
+
+    def on_event(self, name, *args):
+        self.io.emit("said", name[:40], *args)
+
+
+class Records(logging.Handler):
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record):
+        self.records.append(record)
+
+
+class HostilityBehaviour:
+    """What no peer may do to another, or to the process; its subclasses say in which generation, and over what."""
+
+    dialect = transport = ""
+    base = Victim
+
+    def setUp(self):
+        super().setUp()
+        self.said = Records()
+        root, ours = logging.getLogger(), logging.getLogger("socket_io")
+        for logger, level in ((root, logging.INFO), (ours, logging.DEBUG)):
+            self.addCleanup(logger.setLevel, logger.level)
+            logger.setLevel(level)
+        root.addHandler(self.said)
+        self.addCleanup(root.removeHandler, self.said)
+        self.innocents: list[Client] = []
+        self.news = 0
+
+    async def attacker(self):
+        """One that has joined."""
+        attacker = Attacker(self.get_http_port(), self.dialect, self.transport)
+        self._clients.append(attacker)
+        await attacker.connect()
+        attacker.heard = self.handler.handlers[-1].heard
+        return attacker
+
+    async def invite(self):
+        """Those who must not suffer."""
+        self.innocents = [await self.client(), await self.client(transport="xhr-polling")]
+        for handler in self.handler.handlers:
+            handler.join("innocents")
+
+    async def assertNobodyElseSuffers(self):
+        """The others are served at once, and miss nothing."""
+        self.news += 1
+        self.handler.io.to("innocents").emit("news", self.news)
+        for client in self.innocents:
+            self.assertEqual(await within(client.call("ping", self.news), 2), self.news)
+            while (told := await client.receive())[0] != "news":
+                pass
+            self.assertEqual(told, ("news", self.news))
+
+    async def assertEnded(self, attacker, status=None):
+        """The session is over, and its client knows."""
+        name, reason = await within(attacker.heard.get(), 2)
+        self.assertEqual(name, "closed")
+        self.assertIn(reason, ("parse error", "transport error"))
+        await within(attacker.disconnected.wait(), 2)
+        self.assertNotIn(attacker.sid, self.hub.sessions)
+        self.assertIn(status, (None, 0, 400, 413))
+
+    async def assertServed(self, attacker, status=None):
+        """The session goes on as if nothing had been."""
+        self.assertIn(status, (None, 200))
+        await attacker.send("alive")
+        entry = await within(attacker.heard.get(), 2)
+        while entry != ("message", "alive"):  # what was sent may have been a message, too
+            self.assertEqual(entry[0], "message")
+            entry = await within(attacker.heard.get(), 2)
+        while await attacker.receive() != ("message", "alive"):
+            pass
+
+    @property
+    def hub(self):
+        return self.handler.io._namespace.hub
+
+    def assertQuiet(self):
+        """Nothing raw stands in the log, and above DEBUG two lines for each client: its coming and its going."""
+        above = collections.Counter()
+        for record in self.said.records:
+            line = record.getMessage()
+            self.assertLess(record.levelno, logging.WARNING, line[:200])
+            if record.name != "socket_io":
+                continue
+            self.assertLess(len(line), 200)
+            self.assertTrue(line.isprintable(), line)
+            self.assertIsNone(record.exc_info, line)
+            if record.levelno > logging.DEBUG:
+                above[line[:6]] += 1
+        self.assertLessEqual(set(above.values()), {1, 2})
+
+    @gen_test(timeout=60)
+    async def test_what_is_wrong_ends_its_sender_and_what_is_odd_does_nothing(self):
+        await self.invite()
+        for frames, outcome, why in HOSTILE_ROWS[self.dialect]:
+            with self.subTest(why):
+                attacker = await self.attacker()
+                status = await attacker.throw(*frames)
+                await (self.assertEnded if outcome == ENDS else self.assertServed)(attacker, status)
+                await attacker.close()
+                await self.assertNobodyElseSuffers()
+        self.assertQuiet()
+
+
+class WebSocketHostilityBehaviour(HostilityBehaviour):
+    """And what is below the packets."""
+
+    @gen_test(timeout=60)
+    async def test_a_broken_frame_ends_its_sender_with_the_code_that_says_why(self):
+        await self.invite()
+        for data, outcome, why in FRAME_ROWS:
+            with self.subTest(why):
+                attacker = await self.attacker()
+                attacker._wire.writer.write(data)
+                await (self.assertServed if outcome == STAYS else self.assertEnded)(attacker)
+                await attacker.close()
+                await self.assertNobodyElseSuffers()
+        self.assertQuiet()
+
+
+class PostingHostilityBehaviour(HostilityBehaviour):
+    @gen_test(timeout=60)
+    async def test_a_bad_post_is_answered_and_ends_its_sender(self):
+        await self.invite()
+        for body, headers, statuses, outcome, why in POST_ROWS + MORE_POST_ROWS[self.dialect]:
+            with self.subTest(why):
+                attacker = await self.attacker()
+                status = await attacker.post(body, **headers)
+                self.assertIn(status, statuses)
+                await (self.assertEnded if outcome == ENDS else self.assertServed)(attacker)
+                await attacker.close()
+                await self.assertNobodyElseSuffers()
+        self.assertQuiet()
+
+
+class EIO4WebSocketHostilityTests(WebSocketHostilityBehaviour, RecorderTestCase):
+    dialect, transport = "EIO4", "websocket"
+
+
+class EIO4PollingHostilityTests(PostingHostilityBehaviour, RecorderTestCase):
+    dialect, transport = "EIO4", "xhr-polling"
+
+
+class EIO4JSONPHostilityTests(PostingHostilityBehaviour, RecorderTestCase):
+    dialect, transport = "EIO4", "jsonp-polling"
+
+
+class EIO4UpgradeHostilityTests(WebSocketHostilityBehaviour, RecorderTestCase):
+    dialect, transport = "EIO4", "upgrade"
+
+
+class EIO3WebSocketHostilityTests(WebSocketHostilityBehaviour, RecorderTestCase):
+    dialect, transport = "EIO3", "websocket"
+
+
+class EIO3PollingHostilityTests(PostingHostilityBehaviour, RecorderTestCase):
+    dialect, transport = "EIO3", "xhr-polling"
+
+
+class EIO3JSONPHostilityTests(PostingHostilityBehaviour, RecorderTestCase):
+    dialect, transport = "EIO3", "jsonp-polling"
+
+
+class EIO3UpgradeHostilityTests(WebSocketHostilityBehaviour, RecorderTestCase):
+    dialect, transport = "EIO3", "upgrade"
+
+
+class Protocol1WebSocketHostilityTests(WebSocketHostilityBehaviour, RecorderTestCase):
+    dialect, transport = "0.9", "websocket"
+
+
+class Protocol1FlashHostilityTests(WebSocketHostilityBehaviour, RecorderTestCase):
+    dialect, transport = "0.9", "flashsocket"
+
+
+class Protocol1PollingHostilityTests(PostingHostilityBehaviour, RecorderTestCase):
+    dialect, transport = "0.9", "xhr-polling"
+
+
+class Protocol1JSONPHostilityTests(PostingHostilityBehaviour, RecorderTestCase):
+    dialect, transport = "0.9", "jsonp-polling"
+
+
+class Protocol1StreamHostilityTests(PostingHostilityBehaviour, RecorderTestCase):
+    dialect, transport = "0.9", "htmlfile"
+
+
+class AncestorWebSocketHostilityTests(WebSocketHostilityBehaviour, RecorderTestCase):
+    dialect, transport = "0.6", "websocket"
+
+
+class AncestorFlashHostilityTests(WebSocketHostilityBehaviour, RecorderTestCase):
+    dialect, transport = "0.6", "flashsocket"
+
+
+class AncestorPollingHostilityTests(PostingHostilityBehaviour, RecorderTestCase):
+    dialect, transport = "0.6", "xhr-polling"
+
+
+class AncestorJSONPHostilityTests(PostingHostilityBehaviour, RecorderTestCase):
+    dialect, transport = "0.6", "jsonp-polling"
+
+
+class AncestorMultipartHostilityTests(PostingHostilityBehaviour, RecorderTestCase):
+    dialect, transport = "0.6", "xhr-multipart"
+
+
+class AncestorStreamHostilityTests(PostingHostilityBehaviour, RecorderTestCase):
+    dialect, transport = "0.6", "htmlfile"
 
 
 class ReadmeTests(SocketIOTestCase):
