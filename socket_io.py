@@ -3189,9 +3189,15 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         except tornado.iostream.StreamClosedError:
             return session.end("transport error")
         if not sent.done():
+            self.hub.connections.add(self)  # a goodbye waits for it
             impatience = asyncio.get_running_loop().call_later(patience, stream.close)
-            sent.add_done_callback(lambda done: impatience.cancel())
+            sent.add_done_callback(lambda done: self._written(impatience))
         sent.add_done_callback(lambda done: session.end("transport error") if done.exception() else None)
+
+    def _written(self, impatience: asyncio.TimerHandle) -> None:
+        impatience.cancel()
+        self.hub.connections.discard(self)
+        self.hub.notice_end()
 
 
 class TakenOver(asyncio.BufferedProtocol):
@@ -4186,7 +4192,7 @@ class Hub:
     def _reset(self) -> None:
         self.sessions: dict[str, Session] = {}
         self.namespaces = {name: Namespace(self, name, handler_class) for name, handler_class in self.classes.items()}
-        self.connections: set[TakenOver] = set()
+        self.connections: set[TakenOver | Exchange] = set()  # that a goodbye waits for
         self.tasks: set[asyncio.Task[None]] = set()
         self.watched: dict[Any, tuple[float, Callable[[], Any]]] = {}
         self.forgiven = 0.0  # seconds by which our own lag has moved every deadline
@@ -4409,7 +4415,7 @@ class Hub:
             "bytes_received": self.bytes_received,
             "bytes_sent": self.bytes_sent,
             "buffered_bytes": sum([session.outbox_bytes for session in self.sessions.values()])
-            + sum([connection.carrier.get_write_buffer_size() for connection in self.connections]),
+            + sum([one.carrier.get_write_buffer_size() for one in self.connections if isinstance(one, TakenOver)]),
             "lag": self.lag,
         }
 
