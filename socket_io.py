@@ -43,6 +43,7 @@ import copy
 import dataclasses
 import decimal
 import enum
+import errno
 import functools
 import gzip
 import hashlib
@@ -58,6 +59,7 @@ import random
 import re
 import secrets
 import signal
+import socket
 import threading
 import types
 import urllib.parse
@@ -69,6 +71,7 @@ from typing import Any, ClassVar, NoReturn, Protocol
 import tornado.httpserver
 import tornado.httputil
 import tornado.iostream
+import tornado.netutil
 import tornado.routing
 import tornado.tcpserver
 import tornado.web
@@ -4556,6 +4559,42 @@ class Gateway(tornado.web.RequestHandler):
             self.exchange.on_connection_close()
 
 
+class Listener(socket.socket):
+    """A socket that listens. Out of file descriptors it turns clients away, by one that it keeps in reserve.
+
+    Left in their queue, they would be tried again, and an error logged, at every turn of the loop.
+    """
+
+    reserve: int | None = None
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock.family, sock.type, sock.proto, sock.detach())
+        self.setblocking(False)
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        try:
+            if self.reserve is None:
+                self.reserve = os.open(os.devnull, os.O_RDONLY)
+            return super().accept()
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE):
+                raise
+        warn_once("out of file descriptors: clients are turned away")
+        if self.reserve is not None:
+            self.release()
+            super().accept()[0].close()
+        raise ConnectionAbortedError  # one that is gone already; Tornado goes on with the next
+
+    def release(self) -> None:
+        if self.reserve is not None:
+            os.close(self.reserve)
+            self.reserve = None
+
+    def close(self) -> None:
+        self.release()
+        super().close()
+
+
 class SocketIOServer(tornado.httpserver.HTTPServer):
     """An HTTPServer that listens at once and runs until SIGINT or SIGTERM, then says goodbye to its clients.
 
@@ -4585,7 +4624,7 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
     def _listen(self) -> None:
         settings = self.application.settings
         port = settings.get("socket_io_port", 8888)
-        self.listen(port, self.address)
+        self.add_sockets([Listener(sock) for sock in tornado.netutil.bind_sockets(port, self.address)])
         log.info("listening on port %s", port)
         if FLASHSOCKET in self.transports:
             self.flash_policy = FlashPolicyServer(

@@ -83,6 +83,7 @@ from socket_io import (
     STRICT_JSON,
     STREAMS,
     TEXT_FRAME,
+    TRANSPORTS,
     UPGRADE,
     WEBSOCKET,
     WEBSOCKETS,
@@ -6988,6 +6989,184 @@ class AncestorMultipartHostilityTests(PostingHostilityBehaviour, RecorderTestCas
 
 class AncestorStreamHostilityTests(PostingHostilityBehaviour, RecorderTestCase):
     dialect, transport = "0.6", "htmlfile"
+
+
+class ServedTestCase(tornado.testing.AsyncTestCase):
+    """`SocketIOServer` in a process of its own, for what a process can suffer."""
+
+    PROGRAM = """
+import asyncio, logging, os, resource, sys, tornado.web, socket_io
+class Chat(socket_io.SocketIOHandler):
+    def on_message(self, message): self.send(message)
+class Server(socket_io.SocketIOServer): ...
+%s
+logging.basicConfig(level=logging.INFO, stream=sys.stdout)
+logging.getLogger("socket_io").addFilter(lambda record: " = " not in record.msg)
+Server(tornado.web.Application([Chat.routes("socket.io")], socket_io_port=int(sys.argv[1]), enabled_protocols=%r))
+"""
+    TRANSPORTS = [name for name in TRANSPORTS if name != FLASHSOCKET]  # which wants a port for Flash
+    READER_LIMIT = 64 * 1024 * 1024  # bytes of one printed line
+
+    def setUp(self):
+        super().setUp()
+        self.port = unused_port()
+        self.clients = []
+        self.program = None
+
+    async def serve(self, more=""):
+        """Start the program with *more* in it; returns when it listens."""
+        self.program = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", self.PROGRAM % (more, self.TRANSPORTS), str(self.port)),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            limit=self.READER_LIMIT,
+            cwd=pathlib.Path(__file__).parent,
+        )
+        self.assertIn(b"listening", await self.line())
+
+    async def line(self):
+        return await within(self.program.stdout.readline(), 20)
+
+    async def client(self, dialect="EIO4", transport="websocket"):
+        client = Attacker(self.port, dialect, transport)
+        self.clients.append(client)
+        return await client.connect()
+
+    async def wire(self):
+        wire = await Wire.open(self.port)
+        self.clients.append(wire)
+        return wire
+
+    def tearDown(self):
+        async def leave():
+            for client in self.clients:
+                done = client.close()
+                if done is not None:
+                    await done
+            if self.program is not None:
+                if self.program.returncode is None:
+                    self.program.kill()
+                await self.program.communicate()
+
+        self.io_loop.run_sync(leave)
+        super().tearDown()
+
+
+class DescriptorTests(ServedTestCase):
+    """A process may have so many connections and no more."""
+
+    @gen_test(timeout=30)
+    async def test_out_of_file_descriptors_is_one_warning_and_passes(self):
+        await self.serve("resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))")
+        innocent = await self.client()
+        crowd = [await self.wire() for _ in range(100)]
+        for number in range(20):
+            await innocent.send(number)
+            self.assertEqual(await innocent.receive(2), ("message", number))
+        for wire in crowd:
+            wire.close()
+        while True:  # the places are free when the server has read of it
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+                newcomer = await self.client()
+                break
+            await asyncio.sleep(0.05)
+        await newcomer.send("hello")
+        self.assertEqual(await newcomer.receive(), ("message", "hello"))
+        self.program.terminate()
+        printed = (await within(self.program.stdout.read(), 20)).decode()
+        self.assertEqual([line for line in printed.splitlines() if "file descriptors" not in line], [])
+        self.assertEqual(len(printed.splitlines()), 1)
+
+
+class GoodbyeTests(ServedTestCase):
+    """A process that is asked to end."""
+
+    BUSY = """
+class Chat(Chat):
+    size = %d
+    max_buffered_bytes = 50_000_000
+    def on_open(self):
+        self.number = 0
+        asyncio.get_running_loop().call_soon(self.talk)
+    def talk(self):
+        if self.connected and self.number * self.size < 12_000_000:
+            self.number += 1
+            self.send([self.number, "x" * self.size])
+            asyncio.get_running_loop().call_later(0.001, self.talk)
+    def on_close(self):
+        print("SENT", self.session.id, self.number, self.close_reason, flush=True)
+"""
+    DOORS = [(dialect, transport) for dialect, transports in {
+        "EIO4": ["websocket", "xhr-polling", "jsonp-polling", "upgrade"],
+        "EIO3": ["websocket", "xhr-polling", "jsonp-polling", "upgrade"],
+        "0.9": ["websocket", "xhr-polling", "jsonp-polling", "htmlfile"],
+        "0.6": ["websocket", "xhr-polling", "jsonp-polling", "htmlfile", "xhr-multipart"],
+    }.items() for transport in transports]  # fmt: skip
+
+    async def end_while_it_talks(self, size, doors):
+        await self.serve(self.BUSY % size)
+        clients = [await self.client(*door) for door in doors]
+        for client in clients:
+            await client.receive()
+        self.program.terminate()
+        printed = (await within(self.program.stdout.read(), 20)).decode().splitlines()
+        sent = {words[1]: words for words in map(str.split, printed) if words[0] == "SENT"}
+        self.assertEqual(len(sent), len(printed), printed[:5])
+        for client in clients:
+            with self.subTest(client=(client.dialect.name, client.transport)):
+                await within(client.disconnected.wait())
+                got = 1
+                while not client._packets.empty():
+                    packet = client._packets.get_nowait()
+                    if packet.type == EVENT:
+                        got += 1
+                        self.assertEqual(packet.data[1][0], got)
+                self.assertEqual(sent[client.sid][2:], [str(got), "server", "shutting", "down"])
+
+    @gen_test(timeout=30)
+    async def test_a_reading_client_gets_all_that_was_sent_before(self):
+        await self.end_while_it_talks(10, self.DOORS)
+
+    @gen_test(timeout=30)
+    async def test_also_where_it_is_more_than_the_kernel_takes(self):
+        await self.end_while_it_talks(1_000_000, [("EIO4", "websocket"), ("EIO4", "xhr-polling"), ("0.6", "htmlfile")])
+
+    @gen_test(timeout=30)
+    async def test_and_where_the_last_poll_brings_it(self):
+        await self.serve("""
+class Chat(Chat):
+    max_buffered_bytes = 100_000_000
+    def on_message(self, message):
+        self.send("x" * 20_000_000)
+    def on_close(self):
+        print("closed", flush=True)
+""")
+        wire = await self.wire()
+        url = "/socket.io/?EIO=4&transport=polling"
+        url += "&sid=" + json.loads((await wire.request("GET", url))[2][1:])["sid"]
+        await wire.request("POST", url, b'40\x1e42["message","go on"]')
+        self.program.terminate()
+        self.assertEqual(await self.line(), b"closed\n")
+        _, _, body = await wire.request("GET", url)
+        self.assertRegex(body, rb'\A40{.*}\x1e42\["message","x{20000000}"\]\x1e1\Z')
+
+
+class RestartTests(ServedTestCase):
+    @gen_test(timeout=60)
+    async def test_two_hundred_clients_come_back_at_once(self):
+        await self.serve()
+        doors = list(itertools.islice(itertools.cycle(GoodbyeTests.DOORS), 200))
+        clients = [await self.client(*door) for door in doors]
+        self.program.kill()
+        await within(self.program.communicate())
+        for client in clients:
+            await within(client.disconnected.wait())
+            await client.close()
+        await self.serve()
+        self.clients = await within(asyncio.gather(*[self.client(*door) for door in doors]), 20)
+        for client in self.clients:
+            await client.send("back")
+            self.assertEqual(await client.receive(), ("message", "back"))
 
 
 class ReadmeTests(SocketIOTestCase):
