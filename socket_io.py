@@ -2985,7 +2985,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             return self._take_over(Stream(self.hub, self.session, request, self.http_request))
         if request.method == "POST" and self.session is not None:
             length = self.headers.get("Content-Length", "")
-            if length.isdigit() and len(length) < 16 and int(length) > self._max_bytes():
+            if length.isascii() and length.isdigit() and len(length) < 16 and int(length) > self._max_bytes():
                 self._too_large()
             elif self.session.posting is None and self.session.transport == request.transport:
                 self.session.posting = self

@@ -163,7 +163,7 @@ class Wire:
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
         if (body or method == "POST") and "Transfer_Encoding" not in headers and "Content_Length" not in headers:
             lines.append(f"Content-Length: {len(body)}")
-        self.writer.write("\r\n".join([*lines, "", ""]).encode("utf-8") + body)
+        self.writer.write("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
 
     async def answer(self):
         status, headers = await self.head()
@@ -6570,7 +6570,7 @@ POST_ROWS = [
     (b"", {"Content_Length": "3000001"}, (413,), ENDS, "too long, by its header alone"),
     (b"", {"Content_Length": "9" * 14}, (413,), ENDS, "by far"),
     (TOO_LONG, CHUNKED, (0, 413), ENDS, "too long, as it turns out while it comes"),
-    (b"", {"Content_Length": "\u00b2"}, (0, 400), ENDS, "a length that Python calls a digit and cannot read as one"),
+    (b"", {"Content_Length": "²"}, (0, 400), ENDS, "a length that Python calls a digit and cannot read as one"),
     (b"", {"Content_Length": "-1"}, (0, 400), ENDS, "a negative length"),
     (b"", {"Content_Length": "9" * 5000}, (0, 400), ENDS, "a length of five thousand digits"),
     (b"zz\r\n", CHUNKED, (0, 400), ENDS, "a chunk that is none"),
