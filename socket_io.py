@@ -652,10 +652,9 @@ def parse_pairs(query: str) -> dict[str, str] | None:
 
 def form_field(body: bytes, name: str) -> str:
     """The one field of a urlencoded form that a transport reads; by hand, for nothing else in it is of interest."""
-    for pair in body.split(b"&"):
-        key, _, value = pair.partition(b"=")
-        if key == name.encode():
-            return decode_text(urllib.parse.unquote_to_bytes(value.replace(b"+", b" ")))
+    _, found, rest = (b"&" + body).partition(f"&{name}=".encode())
+    if found:
+        return decode_text(urllib.parse.unquote_to_bytes(rest.split(b"&", 1)[0].replace(b"+", b" ")))
     raise PayloadError(f"no form field {name!r}")
 
 
