@@ -678,6 +678,7 @@ class SocketIO06(Dialect):
     credentials_need_cookie = True
 
     FRAME, JSON, HEARTBEAT = "~m~", "~j~", "~h~"
+    BOUNDARY = "--socketio"  # of xhr-multipart: browsers find it anywhere, and what follows would be another's message
 
     def heartbeat(self, interval: float, timeout: float) -> tuple[float, float]:
         # The client leaves after 15 s of silence, whatever the server would like.
@@ -738,12 +739,13 @@ class SocketIO06(Dialect):
             return []
         name, *args = packet.data
         value = args[0] if name == "message" and len(args) == 1 else {"name": name, "args": args}
-        if isinstance(value, str) and not value.startswith((self.JSON, self.HEARTBEAT)) and is_whole(value):
-            return [EnginePacket(MESSAGE, value)]
+        if isinstance(value, str) and is_whole(value) and self.BOUNDARY not in value:
+            if not value.startswith((self.JSON, self.HEARTBEAT)):
+                return [EnginePacket(MESSAGE, value)]
         text, attachments = encode_with_attachments(self.json, value)
         if attachments:
             raise NotSupported("a 0.6 client takes no bytes: send text or JSON")
-        return [EnginePacket(MESSAGE, self.JSON + text)]
+        return [EnginePacket(MESSAGE, self.JSON + text.replace(self.BOUNDARY, "--\\u0073ocketio"))]
 
     def decode_post(self, body: bytes, content_type: str, jsonp: bool, peer: Peer) -> list[EnginePacket]:
         text = form_field(body, "data")
