@@ -6705,7 +6705,7 @@ class Attacker(Client):
 
     async def _next_payload(self):
         if self.transport in STREAMS:
-            return self.dialect.decode_payload(await self._next_part(), ENOUGH)
+            return self.dialect.decode_payload(await self._next_part())
         if self._is_upgrading():
             return None
         if self.transport in WEBSOCKETS:
@@ -6715,12 +6715,12 @@ class Attacker(Client):
             if opcode == CLOSE_FRAME:
                 return None
             frame = payload.decode() if opcode == TEXT_FRAME else payload
-            return self.dialect.decode_frame(frame, ENOUGH, self._peer)
+            return self.dialect.decode_frame(frame, self._peer)
         if self.transport == XHR_POLLING:
             return await super()._next_payload()
         status, _, body = await self._wire.request("GET", self._url())
         self.answers.append(body)
-        return self.dialect.decode_payload(self._script_text(body), ENOUGH) if status == 200 else None
+        return self.dialect.decode_payload(self._script_text(body)) if status == 200 else None
 
     async def _next_part(self):
         """The text of the next part of a stream; the first comes behind a head."""
@@ -6854,7 +6854,7 @@ class HostilityBehaviour:
 
     @property
     def hub(self):
-        return self.handler.io._namespace.hub
+        return self.handler.io._hub
 
     def assertQuiet(self):
         """Nothing raw stands in the log, and above DEBUG two lines for each client: its coming and its going."""

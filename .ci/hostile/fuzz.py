@@ -719,7 +719,7 @@ class Fuzz:
         sockets = tornado.netutil.bind_sockets(0, "127.0.0.1", backlog=4096)
         server.add_sockets(sockets)
         self.port = sockets[0].getsockname()[1]
-        self.hub = handler.io._namespace.hub
+        self.hub = handler.io._hub
         self.server = server
 
     async def run(self, numbers: list[int], seconds: float) -> None:

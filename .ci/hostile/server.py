@@ -234,7 +234,7 @@ async def serve(options: dict[str, float]) -> None:
     errors.watch(asyncio.get_running_loop())
     handler = type("Stage", (Stage,), dict(options))
     routes = handler.routes("socket.io", namespaces=NAMESPACES)
-    hub = handler.io._namespace.hub
+    hub = handler.io._hub
     about = [(f"/{name}", kind, {"hub": hub}) for name, kind in (("state", State), ("stall", Stall), ("broadcast", Shout))]
     # As SocketIOServer sets them, only shorter: a request that does not come to its end is one of the attacks.
     server = tornado.httpserver.HTTPServer(
