@@ -80,6 +80,7 @@ from socket_io import (
     PONG,
     PONG_FRAME,
     RESERVED_EVENTS,
+    STREAMS,
     STRICT_JSON,
     STREAMS,
     TEXT_FRAME,
@@ -258,7 +259,7 @@ class Client:
     """A Socket.IO client of any generation, for tests: made by `SocketIOTestCase.client`.
 
     `id` is what the server calls it where its generation is told, `sid` the session's secret. It speaks through the
-    dialects of socket_io.py from the other side.
+    dialects of socket_io.py from the other side, over any transport that its generation has.
     """
 
     def __init__(self, port, dialect, transport, namespace="/", auth=None, path="/socket.io", headers=None, query=""):
@@ -275,9 +276,10 @@ class Client:
         self.disconnected = asyncio.Event()
         self._packets = asyncio.Queue()
         self._acks = {}
+        self._ack_ids = itertools.count()
         self._peer = Peer()
         self._assembler = None
-        self._wire = self._post_wire = self._reader = None
+        self._wire = self._post_wire = self._reader = self._parts = None
 
     # What tests call.
 
@@ -316,12 +318,15 @@ class Client:
     async def send(self, message):
         await self.emit("message", message)
 
-    async def call(self, name, *args, namespace=None):
-        """Emit and wait for the ack: one argument bare, several as a list, none as None."""
-        ack_id = len(self._acks)
+    async def call(self, name, *args, namespace=None, timeout=5.0):
+        """Emit and wait for the ack: one argument bare, several as a list, none as None.
+
+        `asyncio.TimeoutError` when none comes within *timeout* seconds.
+        """
+        ack_id = next(self._ack_ids)
         self._acks[ack_id] = future = asyncio.get_running_loop().create_future()
         await self._send(socket_io.Packet(socket_io.EVENT, namespace or self.namespace, [name, *args], ack_id))
-        return socket_io.bare(await within(future))
+        return socket_io.bare(await within(future, timeout))
 
     async def receive(self, seconds=5.0):
         """The next event as (name, *arguments); `asyncio.TimeoutError` when none comes."""
@@ -359,11 +364,17 @@ class Client:
     def _url(self, what=""):
         sid = self.sid or ""
         if self.dialect.name == "0.6":
-            return f"{self.path}/{self.transport}/{sid}/{what}?{self.query}"
+            return f"{self.path}/{self.transport}/{sid}/{what}/0?{self.query}"  # a JSONP index comes last
+        index = (
+            {"0.9": "&i=0", "EIO3": "&j=0", "EIO4": "&j=0"}[self.dialect.name]
+            if self.transport == JSONP_POLLING
+            else ""
+        )
         if self.dialect.name == "0.9":
-            return f"{self.path}/1/{self.transport + '/' if sid else ''}{sid}?{self.query}"
+            return f"{self.path}/1/{self.transport + '/' if sid else ''}{sid}?{self.query}{index if sid else ''}"
         name = "websocket" if self.transport == "websocket" else "polling"
-        return f"{self.path}/?EIO={self.dialect.name[3:]}&transport={name}{'&sid=' + sid if sid else ''}{self.query}"
+        sid = "&sid=" + sid if sid else ""
+        return f"{self.path}/?EIO={self.dialect.name[3:]}&transport={name}{sid}{index}{self.query}"
 
     async def _shake_hands(self):
         if self.dialect.handshakes_apart:
@@ -375,6 +386,12 @@ class Client:
             status, _ = await self._wire.upgrade(self._url(), **self.headers)
             if status != 101:
                 raise ConnectionRefused(f"status {status}")
+        if self.transport in STREAMS:
+            self._wire.send_request("GET", self._url(), **self.headers)
+            status, _ = await self._wire.head()
+            if status != 200:
+                raise ConnectionRefused(f"status {status}")
+            self._parts = self._read_parts()
         if self.sid is None:
             packets = await self._next_payload()
             if not packets:
@@ -401,12 +418,30 @@ class Client:
         if self.transport in WEBSOCKETS:
             message = await self._wire.message()
             return None if message is None else self.dialect.decode_frame(message, self._peer)
+        if self.transport in STREAMS:
+            text = await anext(self._parts, None)
+            return None if text is None else self.dialect.decode_payload(text)
         status, headers, body = await self._wire.request("GET", self._url(), **self.headers)
         if status != 200:
             return None
         if headers["content-type"] == socket_io.BYTES:
             return self.dialect.decode_post(body, socket_io.BYTES, False, self._peer)
-        return self.dialect.decode_payload(body.decode()) if body else []
+        text = body.decode()
+        if self.transport == JSONP_POLLING:  # a call of the client's callback with one string
+            text = json.loads(text[text.index("(") + 1 : text.rindex(")")])
+        return self.dialect.decode_payload(text) if text else []
+
+    async def _read_parts(self):
+        """The payloads in an answer that never ends."""
+        if self.transport == XHR_MULTIPART:
+            await self._wire.within(self._wire.reader.readuntil(b"--socketio\n"))
+            while True:
+                part = await self._wire.within(self._wire.reader.readuntil(b"\n--socketio\n"))
+                yield part.partition(b"\n\n")[2].decode().removesuffix("\n--socketio\n")
+        async for chunk in self._wire.chunks():
+            script = re.search(r'_\((".*")(, document)?\)', chunk.decode())
+            if script is not None:
+                yield json.loads(script[1])
 
     def _received(self, engine_packet):
         if engine_packet.type in (PING, PONG) and self.dialect.server_pings:  # the 0.x have one word for both
@@ -441,11 +476,20 @@ class Client:
                 self._wire.send_frame(frame)
             return
         content_type, body = self.dialect.encode_poll(packets, "")
-        if self.dialect.name == "0.6":
-            body = b"data=" + urllib.parse.quote(body).encode()
+        if self.transport == JSONP_POLLING or self.dialect.posts_forms:
+            content_type = "application/x-www-form-urlencoded"
+            body = self._form(self.dialect.encode_payload(packets)).encode()
         headers = {**self.headers, "Content_Type": content_type}
         status, _, _ = await self._post_wire.request("POST", self._url("send"), body, **headers)
         assert status == 200, status
+
+    def _form(self, payload):
+        """The urlencoded form that carries *payload*."""
+        if self.dialect.name == "0.6":
+            return "data=" + urllib.parse.quote(payload)
+        if self.dialect.name == "0.9":
+            return "d=" + urllib.parse.quote(json.dumps(payload))
+        return "d=" + urllib.parse.quote(payload.replace("\\n", "\\\\n").replace("\n", "\\n"))
 
 
 class SocketIOTestCase(tornado.testing.AsyncHTTPTestCase):
@@ -5436,6 +5480,34 @@ class EngineIO3PollingEventTests(EventBehaviour, RecorderTestCase):
     dialect, transport = "EIO3", "xhr-polling"
 
 
+class JsonpEventTests(EventBehaviour, RecorderTestCase):
+    dialect, transport = "EIO4", "jsonp-polling"
+
+
+class EngineIO3JsonpEventTests(EventBehaviour, RecorderTestCase):
+    dialect, transport = "EIO3", "jsonp-polling"
+
+
+class Protocol1JsonpEventTests(EventBehaviour, RecorderTestCase):
+    dialect, transport = "0.9", "jsonp-polling"
+
+
+class Protocol1HtmlfileEventTests(EventBehaviour, RecorderTestCase):
+    dialect, transport = "0.9", "htmlfile"
+
+
+class AncestorJsonpEventTests(EventBehaviour, RecorderTestCase):
+    dialect, transport = "0.6", "jsonp-polling"
+
+
+class AncestorMultipartEventTests(EventBehaviour, RecorderTestCase):
+    dialect, transport = "0.6", "xhr-multipart"
+
+
+class AncestorHtmlfileEventTests(EventBehaviour, RecorderTestCase):
+    dialect, transport = "0.6", "htmlfile"
+
+
 class MixedRoomTests(RecorderTestCase):
     """One room, clients of all generations: each hears it in its own words, encoded once per dialect."""
 
@@ -5589,6 +5661,42 @@ class AckTests(RecorderTestCase):
         for number in range(300):
             self.assertEqual(await client.answer(number), ("question", f"event {number}"))
             await self.noted(number)
+
+
+class TestClientTests(RecorderTestCase):
+    """The client that users import: what it promises beyond what every other test here asks of it."""
+
+    class base(Recorder):
+        @event
+        async def ask(self, gate):
+            await type(self).gates[gate].wait()
+            return gate
+
+        @event
+        def never(self):
+            raise ValueError("no ack")
+
+    @gen_test
+    async def test_an_ack_id_is_never_used_twice_however_many_have_been_answered(self):
+        self.handler.gates = [asyncio.Event() for _ in range(4)]
+        client = await self.client()
+        first, second = asyncio.ensure_future(client.call("ask", 0)), asyncio.ensure_future(client.call("ask", 1))
+        await asyncio.sleep(0)
+        self.handler.gates[0].set()
+        self.assertEqual(await first, 0)
+        third = asyncio.ensure_future(client.call("ask", 2))
+        await asyncio.sleep(0)
+        for gate in self.handler.gates:
+            gate.set()
+        self.assertEqual((await second, await third), (1, 2))
+
+    @gen_test
+    async def test_an_ack_that_does_not_come_is_a_timeout(self):
+        client = await self.client()
+        with self.assertLogs("tornado.application", "ERROR"), self.assertRaises(asyncio.TimeoutError):
+            await client.call("never", timeout=0.05)
+        with self.assertRaises(asyncio.TimeoutError):
+            await client.receive(0.01)
 
 
 class Admin(SocketIOHandler):
