@@ -557,6 +557,7 @@ class Dialect(abc.ABC):
     polls_end = False  #: a held poll is answered after `poll_duration`, even with nothing
     poll_return: float | None = None  #: seconds a polling client may stay away between polls; None: heartbeats tell
     overlap_closes = True  #: two polls, or two posts, at once end the session
+    close_overtakes = False  #: its clients act on a CLOSE before the packets that came with it
     stray_packets_close = False  #: a packet for a namespace never joined ends the session
 
     # Facts about HTTP.
@@ -790,6 +791,8 @@ class SocketIO09(Dialect):
     MARK = "\ufffd"  # around the length of each packet, where there are several
     HEAD = re.compile(r"([0-8]):([0-9]*)(\+?):([^:]*):?", re.ASCII)
     DIGITS = {DISCONNECT: "0", CONNECT: "1", EVENT: "5", ACK: "6", CONNECT_ERROR: "7"}
+    RECONNECT = "7:::1+0"  # "0::" means for ever, this error that the client should shake hands again  [SIO1 "Error"]
+    ENGINE_TEXTS = {PING: "2::", PONG: "2::", NOOP: "8::", CLOSE: RECONNECT}
 
     def heartbeat(self, interval: float, timeout: float) -> tuple[float, float]:
         return interval, timeout  # both shorter than the 60 s that the client is promised
@@ -829,7 +832,7 @@ class SocketIO09(Dialect):
 
     def _encode_engine_packet(self, packet: EnginePacket) -> str:
         assert isinstance(packet.data, str)
-        return {PING: "2::", PONG: "2::", NOOP: "8::", CLOSE: "0::"}.get(packet.type) or packet.data
+        return self.ENGINE_TEXTS.get(packet.type) or packet.data
 
     def decode_frame(self, frame: str | bytes, peer: Peer) -> list[EnginePacket]:
         if isinstance(frame, bytes):
@@ -918,8 +921,8 @@ class SocketIO09(Dialect):
         return f"<script>_({script_string(self.encode_payload(packets))});</script>".encode()
 
     def refusal(self, refused: Refused, transport: str, jsonp: str) -> tuple[int, str, bytes]:
-        if refused.code == UNKNOWN_SID:  # the client shakes hands again  [SIO1 "Error"]
-            return 200, *self.encode_poll([EnginePacket(MESSAGE, "7:::1+0")], jsonp)
+        if refused.code == UNKNOWN_SID:
+            return 200, *self.encode_poll([EnginePacket(CLOSE)], jsonp)
         text = "handshake bad origin" if refused.status == 403 else refused.message
         if jsonp:
             return 200, SCRIPT, f"io.j[{jsonp}](new Error({script_string(text)}));".encode()
@@ -930,6 +933,7 @@ class EngineIO(Dialect):
     """What the generations since 1.0 share: one digit before every engine packet, and Socket.IO packets inside."""
 
     transports = frozenset([WEBSOCKET, XHR_POLLING, JSONP_POLLING])
+    close_overtakes = True
 
     ENGINE_TYPES = {"0": OPEN, "1": CLOSE, "2": PING, "3": PONG, "4": MESSAGE, "5": UPGRADE, "6": NOOP}
     ENGINE_DIGITS = {name: digit for digit, name in ENGINE_TYPES.items()}
@@ -1891,6 +1895,7 @@ class Session:
             reason["data"] = refusal.data
         self.send_packet(Packet(CONNECT_ERROR, member.namespace.name, reason))
         if self.dialect.root_is_connection and member.namespace.name == "/":
+            self.send_packet(Packet(DISCONNECT))
             self.close("forced close", self.hub.now())
 
     # Out.
@@ -1923,6 +1928,16 @@ class Session:
         taken = list(self.outbox)
         self.outbox.clear()
         self.outbox_bytes = 0
+        return taken
+
+    def take_payload(self) -> list[Outgoing]:
+        """What a poll may bring: all that waits; but alone, an OPEN for some, and a CLOSE that would overtake the rest."""
+        if self.dialect.greets_alone and self.outbox and self.outbox[0].packets[0].type is OPEN:
+            return [self.take_next()]
+        taken = self.take_outbox()
+        if self.dialect.close_overtakes and len(taken) > 1 and taken[-1].packets[0].type is CLOSE:
+            self.outbox.append(taken.pop())
+            self.outbox_bytes = self.outbox[0].size
         return taken
 
     def take_next(self) -> Outgoing:
@@ -2082,8 +2097,8 @@ class Session:
             return
         log.info("%s = closing: %s", self.sid[:6], reason)
         self._end_members(reason)
-        if self.transport in POLLING:
-            self.send_engine(CLOSE)
+        if self.transport in POLLING and not (self.dialect.root_is_connection and "/" in self.left):
+            self.send_engine(CLOSE)  # else it has been told for good
         self.arm("close", now + self.hub.options.close_timeout)
         if self.outlet is not None:
             self.outlet.wake()
@@ -3055,12 +3070,8 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         session, request = self.session, self.request
         assert session is not None and request is not None
         if self.is_alive():
-            if goodbye is NOOP:
-                waiting = []  # left to the outlet that takes over
-            elif session.dialect.greets_alone and not request.sid and session.outbox:
-                waiting = [session.take_next()]
-            else:
-                waiting = session.take_outbox()
+            # Released with a noop, it leaves what waits to the outlet that takes over.
+            waiting = session.take_payload() if goodbye is not NOOP else []
             self.carries_messages = bool(waiting)
             packets = [packet for outgoing in waiting for packet in outgoing.packets]
             if goodbye is not None:

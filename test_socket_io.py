@@ -113,6 +113,7 @@ from socket_io import (
     Request,
     Session,
     SocketIO06,
+    SocketIO09,
     SocketIOError,
     SocketIOHandler,
     SocketIOServer,
@@ -446,7 +447,7 @@ class Client:
     def _received(self, engine_packet):
         if engine_packet.type in (PING, PONG) and self.dialect.server_pings:  # the 0.x have one word for both
             self._pong = asyncio.ensure_future(self._send_engine([EnginePacket(PONG, engine_packet.data)]))
-        elif engine_packet.type == socket_io.CLOSE:
+        elif engine_packet.type == CLOSE or engine_packet.data == SocketIO09.RECONNECT:
             self.disconnected.set()
         elif engine_packet.type == socket_io.MESSAGE:
             if self._assembler is None:
@@ -5818,6 +5819,60 @@ class NamespaceTests(RecorderTestCase):
         self.assertTrue(self.handler.entries.empty())
         gate.set()
         await self.assertClosedFor("transport close")
+
+
+class GoodbyeTests(RecorderTestCase):
+    """How a client hears the end decides whether it comes back: each generation has its own word for it."""
+
+    async def open_protocol_1(self, wire):
+        sid = (await wire.request("GET", "/socket.io/1/"))[2].split(b":")[0].decode()
+        url = f"/socket.io/1/xhr-polling/{sid}"
+        self.assertEqual((await wire.request("GET", url))[2], b"1::")
+        return url
+
+    @gen_test
+    async def test_at_shutdown_a_polling_client_of_protocol_1_is_advised_to_reconnect(self):
+        wire = await self.wire()
+        url = await self.open_protocol_1(wire)
+        closing = asyncio.ensure_future(self.handler.io.close())
+        self.assertEqual((await wire.request("GET", url))[2], b"7:::1+0")  # 0:: it takes for "do not come back"
+        await closing
+
+    @gen_test
+    async def test_who_is_disconnected_is_not_asked_back(self):
+        wire = await self.wire()
+        url = await self.open_protocol_1(wire)
+        (await self.only()).disconnect()
+        self.assertEqual((await wire.request("GET", url))[2], b"0::")
+
+    @gen_test
+    async def test_nor_is_who_is_refused(self):
+        self.handler.on_open = lambda handler: False
+        wire = await self.wire()
+        sid = (await wire.request("GET", "/socket.io/1/"))[2].split(b":")[0].decode()
+        told = (await wire.request("GET", f"/socket.io/1/xhr-polling/{sid}"))[2].decode()
+        self.assertEqual(told, "\ufffd5\ufffd7:::2\ufffd3\ufffd0::")
+
+    @gen_test
+    async def test_the_end_of_a_polling_session_comes_in_a_poll_of_its_own(self):
+        """Clients since 1.0 look at a close packet before the packets that came with it."""
+        for dialect, revision in (("EIO3", "3"), ("EIO4", "4")):
+            with self.subTest(dialect):
+                wire = await self.wire()
+                url = f"/socket.io/?EIO={revision}&transport=polling"
+                _, _, body = await wire.request("GET", url)
+                url += "&sid=" + re.search(rb'"sid":"([^"]*)"', body)[1].decode()
+                if dialect == "EIO4":
+                    await wire.request("POST", url, b"40")
+                    await wire.request("GET", url)
+                handler = self.handler.handlers[-1]
+                handler.emit("bye")
+                handler.disconnect(close=True)
+                self.assertEqual((await wire.request("GET", url))[2], {
+                    "EIO3": b'9:42["bye"]2:41', "EIO4": b'42["bye"]\x1e41'}[dialect])  # fmt: skip
+                self.assertEqual((await wire.request("GET", url))[2], {"EIO3": b"1:1", "EIO4": b"1"}[dialect])
+                self.assertEqual((await wire.request("GET", url))[0], 400)
+                await self.assertClosedFor("server namespace disconnect")
 
 
 class OnCloseTests(RecorderTestCase):
