@@ -4174,7 +4174,7 @@ class Hub:
         self.dialects = resolve_dialects(options, self.json)
         self.classes: dict[str, type[SocketIOHandler]] = {}  # of the namespaces that are always there
         self.families: list[Family] = []
-        for key, handler_class in {"/": options, **namespaces}.items():
+        for key, handler_class in {**namespaces, "/": namespaces.get("/", options)}.items():  # last: there is the home of its class
             self._serve_at(key, handler_class)
         timeouts = [options.ping_interval, options.ping_timeout, options.connect_timeout, options.upgrade_timeout,
                     options.poll_duration, options.close_timeout]  # fmt: skip
