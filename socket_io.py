@@ -4346,7 +4346,7 @@ class Hub:
         """The namespace for a client that asks for it with *auth*; a family is asked each time."""
         if name in self.classes:
             return self.namespaces[name]
-        if len(name) > MAX_NAMESPACE_NAME:
+        if len(name) > MAX_NAMESPACE_NAME or not name.startswith("/"):  # protocol 1 could
             return None
         for family in self.families:
             try:
