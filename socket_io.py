@@ -1520,6 +1520,13 @@ def websocket_accept(headers: Headers) -> str:
     return encode_base64(digest)
 
 
+def verdict(answer: Any) -> bool:
+    """What the application has decided; not by a coroutine, which nobody awaits here and which would always be true."""
+    if inspect.isawaitable(answer):
+        raise TypeError("a coroutine cannot decide this: use a plain function")
+    return bool(answer)
+
+
 def origin_admitted(headers: Headers, allowed: AllowedOrigins) -> bool:
     """Whether a page that sent *headers* may talk to us: one decision for every transport and dialect.
 
@@ -1547,7 +1554,7 @@ def _origin_matches(origin: str, host: str, allowed: AllowedOrigins) -> bool:
     if allowed == "*":
         return True
     if callable(allowed):
-        return bool(allowed(origin))
+        return verdict(allowed(origin))
     for entry in (allowed,) if isinstance(allowed, (str, re.Pattern)) else allowed:
         if entry == "*":
             return True
@@ -2541,7 +2548,7 @@ class Family:
     def admits(self, name: str, auth: Any) -> bool:
         if isinstance(self.matcher, re.Pattern):
             return self.matcher.fullmatch(name) is not None
-        return bool(self.matcher(name, {} if auth is None else auth))
+        return verdict(self.matcher(name, {} if auth is None else auth))
 
 
 @dataclasses.dataclass(slots=True)
@@ -2877,7 +2884,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         self.request: Request | None = None
         self.refused: Refused | None = None
         self.session: Session | None = None
-        self.admitted = origin_admitted(self.headers, hub.options.allowed_origins)
+        self.admitted = hub.admits(self.headers)
         self.body = bytearray()
         self.cookie = ""
         self.answered = self.scheduled = self.carries_messages = False
@@ -4174,7 +4181,10 @@ class Hub:
         self.dialects = resolve_dialects(options, self.json)
         self.classes: dict[str, type[SocketIOHandler]] = {}  # of the namespaces that are always there
         self.families: list[Family] = []
-        for key, handler_class in {**namespaces, "/": namespaces.get("/", options)}.items():  # last: there is the home of its class
+        for key, handler_class in {
+            **namespaces,
+            "/": namespaces.get("/", options),
+        }.items():  # last: there is the home of its class
             self._serve_at(key, handler_class)
         timeouts = [options.ping_interval, options.ping_timeout, options.connect_timeout, options.upgrade_timeout,
                     options.poll_duration, options.close_timeout]  # fmt: skip
@@ -4409,6 +4419,14 @@ class Hub:
                 handler.on_error(error)
             except Exception as failure:
                 log.error("on_error failed", exc_info=failure)
+
+    def admits(self, headers: Headers) -> bool:
+        """Whether a page that sent *headers* may talk to us; an `allowed_origins` that fails admits nobody."""
+        try:
+            return origin_admitted(headers, self.options.allowed_origins)
+        except Exception as error:
+            log.error("allowed_origins failed", exc_info=error)
+            return False
 
     def refuse_origin(self, headers: Headers) -> NoReturn:
         """Refused, with a log line that names the cure."""

@@ -41,6 +41,7 @@ import time
 import types
 import unittest
 import urllib.parse
+import warnings
 import weakref
 from collections.abc import Callable
 from decimal import Decimal
@@ -308,7 +309,9 @@ class Client:
         packet = await within(self.receive_packet(CONNECT, CONNECT_ERROR))
         assert packet.namespace == namespace, packet
         if packet.type == CONNECT_ERROR:
-            reason = packet.data if isinstance(packet.data, dict) else {"message": packet.data}
+            reason = packet.data
+            if not isinstance(reason, dict) or "message" not in reason:  # older generations have the one or the other
+                reason = {"message": reason} if isinstance(reason, str) else {"data": reason}
             raise ConnectionRefused(reason.get("message", ""), reason.get("data"))
         self.id = (packet.data or {}).get("sid") or self.dialect.client_id(self.sid, namespace)
         return self
@@ -4937,6 +4940,49 @@ class OriginTests(RecorderTestCase):
         self.assertEqual(headers["access-control-allow-origin"], "https://friend.example")
 
 
+class OriginFormsTests(RecorderTestCase):
+    """`allowed_origins` by a function of the application's: asked per request, trusted with nothing else."""
+
+    FRIEND, EVIL = "https://friend.example", "https://evil.example"
+
+    async def ask(self, **headers):
+        """The answer's status over polling and over WebSocket, for each generation."""
+        statuses = set()
+        for path in ("/?EIO=4&transport=polling", "/?EIO=3&transport=polling&j=0", "/1/", "/xhr-polling//1"):
+            statuses.add((await (await self.wire()).request("GET", "/socket.io" + path, **headers))[0])
+        for path in ("/?EIO=4&transport=websocket", "/?EIO=3&transport=websocket", "/websocket"):
+            statuses.add((await (await self.wire()).upgrade("/socket.io" + path, **headers))[0])
+        return statuses
+
+    @gen_test
+    async def test_a_function_and_a_class_method_decide(self):
+        for kind in (staticmethod, classmethod, lambda function: function):
+            with self.subTest(kind):
+                body = (lambda cls, origin: origin == self.FRIEND) if kind is classmethod else (
+                    lambda origin: origin == self.FRIEND)  # fmt: skip
+                self.handler.allowed_origins = kind(body)
+                self.assertEqual(await self.ask(Origin=self.FRIEND), {200, 101})
+                self.assertEqual(await self.ask(Origin=self.EVIL), {403, 401})
+
+    @gen_test
+    async def test_one_that_fails_admits_nobody_and_says_so(self):
+        self.handler.allowed_origins = lambda origin: 1 // 0
+        with self.assertLogs("socket_io", "ERROR") as logged:
+            self.assertEqual(await self.ask(Origin=self.FRIEND), {403, 401})
+        self.assertIn("ZeroDivisionError", logged.output[0])
+        self.assertEqual(await self.ask(), {200, 101})  # it is not asked
+
+    @gen_test
+    async def test_a_coroutine_admits_nobody(self):
+        async def later(origin):
+            return False
+
+        self.handler.allowed_origins = later
+        with warnings.catch_warnings(), self.assertLogs("socket_io", "ERROR"):
+            warnings.simplefilter("ignore", RuntimeWarning)  # nor is it awaited
+            self.assertEqual(await self.ask(Origin=self.EVIL), {403, 401})
+
+
 class XSRFTests(RecorderTestCase):
     settings = {"xsrf_cookies": True, "cookie_secret": "secret"}
 
@@ -5873,6 +5919,220 @@ class GoodbyeTests(RecorderTestCase):
                 self.assertEqual((await wire.request("GET", url))[2], {"EIO3": b"1:1", "EIO4": b"1"}[dialect])
                 self.assertEqual((await wire.request("GET", url))[0], 400)
                 await self.assertClosedFor("server namespace disconnect")
+
+
+class Room(Recorder):
+    """Serves a family of namespaces: one for each name that a client comes up with."""
+
+    def on_open(self):
+        super().on_open()
+        if self.auth.get("token") == "wrong":
+            raise ConnectionRefused("Not you", {"namespace": self.namespace})
+        self.emit("welcome", self.namespace)
+
+
+class FamilyTestCase(RecorderTestCase):
+    """Serves a fresh Room class for all names that `matcher` admits."""
+
+    matcher: ClassVar[Any] = re.compile(r"/room-\d+")
+    room_options: dict[str, Any] = {}
+
+    def get_app(self):
+        self.room = type("Room", (Room,), {"entries": asyncio.Queue(), "handlers": [], **self.room_options})
+        self.namespaces = {type(self).matcher: self.room}
+        return super().get_app()
+
+    @property
+    def hub(self):
+        return self.handler._home[0]
+
+
+class FamilyBehaviour:
+    """Namespaces that are made for the clients that ask for them, in every generation that has namespaces."""
+
+    dialect = transport = ""
+
+    @gen_test
+    async def test_each_name_is_a_namespace_of_its_own_with_a_handler_each(self):
+        one, two, other = [
+            await self.client(self.dialect, self.transport, namespace=name)
+            for name in ("/room-1", "/room-1", "/room-22")
+        ]
+        for client, name in ((one, "/room-1"), (two, "/room-1"), (other, "/room-22")):
+            self.assertEqual(await client.receive(), ("welcome", name))
+        handlers = self.room.handlers
+        self.assertEqual([handler.namespace for handler in handlers], ["/room-1", "/room-1", "/room-22"])
+        handlers[0].broadcast.emit("to the others in here")
+        handlers[2].io.emit("to all in here")
+        self.handler.io.of("/room-1").emit("by name")
+        self.room.io.emit("to the family")
+        self.handler.io.emit("to the root")
+        self.assertEqual([await one.receive() for _ in range(2)], [("by name",), ("to the family",)])
+        self.assertEqual(
+            [await two.receive() for _ in range(3)], [("to the others in here",), ("by name",), ("to the family",)]
+        )
+        self.assertEqual([await other.receive() for _ in range(2)], [("to all in here",), ("to the family",)])
+        self.assertEqual(len(self.room.io.sockets()), 3)
+
+    @gen_test
+    async def test_a_pattern_is_for_the_whole_name(self):
+        client = await self.client(self.dialect, self.transport)
+        for name in ("/room-", "/room-1x", "/a/room-1", "/room-1/", "/room-1\n", "/ROOM-1"):
+            with self.subTest(name), self.assertRaises(ConnectionRefused):
+                await client.join(name)
+        await client.join("/room-7")
+        self.assertEqual(list(self.hub.namespaces), ["/", "/room-7"])
+
+    @gen_test
+    async def test_a_name_of_more_than_250_characters_is_refused(self):
+        client = await self.client(self.dialect, self.transport)
+        with self.assertRaises(ConnectionRefused):
+            await client.join("/room-" + "1" * 245)
+        await client.join("/room-" + "1" * 244)
+
+    @gen_test
+    async def test_it_is_forgotten_with_its_last_client(self):
+        one = await self.client(self.dialect, self.transport, namespace="/room-1")
+        two = await self.client(self.dialect, self.transport, namespace="/room-1")
+        namespace = weakref.ref(self.hub.namespaces["/room-1"])
+        handlers = [weakref.ref(handler) for handler in self.room.handlers]
+        self.room.handlers.clear()
+        await one.leave()
+        self.assertEqual(await within(self.room.entries.get()), ("closed", "client namespace disconnect"))
+        self.assertIn("/room-1", self.hub.namespaces)
+        await two.leave()
+        self.assertEqual(await within(self.room.entries.get()), ("closed", "client namespace disconnect"))
+        self.assertEqual(list(self.hub.namespaces), ["/"])
+        for _ in range(3):
+            await asyncio.sleep(0)
+        gc.collect()
+        self.assertEqual((namespace(), [handler() for handler in handlers]), (None, [None, None]))
+        await one.join("/room-1")
+        self.assertEqual(len(self.room.io.sockets()), 1)
+
+    @gen_test
+    async def test_a_refused_client_leaves_no_namespace_behind(self):
+        client = await self.client(self.dialect, self.transport)
+        with self.assertRaises(ConnectionRefused) as refused:
+            await client.join("/room-1", {"token": "wrong"})
+        if self.dialect != "0.9":  # it has no words for a refusal
+            self.assertEqual(refused.exception.data, {"namespace": "/room-1"})
+        self.assertEqual(list(self.hub.namespaces), ["/"])
+        await client.send("still here")
+        await self.noted("message", "still here")
+
+
+class EngineIO4FamilyTests(FamilyBehaviour, FamilyTestCase):
+    dialect, transport = "EIO4", "websocket"
+
+
+class EngineIO4PollingFamilyTests(FamilyBehaviour, FamilyTestCase):
+    dialect, transport = "EIO4", "xhr-polling"
+
+
+class EngineIO3FamilyTests(FamilyBehaviour, FamilyTestCase):
+    dialect, transport = "EIO3", "websocket"
+
+
+class Protocol1FamilyTests(FamilyBehaviour, FamilyTestCase):
+    dialect, transport = "0.9", "websocket"
+
+
+class MatcherTests(FamilyTestCase):
+    """A family by a callable: asked with name and auth of each client, also for a namespace that is there."""
+
+    asked: ClassVar[list] = []
+    answer: ClassVar[Any] = None
+
+    @staticmethod
+    def matcher(name, auth):
+        MatcherTests.asked.append((name, auth))
+        return MatcherTests.answer(name, auth)
+
+    def setUp(self):
+        MatcherTests.asked.clear()
+        MatcherTests.answer = lambda name, auth: auth.get("key") == name[1:]
+        super().setUp()
+
+    @gen_test
+    async def test_it_is_asked_for_each_client(self):
+        client = await self.client(namespace="/tea", auth={"key": "tea"})
+        self.assertEqual(await client.receive(), ("welcome", "/tea"))
+        with self.assertRaises(ConnectionRefused) as refused:
+            await self.client(namespace="/tea", auth={"key": "coffee"})
+        self.assertEqual(refused.exception.message, "Invalid namespace")
+        with self.assertRaises(ConnectionRefused):
+            await self.client("EIO3", namespace="/tea")
+        self.assertEqual(self.asked, [("/tea", {"key": "tea"}), ("/tea", {"key": "coffee"}), ("/tea", {})])
+
+    @gen_test
+    async def test_the_namespaces_with_a_name_come_first_and_it_is_not_asked_for_them(self):
+        await self.client()
+        await self.client("EIO3")
+        self.assertEqual(self.asked, [])
+
+    @gen_test
+    async def test_one_that_raises_refuses(self):
+        MatcherTests.answer = lambda name, auth: 1 // 0
+        client = await self.client()
+        with self.assertLogs("socket_io", "ERROR") as logged, self.assertRaises(ConnectionRefused) as refused:
+            await client.join("/tea")
+        self.assertEqual(refused.exception.message, "Invalid namespace")
+        self.assertIn("ZeroDivisionError", logged.output[0])
+        await client.send("still here")
+        await self.noted("message", "still here")
+
+    @gen_test
+    async def test_a_coroutine_is_no_answer_and_admits_nobody(self):
+        async def later(name, auth):
+            return False
+
+        MatcherTests.answer = later
+        client = await self.client()
+        with warnings.catch_warnings(), self.assertLogs("socket_io", "ERROR"), self.assertRaises(ConnectionRefused):
+            warnings.simplefilter("ignore", RuntimeWarning)  # nor is it awaited
+            await client.join("/tea")
+
+    @gen_test
+    async def test_a_name_without_its_slash_is_none(self):
+        MatcherTests.answer = lambda name, auth: True
+        wire = await self.wire()
+        sid = (await wire.request("GET", "/socket.io/1/"))[2].split(b":")[0].decode()
+        await wire.upgrade(f"/socket.io/1/websocket/{sid}")
+        self.assertEqual(await wire.text(), "1::")
+        wire.send_frame("1::tea")
+        self.assertEqual(await wire.text(), "7::tea:2")
+        self.assertEqual(self.asked, [])
+
+    @gen_test
+    async def test_io_of_takes_any_name_that_a_callable_might(self):
+        self.handler.io.of("/nobody/there").emit("reaches nobody")
+        self.assertEqual(self.handler.io.of("/nobody/there").sockets(), [])
+
+
+class HomeTests(unittest.TestCase):
+    """`io` on a class."""
+
+    def test_a_class_that_serves_other_namespaces_too_has_its_home_in_the_root(self):
+        class Chat(SocketIOHandler):
+            pass
+
+        Chat.routes("socket.io", namespaces={"/admin": Chat})
+        self.assertEqual(Chat.io._place, "/")
+
+    def test_a_namespace_that_cannot_be_is_a_key_error_that_names_the_cure(self):
+        class Chat(SocketIOHandler):
+            pass
+
+        Chat.routes("socket.io", namespaces={re.compile("/room-[0-9]"): Room, "/admin": Admin})
+        with self.assertRaises(KeyError) as refused:
+            Chat.io.of("/rooms")
+        self.assertIn("namespaces=", str(refused.exception))
+        Chat.io.of("/room-1").emit("reaches nobody")
+        Chat.io.of("/admin").of("/").emit("reaches nobody")
+        for name in ("admin", "/a,b"):
+            with self.subTest(name), self.assertRaises(ValueError):
+                Chat.routes("socket.io", namespaces={name: Admin})
 
 
 class OnCloseTests(RecorderTestCase):
