@@ -1539,10 +1539,15 @@ def origin_admitted(headers: Headers, allowed: AllowedOrigins) -> bool:
     site = headers.get("Sec-Fetch-Site", "")
     if site in ("same-origin", "none"):
         return True
-    referer = headers.get("Referer", "")
+    referer = referer_origin(headers)
     if referer:
-        return _origin_matches("/".join(referer.split("/")[:3]), headers.get("Host", ""), allowed)
+        return _origin_matches(referer, headers.get("Host", ""), allowed)
     return not site
+
+
+def referer_origin(headers: Headers) -> str:
+    """The scheme and host of `Referer`; empty without one."""
+    return "/".join(headers.get("Referer", "").split("/")[:3])
 
 
 def _origin_matches(origin: str, host: str, allowed: AllowedOrigins) -> bool:
@@ -4430,9 +4435,13 @@ class Hub:
 
     def refuse_origin(self, headers: Headers) -> NoReturn:
         """Refused, with a log line that names the cure."""
-        origin = headers.get("Origin", "") or headers.get("Referer", "") or headers.get("Sec-Fetch-Site", "")
-        name = self.options.__name__
-        warn_once("origin %.100r refused; to admit it: %s.allowed_origins = [%.100r]", origin, name, origin)
+        origin = headers.get("Origin", "") or referer_origin(headers)
+        cure = f"{self.options.__name__}.allowed_origins = [{origin[:100]!r}]"
+        if origin == "null":
+            cure = f"{self.options.__name__}.allowed_origins = '*', or a function that admits 'null'"
+        elif not origin:
+            origin, cure = headers.get("Sec-Fetch-Site", ""), "its Referrer-Policy must let it say where it comes from"
+        warn_once("origin %.100r refused; to admit it: %s", origin, cure)
         raise Refused("Forbidden", FORBIDDEN, 403)
 
     def stats(self) -> dict[str, Any]:
