@@ -65,7 +65,7 @@ import types
 import urllib.parse
 import weakref
 import zlib
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any, ClassVar, NoReturn, Protocol
 
 import tornado.httpserver
@@ -1412,7 +1412,7 @@ class Request:
 
 Headers = Mapping[str, str]
 Query = dict[str, list[bytes]]
-AllowedOrigins = str | re.Pattern[str] | Callable[[str], bool] | Iterable[str | re.Pattern[str]]
+AllowedOrigins = str | re.Pattern[str] | Callable[[str], bool] | Collection[str | re.Pattern[str]]
 
 PARAMETERS = frozenset(["EIO", "transport", "sid", "t", "j", "i", "jsonp", "b64"])  # of the protocols themselves
 SID = re.compile(r"[0-9A-Za-z_-]{1,64}", re.ASCII)
@@ -3674,6 +3674,9 @@ FOREIGN_OPTIONS = {
     "cors_allowed_origins": "allowed_origins",
     "allowEIO3": "enabled_dialects",
     "allow_eio3": "enabled_dialects",
+    "connectionStateRecovery": "recovery_window",
+    "perMessageDeflate": "websocket_compression",
+    "httpCompression": "http_compression",
 }
 
 
@@ -4097,7 +4100,7 @@ OPTION_TYPES: dict[str, tuple[type, ...]] = {
     "websocket_compression": (int, type(None)),
     "cookie": (str, type(None)),
     "json": (object,),
-    "allowed_origins": (str, re.Pattern, collections.abc.Iterable, collections.abc.Callable),  # type: ignore[dict-item]
+    "allowed_origins": (str, re.Pattern, collections.abc.Collection, collections.abc.Callable),  # type: ignore[dict-item]
     "enabled_dialects": (list, tuple),
     "client_path": (str, os.PathLike, type(None)),
 }
@@ -4143,6 +4146,7 @@ def check_options(cls: type[SocketIOHandler]) -> None:
     """TypeError for an option of the wrong type, and for what looks like an option but is none."""
     for name, value in vars(cls).items():
         if name in OPTIONS:
+            value = getattr(cls, name)  # of a class method: what can be called
             kind = type(OPTIONS[name])
             expected = OPTION_TYPES.get(name, (int, float) if kind is float else (kind,))
             if not isinstance(value, expected) or isinstance(value, bool) and kind is not bool:
@@ -4151,8 +4155,7 @@ def check_options(cls: type[SocketIOHandler]) -> None:
             if (
                 isinstance(value, (int, float))
                 and not isinstance(value, bool)
-                and value <= 0
-                and name not in MAY_BE_ZERO
+                and (value < 0 or value == 0 and name not in MAY_BE_ZERO)
             ):
                 raise ValueError(f"{cls.__name__}.{name} must be above zero, not {value!r}")
             if name == "json" and value is not None and not (hasattr(value, "dumps") and hasattr(value, "loads")):

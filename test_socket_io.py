@@ -4973,6 +4973,23 @@ class OriginFormsTests(RecorderTestCase):
         self.assertEqual(await self.ask(), {200, 101})  # it is not asked
 
     @gen_test
+    async def test_a_refusal_says_what_would_admit_it(self):
+        rows = [
+            ({"Origin": "null"}, "'null'", "'*', or a function"),
+            ({"Origin": self.EVIL}, f"'{self.EVIL}'", f"['{self.EVIL}']"),
+            ({"Referer": self.EVIL + "/page?token=secret"}, f"'{self.EVIL}'", f"['{self.EVIL}']"),
+            ({"Sec_Fetch_Site": "cross-site"}, "'cross-site'", "Referrer-Policy"),
+        ]
+        for headers, origin, cure in rows:
+            socket_io._warned.clear()
+            with self.subTest(headers), self.assertLogs("socket_io", "WARNING") as logged:
+                await self.ask(**headers)
+                self.assertEqual(len(logged.output), 1)
+                self.assertIn(f"origin {origin} refused", logged.output[0])
+                self.assertIn(cure, logged.output[0])
+                self.assertNotIn("token", logged.output[0])
+
+    @gen_test
     async def test_a_coroutine_admits_nobody(self):
         async def later(origin):
             return False
@@ -6424,13 +6441,25 @@ class SubclassTests(unittest.TestCase):
         self.assertRefused({"allowed_origin": "*"}, "allowed_origins")
         self.assertRefused({"pingInterval": 5}, "ping_interval")
         self.assertRefused({"cors_allowed_origins": "*"}, "allowed_origins")
+        self.assertRefused({"connectionStateRecovery": {}}, "recovery_window")
+        self.assertRefused({"perMessageDeflate": True}, "websocket_compression")
+        self.assertRefused({"httpCompression": True}, "http_compression")
         type(
             "Fine", (SocketIOHandler,), {"rooms_by_name": {}, "min_rooms": 1, "pong": 1, "template": "x", "history": []}
         )
         type("Fine", (SocketIOHandler,), {"ping_intervall": 5, "__annotations__": {"ping_intervall": int}})
 
+    def test_a_list_of_origins_that_can_be_read_only_once(self):
+        self.assertRefused({"allowed_origins": iter(["https://a.example"])}, "allowed_origins")
+        for allowed in (["https://a.example"], ("*",), {"*"}, "*", re.compile("x"), re.match, classmethod(id)):
+            type("Fine", (SocketIOHandler,), {"allowed_origins": allowed})
+
     def test_options_of_the_wrong_type(self):
         self.assertRefused({"ping_interval": "25"}, "ping_interval", "float")
+        self.assertRefused({"recovery_window": -1.0}, "recovery_window")
+        self.assertRefused({"websocket_compression": -1}, "websocket_compression")
+        self.assertRefused({"websocket_compression": True}, "websocket_compression")
+        self.assertRefused({"json": object()}, "json", "dumps")
         self.assertRefused({"max_packets": 1.5}, "max_packets", "int")
         self.assertRefused({"ping_timeout": -1}, "ping_timeout")
 
