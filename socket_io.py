@@ -2669,8 +2669,9 @@ class History:
         Without an offset it has received nothing of all that was sent to it.
         """
         number = recovery.begun if offset is None else self._number(offset)
-        if number is None or not recovery.begun <= number <= recovery.sent:
+        if number is None or number > recovery.sent:
             return None
+        number = max(number, recovery.begun)  # clients keep their last offset also as somebody new
         first = (recovery.left if number == recovery.sent else number) + 1
         oldest = self.records[0].number if self.records else self.number + 1
         if first < oldest:

@@ -276,7 +276,9 @@ class Client:
         self.id = self.sid = None
         self.closed = False
         self.disconnected = asyncio.Event()
+        self.pid, self.offset = None, (auth or {}).get("offset")
         self._packets = asyncio.Queue()
+        self._verdicts = asyncio.Queue()
         self._acks = {}
         self._ack_ids = itertools.count()
         self._peer = Peer()
@@ -306,7 +308,7 @@ class Client:
         return await self._accepted(namespace)
 
     async def _accepted(self, namespace):
-        packet = await within(self.receive_packet(CONNECT, CONNECT_ERROR))
+        packet = await within(self._verdicts.get())
         assert packet.namespace == namespace, packet
         if packet.type == CONNECT_ERROR:
             reason = packet.data
@@ -314,7 +316,13 @@ class Client:
                 reason = {"message": reason} if isinstance(reason, str) else {"data": reason}
             raise ConnectionRefused(reason.get("message", ""), reason.get("data"))
         self.id = (packet.data or {}).get("sid") or self.dialect.client_id(self.sid, namespace)
+        self.pid = (packet.data or {}).get("pid")
         return self
+
+    @property
+    def recovery(self):
+        """The auth with which a client comes back: who it was, and the last that it knows; as 4.6 and later do it."""
+        return {"pid": self.pid} | ({} if self.offset is None else {"offset": self.offset})
 
     async def emit(self, name, *args, namespace=None):
         await self._send(socket_io.Packet(socket_io.EVENT, namespace or self.namespace, [name, *args]))
@@ -468,7 +476,11 @@ class Client:
             self._acks.pop(packet.ack_id).set_result(packet.data)
         elif packet.type == DISCONNECT and packet.namespace == "/" and self.dialect.root_is_connection:
             self.disconnected.set()
+        elif packet.type in (CONNECT, CONNECT_ERROR):
+            self._verdicts.put_nowait(packet)
         else:
+            if packet.type == EVENT and packet.ack_id is None and isinstance(packet.data[-1], str) and packet.data[1:]:
+                self.offset = packet.data[-1]  # or so the client believes
             self._packets.put_nowait(packet)
 
     async def _send(self, packet):
@@ -6150,6 +6162,359 @@ class HomeTests(unittest.TestCase):
         for name in ("admin", "/a,b"):
             with self.subTest(name), self.assertRaises(ValueError):
                 Chat.routes("socket.io", namespaces={name: Admin})
+
+
+class Keeper(Recorder):
+    """Notes who comes and whether it has been here before."""
+
+    recovery_window = 60.0
+
+    def on_open(self):
+        super().on_open()
+        if not self.recovered:
+            self.join("tea")
+            self.session["cups"] = 1
+        self.note("opened", self.recovered)
+
+    @event
+    def drink(self):
+        self.session["cups"] += 1
+        return self.session["cups"]
+
+
+class RecoveryTestCase(RecorderTestCase):
+    base = Keeper
+
+    async def lose(self, client):
+        """The client's connection breaks, and the server notices."""
+        await client.close()
+        if client.transport in POLLING:
+            self.handler.handlers[-1]._member.session.end("transport close")
+        await self.assertClosedFor("transport close")
+
+    async def arrive(self, recovered=False, **more):
+        client = await self.client(**more)
+        await self.noted("opened", recovered)
+        return client
+
+    async def names(self, client, count):
+        """What the next *count* events carried, without their offsets."""
+        return [(await client.receive())[:-1] for _ in range(count)]
+
+    async def assertNothingWaits(self, client):
+        self.handler.handlers[-1].emit("end")
+        self.assertEqual((await client.receive())[0], "end")
+
+
+class RecoveryBehaviour:
+    """A client of 4.6 and later that lost its connection is who it was, and has missed nothing."""
+
+    transport = ""
+
+    @gen_test
+    async def test_it_is_who_it_was_and_hears_what_it_missed_in_order_and_once(self):
+        client = await self.arrive(transport=self.transport)
+        handler = await self.only()
+        handler.join("secret room")
+        self.assertEqual(await client.call("drink"), 2)
+        handler.emit("heard", 1)
+        self.assertEqual(await self.names(client, 1), [("heard", 1)])
+        await self.lose(client)
+        self.handler.io.emit("missed", 1, b"\x01")
+        self.handler.io.to("tea").emit("missed", 2)
+        self.handler.io.to("elsewhere").emit("not for it")
+        self.handler.io.except_("tea").emit("nor this")
+        handler.io.to("secret room", "tea").emit("missed", 3)
+        handler.emit("missed", 4)
+        handler.broadcast.emit("from itself")
+        self.handler.io.volatile.emit("who is not here gets no volatile")
+        again = await self.arrive(recovered=True, transport=self.transport, auth=client.recovery)
+        self.assertEqual((again.id, again.pid), (client.id, client.pid))
+        self.assertEqual(
+            await self.names(again, 4), [("missed", 1, b"\x01"), ("missed", 2), ("missed", 3), ("missed", 4)]
+        )
+        await self.assertNothingWaits(again)
+        new = self.handler.handlers[-1]
+        self.assertIsNot(new, handler)
+        self.assertEqual(new.rooms, {again.id, "tea", "secret room"})
+        self.assertEqual(await again.call("drink"), 3)
+        self.assertEqual(new.session.id, again.sid)
+        self.handler.io.to("secret room").emit("still inside")
+        self.assertEqual(await self.names(again, 1), [("still inside",)])
+
+    @gen_test
+    async def test_it_can_be_lost_again_and_again(self):
+        client = await self.arrive(transport=self.transport)
+        for number in range(4):
+            self.handler.io.emit("heard", number)
+            self.assertEqual(await self.names(client, 1), [("heard", number)])
+            await self.lose(client)
+            if number % 2:
+                self.handler.io.emit("missed", number)
+            client = await self.arrive(recovered=True, transport=self.transport, auth=client.recovery)
+            if number % 2:
+                self.assertEqual(await self.names(client, 1), [("missed", number)])
+        await self.assertNothingWaits(client)
+        self.assertEqual(len(self.handler.io.sockets()), 1)
+
+
+class WebSocketRecoveryTests(RecoveryBehaviour, RecoveryTestCase):
+    transport = "websocket"
+
+
+class PollingRecoveryTests(RecoveryBehaviour, RecoveryTestCase):
+    transport = "xhr-polling"
+
+
+class JsonpRecoveryTests(RecoveryBehaviour, RecoveryTestCase):
+    transport = "jsonp-polling"
+
+
+class RecoveryTests(RecoveryTestCase):
+    """What recovers, what does not, and what else it must not change."""
+
+    @gen_test
+    async def test_without_an_offset_it_has_heard_nothing_since_it_came(self):
+        self.handler.io.emit("before it came")
+        client = await self.arrive()
+        await self.lose(client)
+        self.handler.io.emit("missed", 1)
+        self.assertIsNone(client.offset)
+        again = await self.arrive(recovered=True, auth=client.recovery)
+        self.assertEqual(await self.names(again, 1), [("missed", 1)])
+        await self.lose(again)  # and again, from where it is
+        third = await self.arrive(recovered=True, auth=again.recovery)
+        await self.assertNothingWaits(third)
+
+    @gen_test
+    async def test_nothing_that_was_sent_but_not_received_is_lost(self):
+        client = await self.arrive()
+        (await self.only()).emit("heard")
+        await client.receive()
+        offset = client.offset
+        for number in range(3):
+            (await self.only()).emit("on its way", number)
+        await self.lose(client)
+        self.handler.io.emit("later")
+        again = await self.arrive(recovered=True, auth={"pid": client.pid, "offset": offset})
+        self.assertEqual(await self.names(again, 4), [*(("on its way", number) for number in range(3)), ("later",)])
+
+    @gen_test
+    async def test_an_offset_of_an_earlier_life_is_as_good_as_none(self):
+        """The client keeps its last offset also when it could not recover and is somebody new."""
+        client = await self.arrive()
+        self.handler.io.emit("heard")
+        await client.receive()
+        await client.leave()
+        await self.assertClosedFor("client namespace disconnect")
+        self.handler.io.emit("while it was nobody")
+        await client.join("/", client.recovery)
+        await self.noted("opened", False)
+        await self.lose(client)
+        self.handler.io.emit("missed", 1)
+        again = await self.arrive(recovered=True, auth=client.recovery)
+        self.assertEqual(await self.names(again, 1), [("missed", 1)])
+
+    @gen_test
+    async def test_what_is_only_a_string_of_the_application_is_no_offset(self):
+        client = await self.arrive()
+        handler = await self.only()
+        handler.emit("first")
+        await client.receive()
+        offset = client.offset
+        handler.volatile.emit("text", "hello")
+        self.assertEqual(await client.receive(), ("text", "hello"))
+        self.assertEqual(client.offset, "hello")
+        for wrong in (
+            "hello",
+            "",
+            "1",
+            offset + "0" * 20,
+            offset[:-1],
+            offset + "\u0661",
+            f"-{offset}",
+            1,
+            None,
+            [offset],
+        ):
+            with self.subTest(wrong):
+                await self.lose(client)
+                again = await self.arrive(recovered=False, auth={"pid": client.pid, "offset": wrong or "x"})
+                self.assertNotEqual(again.id, client.id)
+                self.assertNotEqual(again.pid, client.pid)
+                client = again
+
+    @gen_test
+    async def test_an_event_that_wants_an_ack_has_no_offset(self):
+        client = await self.arrive()
+        asked = asyncio.ensure_future((await self.only()).call("question", "é"))
+        self.assertEqual(await client.answer("yes"), ("question", "é"))
+        self.assertEqual(await asked, "yes")
+
+    @gen_test
+    async def test_older_generations_see_no_offset(self):
+        clients = [await self.arrive(dialect=dialect) for dialect in DIALECTS]
+        for emit in (self.handler.io.emit, self.handler.io.to("tea").emit):
+            emit("news", 1)
+            for client in clients:
+                told = await client.receive()
+                if client.dialect.name == "EIO4":
+                    self.assertEqual((told[:2], len(told)), (("news", 1), 3))
+                else:
+                    args = {"name": "news", "args": [1]}
+                    self.assertEqual(told, ("message", args) if client.dialect.name == "0.6" else ("news", 1))
+        for client, handler in zip(clients[:3], self.handler.handlers, strict=False):
+            handler.emit("news", 2)
+            told = await client.receive()
+            self.assertEqual(told[-1], {"name": "news", "args": [2]} if client.dialect.name == "0.6" else 2)
+            self.assertIsNone(client.pid)
+
+    @gen_test
+    async def test_a_pid_means_nothing_to_older_generations(self):
+        client = await self.arrive()
+        await self.lose(client)
+        query = f"&pid={client.pid}"
+        await self.arrive(recovered=False, dialect="EIO3", query=query)
+        await self.arrive(recovered=True, auth=client.recovery)
+
+    @gen_test
+    async def test_a_pid_is_good_once(self):
+        client = await self.arrive()
+        await self.lose(client)
+        first = await self.arrive(recovered=True, auth=client.recovery)
+        second = await self.arrive(recovered=True, auth=client.recovery)  # the same client again, who else
+        await self.assertClosedFor("transport close")
+        await within(first.disconnected.wait())
+        self.assertEqual(second.id, client.id)
+        self.assertEqual(len(self.handler.io.sockets()), 1)
+
+    @gen_test
+    async def test_a_pid_that_is_nobodys_or_nonsense_makes_a_new_client(self):
+        for pid in ("x" * 20, "", 5, None, [], {"a": 1}, True):
+            with self.subTest(pid):
+                await self.arrive(recovered=False, auth={"pid": pid, "offset": "x"})
+
+    @gen_test
+    async def test_a_client_whose_old_connection_is_believed_alive_recovers_too(self):
+        client = await self.arrive()
+        old = await self.only()
+        old.emit("on its way")
+        again = await self.arrive_beside(old, client)
+        self.assertEqual(again.id, client.id)
+        self.assertEqual(await self.names(again, 1), [("on its way",)])
+        self.assertEqual(self.handler.io.sockets(), [self.handler.handlers[-1]])
+
+    async def arrive_beside(self, old, client):
+        again = await self.client(auth=client.recovery)
+        heard = [await within(self.handler.entries.get()) for _ in range(2)]
+        self.assertCountEqual(heard, [("opened", True), ("closed", "transport close")])
+        self.assertFalse(old.connected)
+        return again
+
+    @gen_test
+    async def test_who_left_was_disconnected_or_talked_nonsense_does_not_recover(self):
+        async def nonsense(client):
+            client._wire.send_frame("4nonsense")
+
+        async def kick(client):
+            self.handler.handlers[-1].disconnect()
+
+        rows = [
+            (lambda client: client.leave(), "client namespace disconnect"),
+            (kick, "server namespace disconnect"),
+            (nonsense, "parse error"),
+        ]
+        for leave, reason in rows:
+            with self.subTest(reason):
+                client = await self.arrive()
+                await leave(client)
+                await self.assertClosedFor(reason)
+                again = await self.arrive(recovered=False, auth=client.recovery)
+                self.assertNotEqual(again.id, client.id)
+
+    @gen_test
+    async def test_who_was_cut_off_in_any_other_way_does(self):
+        rows = ["transport close", "transport error", "ping timeout", "forced close"]
+        for reason in rows:
+            with self.subTest(reason):
+                client = await self.arrive()
+                handler = self.handler.handlers[-1]
+                handler.close() if reason == "forced close" else handler._member.session.end(reason)
+                await self.assertClosedFor(reason)
+                await self.arrive(recovered=True, auth=client.recovery)
+
+    @gen_test
+    async def test_an_on_open_that_refuses_a_client_that_came_back_has_the_last_word(self):
+        client = await self.arrive()
+        await self.lose(client)
+        self.handler.io.emit("missed")
+        accept, self.handler.on_open = self.handler.on_open, lambda handler: False
+        with self.assertRaises(ConnectionRefused):
+            await self.client(auth=client.recovery)
+        self.handler.on_open = accept
+        again = await self.arrive(recovered=False, auth=client.recovery)
+        await self.assertNothingWaits(again)
+        self.assertTrue(self.handler.entries.empty())
+
+    @gen_test
+    async def test_events_during_a_coroutine_on_open_come_after_what_was_missed(self):
+        client = await self.arrive()
+        await self.lose(client)
+        self.handler.io.emit("missed", 1)
+        gate, begun = asyncio.Event(), asyncio.Event()
+
+        async def open_slowly(handler):
+            handler.emit("from on_open", handler.recovered)
+            begun.set()
+            await gate.wait()
+            handler.emit("from on_open again")
+
+        self.handler.on_open = open_slowly
+        coming = asyncio.ensure_future(self.client(auth=client.recovery))
+        await within(begun.wait())
+        self.handler.io.to("tea").emit("meanwhile")
+        gate.set()
+        again = await coming
+        self.assertEqual(
+            await self.names(again, 4),
+            [("missed", 1), ("from on_open", True), ("meanwhile",), ("from on_open again",)],
+        )
+
+    @gen_test
+    async def test_who_is_lost_while_on_open_runs_comes_back_to_all_of_it(self):
+        client = await self.arrive()
+        await self.lose(client)
+        self.handler.io.emit("missed", 1)
+        gate, begun = asyncio.Event(), asyncio.Event()
+
+        async def open_slowly(handler):
+            begun.set()
+            await gate.wait()
+
+        accept, self.handler.on_open = self.handler.on_open, open_slowly
+        wire = await self.wire()
+        await self.open_websocket(wire, connect="")
+        wire.send_frame("40" + json.dumps(client.recovery))
+        await within(begun.wait())
+        self.handler.io.emit("missed", 2)
+        wire.reset()
+        gate.set()
+        await self.assertClosedFor("transport close")
+        self.handler.io.emit("missed", 3)
+        self.handler.on_open = accept
+        again = await self.arrive(recovered=True, auth=client.recovery)
+        self.assertEqual(await self.names(again, 3), [("missed", number) for number in (1, 2, 3)])
+        await self.assertNothingWaits(again)
+
+    @gen_test
+    async def test_a_window_of_zero_keeps_nothing(self):
+        self.handler.recovery_window = 0.0
+        client = await self.arrive()
+        (await self.only()).emit("plain")
+        self.assertEqual(await client.receive(), ("plain",))
+        self.assertIsNone(client.pid)
+        await self.lose(client)
+        await self.arrive(recovered=False, auth=client.recovery)
 
 
 class OnCloseTests(RecorderTestCase):
