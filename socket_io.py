@@ -2386,14 +2386,14 @@ class Member:
         self.close_reason = reason
         if reason == "server namespace disconnect":
             self.session.left.add(self.namespace.name)
+        if self.namespace.history is not None:  # first: what may be come back to is not forgotten
+            self.namespace.history.farewell(self, reason, hub.now())
         self._release()
         for ack_id in list(self.acks):
             future = self._take_ack(ack_id)
             if future is not None and not future.done():
                 future.set_exception(Disconnected(reason))
                 future.exception()  # who waits is told; that nobody does is no error
-        if self.namespace.history is not None:
-            self.namespace.history.farewell(self, reason, hub.now())
         if self.inbox is None:
             self.inbox = collections.deque([(None, 0)])
             hub.call_soon(self._close_in_turn)
