@@ -2423,7 +2423,7 @@ def is_awaitable(value: Any) -> bool:
 # Where there is a recovery window, a namespace keeps for so long what it sent, by number.
 
 UNRECOVERABLE = frozenset(["client namespace disconnect", "server namespace disconnect", "parse error"])
-MAX_GONE = 10_000  # clients of a namespace that may come back
+MAX_GONE = 10_000  # clients of a namespace that may come back; namespaces that are kept for that
 
 
 class Namespace:
@@ -4381,7 +4381,9 @@ class Hub:
 
     def tidy(self, namespace: Namespace) -> None:
         """Forget a namespace that was made for its clients and has none, nor any that may come back."""
-        unused = not namespace.members and (namespace.history is None or namespace.history.is_empty)
+        history = namespace.history
+        forgettable = history is None or history.is_empty or len(self.namespaces) > MAX_GONE
+        unused = not namespace.members and forgettable
         if namespace.family is not None and unused and self.namespaces.get(namespace.name) is namespace:
             del self.namespaces[namespace.name]
 

@@ -6517,6 +6517,149 @@ class RecoveryTests(RecoveryTestCase):
         await self.arrive(recovered=False, auth=client.recovery)
 
 
+class RecoveryBoundsTests(RecoveryTestCase):
+    """What is kept for those who may come back has bounds: in bytes, in time, in clients."""
+
+    options = {"recovery_window": 60.0, "max_buffered_bytes": 100_000}
+
+    @property
+    def history(self):
+        return self.handler._home[0].namespaces["/"].history
+
+    @gen_test
+    async def test_beyond_its_bytes_the_oldest_go_and_who_missed_them_is_somebody_new(self):
+        late, later = await self.arrive(), await self.arrive()
+        self.handler.io.emit("heard")
+        for client in (late, later):
+            await client.receive()
+        await self.lose(late)
+        for _ in range(100):
+            self.handler.io.emit("much", "x" * 10_000)
+            await later.receive()
+            self.assertLessEqual(self.history.bytes, 400_000)
+        await self.lose(later)
+        self.assertEqual(self.history.bytes, sum(record.outgoing.size for record in self.history.records))
+        again = await self.arrive(recovered=False, auth=late.recovery)
+        self.assertNotEqual(again.id, late.id)
+        await self.arrive(recovered=True, auth=later.recovery)
+
+    @gen_test
+    async def test_who_missed_more_than_a_client_may_have_buffered_is_somebody_new(self):
+        client = await self.arrive()
+        await self.lose(client)
+        for _ in range(20):
+            self.handler.io.emit("much", "x" * 5_000)
+        again = await self.arrive(recovered=False, auth=client.recovery)
+        await self.assertNothingWaits(again)
+
+    @gen_test
+    async def test_of_too_many_that_have_gone_the_first_are_forgotten(self):
+        with mock.patch.object(socket_io, "MAX_GONE", 2):
+            clients = [await self.arrive() for _ in range(4)]
+            for client in clients:
+                await self.lose(client)
+            self.handler.io.emit("missed")
+            self.assertEqual(len(self.history.gone), 2)
+            for client, recovered in zip(clients, (False, False, True, True), strict=True):
+                await self.arrive(recovered=recovered, auth=client.recovery)
+
+
+class RecoveryWindowTests(RecoveryTestCase):
+    """After the window all is forgotten, though nothing happens any more."""
+
+    options = {"recovery_window": 0.1, "upgrade_timeout": 0.2}  # a sweep every 50 ms
+
+    @gen_test
+    async def test_what_is_too_old_is_forgotten_and_so_are_those_who_left(self):
+        client = await self.arrive()
+        self.handler.io.emit("heard")
+        await client.receive()
+        await self.lose(client)
+        history = self.handler._home[0].namespaces["/"].history
+        self.assertEqual((len(history.records), len(history.gone)), (1, 1))
+        while not history.is_empty:
+            await asyncio.sleep(0.01)
+        self.assertEqual((history.bytes, history.here), (0, {}))
+        again = await self.arrive(recovered=False, auth=client.recovery)
+        self.assertNotEqual(again.id, client.id)
+
+    @gen_test
+    async def test_who_is_here_for_longer_than_the_window_recovers_all_the_same(self):
+        client = await self.arrive()
+        self.handler.io.emit("heard")
+        await client.receive()
+        history = self.handler._home[0].namespaces["/"].history
+        while history.records:
+            await asyncio.sleep(0.01)
+        await self.lose(client)
+        self.handler.io.emit("missed")
+        again = await self.arrive(recovered=True, auth=client.recovery)
+        self.assertEqual(await self.names(again, 1), [("missed",)])
+
+
+class FamilyRecoveryTests(FamilyTestCase):
+    """A namespace of a family stays for those who may come back to it, and no longer."""
+
+    matcher: ClassVar[Any] = re.compile(r"/room-\d+|/quiet")
+    room_options = {"recovery_window": 0.3}
+    options = {"recovery_window": 0.3, "upgrade_timeout": 0.2}
+
+    async def lose(self, client):
+        await client.close()
+        self.assertEqual(await within(self.room.entries.get()), ("closed", "transport close"))
+
+    @gen_test
+    async def test_it_recovers_and_is_forgotten_after_the_window(self):
+        client = await self.client(namespace="/room-1")
+        await client.receive()
+        await self.lose(client)
+        self.handler.io.of("/room-1").emit("missed")
+        again = await self.client(namespace="/room-1", auth=client.recovery)
+        self.assertEqual((again.id, (await again.receive())[0]), (client.id, "missed"))
+        namespace = weakref.ref(self.hub.namespaces["/room-1"])
+        await self.lose(again)
+        self.room.handlers.clear()
+        while "/room-1" in self.hub.namespaces:
+            await asyncio.sleep(0.01)
+        gc.collect()
+        self.assertIsNone(namespace())
+
+    @gen_test
+    async def test_also_where_nothing_has_ever_been_sent(self):
+        self.room.on_open = lambda handler: type(handler).handlers.append(handler)
+        client = await self.client(namespace="/quiet")
+        await self.lose(client)
+        again = await self.client(namespace="/quiet", auth=client.recovery)
+        self.assertEqual(again.id, client.id)
+        self.assertTrue(self.room.handlers[-1].recovered)
+        self.room.io.emit("reaches it")
+        self.assertEqual((await again.receive())[0], "reaches it")
+
+    @gen_test
+    async def test_two_namespaces_of_one_client_share_their_session_again(self):
+        client = await self.client()
+        await client.join("/room-1")
+        root, room = self.handler.handlers[-1], self.room.handlers[-1]
+        root.session["name"] = "ada"
+        pids = {"/": root._member.recovery.pid, "/room-1": room._member.recovery.pid}
+        await self.lose(client)
+        again = await self.client(auth={"pid": pids["/"]})
+        await again.join("/room-1", {"pid": pids["/room-1"]})
+        root, room = self.handler.handlers[-1], self.room.handlers[-1]
+        self.assertEqual((root.recovered, room.recovered), (True, True))
+        room.session["cups"] = 2
+        self.assertEqual(root.session, {"name": "ada", "cups": 2})
+        self.assertIs(root.session, room.session)
+        self.assertEqual(root.session.id, again.sid)
+
+    @gen_test
+    async def test_of_too_many_empty_ones_none_are_kept(self):
+        with mock.patch.object(socket_io, "MAX_GONE", 3):
+            for number in range(10):
+                await self.lose(await self.client(namespace=f"/room-{number}"))
+            self.assertLessEqual(len(self.hub.namespaces), 4)
+
+
 class OnCloseTests(RecorderTestCase):
     """`on_close` comes exactly once for each `on_open` that has accepted, however they were written."""
 
