@@ -378,8 +378,16 @@ class ForeignJSON(StrictJSON):
 
     def __init__(self, library: Any) -> None:
         self.library = library
+        try:
+            library.dumps(b"")
+            self.takes_bytes = True
+        except TypeError:
+            self.takes_bytes = False
 
     def _encode_any(self, value: Any) -> str:
+        found: list[bytes] = []
+        if self.takes_bytes and take_attachments(value, found) and found:
+            raise TypeError("bytes cannot be JSON")  # the library would write them as text
         written = self.library.dumps(value)
         text: str = written.decode("utf-8") if isinstance(written, bytes) else written
         if self.SUSPECT.search(text):
