@@ -1952,7 +1952,7 @@ class Session:
         return taken
 
     def take_payload(self) -> list[Outgoing]:
-        """What a poll may bring: all that waits; but alone, an OPEN for some, and a CLOSE that would overtake the rest."""
+        """What a poll may bring: all that waits; alone an OPEN, for some, and a CLOSE that would overtake the rest."""
         if self.dialect.greets_alone and self.outbox and self.outbox[0].packets[0].type is OPEN:
             return [self.take_next()]
         taken = self.take_outbox()

@@ -20,6 +20,8 @@ import asyncio
 import atexit
 import collections
 import contextlib
+import datetime
+import functools
 import gc
 import importlib.util
 import itertools
@@ -83,7 +85,6 @@ from socket_io import (
     RESERVED_EVENTS,
     STREAMS,
     STRICT_JSON,
-    STREAMS,
     TEXT_FRAME,
     TRANSPORTS,
     UPGRADE,
@@ -138,6 +139,11 @@ from socket_io import (
     websocket_accept,
     wire_int,
 )
+
+try:
+    import orjson
+except ImportError:
+    orjson = None
 
 # -- The test client -------------------------------------------------------------------
 
@@ -2499,6 +2505,8 @@ class FakeHandler:
 class FakeHub:
     """Options, tables, and a clock that stands still until it is moved."""
 
+    json = STRICT_JSON
+
     def __init__(self, sweep_seconds: float = 0.0, on_open: Callable = lambda handler: None, **options) -> None:
         defaults = {name: getattr(SocketIOHandler, name) for name in OPTIONS}
         self.options = types.SimpleNamespace(**{**defaults, **options}, _taps_outgoing=False)
@@ -4224,10 +4232,6 @@ class BroadcastCallTests(RoomAssertions, AsyncSessionTestCase):
         await self.settle()
         self.assertEqual([member.acks for member in self.everybody], [{}, {}, {}])
         self.assertEqual([member.session.owed_acks for member in self.everybody], [0, 0, 0])
-
-
-if __name__ == "__main__":
-    unittest.main()
 
 
 class Recorder(SocketIOHandler):
@@ -7324,6 +7328,166 @@ print("ended", flush=True)
         await client.close()
 
 
+class Sloppy:
+    """A codec as somebody might write it in a hurry: raw text, NaN, and bytes as what they look like."""
+
+    @staticmethod
+    def dumps(value):
+        return json.dumps(value, ensure_ascii=False, default=str)
+
+    @staticmethod
+    def loads(text):
+        if '"poison"' in text:
+            raise KeyError("an error of no family")
+        return json.loads(text)
+
+
+class OtherJsonBehaviour:
+    """`json` may be any object with `dumps` and `loads`; what leaves and what comes in stays strict all the same."""
+
+    codec: Any = None
+
+    def get_app(self):
+        self.options = {"json": self.codec}
+        return super().get_app()
+
+    async def open(self):
+        wire = await self.wire()
+        await self.open_websocket(wire, connect="")
+        wire.send_frame("40")
+        self.assertIn("sid", json.loads((await wire.text())[2:]))
+        return wire
+
+    @gen_test
+    async def test_values_come_and_go_in_every_generation(self):
+        args = [1, -2.5, 2**53, "é😀\u2028</script>", {"ключ": [None, True, {"deep": []}]}, ""]
+        for dialect in ("0.9", "EIO3", "EIO4"):
+            for transport in ("websocket", "xhr-polling", "jsonp-polling"):
+                with self.subTest(dialect=dialect, transport=transport):
+                    client = await self.client(dialect, transport)
+                    self.handler.handlers[-1].emit("news", *args)
+                    self.assertEqual(await client.receive(), ("news", *args))
+                    await client.emit("news", *args)
+                    await self.noted("news", *args)
+
+    @gen_test
+    async def test_bytes_are_attachments_wherever_they_stand(self):
+        for dialect in ("EIO3", "EIO4"):
+            client = await self.client(dialect)
+            self.handler.handlers[-1].emit("news", b"\x00\xff", {"deep": [b"", bytearray(b"1"), memoryview(b"2")]})
+            self.assertEqual(await client.receive(), ("news", b"\x00\xff", {"deep": [b"", b"1", b"2"]}))
+            await client.emit("news", {"deep": [b"\xff"]})
+            await self.noted("news", {"deep": [b"\xff"]})
+
+    @gen_test
+    async def test_what_leaves_is_ascii_and_what_must_not_leave_raises(self):
+        wire = await self.open()
+        handler = await self.only()
+        handler.emit("é", {"😀": "\u2029é"})
+        text = await wire.text()
+        self.assertTrue(text.isascii())
+        self.assertEqual(json.loads(text[2:]), ["é", {"😀": "\u2029é"}])
+        for number in (math.nan, math.inf, -math.inf):
+            for value in (number, {"a": [number]}):
+                with self.subTest(value):
+                    self.check_not_finite(handler, value)
+        with self.assertRaises((TypeError, ValueError)):
+            handler.emit("x", functools.reduce(lambda inner, _: [inner], range(100_000), []))
+        handler.emit("NaN", "Infinity 1e999", "9" * 400)
+        while (text := await wire.text()) != '42["NaN","Infinity 1e999","' + "9" * 400 + '"]':
+            self.assertEqual(text, text.replace("NaN", "").replace("Infinity", ""))
+
+    def check_not_finite(self, handler, value):
+        with self.assertRaises(ValueError):
+            handler.emit("x", value)
+
+    @gen_test
+    async def test_what_is_no_json_ends_the_client_that_sent_it(self):
+        numbers = ["NaN", "-Infinity", "1e400", "-1E+400", "1" * 250 + "e99", "1" * 400 + ".0"]
+        for value in [*numbers, '{"a":NaN}', "[1,]", "'x'", '"a', "[" * 100_000]:
+            with self.subTest(value[:20]):
+                wire = await self.open()
+                wire.send_frame(f'42["news",{value}]')
+                await self.assertClosedFor("parse error")
+
+    @gen_test
+    async def test_words_that_only_look_suspect_are_words(self):
+        client = await self.client()
+        await client.emit("NaN", "Infinity", {"1e400": "9" * 400})
+        await self.noted("NaN", "Infinity", {"1e400": "9" * 400})
+
+    @gen_test
+    async def test_half_a_surrogate_pair_reaches_its_receiver_as_it_is_or_not_at_all(self):
+        client = await self.client()
+        handler = await self.only()
+        handler.emit("news", LONE)
+        self.assertEqual(await client.receive(), ("news", LONE))
+        with contextlib.suppress(TypeError, ValueError):
+            handler.emit("news", {"a": LONE})
+            self.assertEqual(await client.receive(), ("news", {"a": LONE}))
+        handler.emit("still here")
+        self.assertEqual(await client.receive(), ("still here",))
+
+
+class StandardJsonTests(OtherJsonBehaviour, RecorderTestCase):
+    codec = json
+
+
+class SloppyJsonTests(OtherJsonBehaviour, RecorderTestCase):
+    codec = Sloppy
+
+    @gen_test
+    async def test_an_error_of_whatever_kind_is_the_clients(self):
+        wire = await self.open()
+        wire.send_frame('42["poison"]')
+        await self.assertClosedFor("parse error")
+
+
+@unittest.skipIf(orjson is None, "orjson is not installed")
+class OrjsonTests(OtherJsonBehaviour, RecorderTestCase):
+    codec = orjson
+
+    def check_not_finite(self, handler, value):
+        handler.emit("x", value)  # orjson writes null
+
+    @gen_test
+    async def test_what_the_codec_can_write_can_be_sent_by_every_way(self):
+        moment = datetime.datetime(2026, 1, 2, 3, 4, 5)
+        client = await self.client()
+        handler = await self.only()
+        handler.emit("now", moment)
+        self.handler.io.emit("now", [moment])
+        await asyncio.get_running_loop().run_in_executor(None, self.handler.io.emit, "now", {"a": moment})
+        await asyncio.get_running_loop().run_in_executor(None, handler.emit, "now", moment)
+        asked = asyncio.ensure_future(self.handler.io.call("now", moment))
+        text = "2026-01-02T03:04:05"
+        for value in (text, [text], {"a": text}, text):
+            self.assertEqual(await client.receive(), ("now", value))
+        self.assertEqual(await client.answer(1), ("now", text))
+        self.assertEqual((await asked).answers, {client.id: 1})
+        self.assertEqual(await self.handler.io.server_side_emit("now", moment), [])
+
+        def refuse(handler):
+            raise ConnectionRefused("later", moment)
+
+        self.handler.on_open = refuse
+        with self.assertRaises(ConnectionRefused) as refused:
+            await self.client()
+        self.assertEqual(refused.exception.data, text)
+
+    @gen_test
+    async def test_what_it_cannot_write_is_the_callers_error_in_every_thread(self):
+        await self.client()
+        loop = asyncio.get_running_loop()
+        for send in (self.handler.io.emit, (await self.only()).emit):
+            with self.assertRaises(TypeError):
+                send("x", Decimal(1))
+            with self.assertRaises(TypeError):
+                await loop.run_in_executor(None, send, "x", Decimal(1))
+        with self.assertRaises(TypeError):
+            await self.handler.io.call("x", Decimal(1))
+
+
 # -- Safe as delivered -----------------------------------------------------------------
 # Nothing that a peer sends hurts anybody but the peer. `HostilityBehaviour` holds for every
 # generation over every transport; the tables say what is sent, and what becomes of who sends it.
@@ -8038,7 +8202,7 @@ class DescriptorTests(ServedTestCase):
         self.assertEqual(len(printed.splitlines()), 1)
 
 
-class GoodbyeTests(ServedTestCase):
+class EndOfProcessTests(ServedTestCase):
     """A process that is asked to end."""
 
     BUSY = """
