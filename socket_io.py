@@ -4085,6 +4085,8 @@ class SocketIOHandler(tornado.web.RequestHandler):
     async def _settle(self, pending: Awaitable[Any], ack_id: int | None) -> None:
         try:
             result = await pending
+            if is_awaitable(result):  # `dispatch` as a coroutine has returned what it got from the one above
+                result = await result
             if ack_id is not None:
                 self._send_ack(ack_id, result)
         except Exception as error:
