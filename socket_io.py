@@ -3729,6 +3729,17 @@ class Receiver:
         return cls(method.__name__, least, math.inf if any_number else len(takes))
 
 
+def takes(function: Callable[..., Any], count: int) -> bool:
+    """Whether *function* can be called with *count* arguments; what does not say may."""
+    try:
+        inspect.signature(function).bind(*[None] * count)
+    except TypeError:
+        return False
+    except ValueError:
+        pass
+    return True
+
+
 class HomeIO:
     """`io`: on a handler its own namespace, on a class the one that the latest `routes` gave that very class."""
 
@@ -4047,6 +4058,9 @@ class SocketIOHandler(tornado.web.RequestHandler):
         if future.cancelled() or future.exception() is not None:
             return
         try:
+            if not takes(ack, len(future.result())):
+                log.debug("%s ! ack with %d arguments", self._member.session.sid[:6], len(future.result()))
+                return
             pending = ack(*future.result())
             if is_awaitable(pending):
                 self._member.session.hub.spawn(self._settle(pending, None))
