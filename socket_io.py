@@ -4135,12 +4135,15 @@ NOT_TO_OVERRIDE = ("get", "head", "post", "put", "patch", "delete", "options", "
 
 
 def check_overrides(cls: type[SocketIOHandler]) -> None:
-    """TypeError for methods of a RequestHandler that would never be called here."""
+    """TypeError for methods that would never be called here, or never awaited."""
     for name in NOT_TO_OVERRIDE:
         if getattr(cls, name) is not getattr(tornado.web.RequestHandler, name):
             raise TypeError(
                 f"{cls.__name__}.{name} would never be called: a Socket.IO client makes no such request; use on_open"
             )
+    for name in ("on_error", "on_any", "on_any_outgoing"):
+        if inspect.iscoroutinefunction(getattr(cls, name)):
+            raise TypeError(f"{cls.__name__}.{name} cannot be a coroutine: nobody waits for it")
 
 
 def find_events(cls: type[SocketIOHandler]) -> dict[str, Receiver]:

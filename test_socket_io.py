@@ -352,8 +352,9 @@ class Client:
         return tuple(packet.data)
 
     async def answer(self, *args):
-        """Receive an event that wants an ack, acknowledge it with *args*, return it as `receive` does."""
-        packet = await within(self.receive_packet(socket_io.EVENT))
+        """Acknowledge the next event that wants an ack with *args*, return it as `receive` does."""
+        while (packet := await within(self.receive_packet(EVENT))).ack_id is None:
+            pass
         await self._send(socket_io.Packet(socket_io.ACK, packet.namespace, list(args), packet.ack_id))
         return tuple(packet.data)
 
@@ -5741,6 +5742,339 @@ class AckTests(RecorderTestCase):
         for number in range(300):
             self.assertEqual(await client.answer(number), ("question", f"event {number}"))
             await self.noted(number)
+
+
+class Tapped(Recorder):
+    """Sees what comes and goes, and notes in which order."""
+
+    def on_any(self, name, *args):
+        self.note("in", name, *args)
+
+    def on_any_outgoing(self, name, *args):
+        self.note("out", name, *args)
+
+    @event
+    def twice(self, number):
+        self.note("twice", number)
+        return 2 * number
+
+
+class TapBehaviour:
+    """`on_any` and `on_any_outgoing`: every event, in every generation; acks and what the protocols need are none."""
+
+    dialect = transport = ""
+    base = Tapped
+
+    @gen_test
+    async def test_incoming_events_are_seen_before_their_methods(self):
+        client = await self.client(self.dialect, self.transport)
+        await client.send({"a": 1})
+        await self.noted("in", "message", {"a": 1})
+        await self.noted("message", {"a": 1})
+        if client.dialect.has_acks:
+            self.assertEqual(await client.call("twice", 4), 8)
+            await self.noted("in", "twice", 4)
+            await self.noted("twice", 4)
+            await client.emit("twice", 4, 5, 6)
+            await self.noted("in", "twice", 4, 5, 6)  # seen, though its method cannot take it
+            await client.emit("unknown", 1)
+            await self.noted("in", "unknown", 1)
+            await self.noted("unknown", 1)
+        self.assertTrue(self.handler.entries.empty())
+
+    @gen_test
+    async def test_outgoing_events_are_seen_by_each_receiver_broadcasts_too(self):
+        one, two = await self.client(self.dialect, self.transport), await self.client(self.dialect, self.transport)
+        first, second = self.handler.handlers
+        seen = []
+        first.on_any_outgoing = lambda *args: seen.append(("first", *args))
+        second.on_any_outgoing = lambda *args: seen.append(("second", *args))
+        first.send("only one")
+        first.broadcast.emit("others", 1)
+        self.handler.io.emit("all", 2)
+        self.handler.io.volatile.emit("volatile")
+        expected = [
+            ("first", "message", "only one"), ("second", "others", 1), ("first", "all", 2), ("second", "all", 2),
+            ("first", "volatile"), ("second", "volatile"),
+        ]  # fmt: skip
+        self.assertEqual(seen, expected)
+        if one.dialect.has_acks:
+            asked = asyncio.ensure_future(second.call("question", 3))
+            await asyncio.sleep(0)
+            self.assertEqual(seen[6:], [("second", "question", 3)])
+            self.assertEqual(await two.answer("yes"), ("question", 3))
+            self.assertEqual(await asked, "yes")
+            self.assertEqual(await two.call("twice", 1), 2)
+            self.assertEqual(len(seen), 7)
+
+    @gen_test
+    async def test_a_tap_that_raises_is_reported_and_the_event_goes_its_way(self):
+        client = await self.client(self.dialect, self.transport)
+        handler = await self.only()
+        handler.on_any = handler.on_any_outgoing = lambda *args: 1 // 0
+        with self.assertLogs("tornado.application", "ERROR"):
+            handler.send("out")
+        self.assertEqual(await client.receive(), ("message", "out"))
+        with self.assertLogs("tornado.application", "ERROR"):
+            await client.send("in")
+            await self.noted("message", "in")
+
+
+class WebSocketTapTests(TapBehaviour, RecorderTestCase):
+    dialect, transport = "EIO4", "websocket"
+
+
+class PollingTapTests(TapBehaviour, RecorderTestCase):
+    dialect, transport = "EIO4", "xhr-polling"
+
+
+class EngineIO3TapTests(TapBehaviour, RecorderTestCase):
+    dialect, transport = "EIO3", "websocket"
+
+
+class Protocol1TapTests(TapBehaviour, RecorderTestCase):
+    dialect, transport = "0.9", "websocket"
+
+
+class AncestorTapTests(TapBehaviour, RecorderTestCase):
+    dialect, transport = "0.6", "websocket"
+
+
+class DispatchTests(RecorderTestCase):
+    """`dispatch` is the way of every event to its method: what a middleware is elsewhere."""
+
+    class base(Recorder):
+        @event
+        def plain(self, number):
+            return number + 1
+
+        @event
+        async def slow(self, number):
+            await asyncio.sleep(0)
+            return number + 1
+
+    @gen_test
+    async def test_it_can_check_change_and_drop(self):
+        def dispatch(handler, name, *args):
+            if name == "forbidden":
+                raise PermissionError("not you")
+            if name == "plain":
+                args = tuple(number * 10 for number in args)
+            return super(type(handler), handler).dispatch(name, *args)
+
+        self.handler.dispatch = dispatch
+        client = await self.client()
+        self.assertEqual(await client.call("plain", 1), 11)
+        self.assertEqual(await client.call("slow", 1), 2)
+        with self.assertLogs("tornado.application", "ERROR") as logged:
+            await client.emit("forbidden")
+            self.assertEqual(await client.call("plain", 2), 21)
+        self.assertIn("PermissionError", logged.output[0])
+        await client.send("hello")
+        await self.noted("message", "hello")
+        await client.emit("anything", 1)
+        await self.noted("anything", 1)
+
+    @gen_test
+    async def test_it_may_be_a_coroutine_around_both_kinds_of_methods(self):
+        async def dispatch(handler, name, *args):
+            await asyncio.sleep(0)
+            return super(type(handler), handler).dispatch(name, *args)
+
+        self.handler.dispatch = dispatch
+        client = await self.client()
+        self.assertEqual(await client.call("plain", 1), 2)
+        self.assertEqual(await client.call("slow", 1), 2)
+        await client.send("hello")
+        await self.noted("message", "hello")
+
+
+class OnErrorTests(RecorderTestCase):
+    """What a handler raises, anywhere, reaches `on_error`; and the connection lives."""
+
+    class base(Recorder):
+        @event
+        def plain(self):
+            raise KeyError("plain")
+
+        @event
+        async def slow(self):
+            await asyncio.sleep(0)
+            raise KeyError("slow")
+
+        @event
+        def unsendable(self):
+            return object()
+
+        def on_error(self, error):
+            self.note("error", type(error), *error.args)
+
+    @gen_test
+    async def test_an_error_reaches_it_with_its_traceback(self):
+        client = await self.client()
+        for name in ("plain", "slow"):
+            await client.emit(name)
+            await self.noted("error", KeyError, name)
+        self.handler.on_error = lambda handler, error: handler.note(error.__traceback__ is not None)
+        await client.emit("slow")
+        await self.noted(True)
+
+    @gen_test
+    async def test_so_does_an_ack_that_is_no_json_and_an_error_in_an_ack_callback(self):
+        client = await self.client()
+        handler = await self.only()
+        await client.emit("unsendable")  # nobody asked
+        with self.assertRaises(asyncio.TimeoutError):
+            await client.call("unsendable", timeout=0.05)
+        self.assertEqual((await within(self.handler.entries.get()))[:2], ("error", TypeError))
+        for name in ("plain", "slow"):
+            handler.emit("question", ack=getattr(handler, name))
+            await client.answer()
+            await self.noted("error", KeyError, name)
+
+    @gen_test
+    async def test_errors_at_both_ends_of_a_life_reach_it_too(self):
+        def fail(handler):
+            raise KeyError("on_open")
+
+        opens, self.handler.on_open = self.handler.on_open, fail
+        with self.assertRaises(ConnectionRefused) as refused:
+            await self.client()
+        self.assertEqual(refused.exception.message, "Server error")
+        await self.noted("error", KeyError, "on_open")
+
+        async def fail_slowly(handler):
+            raise KeyError("on_close")
+
+        self.handler.on_open, self.handler.on_close = opens, fail_slowly
+        client = await self.client()
+        await client.close()
+        await self.noted("error", KeyError, "on_close")
+
+    @gen_test
+    async def test_the_connection_lives_also_when_it_raises_itself(self):
+        self.handler.on_error = lambda handler, error: 1 // 0
+        client = await self.client()
+        for name in ("plain", "slow"):
+            with self.assertLogs("socket_io", "ERROR") as logged:
+                await client.emit(name)
+                await client.send("still here")
+                await self.noted("message", "still here")
+            self.assertIn("ZeroDivisionError", logged.output[0])
+            self.assertIn(f"KeyError: '{name}'", logged.output[0])
+
+    def test_it_is_a_plain_method_as_the_taps_are(self):
+        async def coroutine(self, *args): ...
+
+        for name in ("on_error", "on_any", "on_any_outgoing"):
+            with self.subTest(name), self.assertRaises(TypeError) as refused:
+                type("Chat", (SocketIOHandler,), {name: coroutine})
+            self.assertIn(name, str(refused.exception))
+
+
+class LateAckTests(RecorderTestCase):
+    """Whoever waits for an ack hears something in the end, over every generation that has acks."""
+
+    @gen_test
+    async def test_a_late_ack_does_no_harm(self):
+        for dialect in ("0.9", "EIO3", "EIO4"):
+            for transport in ("websocket", "xhr-polling"):
+                with self.subTest(dialect=dialect, transport=transport):
+                    client = await self.client(dialect, transport)
+                    handler = self.handler.handlers[-1]
+                    with self.assertRaises(socket_io.AckTimeout) as late:
+                        await handler.call("question", timeout=0.01)
+                    self.assertIn("question", str(late.exception))
+                    self.assertIsInstance(late.exception, TimeoutError)
+                    await client.answer("too late")
+                    asked = asyncio.ensure_future(handler.call("another"))
+                    await client.answer("in time")
+                    self.assertEqual(await asked, "in time")
+                    self.assertEqual(handler._member.acks, {})
+                    await client.close()
+
+    @gen_test
+    async def test_a_disconnect_says_why_to_all_who_wait(self):
+        for dialect in ("0.9", "EIO3", "EIO4"):
+            with self.subTest(dialect):
+                await self.client(dialect)
+                handler = self.handler.handlers[-1]
+                answers = []
+                handler.emit("question", ack=lambda *args, answers=answers: answers.append(args))
+                asked = [asyncio.ensure_future(handler.call("question")) for _ in range(3)]
+                await asyncio.sleep(0)
+                handler.disconnect()
+                for future in asked:
+                    with self.assertRaisesRegex(Disconnected, "server namespace disconnect"):
+                        await future
+                self.assertEqual(answers, [])
+                with self.assertRaisesRegex(Disconnected, "server namespace disconnect"):
+                    await handler.call("too late")
+
+    @gen_test
+    async def test_made_up_acks_and_acks_given_twice_mean_nothing(self):
+        wire = await self.wire()
+        await self.open_websocket(wire)
+        handler = await self.only()
+        wire.send_frame('43999["made up"]')
+        asked = asyncio.ensure_future(handler.call("question"))
+        self.assertEqual(await wire.text(), '420["question"]')
+        wire.send_frame('430["once"]')
+        wire.send_frame('430["twice"]')
+        self.assertEqual(await asked, "once")
+        wire.send_frame('42["message","still here"]')
+        await self.noted("message", "still here")
+
+    @gen_test
+    async def test_a_callback_for_an_ack_is_given_up_after_its_timeout(self):
+        self.handler.upgrade_timeout = 0.2
+        client = await self.client()
+        handler = await self.only()
+        handler._member.session.hub.sweep_seconds = 0.05
+        answers = []
+        handler.emit("question", ack=answers.append, timeout=0.01)
+        while handler._member.acks:
+            await asyncio.sleep(0.01)
+        await client.answer("too late")
+        await client.send("after that")
+        await self.noted("message", "after that")
+        self.assertEqual((answers, handler._member.session.owed_acks), ([], 0))
+
+    @gen_test
+    async def test_an_ack_with_a_wrong_number_of_arguments_is_the_clients_mistake(self):
+        client = await self.client()
+        handler = await self.only()
+        answers = []
+        with self.assertNoErrors():
+            for args in ((), (1, 2), (1,)):
+                handler.emit("question", ack=lambda answer: answers.append((answer,)))
+                await client.answer(*args)
+            await client.send("after that")
+            await self.noted("message", "after that")
+        self.assertEqual(answers, [(1,)])
+        handler.emit("question", ack=answers.append)  # as good as a function of Python's
+        await client.answer(2)
+        await client.send("after that")
+        await self.noted("message", "after that")
+        self.assertEqual(answers, [(1,), 2])
+
+    @contextlib.contextmanager
+    def assertNoErrors(self):
+        with self.assertLogs("tornado.application", "ERROR") as logged:
+            yield
+            logging.getLogger("tornado.application").error("the only one")
+        self.assertEqual([line.split(":")[-1] for line in logged.output], ["the only one"])
+
+    @gen_test
+    async def test_a_wait_that_is_cancelled_is_over(self):
+        client = await self.client()
+        handler = await self.only()
+        asked = asyncio.ensure_future(handler.call("question"))
+        await client.receive()
+        asked.cancel()
+        with self.assertRaises(asyncio.CancelledError):
+            await asked
+        self.assertEqual((handler._member.acks, handler._member.session.owed_acks), ({}, 0))
 
 
 class TestClientTests(RecorderTestCase):
