@@ -2825,6 +2825,25 @@ class Broadcast:
             namespace.deliver(packet, self._rooms, self._excluded, self._volatile)
 
 
+class Oneself(Broadcast):
+    """One client, as `handler.volatile` has it; with rooms it means the others in them, as in node."""
+
+    @property
+    def broadcast(self) -> Broadcast:
+        """Everybody else."""
+        return Broadcast(self._hub, self._place, NO_ROOMS, self._rooms, self._volatile, self._seconds)
+
+    def to(self, *rooms: str) -> Broadcast:
+        """The others in *rooms*."""
+        return self.broadcast.to(*rooms)
+
+    in_ = to
+
+    def except_(self, *rooms: str) -> Broadcast:
+        """The others, but nobody in *rooms*."""
+        return self.broadcast.except_(*rooms)
+
+
 class NamespaceIO(Broadcast):
     """`io`: everybody in a namespace, and the way to the others."""
 
@@ -3956,9 +3975,12 @@ class SocketIOHandler(tornado.web.RequestHandler):
             raise AckTimeout(f"no ack of {event!r} within {timeout} s") from None
 
     @property
-    def volatile(self) -> Broadcast:
-        """This client, but what it could not get at once is dropped: `self.volatile.emit(...)`."""
-        return self.io.to(self.id).volatile
+    def volatile(self) -> Oneself:
+        """This client, but what it could not get at once is dropped: `self.volatile.emit(...)`.
+
+        `self.volatile.to("room")` and `self.volatile.broadcast` are others, as without it.
+        """
+        return Oneself(self._member.session.hub, self.namespace, frozenset([self.id]), NO_ROOMS, True)
 
     def disconnect(self, close: bool = False) -> None:
         """Disconnect this client from this namespace; with *close* from all, and end its connection.

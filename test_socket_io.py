@@ -7230,6 +7230,177 @@ class VolatileTests(RecorderTestCase):
         self.assertEqual((await wire.request("GET", url))[2], b'42["kept"]')
 
 
+class OperatorTests(RecorderTestCase):
+    """`to`, `in_`, `except_`, `volatile`, `local`, `timeout`: each gives a new operator, in any order."""
+
+    async def people(self, *rooms_of_each):
+        """A client for each, in those rooms; `told` empties what they have heard."""
+        clients = []
+        for dialect, rooms in zip(itertools.cycle(["EIO4", "EIO3", "0.9"]), rooms_of_each, strict=False):
+            clients.append(await self.client(dialect))
+            self.handler.handlers[-1].join(*rooms)
+        return clients
+
+    async def told(self, clients):
+        """What each has been told until now."""
+        heard = []
+        self.handler.io.emit("end")
+        for client in clients:
+            heard.append([])
+            while (event := await client.receive()) != ("end",):
+                heard[-1].append(event[1])
+        return heard
+
+    @gen_test
+    async def test_each_is_a_new_one_and_can_be_kept(self):
+        clients = await self.people(["a"], ["b"], ["a", "b"], [])
+        io = self.handler.io
+        in_a = io.to("a")
+        in_a.to("b").emit("x", 1)
+        in_a.except_("b").emit("x", 2)
+        in_a.emit("x", 3)
+        io.except_("a", "b").emit("x", 4)
+        io.emit("x", 5)
+        self.assertEqual(await self.told(clients), [[1, 2, 3, 5], [1, 5], [1, 3, 5], [4, 5]])
+
+    @gen_test
+    async def test_they_combine_in_any_order(self):
+        clients = await self.people(["a"], ["b"], ["a", "b"], ["a", "muted"])
+        io, first = self.handler.io, self.handler.handlers[0]
+        rows = [
+            io.local.volatile.to("a").except_("muted"),
+            io.except_("muted").to("a").timeout(1).local.volatile,
+            io.timeout(1).in_("a", "a").except_("muted", "nobody"),
+            first.io.volatile.in_("a").except_("muted"),
+        ]
+        for number, operator in enumerate(rows):
+            operator.emit("x", number)
+        first.to("a").except_("muted").volatile.emit("x", 4)
+        first.broadcast.in_("a").local.except_("muted").emit("x", 5)
+        first.except_("muted").to("a").emit("x", 6)
+        self.assertEqual(await self.told(clients), [[0, 1, 2, 3], [], [0, 1, 2, 3, 4, 5, 6], []])
+
+    @gen_test
+    async def test_volatile_on_a_handler_is_itself_and_with_rooms_the_others_in_them(self):
+        clients = await self.people(["a"], ["a"], [], ["a", "b"])
+        first = self.handler.handlers[0]
+        first.volatile.emit("x", 1)
+        first.volatile.to("a").emit("x", 2)
+        first.volatile.in_("a").except_("b").emit("x", 3)
+        first.volatile.broadcast.emit("x", 4)
+        first.volatile.except_("a").emit("x", 5)
+        first.volatile.timeout(5).local.emit("x", 6)
+        self.assertEqual(await self.told(clients), [[1, 6], [2, 3, 4], [4, 5], [2, 4]])
+
+    @gen_test
+    async def test_send_is_the_event_message(self):
+        client = await self.client()
+        self.handler.io.send({"a": 1})
+        self.assertEqual(await client.receive(), ("message", {"a": 1}))
+        with self.assertRaises(ValueError):
+            self.handler.io.emit("disconnect")
+        with self.assertRaises(TypeError):
+            self.handler.io.emit(5)
+
+    @gen_test
+    async def test_from_request_handlers_timers_and_threads(self):
+        client = await self.client()
+        chat = self.handler
+
+        class Page(tornado.web.RequestHandler):
+            def get(self):
+                chat.io.to("tea").emit("from", "a request")
+
+        self._app.add_handlers(".*", [("/page", Page)])
+        (await self.only()).join("tea")
+        wire = await self.wire()
+        self.assertEqual((await wire.request("GET", "/page"))[0], 200)
+        self.assertEqual(await client.receive(), ("from", "a request"))
+        tornado.ioloop.IOLoop.current().add_callback(self.handler.io.emit, "from", "a timer")
+        self.assertEqual(await client.receive(), ("from", "a timer"))
+        for work in (self.work, lambda: asyncio.run(self.work_on())):
+            await asyncio.get_running_loop().run_in_executor(None, work)
+            self.assertEqual(await client.receive(), ("from", "a thread"))
+            self.assertEqual(await client.receive(), ("and", "its end"))
+
+    def work(self):
+        self.handler.io.to("tea").except_("coffee").volatile.emit("from", "a thread")
+        self.handler.io.in_("tea").leave("tea")
+        self.handler.io.join("tea")
+        self.handler.io.to("tea").emit("and", "its end")
+
+    async def work_on(self):  # another thread's own loop
+        self.work()
+
+    @gen_test
+    async def test_many_are_moved_found_and_disconnected_at_once(self):
+        clients = await self.people(["a"], ["b"], ["a", "b"])
+        io = self.handler.io
+        io.to("a").join("c", "d")
+        io.to("b").leave("d", "nowhere")
+        self.assertEqual([handler.rooms >= {"c", "d"} for handler in self.handler.handlers], [True, False, False])
+        self.assertEqual(io.to("c").except_("b").sockets(), [self.handler.handlers[0]])
+        io.to("b").disconnect()
+        for _ in range(2):
+            await self.assertClosedFor("server namespace disconnect")
+        self.assertEqual(io.sockets(), [self.handler.handlers[0]])
+        io.disconnect(close=True)
+        await self.assertClosedFor("server namespace disconnect")
+        for client in (clients[0], clients[2]):
+            await within(client.disconnected.wait())
+        self.assertEqual(io.sockets(), [])
+
+    @gen_test
+    async def test_call_gathers_answers_and_says_who_gave_none(self):
+        answers, several, none, silent, leaves, old = [
+            await self.client(dialect) for dialect in ("EIO4", "EIO3", "0.9", "EIO4", "EIO4", "0.6")
+        ]
+        ids = [handler.id for handler in self.handler.handlers]
+        for handler in self.handler.handlers:
+            handler.join("quiz")
+        await self.client()
+        asked = asyncio.ensure_future(self.handler.io.to("quiz").timeout(0.5).call("question", "?"))
+        await answers.answer({"a": 1})
+        await several.answer(1, 2)
+        await none.answer()
+        await leaves.close()
+        acks = await asked
+        self.assertEqual(acks.answers, {ids[0]: {"a": 1}, ids[1]: [1, 2], ids[2]: None})
+        self.assertEqual(acks.missing, set(ids[3:]))
+        self.assertEqual([handler._member.acks for handler in self.handler.handlers], [{}] * 7)
+        await silent.answer("too late")
+        self.handler.io.emit("end")  # a client without acks has not been asked
+        self.assertEqual((await old.receive())[1]["name"], "end")
+
+    @gen_test
+    async def test_call_ends_at_once_when_all_have_answered_or_there_is_nobody(self):
+        client = await self.client()
+        asked = asyncio.ensure_future(self.handler.io.call("question", timeout=60))
+        await client.answer("yes")
+        self.assertEqual((await within(asked)).answers, {client.id: "yes"})
+        acks = await within(self.handler.io.to("nobody").call("question"))
+        self.assertEqual((acks.answers, acks.missing), ({}, set()))
+        only_others = await within((await self.only()).broadcast.call("question"))
+        self.assertEqual(only_others.answers, {})
+
+    @gen_test
+    async def test_a_call_that_is_cancelled_asks_nobody_any_more(self):
+        client = await self.client()
+        handler = await self.only()
+        asked = asyncio.ensure_future(self.handler.io.call("question"))
+        await client.receive()
+        asked.cancel()
+        with self.assertRaises(asyncio.CancelledError):
+            await asked
+        self.assertEqual((handler._member.acks, handler._member.session.owed_acks), ({}, 0))
+
+    @gen_test
+    async def test_a_server_alone_has_no_others(self):
+        self.assertEqual(await self.handler.io.server_side_emit("hello", 1), [])
+        with self.assertRaises(TypeError):
+            await self.handler.io.server_side_emit("hello", object())
+
+
 class ThreadTests(RecorderTestCase):
     @gen_test
     async def test_emit_works_from_any_thread(self):
