@@ -3228,7 +3228,8 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             headers["Content-Length"] = str(len(body))
         headers |= more
         self.hub.bytes_sent += len(body)
-        line = tornado.httputil.ResponseStartLine("HTTP/1.1", status, http.client.responses[status])
+        reason = http.client.responses.get(status, "Refused")
+        line = tornado.httputil.ResponseStartLine("HTTP/1.1", status, reason)
         self.connection.write_headers(
             line, tornado.httputil.HTTPHeaders(headers), b"" if self.http_request.method == "HEAD" else body
         )
