@@ -3012,8 +3012,6 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             self.session = self.hub.session(request.sid)
             if self.session is None or self.session.dialect.name != request.dialect.name:
                 raise Refused("Session ID unknown", UNKNOWN_SID)
-        elif self.hub.closing:
-            raise Refused("Server is shutting down", 3, 503)
         elif request.dialect.handshakes_apart and request.transport:
             raise Refused("Session ID unknown", UNKNOWN_SID)
 
@@ -3025,6 +3023,8 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         assert self.request is not None
         if allowed is False:
             raise Refused("Forbidden", FORBIDDEN, 403)
+        if self.hub.closing:  # perhaps since it was asked
+            raise Refused("Server is shutting down", 3, 503)
         return self._enter(self.request)
 
     def _enter(self, request: Request) -> Awaitable[None] | None:
