@@ -3016,6 +3016,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             raise Refused("Session ID unknown", UNKNOWN_SID)
 
     async def _enter_when(self, allowed: Awaitable[Any]) -> None:
+        self.connection.stream.set_close_callback(self.on_connection_close)  # Tornado looks only after the body
         with self._refusing():
             await (self._enter_if(await allowed) or asyncio.sleep(0))
 
