@@ -187,6 +187,10 @@ class Refused(SocketIOError):
         self.status = status
 
 
+class OriginRefused(Refused):
+    """The page that asks may not talk to us."""
+
+
 class ConnectionRefused(SocketIOError):
     """Raise this in `on_open` to turn a client away; it is told *message* and *data* (anything JSON)."""
 
@@ -932,7 +936,8 @@ class SocketIO09(Dialect):
     def refusal(self, refused: Refused, transport: str, jsonp: str) -> tuple[int, str, bytes]:
         if refused.code == UNKNOWN_SID:
             return 200, *self.encode_poll([EnginePacket(CLOSE)], jsonp)
-        text = "handshake bad origin" if refused.status == 403 else refused.message
+        words = "bad origin" if isinstance(refused, OriginRefused) else "unauthorized"
+        text = f"handshake {words}" if refused.message == "Forbidden" else refused.message
         if jsonp:
             return 200, SCRIPT, f"io.j[{jsonp}](new Error({script_string(text)}));".encode()
         return refused.status, TEXT, text.encode()
@@ -4500,7 +4505,7 @@ class Hub:
         elif not origin:
             origin, cure = headers.get("Sec-Fetch-Site", ""), "its Referrer-Policy must let it say where it comes from"
         warn_once("origin %.100r refused; to admit it: %s", origin, cure)
-        raise Refused("Forbidden", FORBIDDEN, 403)
+        raise OriginRefused("Forbidden", FORBIDDEN, 403)
 
     def stats(self) -> dict[str, Any]:
         """See `NamespaceIO.stats`."""

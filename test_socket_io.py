@@ -5017,6 +5017,224 @@ class OriginFormsTests(RecorderTestCase):
             self.assertEqual(await self.ask(Origin=self.EVIL), {403, 401})
 
 
+class AdmissionTests(RecorderTestCase):
+    """`allow_request` is asked before there is a session, once, for every generation and transport."""
+
+    EIO = "/socket.io/?EIO={}&transport={}"
+    DOORS = [
+        ("GET", EIO.format(4, "polling"), "a poll"), ("GET", EIO.format(3, "polling"), "an older poll"),
+        ("GET", EIO.format(4, "polling") + "&j=0", "a script"), ("WS", EIO.format(4, "websocket"), "a WebSocket"),
+        ("WS", EIO.format(3, "websocket"), "an older WebSocket"), ("GET", "/socket.io/1/", "a handshake of protocol 1"),
+        ("GET", "/socket.io/1/?jsonp=0", "the same as a script"), ("GET", "/socket.io/xhr-polling//1", "a poll of 0.6"),
+        ("GET", "/socket.io/jsonp-polling//1/0", "a script of 0.6"), ("WS", "/socket.io/websocket", "0.6's WebSocket"),
+        ("STREAM", "/socket.io/xhr-multipart", "a stream"), ("STREAM", "/socket.io/htmlfile", "another"),
+    ]  # fmt: skip
+
+    async def knock(self, method, path, **headers):
+        """The answer to a handshake: status and body, which a WebSocket or a stream that is opened has not."""
+        wire = await self.wire()
+        if method == "WS":
+            status, answer = await wire.upgrade(path, **headers)
+        else:
+            wire.send_request("GET", path, **headers)
+            status, answer = await wire.head()
+        length = int(answer.get("content-length", 0))
+        return status, (await wire.within(wire.reader.readexactly(length))).decode()
+
+    def allow(self, answer):
+        """Every request gets *answer*, which is called if it can be; returns the list of those who asked."""
+        asked = []
+
+        def allow_request(cls, request):
+            asked.append(request.path)
+            return answer(request) if callable(answer) else answer
+
+        self.handler.allow_request = classmethod(allow_request)
+        return asked
+
+    def later(self, answer):
+        async def decide(request):
+            await asyncio.sleep(0)
+            return answer(request) if callable(answer) else answer
+
+        return decide
+
+    @property
+    def sessions(self):
+        return self.handler._home[0].sessions
+
+    @gen_test
+    async def test_who_is_allowed_comes_in(self):
+        for answer in (None, True, self.later(None), self.later(True)):
+            asked = self.allow(answer)
+            for number, (method, path, what) in enumerate(self.DOORS, 1):
+                with self.subTest(what):
+                    self.assertIn((await self.knock(method, path))[0], (200, 101))
+                    self.assertEqual(len(asked), number)
+        self.assertEqual(len(self.sessions), 4 * len(self.DOORS))
+
+    @gen_test
+    async def test_who_is_not_gets_403_or_what_its_generation_has_for_that(self):
+        for answer in (False, self.later(False)):
+            self.allow(answer)
+            for method, path, what in self.DOORS:
+                with self.subTest(what):
+                    status, body = await self.knock(method, path)
+                    if "jsonp-polling" in path:
+                        self.assertEqual((status, body[:6]), (200, "alert("))
+                    elif "jsonp=" in path:
+                        self.assertEqual((status, body), (200, 'io.j[0](new Error("handshake unauthorized"));'))
+                    elif path == "/socket.io/1/":
+                        self.assertEqual((status, body), (403, "handshake unauthorized"))
+                    else:
+                        self.assertEqual(status, 401 if path == "/socket.io/xhr-polling//1" else 403)
+        self.assertEqual(self.sessions, {})
+
+    @gen_test
+    async def test_more_can_be_said_by_an_http_error(self):
+        def refuse(request):
+            raise tornado.web.HTTPError(503, reason="Come back later")
+
+        for answer in (refuse, self.later(refuse)):
+            self.allow(answer)
+            for method, path, what in self.DOORS:
+                with self.subTest(what):
+                    status, body = await self.knock(method, path)
+                    self.assertEqual(status, 200 if "jsonp=" in path else 503)
+                    self.assertIn("Come back later", body)
+                    if "EIO" in path and method != "WS":
+                        self.assertEqual(json.loads(body), {"code": 4, "message": "Come back later"})
+        self.assertEqual(self.sessions, {})
+
+    @gen_test
+    async def test_an_http_error_of_whatever_kind_will_do(self):
+        rows = [
+            (tornado.web.HTTPError(403, reason="banned"), 403, "banned"),
+            (tornado.web.HTTPError(401), 401, "Unauthorized"),
+            (tornado.web.HTTPError(499), 499, "Refused"),
+            (tornado.web.HTTPError(420, reason="Enhance your calm"), 420, "Enhance your calm"),
+            (tornado.web.MissingArgumentError("token"), 400, "Bad Request"),
+        ]
+        for error, status, message in rows:
+            for path in (self.EIO.format(4, "polling"), "/socket.io/1/"):
+                with self.subTest(message, path=path):
+                    self.allow(mock.Mock(side_effect=error))
+                    answer = await self.knock("GET", path)
+                    self.assertEqual(answer[0], status)
+                    self.assertIn(message, answer[1])
+
+    @gen_test
+    async def test_one_that_fails_refuses_and_is_logged(self):
+        for answer in (lambda request: 1 // 0, self.later(lambda request: 1 // 0)):
+            self.allow(answer)
+            for method, path, what in self.DOORS:
+                with self.subTest(what), self.assertLogs("socket_io", "ERROR") as logged:
+                    status, body = await self.knock(method, path)
+                    self.assertEqual(status, 200 if "jsonp=" in path else 500)
+                    self.assertNotIn("division", body)
+                    self.assertIn("ZeroDivisionError", logged.output[0])
+        self.assertEqual(self.sessions, {})
+
+    @gen_test
+    async def test_it_sees_the_request_and_is_asked_once_for_a_client(self):
+        seen = []
+        self.allow(lambda request: seen.append((request.remote_ip, request.query_arguments.get("token"),
+                                                        request.cookies["name"].value)))  # fmt: skip
+        for dialect, transport in (("EIO4", "xhr-polling"), ("0.9", "xhr-polling"), ("0.6", "websocket")):
+            client = await self.client(dialect, transport, query="&token=abc", headers={"Cookie": "name=ada"})
+            await client.send("hello")
+            await self.noted("message", "hello")
+        self.assertEqual(seen, [("127.0.0.1", [b"abc"], "ada")] * 3)
+        wire, websocket = await self.wire(), await self.wire()
+        self.allow(None)
+        url = await self.join_polling(wire)
+        asked = self.allow(None)
+        await websocket.upgrade(url.replace("polling", "websocket"))
+        websocket.send_frame("2probe")
+        self.assertEqual(await websocket.text(), "3probe")
+        self.assertEqual(asked, [])
+
+    @gen_test
+    async def test_who_goes_while_it_decides_is_nobody(self):
+        for first in (True, False):  # the first request takes another way
+            for method, path, what in self.DOORS:
+                with self.subTest(what, first=first):
+                    if first:
+                        self.handler._home[0].loop = None
+                    gate, begun, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+                    async def decide(request, gate=gate, begun=begun, done=done):
+                        begun.set()
+                        await gate.wait()
+                        done.set()
+
+                    self.allow(decide)
+                    wire = await self.wire()
+                    upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec_WebSocket_Version": "13",
+                               "Sec_WebSocket_Key": "dGhlIHNhbXBsZSBub25jZQ=="}  # fmt: skip
+                    wire.send_request("GET", path, **(upgrade if method == "WS" else {}))
+                    await within(begun.wait())
+                    wire.reset()
+                    for _ in range(5):
+                        await asyncio.sleep(0.001)
+                    gate.set()
+                    await within(done.wait())
+                    for _ in range(5):
+                        await asyncio.sleep(0.001)
+                    self.assertEqual(self.sessions, {})
+        self.assertEqual((self.handler.handlers, self.handler.entries.qsize()), ([], 0))
+
+    @gen_test
+    async def test_after_the_goodbye_nobody_comes_in_who_was_still_being_decided_on(self):
+        for method, path, what in self.DOORS:
+            with self.subTest(what):
+                self.handler._home[0].loop = None
+                gate, begun = asyncio.Event(), asyncio.Event()
+
+                async def decide(request, gate=gate, begun=begun):
+                    begun.set()
+                    await gate.wait()
+
+                self.allow(decide)
+                knocking = asyncio.ensure_future(self.knock(method, path))
+                await within(begun.wait())
+                await self.handler.io.close()
+                gate.set()
+                self.assertEqual((await knocking)[0], 200 if "jsonp=" in path else 503)
+                self.assertEqual(self.sessions, {})
+
+
+class IdentityTests(RecorderTestCase):
+    """What `on_open` can know of who wants to come in: cookies, query, auth, and the application's own user."""
+
+    settings = {"cookie_secret": "s" * 32}
+
+    class base(Recorder):
+        def get_current_user(self):
+            return self.get_signed_cookie("user")
+
+        def on_open(self):
+            super().on_open()
+            if self.current_user is None:
+                raise ConnectionRefused("Who are you?")
+            self.emit("welcome", self.current_user.decode(), self.get_query_argument("room"), self.auth)
+
+    @gen_test
+    async def test_a_signed_cookie_is_the_user_in_every_generation_and_transport(self):
+        cookie = tornado.web.create_signed_value("s" * 32, "user", "ada").decode()
+        headers = {"Cookie": f"user={cookie}"}
+        for name, dialect in DIALECTS.items():
+            for transport in sorted(dialect.transports - {FLASHSOCKET}):
+                with self.subTest(dialect=name, transport=transport):
+                    client = await self.client(name, transport, headers=headers, query="&room=tea")
+                    told = await client.receive()
+                    auth = {} if name == "EIO4" else {"room": "tea"}
+                    welcome = ("ada", "tea", auth)
+                    self.assertEqual(tuple(told[1]["args"]) if name == "0.6" else told[1:], welcome)
+                    with self.assertRaises((ConnectionRefused, asyncio.IncompleteReadError)):
+                        await self.client(name, transport, query="&room=tea")
+
+
 class XSRFTests(RecorderTestCase):
     settings = {"xsrf_cookies": True, "cookie_secret": "secret"}
 
