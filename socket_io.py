@@ -3190,8 +3190,12 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         if self.hub.options.client_path is None:
             return self.respond(302, TEXT, b"", {"Location": CLIENT_CDN + name})
         path = pathlib.Path(self.hub.options.client_path)
+        if path.is_dir():
+            path /= name
+        elif name.endswith(".map"):
+            path = path.with_name(f"{path.name}.map")
         try:
-            data = (path / name if path.is_dir() else path).read_bytes()
+            data = path.read_bytes()
         except OSError as error:
             warn_once("client_path: %s", error)
             return self.respond(404, TEXT, b"no such file: see client_path")
