@@ -1874,6 +1874,7 @@ class Session:
             if self.dialect.stray_packets_close and packet.namespace not in self.left:
                 raise PayloadError("a packet for a namespace that was not joined")
         elif packet.type is ACK:
+            self.hub.messages_received += 1
             member.acknowledged(packet)
         elif packet.type is DISCONNECT:
             member.end("client namespace disconnect")
@@ -1902,6 +1903,7 @@ class Session:
             self.disarm("connect")
             if self.dialect.open_follows_connect:
                 self.send_engine(OPEN, self.greeting)
+        self.hub.messages_sent += len(member.missed)
         for outgoing in member.missed:  # the client keeps them until it is connected
             self.enqueue(outgoing)
         member.missed = ()
@@ -2353,6 +2355,7 @@ class Member:
         if self.close_reason is not None:
             return  # its client may be back in this namespace, as another member
         if self.held is None:
+            self.session.hub.messages_sent += 1
             self.session.enqueue(outgoing)
         else:
             self.held.append(outgoing)
@@ -2864,8 +2867,8 @@ class NamespaceIO(Broadcast):
     def stats(self) -> dict[str, Any]:
         """What this server, in all its namespaces, does and has done; cheap enough to be asked often.
 
-        `clients` by generation and transport, `messages_received`, `messages_sent`, `bytes_received`, `bytes_sent`,
-        `buffered_bytes` that clients have not taken yet, and `lag`: seconds by which the loop is late.
+        `clients` by generation and transport, `messages_received`, `messages_sent` (events and acks), `bytes_received`,
+        `bytes_sent`, `buffered_bytes` that clients have not taken yet, and `lag`: seconds by which the loop is late.
         """
         return self._hub.stats()
 
@@ -4515,6 +4518,8 @@ class Hub:
         """See `NamespaceIO.stats`."""
         clients: dict[str, dict[str, int]] = {}
         for session in self.sessions.values():
+            if not session.transport:  # it has shaken hands, and may never come
+                continue
             by_transport = clients.setdefault(session.dialect.name, {})
             by_transport[session.transport] = by_transport.get(session.transport, 0) + 1
         return {

@@ -23,6 +23,7 @@ import contextlib
 import datetime
 import functools
 import gc
+import gzip
 import importlib.util
 import itertools
 import json
@@ -45,6 +46,7 @@ import unittest
 import urllib.parse
 import warnings
 import weakref
+import zlib
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -7929,24 +7931,459 @@ class ClientFileTests(RecorderTestCase):
 
 
 class ClientPathTests(RecorderTestCase):
+    """`client_path`: the client's script, or the `dist` folder with all that belongs to it."""
+
+    NAMES = ("socket.io.js", "socket.io.min.js", "socket.io.esm.min.js", "socket.io.msgpack.min.js")
+
     def get_app(self):
-        folder = tempfile.mkdtemp()
-        self.addCleanup(shutil.rmtree, folder)
-        pathlib.Path(folder, "socket.io.js").write_text("client()")
-        self.options = {"client_path": folder}
+        self.folder = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.folder)
+        for name in self.NAMES:
+            (self.folder / name).write_text(f"/* {name} */" + "client();" * 500)
+            (self.folder / f"{name}.map").write_text(f'{{"file":"{name}"}}')
+        (self.folder / "secret.js").write_text("secret")
+        self.options = {"client_path": self.folder}
         return super().get_app()
 
     @gen_test
-    async def test_a_folder_serves_its_files_and_304_when_they_are_known(self):
+    async def test_a_folder_serves_its_scripts_and_their_maps(self):
         wire = await self.wire()
-        status, headers, body = await wire.request("GET", "/socket.io/socket.io.js")
-        self.assertEqual((status, body), (200, b"client()"))
-        self.assertTrue(headers["content-type"].startswith("text/javascript"))
-        status, _, body = await wire.request("GET", "/socket.io/socket.io.js", If_None_Match=headers["etag"])
-        self.assertEqual((status, body), (304, b""))
+        for name in self.NAMES:
+            status, headers, body = await wire.request("GET", f"/socket.io/{name}")
+            self.assertEqual((status, body), (200, (self.folder / name).read_bytes()))
+            self.assertEqual(headers["content-type"], "text/javascript; charset=UTF-8")
+            status, headers, body = await wire.request("GET", f"/socket.io/{name}.map")
+            self.assertEqual((status, json.loads(body)), (200, {"file": name}))
+            self.assertEqual(headers["content-type"], "application/json")
+
+    @gen_test
+    async def test_it_serves_nothing_else(self):
+        wire = await self.wire()
+        (self.folder / "socket.io.min.js").unlink()
         with self.assertLogs("socket_io", "WARNING"):
             self.assertEqual((await wire.request("GET", "/socket.io/socket.io.min.js"))[0], 404)
-        self.assertEqual((await wire.request("GET", "/socket.io/../secret.js"))[0], 404)
+        for name in (
+            "secret.js",
+            "../secret.js",
+            "%2e%2e/secret.js",
+            "socket.io.js/",
+            "socket.io.js/secret.js",
+            "sockeT.io.js",
+        ):
+            with self.subTest(name):
+                self.assertEqual((await wire.request("GET", f"/socket.io/{name}"))[0], 404)
+
+    @gen_test
+    async def test_who_knows_it_is_told_so(self):
+        wire = await self.wire()
+        status, headers, _ = await wire.request("GET", "/socket.io/socket.io.js")
+        etag = headers["etag"]
+        self.assertEqual((status, headers["cache-control"]), (200, "no-cache"))
+        for known in (etag, f'"other", {etag}'):
+            status, headers, body = await wire.request("GET", "/socket.io/socket.io.js", If_None_Match=known)
+            self.assertEqual((status, headers["etag"], body), (304, etag, b""))
+            self.assertNotIn("content-encoding", headers)
+        (self.folder / "socket.io.js").write_text("newer")
+        status, headers, body = await wire.request("GET", "/socket.io/socket.io.js", If_None_Match=etag)
+        self.assertEqual((status, body), (200, b"newer"))
+        self.assertNotEqual(headers["etag"], etag)
+
+    @gen_test
+    async def test_it_is_compressed_and_a_head_has_no_body(self):
+        wire = await self.wire()
+        _, headers, body = await wire.request("GET", "/socket.io/socket.io.js", Accept_Encoding="gzip")
+        self.assertEqual(gzip.decompress(body), (self.folder / "socket.io.js").read_bytes())
+        self.assertEqual((headers["content-encoding"], headers["vary"]), ("gzip", "Accept-Encoding"))
+        wire.send_request("HEAD", "/socket.io/socket.io.js")
+        status, headers = await wire.head()
+        self.assertEqual((status, headers["content-length"]), (200, str((self.folder / "socket.io.js").stat().st_size)))
+        status, _, body = await wire.request("GET", "/socket.io/socket.io.js.map")  # nothing was left in between
+        self.assertEqual((status, json.loads(body)["file"]), (200, "socket.io.js"))
+
+    @gen_test
+    async def test_a_file_is_the_script_by_whatever_name_and_its_map_lies_beside_it(self):
+        for path in (self.folder / "socket.io.min.js", str(self.folder / "socket.io.min.js")):
+            self.handler.client_path = path
+            wire = await self.wire()
+            for name in self.NAMES:
+                status, _, body = await wire.request("GET", f"/socket.io/{name}")
+                self.assertEqual((status, body), (200, (self.folder / "socket.io.min.js").read_bytes()))
+            status, headers, body = await wire.request("GET", "/socket.io/socket.io.min.js.map")
+            self.assertEqual((status, json.loads(body)), (200, {"file": "socket.io.min.js"}))
+            self.assertEqual(headers["content-type"], "application/json")
+
+    @gen_test
+    async def test_a_page_of_another_origin_gets_it_too(self):
+        wire = await self.wire()
+        status, headers, _ = await wire.request("GET", "/socket.io/socket.io.js", Origin="https://other.example")
+        self.assertEqual((status, headers.get("access-control-allow-origin")), (200, None))
+
+
+class HttpCompressionTests(RecorderTestCase):
+    """Answers of 1 kB and more are compressed for those who take it."""
+
+    async def poll(self, message, script="", **headers):
+        """The answer to a poll, as a *script* perhaps, that brings *message*."""
+        wire = await self.wire()
+        url = "/socket.io/?EIO=4&transport=polling" + script
+        url += "&sid=" + re.search(r"[\w-]{20}", (await wire.request("GET", url))[2].decode())[0]
+        self.assertEqual((await wire.request("POST", url, b"d=40" if script else b"40"))[0], 200)
+        await wire.request("GET", url)
+        self.handler.handlers[-1].send(message)
+        return await wire.request("GET", url, **headers)
+
+    @gen_test
+    async def test_from_one_kilobyte_on(self):
+        for size, coding in ((1024 - len('42["message",""]') - 1, None), (1024 - len('42["message",""]'), "gzip")):
+            status, headers, body = await self.poll("x" * size, Accept_Encoding="gzip, deflate, br")
+            self.assertEqual((status, headers.get("content-encoding")), (200, coding))
+            self.assertEqual(int(headers["content-length"]), len(body))
+            self.assertEqual(headers.get("vary"), coding and "Accept-Encoding")
+            plain = gzip.decompress(body) if coding else body
+            self.assertEqual(plain.decode(), f'42["message","{"x" * size}"]')
+
+    @gen_test
+    async def test_only_for_those_who_take_gzip(self):
+        rows = [
+            ("gzip", True),
+            ("GZIP", True),
+            ("deflate, gzip;q=0.5", True),
+            ("gzip; q=1.0", True),
+            ("br;q=1,gzip;q=0.001", True),
+            ("gzip;q=0", False),
+            ("gzip; q=0.0", False),
+            ("gzip;q=0.000, deflate", False),
+            ("gzip ; q = 0", False),
+            ("deflate", False),
+            ("", False),
+            ("xgzip", False),
+            ("identity;q=1, *;q=0", False),
+        ]
+        for accepted, compressed in rows:
+            with self.subTest(accepted):
+                _, headers, body = await self.poll("x" * 2000, Accept_Encoding=accepted)
+                self.assertEqual(headers.get("content-encoding"), "gzip" if compressed else None)
+                self.assertEqual(headers["vary"], "Accept-Encoding")  # whoever caches must know, in both cases
+                self.assertEqual(len(body) < 1000, compressed)
+        self.assertNotIn("content-encoding", (await self.poll("x" * 2000))[1])
+
+    @gen_test
+    async def test_binary_payloads_and_scripts_too_and_with_an_origin(self):
+        _, headers, body = await self.poll("é" * 1000, "&j=3", Accept_Encoding="gzip", Origin="http://test.example")
+        self.assertTrue(gzip.decompress(body).startswith(b'___eio[3]("'))
+        self.assertEqual(sorted(headers["vary"].split(", ")), ["Accept-Encoding", "Origin"])
+        client = await self.client("EIO3", "xhr-polling", headers={"Accept-Encoding": "identity"})
+        self.handler.handlers[-1].send(b"\x01" * 2000)
+        self.assertEqual(await client.receive(), ("message", b"\x01" * 2000))
+
+    @gen_test
+    async def test_off_means_off(self):
+        self.handler.http_compression = False
+        _, headers, body = await self.poll("x" * 2000, Accept_Encoding="gzip")
+        self.assertEqual((headers.get("content-encoding"), headers.get("vary"), len(body) > 2000), (None, None, True))
+
+
+class DeflateWire:
+    """A WebSocket that has offered compression: frames with all their bits."""
+
+    def __init__(self, wire):
+        self.wire = wire
+
+    def send(self, message, bits=0xC0, opcode=TEXT_FRAME, level=9):
+        payload = message.encode() if isinstance(message, str) else message
+        if bits & 0x40:
+            deflater = zlib.compressobj(level, zlib.DEFLATED, -15)
+            payload = (deflater.compress(payload) + deflater.flush(zlib.Z_SYNC_FLUSH))[:-4]
+        self.send_raw(payload, bits, opcode)
+
+    def send_raw(self, payload, bits=0xC0, opcode=TEXT_FRAME):
+        frame = bytearray(masked_frame(opcode, payload))
+        frame[0] = bits | opcode
+        self.wire.writer.write(bytes(frame))
+
+    async def read(self):
+        """The first byte and the message of the next frame."""
+        first, second = await self.wire.within(self.wire.reader.readexactly(2))
+        size = second & 0x7F
+        if size > 125:
+            size = int.from_bytes(await self.wire.within(self.wire.reader.readexactly(2 if size == 126 else 8)), "big")
+        payload = await self.wire.within(self.wire.reader.readexactly(size))
+        if first & 0x40:
+            payload = zlib.decompressobj(-15).decompress(payload + b"\x00\x00\xff\xff")
+        return first, payload
+
+
+class WebSocketCompressionTests(RecorderTestCase):
+    """[RFC7692]: without context takeover, so that one compressed frame serves all who agreed."""
+
+    options = {"websocket_compression": 100, "max_message_bytes": 50_000}
+    DEFLATE = "permessage-deflate"
+
+    async def open(self, offer=DEFLATE, revision=4):
+        """A client that has made *offer*, and the extensions of the answer."""
+        wire = await self.wire()
+        path = f"/socket.io/?EIO={revision}&transport=websocket"
+        headers = {} if offer is None else {"Sec_WebSocket_Extensions": offer}
+        status, answer = await wire.upgrade(path, **headers)
+        self.assertEqual(status, 101)
+        both = DeflateWire(wire)
+        await both.read()
+        if revision == 4:
+            both.send("40", bits=0x80)
+        self.assertTrue((await both.read())[1].startswith(b"40"))
+        return both, answer.get("sec-websocket-extensions")
+
+    @gen_test
+    async def test_long_messages_are_compressed_both_ways_and_short_ones_are_not(self):
+        for revision in (3, 4):
+            wire, agreed = await self.open(revision=revision)
+            self.assertEqual(agreed, "permessage-deflate; server_no_context_takeover; client_no_context_takeover")
+            handler = self.handler.handlers[-1]
+            for message in ("short", "long" * 1000, "é😀" * 1000):
+                handler.send(message)
+                first, payload = await wire.read()
+                self.assertEqual(json.loads(payload[2:]), ["message", message])
+                self.assertEqual(first, 0x81 if message == "short" else 0xC1)
+                for bits in (0x80, 0xC0):
+                    wire.send(f'42["message","{message}"]', bits)
+                    await self.noted("message", message)
+            wire.send("2", 0xC0)
+            if revision == 3:
+                self.assertEqual(await wire.read(), (0x81, b"3"))
+
+    @gen_test
+    async def test_attachments_are_compressed_too(self):
+        wire, _ = await self.open()
+        (await self.only()).send(b"\x00" * 5000)
+        self.assertEqual((await wire.read())[1], b'451-["message",{"_placeholder":true,"num":0}]')
+        self.assertEqual(await wire.read(), (0xC2, b"\x00" * 5000))
+        wire.send('451-["message",{"_placeholder":true,"num":0}]')
+        wire.send(b"\x01" * 5000, opcode=BINARY_FRAME)
+        await self.noted("message", b"\x01" * 5000)
+
+    @gen_test
+    async def test_a_broadcast_is_compressed_once_for_all_who_agreed_and_plain_for_the_others(self):
+        wires = [(await self.open(offer))[0] for offer in (self.DEFLATE, self.DEFLATE, None, self.DEFLATE)]
+        with mock.patch.object(zlib, "compressobj", wraps=zlib.compressobj) as compressobj:
+            self.handler.io.emit("news", "x" * 1000)
+        self.assertEqual(compressobj.call_count, 1)
+        self.assertEqual([(await wire.read())[0] for wire in wires], [0xC1, 0xC1, 0x81, 0xC1])
+
+    @gen_test
+    async def test_what_is_offered_wrongly_only_refuses_the_extension(self):
+        good = [
+            "permessage-deflate; client_max_window_bits",
+            "permessage-deflate; client_max_window_bits=10",
+            "permessage-deflate;server_no_context_takeover;client_no_context_takeover",
+            "x-webkit-deflate-frame, permessage-deflate",
+            "permessage-deflate; server_max_window_bits=99, permessage-deflate",
+        ]
+        bad = [
+            "",
+            "x-webkit-deflate-frame",
+            "permessage-deflate; server_max_window_bits=99",
+            "permessage-deflate; nonsense",
+            "permessage-deflate; client_max_window_bits=7",
+            "permessage-deflate; client_max_window_bits=16",
+            "permessage-deflate; client_max_window_bits=\u0661\u0662",
+            "permessage-deflate; server_no_context_takeover=1",
+            "permessage-deflate; client_no_context_takeover; client_no_context_takeover",
+            ";;;,,,",
+            "permessage-deflate=1",
+        ]
+        for offer in good + bad:
+            with self.subTest(offer):
+                wire, agreed = await self.open(offer)
+                self.assertEqual(agreed is not None, offer in good)
+                (await self.only()).send("x" * 1000)
+                self.assertEqual((await wire.read())[0], 0xC1 if agreed else 0x81)
+                self.handler.handlers.clear()
+
+    async def assertFails(self, wire, code, reason="transport error"):
+        opcode, payload = await wire.read()
+        self.assertEqual((opcode, int.from_bytes(payload[:2], "big")), (0x88, code))
+        await self.assertClosedFor(reason)
+
+    @gen_test
+    async def test_a_bomb_is_too_big(self):
+        for size in (50_001, 40_000_000):
+            wire, _ = await self.open()
+            wire.send("x" * size)
+            await self.assertFails(wire, 1009)
+        wire, _ = await self.open()
+        wire.send('42["message","' + "x" * 49_900 + '"]')
+        await self.noted("message", "x" * 49_900)
+
+    @gen_test
+    async def test_a_bomb_in_fragments_is_too_big(self):
+        wire, _ = await self.open()
+        deflater = zlib.compressobj(9, zlib.DEFLATED, -15)
+        payload = (deflater.compress(b"x" * 10_000_000) + deflater.flush(zlib.Z_SYNC_FLUSH))[:-4]
+        wire.send_raw(payload[:5000], 0x40)
+        wire.send_raw(payload[5000:], 0x80, opcode=0)
+        await self.assertFails(wire, 1009)
+
+    @gen_test
+    async def test_fragments_are_put_together_before_they_are_unpacked(self):
+        wire, _ = await self.open()
+        deflater = zlib.compressobj(9, zlib.DEFLATED, -15)
+        payload = (deflater.compress(b'42["message","' + b"abc" * 500 + b'"]') + deflater.flush(zlib.Z_SYNC_FLUSH))[:-4]
+        wire.send_raw(payload[:3], 0x40)
+        wire.send_raw(b"in between", 0x80, opcode=PING_FRAME)
+        wire.send_raw(payload[3:9], 0x00, opcode=0)
+        wire.send_raw(payload[9:], 0x80, opcode=0)
+        self.assertEqual(await wire.read(), (0x80 | PONG_FRAME, b"in between"))
+        await self.noted("message", "abc" * 500)
+
+    @gen_test
+    async def test_compression_that_was_not_agreed_on_or_has_no_place_is_a_protocol_error(self):
+        rows = [
+            (None, 0xC0, TEXT_FRAME, b"\x00", 1002, "not agreed on"),
+            (self.DEFLATE, 0xC0, PING_FRAME, b"", 1002, "a control frame"),
+            (self.DEFLATE, 0xC0, 0, b"", 1002, "a continuation"),
+            (self.DEFLATE, 0xA0, TEXT_FRAME, b"", 1002, "another bit"),
+            (self.DEFLATE, 0xC0, TEXT_FRAME, b"\xff\xff\xff", 1007, "no deflate at all"),
+        ]
+        for offer, bits, opcode, payload, code, why in rows:
+            with self.subTest(why):
+                wire, _ = await self.open(offer)
+                wire.send_raw(payload, bits, opcode)
+                await self.assertFails(wire, code)
+        wire, _ = await self.open()
+        wire.send(b"\xff\xfe not UTF-8")
+        await self.assertFails(wire, 1007)
+
+    @gen_test
+    async def test_an_upgraded_client_has_it_from_then_on(self):
+        polling, wire = await self.wire(), await self.wire()
+        url = await self.join_polling(polling)
+        _, answer = await wire.upgrade(url.replace("=polling", "=websocket"), Sec_WebSocket_Extensions=self.DEFLATE)
+        self.assertIn("permessage-deflate", answer["sec-websocket-extensions"])
+        both = DeflateWire(wire)
+        both.send("2probe", 0x80)
+        self.assertEqual((await both.read())[1], b"3probe")
+        handler = await self.only()
+        handler.send("a" * 500)
+        self.assertIn(b"a" * 500, (await polling.request("GET", url))[2])
+        handler.send("b" * 500)
+        both.send("5", 0x80)
+        self.assertIn(b"b" * 500, (await both.read())[1])
+        handler.send("c" * 500)
+        first, payload = await both.read()
+        self.assertEqual((first, json.loads(payload[2:])), (0xC1, ["message", "c" * 500]))
+
+    @gen_test
+    async def test_off_is_the_default(self):
+        self.handler.websocket_compression = None
+        wire, agreed = await self.open()
+        self.assertIsNone(agreed)
+        (await self.only()).send("x" * 1000)
+        self.assertEqual((await wire.read())[0], 0x81)
+
+
+class CookieTests(RecorderTestCase):
+    """A cookie for proxies that route by one: only where it is asked for, and of no use to scripts."""
+
+    options = {"cookie": "route"}
+
+    @gen_test
+    async def test_a_handshake_sets_it_and_nothing_else_does(self):
+        for path in ("/socket.io/?EIO=4&transport=polling", "/socket.io/?EIO=3&transport=polling&j=0", "/socket.io/1/"):
+            with self.subTest(path):
+                wire = await self.wire()
+                _, headers, body = await wire.request("GET", path)
+                sid = re.search(r"[\w-]{20}", body.decode())[0]
+                self.assertEqual(headers["set-cookie"], f"route={sid}; Path=/; HttpOnly; SameSite=Lax")
+                if "EIO=4" in path:
+                    _, headers, _ = await wire.request("POST", f"{path}&sid={sid}", b"40")
+                    self.assertNotIn("set-cookie", headers)
+                    _, headers, _ = await wire.request("GET", f"{path}&sid={sid}")
+                    self.assertNotIn("set-cookie", headers)
+
+    @gen_test
+    async def test_by_default_there_is_none(self):
+        self.handler.cookie = None
+        _, headers, _ = await (await self.wire()).request("GET", "/socket.io/?EIO=4&transport=polling")
+        self.assertNotIn("set-cookie", headers)
+
+
+class StatsTests(RecorderTestCase):
+    """`io.stats()`: what the server does and has done."""
+
+    @gen_test
+    async def test_clients_are_counted_by_generation_and_transport(self):
+        self.assertEqual(self.handler.io.stats()["clients"], {})
+        rows = [
+            ("0.6", "htmlfile"),
+            ("0.9", "websocket"),
+            ("EIO3", "xhr-polling"),
+            ("EIO4", "websocket"),
+            ("EIO4", "websocket"),
+        ]
+        clients = [await self.client(*row) for row in rows]
+        await (await self.wire()).request("GET", "/socket.io/1/")  # has not said yet how it will come
+        self.assertEqual(
+            self.handler.io.stats()["clients"],
+            {"0.6": {"htmlfile": 1}, "0.9": {"websocket": 1}, "EIO3": {"xhr-polling": 1}, "EIO4": {"websocket": 2}},
+        )
+        await clients[3].close()
+        await self.assertClosedFor("transport close")
+        self.assertEqual(self.handler.io.stats()["clients"]["EIO4"], {"websocket": 1})
+
+    @gen_test
+    async def test_messages_are_events_and_acks_and_not_what_the_protocol_says_to_itself(self):
+        for transport in ("websocket", "xhr-polling"):
+            with self.subTest(transport):
+                client = await self.client(transport=transport)
+                before = self.handler.io.stats()
+                for _ in range(3):
+                    await client.send("x")
+                    await self.noted("message", "x")
+                handler = self.handler.handlers[-1]
+                handler.send("1")
+                self.handler.io.to(handler.id).emit("2")
+                asked = asyncio.ensure_future(handler.call("3"))
+                await client.answer()
+                await asked
+                handler._member.session.send_engine(PING)
+                after = self.handler.io.stats()
+                self.assertEqual(after["messages_received"] - before["messages_received"], 4)
+                self.assertEqual(after["messages_sent"] - before["messages_sent"], 3)
+                self.assertGreater(after["bytes_received"], before["bytes_received"])
+                self.assertGreater(after["bytes_sent"], before["bytes_sent"])
+
+    @gen_test
+    async def test_what_clients_have_not_taken_yet_is_counted_as_buffered(self):
+        wire = await self.wire()
+        url = await self.join_polling(wire)
+        self.assertEqual(self.handler.io.stats()["buffered_bytes"], 0)
+        (await self.only()).send("x" * 10_000)
+        self.assertGreater(self.handler.io.stats()["buffered_bytes"], 10_000)
+        await wire.request("GET", url)
+        self.assertEqual(self.handler.io.stats()["buffered_bytes"], 0)
+        deaf = await self.client()
+        deaf._reader.cancel()
+        while self.handler.io.stats()["buffered_bytes"] < 100_000:
+            self.handler.handlers[-1].send("x" * 100_000)
+            await asyncio.sleep(0)
+
+    @gen_test
+    async def test_lag_is_what_the_loop_is_late_by(self):
+        self.handler._home[0].sweep_seconds = 0.01
+        await self.client()
+        while self.handler._home[0].sweep_due == math.inf:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(1.1)  # the first sweep was due in a second
+        time.sleep(0.3)
+        while self.handler.io.stats()["lag"] < 0.2:
+            await asyncio.sleep(0)
+        while self.handler.io.stats()["lag"] > 0.2:
+            await asyncio.sleep(0.01)
+
+    def test_before_the_first_client_all_is_zero(self):
+        stats = self.handler.io.stats()
+        self.assertEqual(stats.pop("clients"), {})
+        self.assertEqual(set(stats.values()), {0})
 
 
 class FlashPolicyTests(tornado.testing.AsyncTestCase):
