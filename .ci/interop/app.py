@@ -154,6 +154,11 @@ class StageHandler(SocketIOHandler):
         self.disconnect()
 
     @event
+    def expel(self):
+        self.emit("bye")
+        self.disconnect(close=True)
+
+    @event
     def drop(self):
         self.close()
 
@@ -232,6 +237,18 @@ class ClosedHandler(SocketIOHandler):
         return False
 
 
+class RecoverHandler(StageHandler):
+    recovery_window = 30.0
+
+    @event
+    def remember(self, value):
+        self.session["remembered"] = value
+
+    @event
+    def recall(self):
+        return [self.recovered, self.session.get("remembered"), sorted(self.rooms - {self.id})]
+
+
 class CloseReasonsHandler(RequestHandler):
     """Tells the scripts who has left and why: a client cannot ask for that itself any more."""
 
@@ -267,6 +284,7 @@ def make_application(ports):
             ModernHandler.routes("modern"),
             AncientHandler.routes("ancient"),
             WireHandler.routes("wire", namespaces={"/chat": WireHandler, "/closed": ClosedHandler}),
+            RecoverHandler.routes("recover"),
             (r"/close-reasons", CloseReasonsHandler),
             (r"/ports", PortsHandler, {"ports": ports}),
         ]

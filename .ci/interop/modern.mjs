@@ -441,6 +441,14 @@ const checks = {
     assert.equal(await closeReason(server, id), "server namespace disconnect");
   },
 
+  async "hears the last words, and then that the server has ended the connection"(clients) {
+    const socket = await clients.connect();
+    const [bye, disconnected] = [next(socket, "bye"), next(socket, "disconnect")];
+    socket.emit("expel");
+    await bye;
+    assert.equal((await disconnected)[0], "io server disconnect");
+  },
+
   async "may come back on the same connection after the server disconnected it"(clients) {
     const root = await clients.connect();
     const admin = root.io.socket("/admin", { auth: { token: "secret" } });    // keeps the connection open meanwhile
@@ -514,6 +522,56 @@ const checks = {
   },
 };
 
+const RECOVERY = {
+  async "is who it was after its line was cut, and has missed nothing"(clients) {
+    await throughProxy({ delay: 0.005 }, async (address, proxy) => {
+      const friend = await clients.connect({ path: "/recover" });
+      const socket = await clients.connect({ address, path: "/recover", reconnection: true, reconnectionDelay: 30 });
+      const { id } = socket;
+      const heard = [];
+      let lost = 0;
+      socket.on("told", (number) => heard.push(number));
+      socket.on("disconnect", () => { lost += 1; });
+      await ask(socket, "enter", "tea");
+      socket.emit("remember", UNUSUAL);
+      assert.deepEqual(await ask(socket, "recall"), [[false, UNUSUAL, ["tea"]]]);
+      const sent = [];
+      const telling = setInterval(() => friend.emit("tell the room", "tea", sent.push(sent.length) - 1), 3);
+      try {
+        for (const seconds of [0.1, 0.03, 0.05, 0.07, 0.02]) {    // also while it upgrades
+          await pause(seconds);
+          const [before, back] = [lost, next(socket, "connect")];
+          await eventually(5, "a cut to hurt", () => {    // between two polls it does not
+            proxy.cut();
+            return pause(0.02).then(() => lost > before);
+          });
+          await back;
+          assert.equal(socket.recovered, true);
+          assert.equal(socket.id, id);
+        }
+      } finally {
+        clearInterval(telling);
+      }
+      await ask(friend, "ask");
+      assert.deepEqual(await ask(socket, "recall"), [[true, UNUSUAL, ["tea"]]]);
+      assert.ok(sent.length > 20, `only ${sent.length} were sent`);
+      assert.deepEqual(heard, sent);
+    });
+  },
+
+  async "is somebody new after it has left by itself"(clients) {
+    const socket = await clients.connect({ path: "/recover" });
+    const { id } = socket;
+    socket.disconnect();
+    await closeReason(server, id);
+    const back = next(socket, "connect");
+    socket.connect();
+    await back;
+    assert.equal(socket.recovered, false);
+    assert.notEqual(socket.id, id);
+  },
+};
+
 const HEARTBEATS = {
   async "lives through two heartbeats"(clients) {
     const socket = await clients.connect();
@@ -555,7 +613,7 @@ const UPGRADE = {
 };
 
 function checksOf(name) {
-  return name === "upgrading" ? { ...UPGRADE, ...checks } : { ...checks, ...HEARTBEATS };
+  return name === "upgrading" ? { ...UPGRADE, ...checks, ...RECOVERY } : { ...checks, ...RECOVERY, ...HEARTBEATS };
 }
 
 for (const [way, settings] of Object.entries(WAYS)) {
