@@ -7294,6 +7294,223 @@ class OnCloseTests(RecorderTestCase):
         gate.set()
 
 
+class Witness(Recorder):
+    """Notes what a handler knows of itself at each end of its life."""
+
+    def on_open(self):
+        super().on_open()
+        self.join("tea")
+        self.note("opening", self.connected, self.close_reason)
+
+    def on_close(self):
+        self.note("closed", self.close_reason, self.connected, "tea" in self.rooms, self.id in self.rooms)
+
+
+class LifeBehaviour:
+    """From `on_open` to `on_close`: once each, in node's words, in every generation."""
+
+    dialect = transport = ""
+    base = Witness
+
+    async def arrive(self):
+        client = await self.client(self.dialect, self.transport)
+        await self.noted("opening", False, None)
+        handler = self.handler.handlers[-1]
+        while not handler.connected:
+            await asyncio.sleep(0)
+        return client, handler
+
+    async def assertGone(self, reason, handler):
+        """`on_close` has come, once."""
+        await self.noted("closed", reason, False, True, True)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        self.assertTrue(self.handler.entries.empty())
+        self.assertEqual((handler.connected, handler.close_reason), (False, reason))
+        self.assertEqual(self.handler.io.to("tea").sockets(), [])
+        handler.emit("nobody hears this")
+        handler.disconnect()
+        handler.close()
+        with self.assertRaises(Disconnected):
+            handler.join("another room")
+        self.assertTrue(self.handler.entries.empty())
+
+    @gen_test
+    async def test_the_server_disconnects_it(self):
+        for close in (False, True):
+            client, handler = await self.arrive()
+            handler.disconnect(close)
+            self.assertFalse(handler.connected)
+            await self.assertGone("server namespace disconnect", handler)
+            if close:
+                await within(client.disconnected.wait())
+
+    @gen_test
+    async def test_the_server_closes_its_connection(self):
+        client, handler = await self.arrive()
+        handler.send("last words")
+        handler.close()
+        self.assertFalse(handler.connected)
+        await self.assertGone("forced close", handler)
+        self.assertEqual(await client.receive(), ("message", "last words"))
+        await within(client.disconnected.wait())
+
+    @gen_test
+    async def test_the_server_shuts_down(self):
+        client, handler = await self.arrive()
+        await self.handler.io.close()
+        await self.assertGone("server shutting down", handler)
+        await within(client.disconnected.wait())
+
+    @gen_test
+    async def test_it_leaves(self):
+        client, handler = await self.arrive()
+        if not client.dialect.has_namespaces:
+            return
+        await client.leave()
+        await self.assertGone("client namespace disconnect", handler)
+
+    @gen_test
+    async def test_it_vanishes(self):
+        client, handler = await self.arrive()
+        await client.close()
+        session = handler._member.session
+        if self.transport in POLLING:
+            while session.outlet is not None:
+                await asyncio.sleep(0)
+            session.tick(session.hub.now() + 1000)  # a thousand seconds later
+        reason = "ping timeout" if self.transport in POLLING and client.dialect.pings_polling else "transport close"
+        if reason == "ping timeout" and client.dialect.server_pings:
+            session.tick(session.hub.now() + 2000)
+        await self.assertGone(reason, handler)
+
+    @gen_test
+    async def test_it_talks_nonsense(self):
+        client, handler = await self.arrive()
+        nonsense = EnginePacket(MESSAGE, "~j~{" if self.dialect == "0.6" else "9nonsense")
+        with contextlib.suppress(AssertionError):  # a POST is refused
+            await client._send_engine([nonsense])
+        await self.assertGone("parse error", handler)
+
+    @gen_test
+    async def test_an_on_open_that_disconnects_is_heard_out_first(self):
+        for name, reason in (("disconnect", "server namespace disconnect"), ("close", "forced close")):
+            for kind in ("plain", "coroutine"):
+                with self.subTest(name=name, kind=kind):
+                    self.handler.on_open = self.leaving(name, kind)
+                    client = await self.client(self.dialect, self.transport)
+                    self.assertEqual(await client.receive(), ("message", "first"))
+                    self.assertEqual(await client.receive(), ("message", "second"))
+                    handler = self.handler.handlers[-1]
+                    await self.assertGone(reason, handler)
+                    if name == "close" or client.dialect.root_is_connection:
+                        await within(client.disconnected.wait())
+
+    def leaving(self, name, kind):
+        def plain(handler):
+            type(handler).handlers.append(handler)
+            handler.join("tea")
+            handler.send("first")
+            getattr(handler, name)()
+            handler.send("second")  # it is still inside
+
+        async def coroutine(handler):
+            plain(handler)
+            await asyncio.sleep(0)
+
+        return coroutine if kind == "coroutine" else plain
+
+    @gen_test
+    async def test_who_is_refused_was_never_here(self):
+        self.handler.on_open = lambda handler: handler.join("tea") or False
+        with contextlib.suppress(ConnectionRefused, asyncio.IncompleteReadError):
+            await within(self.client(self.dialect, self.transport), 1)
+        self.assertEqual(self.handler.io.sockets(), [])
+        for _ in range(5):
+            await asyncio.sleep(0)
+        self.assertTrue(self.handler.entries.empty())
+
+
+class WebSocketLifeTests(LifeBehaviour, RecorderTestCase):
+    dialect, transport = "EIO4", "websocket"
+
+
+class PollingLifeTests(LifeBehaviour, RecorderTestCase):
+    dialect, transport = "EIO4", "xhr-polling"
+
+
+class EngineIO3LifeTests(LifeBehaviour, RecorderTestCase):
+    dialect, transport = "EIO3", "websocket"
+
+
+class EngineIO3JsonpLifeTests(LifeBehaviour, RecorderTestCase):
+    dialect, transport = "EIO3", "jsonp-polling"
+
+
+class Protocol1LifeTests(LifeBehaviour, RecorderTestCase):
+    dialect, transport = "0.9", "websocket"
+
+
+class Protocol1PollingLifeTests(LifeBehaviour, RecorderTestCase):
+    dialect, transport = "0.9", "xhr-polling"
+
+
+class Protocol1HtmlfileLifeTests(LifeBehaviour, RecorderTestCase):
+    dialect, transport = "0.9", "htmlfile"
+
+
+class AncestorLifeTests(LifeBehaviour, RecorderTestCase):
+    dialect, transport = "0.6", "websocket"
+
+
+class AncestorPollingLifeTests(LifeBehaviour, RecorderTestCase):
+    dialect, transport = "0.6", "xhr-polling"
+
+
+class AncestorMultipartLifeTests(LifeBehaviour, RecorderTestCase):
+    dialect, transport = "0.6", "xhr-multipart"
+
+
+class SeveralNamespacesLifeTests(RecorderTestCase):
+    """A connection's end is the end in each of its namespaces; the end in one is not that of the others."""
+
+    base = Witness
+
+    def get_app(self):
+        self.side = type("Side", (Witness,), {"entries": asyncio.Queue(), "handlers": []})
+        self.namespaces = {"/side": self.side}
+        return super().get_app()
+
+    @gen_test
+    async def test_each_hears_the_same_reason(self):
+        for dialect in ("0.9", "EIO3", "EIO4"):
+            for end, reason in (
+                (lambda handler: handler.disconnect(close=True), "server namespace disconnect"),
+                (lambda handler: handler.close(), "forced close"),
+            ):
+                with self.subTest(dialect=dialect, reason=reason):
+                    client = await self.client(dialect)
+                    await client.join("/side")
+                    end(self.side.handlers[-1])
+                    for handler in (self.handler, self.side):
+                        self.assertEqual(await within(handler.entries.get()), ("opening", False, None))
+                        self.assertEqual(await within(handler.entries.get()), ("closed", reason, False, True, True))
+                    await within(client.disconnected.wait())
+
+    @gen_test
+    async def test_one_may_end_and_the_other_go_on(self):
+        for dialect in ("0.9", "EIO3", "EIO4"):
+            with self.subTest(dialect):
+                client = await self.client(dialect)
+                await client.join("/side")
+                self.side.handlers[-1].disconnect()
+                self.assertEqual((await within(self.side.entries.get()))[0], "opening")
+                self.assertEqual((await within(self.side.entries.get()))[1], "server namespace disconnect")
+                self.handler.handlers[-1].send("still here")
+                self.assertEqual(await client.receive(), ("message", "still here"))
+                self.assertTrue(self.handler.handlers[-1].connected)
+
+
 class LostPollTests(RecorderTestCase):
     """What a poll's answer carried when its connection died is never passed over in silence."""
 
