@@ -2765,6 +2765,7 @@ class Broadcast:
         data = message_packet(event, args, "/").data
         if not self._hub.on_loop():
             encode_with_attachments(self._hub.json, data)  # what cannot be sent is the caller's error, not the loop's
+            data = copy.deepcopy(data)  # which the caller may change before the loop has sent it
         self._hub.run(self._deliver, data)
 
     def send(self, message: Any) -> None:
@@ -3968,7 +3969,7 @@ class SocketIOHandler(tornado.web.RequestHandler):
         packet = message_packet(event, args, member.namespace.name)
         if not hub.on_loop():
             encode_with_attachments(hub.json, packet.data)
-            hub.run(functools.partial(self.emit, event, *args, ack=ack, timeout=timeout))
+            hub.run(functools.partial(self.emit, event, *copy.deepcopy(args), ack=ack, timeout=timeout))
         elif ack is None:
             member.emit(packet)
         else:
