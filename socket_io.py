@@ -2778,6 +2778,9 @@ class Broadcast:
         `answers` holds one value per client id (one argument bare, several as a list), `missing` the ids of those who
         did not answer in time, left meanwhile, or speak a dialect without acks.
         """
+        if not self._hub.on_loop():
+            acks: BroadcastAcks = await self._hub.on_its_loop(self.call(event, *args, timeout=timeout))
+            return acks
         data = message_packet(event, args, "/").data
         encode_with_attachments(self._hub.json, data)  # raises before anybody is asked
         futures: dict[str, asyncio.Future[list[Any]]] = {}
@@ -3983,6 +3986,9 @@ class SocketIOHandler(tornado.web.RequestHandler):
         Raises `AckTimeout` after *timeout* seconds, `Disconnected` when the client goes or has not been accepted yet,
         `NotSupported` when its generation has no acks. Nothing is sent then.
         """
+        hub = self._member.session.hub
+        if not hub.on_loop():
+            return await hub.on_its_loop(self.call(event, *args, timeout=timeout))
         future = self._member.ask(message_packet(event, args, self.namespace))
         try:
             return bare(await asyncio.wait_for(future, timeout))
@@ -4328,6 +4334,10 @@ class Hub:
             work(*args)
         else:
             self.loop.call_soon_threadsafe(work, *args)
+
+    async def on_its_loop(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """What *work* gives, for a coroutine on the loop of another thread."""
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.loop))
 
     def call_soon(self, work: Callable[[], None]) -> None:
         self.loop.call_soon(work)

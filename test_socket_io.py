@@ -7851,6 +7851,44 @@ class ThreadTests(RecorderTestCase):
         with self.assertRaises(TypeError):
             await loop.run_in_executor(None, self.handler.io.emit, "no JSON", object())
 
+    @gen_test
+    async def test_what_a_thread_changes_afterwards_is_not_sent(self):
+        client = await self.client()
+        handler = await self.only()
+
+        def count():
+            value = {"numbers": []}
+            for number in range(5):
+                value["numbers"].append(number)
+                self.handler.io.emit("counted", value)
+                handler.emit("counted", value)
+
+        await asyncio.get_running_loop().run_in_executor(None, count)
+        for number in range(5):
+            for _ in range(2):
+                self.assertEqual(await client.receive(), ("counted", {"numbers": list(range(number + 1))}))
+
+    @gen_test
+    async def test_a_thread_with_a_loop_of_its_own_can_call(self):
+        client = await self.client()
+        handler = await self.only()
+        in_thread = functools.partial(asyncio.get_running_loop().run_in_executor, None)
+        asked = in_thread(lambda: asyncio.run(handler.call("question", 1)))
+        self.assertEqual(await client.answer("one"), ("question", 1))
+        self.assertEqual(await within(asked), "one")
+        asked = in_thread(lambda: asyncio.run(self.handler.io.call("question", 2)))
+        self.assertEqual(await client.answer("two"), ("question", 2))
+        self.assertEqual((await within(asked)).answers, {handler.id: "two"})
+        with self.assertRaises(socket_io.AckTimeout):
+            await in_thread(lambda: asyncio.run(handler.call("question", timeout=0.01)))
+        with self.assertRaises(TypeError):
+            await in_thread(lambda: asyncio.run(handler.call("question", object())))
+        answers = asyncio.Queue()
+        await in_thread(functools.partial(handler.emit, "question", ack=answers.put_nowait))
+        await client.answer()  # that of the call which did not wait
+        await client.answer("three")
+        self.assertEqual(await within(answers.get()), "three")
+
 
 class SubclassTests(unittest.TestCase):
     """What is wrong with a class is said when the class is made, with the cure."""
