@@ -23,7 +23,7 @@ MODULES = HERE / "node_modules"
 LOAD = os.environ.get("LOAD", "./load")  # the compiled load.c
 MOST_FILES = 10_100
 START_SECONDS = 20.0
-LOAD_SECONDS = 120.0  # beyond what is measured, for all clients to get in
+LOAD_SECONDS = 300.0  # beyond what is measured: its own patience is shorter
 
 PYTHON = [sys.executable, "-B"]
 BUN = next(map(str, MODULES.glob("@oven/bun-*/bin/bun")), "bun")
