@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures socket_io.py beside node, bun, python-socketio and bare Tornado, and prints tables in Markdown.
 #
-#     run.sh                              all tables; takes a quarter of an hour
+#     run.sh                              all tables; takes twenty minutes
 #     run.sh --servers ours-uvloop,node --tables peers --cases echo,broadcast
 #     run.sh --smoke                      whether all of it works, on socket_io.py alone; judges no times
 #     run.sh --help                       all options
