@@ -3536,9 +3536,9 @@ class Stream(TakenOver):
 
     def begin(self) -> None:
         session = self.session = self.find_session()
-        if session.life is Life.CLOSED:
-            return self.hang_up()
         self.carrier.write(self.greeting)
+        if session.life is Life.CLOSED:  # since its request came: an answer without content is one
+            return self.drop(NOOP)
         now = self.hub.now()
         first = session.choose(self.request.transport, now) if session.dialect.handshakes_apart else True
         session.attach(self, now)

@@ -4852,6 +4852,49 @@ class FirstRequestTests(RecorderTestCase):
         self.assertEqual(status, 405)
 
 
+class FuzzFindingTests(RecorderTestCase):
+    """What mutated traffic has brought to light: every request is answered, and nothing is logged as an error."""
+
+    #: Why; the URL of a handshake; what is sent then, in steps, each request on a connection of its own; the answers.
+    ROWS = [
+        (
+            "a length in digits that are none to int()",
+            "/socket.io/?EIO=4&transport=polling",
+            [[b"POST /socket.io/?EIO=4&transport=polling&sid=$SID HTTP/1.1\r\nContent-Length: 9\xb9999999\r\n\r\n"]],
+            [400],
+        ),
+        (
+            "a stream for a session that ends while its connection is taken over",
+            "/socket.io/1/",
+            [
+                [b"GET /socket.io/1/htmlfile/$SID HTTP/1.1\r\n\r\n"],
+                [
+                    b"GET /socket.io/1/htmlfile/$SID HTTP/1.1\r\n\r\n",
+                    b"POST /socket.io/1/htmlfile/$SID HTTP/1.1\r\nContent-Length: 3\r\n\r\n0::",
+                ],
+            ],
+            [200, 200, 200],
+        ),
+    ]
+
+    @gen_test
+    async def test_every_finding_stays_found(self):
+        for why, hello, steps, statuses in self.ROWS:
+            with self.subTest(why), self.assertLogs(level="DEBUG") as logs:
+                _, _, body = await (await self.wire()).request("GET", hello)
+                sid = re.search(rb"[\w-]{20}", body)[0]
+                answers = [await self.ask(step, sid) for step in steps]
+                self.assertEqual([status for step in answers for status in step], statuses)
+                self.assertEqual([record for record in logs.records if record.levelno >= logging.ERROR], [])
+
+    async def ask(self, requests, sid):
+        """The statuses that *requests*, sent at once, are answered with."""
+        wires = [await self.wire() for _ in requests]
+        for wire, request in zip(wires, requests, strict=True):
+            wire.writer.write(request.replace(b"$SID", sid).replace(b"\r\n", b"\r\nHost: test.example\r\n", 1))
+        return [(await wire.head())[0] for wire in wires]
+
+
 class BodySizeTests(RecorderTestCase):
     options = {"max_message_bytes": 1000}
 
