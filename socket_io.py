@@ -2323,8 +2323,8 @@ class Member:
         """Whatever the handler is doing has taken too long."""
         if self.close_reason is not None:  # there may be more of the kind before `on_close`
             self.session.hub.watch(self, self.session.hub.options.close_timeout, self.overdue)
-        if self.task is not None:
-            self.task.cancel()
+        if self.task is not None:  # not before its first step: cancelled then, it would not even come to its end
+            self.session.hub.call_soon(self.task.cancel)
 
     # Out.
 
@@ -4339,7 +4339,7 @@ class Hub:
         """What *work* gives, for a coroutine on the loop of another thread."""
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.loop))
 
-    def call_soon(self, work: Callable[[], None]) -> None:
+    def call_soon(self, work: Callable[[], object]) -> None:
         self.loop.call_soon(work)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

@@ -3589,7 +3589,7 @@ class SlowOpeningTests(AsyncSessionTestCase):
         await self.settle()
         self.assertEqual(self.hub.watched, {self.member: 45.0})
         self.member.overdue()
-        await self.settle()
+        await self.settle(self.hub)
         self.assertSent(self.session, '44{"message":"Timed out"}')
         self.assertEqual(self.hub.watched, {})
 
@@ -3721,6 +3721,14 @@ class OrderTests(AsyncSessionTestCase):
         await self.settle()
         self.session.end("transport close")
         self.assertEqual(self.hub.watched, {self.member: 60.0})
+        self.member.overdue()
+        await self.settle(self.hub)
+        self.assertEqual(self.log[1:], ["slow", "slow cancelled", "a", "closed: transport close"])
+        self.assertEqual(self.hub.watched, {})
+
+    async def test_one_that_has_not_even_begun_is_cancelled_all_the_same(self):
+        self.say(self.session, '42["slow"]', '42["a"]')
+        self.session.end("transport close")
         self.member.overdue()
         await self.settle(self.hub)
         self.assertEqual(self.log[1:], ["slow", "slow cancelled", "a", "closed: transport close"])
