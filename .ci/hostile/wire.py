@@ -68,7 +68,7 @@ class Generation:
     name = ""
     transports: tuple[str, ...] = ()
     upgrades = False
-    sid = re.compile(rb'"sid":"([\w-]{20})"')
+    sid = re.compile(rb'"sid\\?":\\?"([\w-]{20})')  # in a JSONP script the quotes are escaped
     joins: tuple[str, ...] = ()  # what must be said before anything else is heard
     farewell: str | None = "1"
     pings: tuple[str, str] | None = None  # the server's word, and the client's answer
@@ -341,6 +341,7 @@ class Client:
         self.posts: Line | None = None
         self.lost = False
         self._reader: asyncio.Task[None] | None = None
+        self._polling = True
 
     async def connect(self) -> Client:
         """Raises ConnectionError if it is turned away."""
@@ -423,6 +424,16 @@ class Client:
             if line is not None:
                 line.close()
 
+    async def stop_polling(self) -> None:
+        """Let the poll in flight be the last one."""
+        self._polling = False
+        await asyncio.wait([self._reader], timeout=PATIENCE)
+        self._polling = True
+
+    def read_on(self) -> None:
+        """On another line."""
+        self._reader = asyncio.ensure_future(self._read())
+
     # Private.
 
     def _take_frames(self) -> None:
@@ -432,6 +443,21 @@ class Client:
                 self.lost = True
             self.got += payload + b"\n"
             self._answer_ping(payload)
+
+    async def _answer_pings_in(self, body: bytes) -> None:
+        """In what a poll or a stream brought; streams are taken to bring a ping in one piece."""
+        if self.generation.name == "EIO4":
+            text = json.loads(body[body.index(b"(") + 1 : body.rindex(b")")]) if body[:3] == b"___" else body.decode()
+            answers = ["3"] if "2" in text.split("\x1e") else []
+        elif self.generation.name == "0.6":
+            answers = re.findall(r"~m~(~h~\d+)", body.decode("utf-8", "replace"))
+        else:
+            answers = ["2::"] if b'"2::"' in body else []
+        try:
+            for answer in answers:
+                await self.say(answer)
+        except ConnectionError:
+            self.lost = True
 
     def _answer_ping(self, payload: bytes) -> None:
         if self.generation.pings is None:
@@ -446,20 +472,23 @@ class Client:
     async def _read(self) -> None:
         """All that comes, until the connection ends."""
         line = self.line
-        while not line.ended and not self.lost:
+        while not line.ended and not self.lost and self._polling:
             if self.transport in WEBSOCKETS:
                 await line.until(lambda: line.received, 3600.0)
                 self._take_frames()
             elif self.transport in STREAMS:
                 await line.until(lambda: line.received, 3600.0)
-                self.got += line.received
+                part = bytes(line.received)
                 line.received.clear()
+                self.got += part
+                line.wake()
+                await self._answer_pings_in(part)
             else:
                 status, body = await line.request("GET", self.generation.url(self.transport, self.sid), seconds=3600.0)
                 self.lost = status != 200
                 self.got += body + b"\n"
-                if self.generation.name == "EIO4" and b"2" in body.split(b"\x1e"):
-                    await self.say("3")
+                await self._answer_pings_in(body)
             line.wake()
-        self.lost = True
-        line.wake()
+        if self._polling:
+            self.lost = True
+            line.wake()

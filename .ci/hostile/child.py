@@ -1,0 +1,66 @@
+"""server.py as a child process, and questions to it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+from wire import Line
+
+SERVER = Path(__file__).with_name("server.py")
+
+
+class Child:
+    """The server in a process of its own, so that its memory and its time are its own."""
+
+    def __init__(self, process: asyncio.subprocess.Process, port: int) -> None:
+        self.process = process
+        self.port = port
+
+    @classmethod
+    async def start(cls, port: int = 0, **options: object) -> Child:
+        arguments = [f"{name}={json.dumps(value)}" for name, value in options.items()]
+        # One arena and no threshold that grows: what is freed can be given back, and the resident size is what is in use.
+        environment = {**os.environ, "PORT": str(port), "MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "131072"}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, str(SERVER), *arguments, env=environment,
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert process.stdout is not None
+        ready = await asyncio.wait_for(process.stdout.readline(), 20)
+        return cls(process, int(ready.split()[1]))
+
+    async def ask(self, path: str) -> dict[str, float]:
+        line = await Line.open(self.port)
+        try:
+            status, body = await line.request("GET", path, seconds=120.0)
+        finally:
+            line.close()
+        if status != 200:
+            raise ConnectionError(f"{path} was answered with {status}")
+        return json.loads(body) if body else {}
+
+    async def state(self, collect: bool = False) -> dict[str, float]:
+        """With *collect* all that is free is given back before."""
+        return await self.ask("/state?collect=1" if collect else "/state")
+
+    async def settled(self, look, seconds: float) -> dict[str, float]:
+        """The state, as soon as *look* likes it; the last one when time is over."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while not look(state := await self.state()) and loop.time() < end:
+            await asyncio.sleep(0.1)
+        return state
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+
+    async def stop(self) -> list[str]:
+        """Ends it; what it has logged as errors."""
+        output, _ = await asyncio.wait_for(self.process.communicate(b""), 30)
+        found = [line[7:] for line in output.decode().splitlines() if line.startswith("ERRORS ")]
+        return json.loads(found[0]) if found else ["the server has died"]

@@ -1,0 +1,185 @@
+"""Mixed traffic of all generations, for as long as told; nothing may grow, nobody may go without an answer.
+
+    soak.py [SECONDS] [--clients N]
+
+Every client lives some seconds: it connects (over any transport of its generation), upgrades where it can, sends, asks
+for acks, enters rooms, shouts, stays silent, and leaves in one of the ways there are. Some inputs of fuzz.py come in
+between. The table at the end compares the server when it had warmed up with the server at the end, without clients.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import collections
+import random
+import statistics
+import sys
+import time
+
+import fuzz
+from child import Child
+from wire import GENERATIONS, Client, frame
+
+MEBIBYTE = 1024 * 1024
+MAY_GROW = 0.10  # of the resident memory,
+MAY_GROW_BYTES = 4 * MEBIBYTE  # or so much
+OPTIONS = {"ping_interval": 4.0, "ping_timeout": 6.0, "connect_timeout": 5.0, "upgrade_timeout": 5.0,
+           "close_timeout": 3.0, "poll_duration": 3.0}  # fmt: skip
+RETURN_SECONDS = 62.0  # a 0.9 client that polls may stay away for so long: its handshake has promised it
+
+
+class Soak:
+    def __init__(self, child: Child, seed: int) -> None:
+        self.child = child
+        self.rng = random.Random(seed)
+        self.waits: dict[str, list[float]] = {"start": [], "end": []}  # seconds for an echo
+        self.phase = ""
+        self.counts: collections.Counter[str] = collections.Counter()
+        self.problems: collections.Counter[str] = collections.Counter()
+        self.number = 0
+
+    async def run(self, seconds: float, clients: int) -> None:
+        """*clients* at a time, each replaced when it leaves."""
+        end = time.monotonic() + seconds
+        await asyncio.gather(*[self._lives(end) for _ in range(clients)], self._attacks(end))
+
+    async def _lives(self, end: float) -> None:
+        while time.monotonic() < end:
+            generation = self.rng.choice(list(GENERATIONS.values()))
+            transport = self.rng.choice(generation.transports)
+            if transport == "jsonp-polling" and generation.name == "0.6":
+                transport = "xhr-polling"
+            client = Client(self.child.port, generation, transport)
+            kind = f"{generation.name} {transport}"
+            try:
+                await client.connect()
+                self.counts[kind] += 1
+                await self._life(client, min(end, time.monotonic() + self.rng.uniform(0.2, 15.0)), kind)
+            except ConnectionError as error:
+                self.problems[f"{kind}: {error}"] += 1
+            finally:
+                await client.close(farewell=self.rng.random() < 0.7)
+
+    async def _life(self, client: Client, end: float, kind: str) -> None:
+        rng, generation = self.rng, client.generation
+        if generation.upgrades and client.transport == "polling" and rng.random() < 0.5:
+            await self._upgrade(client)
+        while time.monotonic() < end:
+            self.number += 1
+            started = time.monotonic()
+            if not await client.echo(f"echo {self.number}."):
+                self.problems[f"{kind}: no echo{', the connection was lost' if client.lost else ''}"] += 1
+                return
+            if self.phase:
+                self.waits[self.phase].append(time.monotonic() - started)
+            await client.say(rng.choice([
+                generation.event("enter", f"room {rng.randrange(50)}"), generation.event("exit", f"room {rng.randrange(50)}"),
+                generation.event("shout", f"room {rng.randrange(50)}", "x" * rng.choice([10, 1000])),
+                generation.event("slow"), generation.event("flood", 3, rng.choice([10, 20_000])), generation.message("é€😀"),
+            ]))  # fmt: skip
+            if generation.upgrades:
+                await client.say("421" + generation.event("ask", "acknowledged")[2:])
+                if not await client.hear("acknowledged"):
+                    self.problems[f"{kind}: no ack"] += 1
+                    return
+            await asyncio.sleep(rng.choice([0.01, 0.1, 0.5, 2.0]))
+
+    async def _upgrade(self, client: Client) -> None:
+        """To a WebSocket, as a client does it: probe while polling, wait for the poll in flight, then switch."""
+        old = client.line
+        line = await type(old).open(self.child.port)
+        if not await line.upgrade(client.generation.url("websocket", client.sid)):
+            raise ConnectionError("no upgrade")
+        line.write(frame("2probe"))
+        if await line.until(line.take_frame) != (1, b"3probe"):
+            raise ConnectionError("no answer to the probe")
+        await client.stop_polling()
+        client.line, client.transport = line, "websocket"
+        line.write(frame("5"))
+        client.read_on()
+        old.close()
+        self.counts["upgrades"] += 1
+
+    async def _attacks(self, end: float) -> None:
+        while time.monotonic() < end:
+            generation = self.rng.choice(list(GENERATIONS.values()))
+            self.number += 1
+            plan = fuzz.Plan(generation, 1, self.number)
+            try:
+                await fuzz.Attacker(self.child.port, plan, f"check-{self.number}-").play()
+            except fuzz.Failure as failure:
+                self.problems[f"hostile input {generation.name} {self.number}: {failure}"] += 1
+            self.counts["hostile inputs"] += 1
+            await asyncio.sleep(0.05)
+
+
+def percentiles(waits: list[float]) -> tuple[float, float]:
+    cuts = statistics.quantiles(waits, n=100) if len(waits) > 1 else [0.0] * 99
+    return cuts[49] * 1000, cuts[98] * 1000
+
+
+async def soak(seconds: float, clients: int, seed: int) -> bool:
+    child = await Child.start(**OPTIONS)
+    traffic = Soak(child, seed)
+    # A round before the first measurement: caches fill, modules are imported, the allocator has its pools.
+    warm, tail = min(60.0, seconds / 4), min(120.0, seconds / 4)
+    await traffic.run(warm / 2, clients)
+    traffic.phase = "start"
+    await traffic.run(warm / 2, clients)
+    traffic.phase = ""
+    start = await quiet(child)
+    await traffic.run(max(0.0, seconds - warm - tail), clients)
+    traffic.phase = "end"
+    await traffic.run(tail, clients)
+    end = await quiet(child)
+    errors = await child.stop()
+    return report(traffic, start, end, errors)
+
+
+async def quiet(child: Child) -> dict[str, float]:
+    """The server without clients, when all timeouts are over."""
+    await child.settled(lambda state: state["sessions"] == 0 and state["connections"] == 0, RETURN_SECONDS)
+    await asyncio.sleep(0.5)
+    return await child.state(collect=True)
+
+
+def report(traffic: Soak, start: dict[str, float], end: dict[str, float], errors: list[str]) -> bool:
+    rows = [("memory, MiB", start["resident"] / MEBIBYTE, end["resident"] / MEBIBYTE)]
+    names = ("descriptors", "tasks", "sessions", "connections", "members", "rooms", "watched")
+    rows += [(name, start[name], end[name]) for name in names]
+    p50, p99 = zip(percentiles(traffic.waits["start"]), percentiles(traffic.waits["end"]), strict=True)
+    rows += [("echo p50, ms", *p50), ("echo p99, ms", *p99)]
+    for kind, count in sorted(traffic.counts.items()):
+        print(f"{count:8} {kind}")
+    print(f"{'':14}{'start':>10}{'end':>10}")
+    for name, first, last in rows:
+        print(f"{name:14}{first:10.1f}{last:10.1f}")
+    good = True
+    if end["resident"] > start["resident"] + max(MAY_GROW * start["resident"], MAY_GROW_BYTES):
+        good = False
+        print("FAILED memory has grown")
+    for name in names:
+        if end[name] > start[name]:
+            good = False
+            print(f"FAILED {name} have grown from {start[name]} to {end[name]}")
+    for problem, count in traffic.problems.most_common(20):
+        good = False
+        print(f"FAILED {count} times: {problem}")
+    for error in errors:
+        good = False
+        print(f"FAILED the server logged: {error}")
+    return good
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("seconds", type=float, nargs="?", default=30.0)
+    parser.add_argument("--clients", type=int, default=80)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    sys.exit(not asyncio.run(soak(options.seconds, options.clients, options.seed)))
+
+
+if __name__ == "__main__":
+    main()
