@@ -31,6 +31,7 @@ import logging
 import math
 import os
 import pathlib
+import random
 import re
 import shutil
 import signal
@@ -9473,9 +9474,200 @@ class HostilityBehaviour:
                 await self.assertNobodyElseSuffers()
         self.assertQuiet()
 
+    @gen_test(timeout=30)
+    async def test_who_does_not_read_is_cut_off(self):
+        await self.invite()
+        self.handler.max_buffered_bytes = 300_000
+        attacker = await self.attacker()
+        victim = self.handler.handlers[-1]
+        self.go_deaf(attacker)
+        for _ in range(1000):
+            if not attacker.heard.empty():
+                break
+            victim.send("x" * 50_000)
+            await asyncio.sleep(0)
+        self.assertEqual(await within(attacker.heard.get(), 2), ("closed", "transport error"))
+        await self.assertNobodyElseSuffers()
+        await self.assertFreed()
+        self.assertQuiet()
+
+    def go_deaf(self, attacker):
+        """It has a poll, or a connection, and reads no more."""
+        attacker._reader.cancel()
+        attacker._wire.writer.transport.pause_reading()
+        attacker._wire.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+
+    async def assertFreed(self):
+        """Nothing is kept of those who have gone."""
+        innocent = {client.sid for client in self.innocents}
+        while self.hub.sessions.keys() != innocent or len(self.hub.connections) > 1 or self.hub.tasks:
+            await asyncio.sleep(0.01)
+        self.handler.handlers[2:] = []
+        self.assertEqual(self.hub.watched, {})
+        self.assertEqual(len(self.handler.io._namespace.members), 2)
+
+    @gen_test(timeout=30)
+    async def test_what_cannot_be_json_raises_to_the_caller_and_reaches_nobody(self):
+        await self.invite()
+        attacker = await self.attacker()
+        victim = self.handler.handlers[-1]
+        itself: list = []
+        itself.append(itself)
+        deep: list = []
+        for _ in range(DEEP):
+            deep = [deep]
+        values = [
+            math.nan,
+            math.inf,
+            [-math.inf],
+            {"a": [math.nan]},
+            itself,
+            deep,
+            object(),
+            {1, 2},
+            {"a": b"1", "b": 1j},
+        ]
+        values += [Decimal("NaN"), Decimal("-Infinity")]
+        for value in values:
+            with self.subTest(type=type(value)):
+                for send in (victim.send, victim.volatile.send, self.handler.io.send, victim.io.to("innocents").send):
+                    with self.assertRaises((TypeError, ValueError, RecursionError)):
+                        send(value)
+                if victim.session.dialect.has_acks:
+                    with self.assertRaises((TypeError, ValueError, RecursionError)):
+                        await victim.call("ask", value)
+        await attacker.send("alive")
+        self.assertEqual(await attacker.receive(), ("message", "alive"))
+        await self.assertNobodyElseSuffers()
+
+    @gen_test(timeout=30)
+    async def test_a_string_is_a_string_whatever_stands_in_it(self):
+        attacker = await self.attacker()
+        nasty = [
+            '"',
+            "\\",
+            "'",
+            "\n",
+            "\r",
+            "\0",
+            "\x1e",
+            "\u2028",
+            "\u2029",
+            "\ufffd",
+            LONE,
+            "😀",
+            "é",
+            "</script>",
+            "<!--",
+        ]
+        nasty += [
+            "]]>",
+            "&amp;",
+            "%22",
+            "~m~1~m~",
+            "~j~",
+            "~h~1",
+            '");alert(1);("',
+            '\\");alert(1);//',
+            "--socketio\n",
+            "4",
+        ]
+        chance = random.Random(1)
+        strings = nasty + ["".join(chance.choices(nasty, k=chance.randint(2, 12))) for _ in range(150)]
+        for text in strings:
+            self.handler.handlers[-1].send(text)
+        for text in strings:
+            self.assertEqual(await attacker.receive(), ("message", text))
+        for script in attacker.answers:
+            if self.transport == XHR_MULTIPART:
+                self.assertEqual(script.count(b"--socketio"), 1)
+            else:
+                inside = script.removeprefix(b"<script>").removesuffix(b"</script>")
+                self.assertNotRegex(inside, rb"[^ -~]|<")
+
+    @gen_test(timeout=30)
+    async def test_an_error_of_our_own_ends_one_client(self):
+        await self.invite()
+        attacker = await self.attacker()
+        received = Session.received
+
+        def fail(session, packet, now):
+            if session.sid == attacker.sid:
+                raise RuntimeError("a mistake in socket_io.py")
+            received(session, packet, now)
+
+        with mock.patch.object(Session, "received", fail):
+            good = next(frames for frames, outcome, _ in reversed(HOSTILE_ROWS[self.dialect]) if outcome == STAYS)
+            attack = asyncio.ensure_future(attacker.throw(*good))
+            await self.assertNobodyElseSuffers()
+            await within(attack)
+        self.assertEqual((await within(attacker.heard.get(), 2))[0], "closed")
+        await self.assertFreed()
+        self.assertIn("a mistake in socket_io.py", "".join(str(record.exc_info) for record in self.said.records))
+
 
 class WebSocketHostilityBehaviour(HostilityBehaviour):
     """And what is below the packets."""
+
+    @gen_test(timeout=30)
+    async def test_an_echo_that_nobody_reads_pauses_reading_and_is_not_lost(self):
+        await self.invite()
+        attacker = await self.attacker()
+        attacker._wire.writer.transport.pause_reading()
+        session = self.handler.handlers[-1]._member.session
+        sent = 0
+        while session.reading:
+            for _ in range(20):
+                sent += 1
+                await attacker.send(f"{sent} " + "x" * 10_000)
+            await asyncio.sleep(0)
+        await self.assertNobodyElseSuffers()
+        self.assertLess(session.outbox_bytes, 1_000_000)
+        self.assertLess(attacker.heard.qsize(), sent)
+        attacker._wire.writer.transport.resume_reading()
+        for number in range(1, sent + 1):
+            _, message = await attacker.receive()
+            self.assertEqual(int(message.split()[0]), number)
+
+    @gen_test(timeout=30)
+    async def test_a_reset_at_every_step_is_the_end_and_no_noise(self):
+        await self.invite()
+        for size in (0, 1, 60, -2, None):
+            with self.subTest(bytes_of_the_request=size):
+                attacker = Attacker(
+                    self.get_http_port(), self.dialect, self.transport.replace("upgrade", "xhr-polling")
+                )
+                self._clients.append(attacker)
+                if attacker.dialect.handshakes_apart:
+                    _, _, body = await (await self.wire()).request("GET", attacker._url())
+                    attacker.sid = body.decode().split(":")[0]
+                elif self.transport == "upgrade":
+                    await attacker.connect()
+                wire = await self.wire()
+                wire.writer.write(self.handshake(attacker._url().replace("polling", "websocket"))[:size])
+                await wire.writer.drain()
+                wire.reset()
+                await self.assertNobodyElseSuffers()
+        unread = masked_frame(TEXT_FRAME, b"")[:-1] + masked_frame(PING_FRAME, b"x" * 100) * 1000
+        for rest in (b"", b"\x81", masked_frame(TEXT_FRAME, b"x" * 1000)[:500], masked_frame(CLOSE_FRAME, b""), unread):
+            with self.subTest(rest=rest[:10]):
+                attacker = await self.attacker()
+                attacker._wire.writer.write(rest)
+                await attacker._wire.writer.drain()
+                attacker._wire.reset()
+                self.assertEqual((await within(attacker.heard.get(), 2))[0], "closed")
+                await self.assertNobodyElseSuffers()
+        for session in list(self.hub.sessions.values()):  # of polling clients that have not got any further
+            if session.transport != WEBSOCKET and session.sid not in {client.sid for client in self.innocents}:
+                session.end("transport close")
+        await self.assertFreed()
+        self.assertQuiet()
+
+    @staticmethod
+    def handshake(path):
+        lines = [f"GET {path} HTTP/1.1", "Host: test.example", "Upgrade: websocket", "Connection: Upgrade"]
+        lines += ["Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "", ""]
+        return "\r\n".join(lines).encode()
 
     @gen_test(timeout=60)
     async def test_a_broken_frame_ends_its_sender_with_the_code_that_says_why(self):
@@ -9491,6 +9683,49 @@ class WebSocketHostilityBehaviour(HostilityBehaviour):
 
 
 class PostingHostilityBehaviour(HostilityBehaviour):
+    """And what an HTTP request may be."""
+
+    @gen_test(timeout=30)
+    async def test_a_reset_at_every_step_is_the_end_and_no_noise(self):
+        await self.invite()
+        waiting = Attacker(self.get_http_port(), self.dialect, self.transport)
+        if waiting.dialect.handshakes_apart:
+            _, _, body = await (await self.wire()).request("GET", waiting._url())
+            waiting.sid = body.decode().split(":")[0]
+        request = f"GET {waiting._url()} HTTP/1.1\r\nHost: test.example\r\n\r\n".encode()
+        for size in (0, 1, 60, -2, None):
+            with self.subTest(bytes_of_the_handshake=size):
+                wire = await self.wire()
+                wire.writer.write(request[:size])
+                await wire.writer.drain()
+                wire.reset()
+                await self.assertNobodyElseSuffers()
+        attacker = await self.attacker()
+        attacker._wire.reset()  # with its poll, or the stream
+        await self.assertNobodyElseSuffers()
+        if self.transport in STREAMS:
+            self.assertEqual(await within(attacker.heard.get(), 2), ("closed", "transport close"))
+        for size in (60, -2):
+            with self.subTest(bytes_of_a_post=size):
+                attacker = await self.attacker()
+                body = attacker._payload(HOSTILE_ROWS[self.dialect][-1][0])
+                head = f"POST {attacker._url('send')} HTTP/1.1\r\nHost: test.example\r\nContent-Length: {len(body)}"
+                wire = await self.wire()
+                wire.writer.write((head.encode() + b"\r\n\r\n" + body)[:size])
+                await wire.writer.drain()
+                if size < 0:
+                    while self.handler.handlers[-1]._member.session.posting is None:
+                        await asyncio.sleep(0)
+                wire.reset()
+                await self.assertNobodyElseSuffers()
+                if size < 0:
+                    self.assertEqual(await within(attacker.heard.get(), 2), ("closed", "transport error"))
+        for session in list(self.hub.sessions.values()):  # their deadlines are another test's subject
+            if session.sid not in {client.sid for client in self.innocents}:
+                session.end("transport close")
+        await self.assertFreed()
+        self.assertQuiet()
+
     @gen_test(timeout=60)
     async def test_a_bad_post_is_answered_and_ends_its_sender(self):
         await self.invite()
