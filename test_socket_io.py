@@ -9816,6 +9816,210 @@ class AncestorStreamHostilityTests(PostingHostilityBehaviour, RecorderTestCase):
     dialect, transport = "0.6", "htmlfile"
 
 
+class OddRequestTests(RecorderTestCase):
+    """Requests that nobody makes: each is answered, in words of our own, and begins no session."""
+
+    base = Victim
+    MARK = "mark-4711"
+    SID = "abcdefghijklmnopqrst"
+    UPGRADE = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec_WebSocket_Version": "13",
+               "Sec_WebSocket_Key": "dGhlIHNhbXBsZSBub25jZQ=="}  # fmt: skip
+
+    #: Path, headers: in all generations, by every method.
+    ROWS = [
+        ("/?EIO=4&transport=__proto__", {}, "a word that is a property elsewhere"),
+        ("/?EIO=4&transport=constructor&sid=__proto__", {}, "two of them"),
+        (f"/?EIO=4&transport={MARK}", {}, "a transport that is none"),
+        (f"/?EIO={MARK}&transport=polling", {}, "a revision that is none"),
+        ("/?EIO=５&transport=polling", {}, "one that is not ASCII"),
+        ("/?EIO=4&EIO=3&transport=polling", {}, "two revisions"),
+        ("/?EIO=4&transport=polling&transport=websocket", {}, "two transports"),
+        (f"/?EIO=4&transport=polling&sid={SID}&sid={SID}", {}, "two sids"),
+        (f"/?EIO=4&transport=polling&sid={MARK}", {}, "a sid that is unknown"),
+        (f"/?EIO=4&transport=polling&sid={'x' * 5000}", {}, "a long one"),
+        (f"/?EIO=4&transport=polling&sid={SID}%0d%0aX:%20{MARK}", {}, "one with a header in it"),
+        (f"/?EIO=4&transport=polling&j=0;{MARK}", {}, "a callback that is more than digits"),
+        ("/?EIO=4&transport=polling&j=", {}, "an empty one"),
+        ("/?EIO=4&transport=polling&j=１", {}, "one that is not ASCII"),
+        ("/?EIO=4&transport=websocket", {}, "a websocket without upgrade: it took whole processes down"),
+        (f"/?EIO=4&transport=websocket&sid={SID}", {}, "with a sid"),
+        ("/?EIO=4&transport=websocket", {"Upgrade": "websocket"}, "half an upgrade"),
+        ("/?EIO=4&transport=polling", {"Upgrade": "websocket"}, "an upgrade of polling"),
+        (f"/?EIO=4&transport=websocket&sid={SID}", UPGRADE, "an upgrade with an unknown sid"),
+        ("/?EIO=9&transport=websocket", UPGRADE, "one of no revision"),
+        (f"/?EIO=3&transport=websocket&sid={SID}", UPGRADE, "one of another generation"),
+        (f"/websocket/{SID}", UPGRADE, "and of 0.6"),
+        (f"/1/websocket/{SID}", UPGRADE, "and of 0.9"),
+        ("/1/websocket", UPGRADE, "without a sid at all"),
+        ("/", UPGRADE, "an upgrade of nothing"),
+        (f"/{MARK}", UPGRADE, "of a page that is not there"),
+        ("/socket.io.js", UPGRADE, "of a file"),
+        ("/__proto__/", {}, "a path of no generation"),
+        (f"/1/{MARK}/{SID}", {}, "a transport of 0.9 that is none"),
+        (f"/1/xhr-polling/{MARK}", {}, "an unknown sid of 0.9"),
+        (f"/1/jsonp-polling/{SID}?i={MARK}", {}, "a callback of 0.9 that is no number"),
+        (f"/1/?jsonp={MARK}", {}, "in its handshake"),
+        ("/2/", {}, "protocol 2, which never was"),
+        ("/１/", {}, "a protocol that is not ASCII"),
+        (f"/xhr-polling/{MARK}/1", {}, "an unknown sid of 0.6"),
+        (f"/jsonp-polling//1/{MARK}", {}, "a callback of 0.6 that is no number"),
+        (f"/htmlfile/{SID}/1", {}, "a stream of nobody"),
+        (f"/{'a/' * 2000}", {}, "a long path"),
+        ("/" + "1" * 60_000, {}, "a very long one"),
+    ]  # fmt: skip
+
+    async def ask(self, method, path, headers):
+        wire = await self.wire()
+        wire.send_request(method, urllib.parse.quote("/socket.io" + path, safe="/?&=%"), **headers)
+        status, answer = await wire.head()
+        body = b"" if method == "HEAD" else await wire.within(wire.reader.readexactly(int(answer["content-length"])))
+        wire.close()
+        return status, answer, body
+
+    @gen_test(timeout=60)
+    async def test_each_is_refused_in_words_of_our_own(self):
+        innocent = await self.client()
+        hub = self.handler.io._namespace.hub
+        for path, headers, why in self.ROWS:
+            for method in ("GET", "POST", "PUT", "DELETE", "HEAD", "TRACE") if len(path) < 100 else ("GET", "POST"):
+                with self.subTest(why, method=method):
+                    if path.startswith("/socket.io.js") and method in ("GET", "HEAD"):
+                        continue
+                    status, answer, body = await self.ask(method, path, headers)
+                    self.assertIn(status, (200, 302, 400, 403, 404, 405, 500))
+                    if status == 200:  # in 0.9 a refusal may be a packet, or a script
+                        self.assertRegex(body, rb'\A(7:::1\+0|io\.j\[0\]\((new Error\(".*"\)|"7:::1\+0")\);)\Z')
+                    self.assertNotIn(self.MARK.encode(), body)
+                    self.assertNotIn(self.MARK, str(answer))
+                    self.assertNotIn("set-cookie", answer)
+                    if "content-type" in answer and status not in (404, 405):  # the application's own pages
+                        self.assertRegex(answer["content-type"], r"^(text/plain|text/javascript|application/json)\b")
+        self.assertEqual(await innocent.call("ping", 1), 1)
+        self.assertEqual(list(hub.sessions), [innocent.sid])
+
+    @gen_test(timeout=60)
+    async def test_also_where_it_is_the_first_that_a_server_hears(self):
+        await self.client()
+        hub = self.handler.io._namespace.hub
+        for path, headers, why in self.ROWS:
+            for method in ("GET", "POST", "PUT"):
+                with self.subTest(why, method=method):
+                    hub.loop = None
+                    status, _, body = await self.ask(method, path, headers)
+                    self.assertIn(status, (200, 302, 400, 403, 404, 405, 500))
+                    self.assertNotIn(self.MARK.encode(), body)
+                    self.assertEqual(hub.sessions, {})
+
+    @gen_test
+    async def test_on_a_living_session_they_harm_nothing(self):
+        for dialect, path in (("EIO4", "/?EIO=4&transport="), ("EIO3", "/?EIO=3&transport=")):
+            client = await self.client(dialect, "xhr-polling")
+            rows = [("PUT", "polling", {}), ("DELETE", "polling", {}), ("HEAD", "polling", {}),
+                    ("TRACE", "polling", {}), ("GET", "websocket", {}), ("POST", "websocket", {}),
+                    ("GET", "websocket", {"Upgrade": "websocket"}), ("GET", "polling", self.UPGRADE),
+                    ("GET", "polling&j=0", {}), ("POST", "polling&j=0", {}),
+                    ("GET", "websocket", {**self.UPGRADE, "Sec_WebSocket_Version": "99"})]  # fmt: skip
+            for method, transport, headers in rows:
+                with self.subTest(dialect=dialect, method=method, transport=transport):
+                    status, _, _ = await self.ask(method, f"{path}{transport}&sid={client.sid}", headers)
+                    self.assertEqual(status, 400)
+                    self.assertEqual(await client.call("ping", 1), 1)
+            other = {"EIO3": "EIO=4", "EIO4": "EIO=3"}[dialect]
+            status, _, body = await self.ask("POST", f"/?{other}&transport=polling&sid={client.sid}", {})
+            self.assertEqual((status, json.loads(body)["code"]), (400, 1))
+            self.assertEqual(await client.call("ping", 1), 1)
+
+    @gen_test
+    async def test_bytes_that_are_no_request_at_all(self):
+        innocent = await self.client()
+        path = b"/socket.io/?EIO=4&transport=polling"
+        post = b"POST " + path + b" HTTP/1.1\r\nHost: a\r\n"
+        rows = [b"\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" * 20 + b"\r\n\r\n", b"GET\r\n\r\n",
+                b"GET " + path + b" HTTP/9.9\r\n\r\n",
+                b"GET " + path + b" HTTP/1.1\r\nHost: a\r\n" + b"A: b\r\n" * 20_000 + b"\r\n",
+                b"GET " + path + b" HTTP/1.1\r\nHost: a\r\nOrigin: http://a\0b\r\n\r\n",
+                post + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+                post + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+                post + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"]  # fmt: skip
+        for row in rows:
+            with self.subTest(row[:60]):
+                wire = await self.wire()
+                wire.writer.write(row)
+                with contextlib.suppress(ConnectionError):
+                    self.assertIn(await wire.end(), (b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"))
+                self.assertEqual(await innocent.call("ping", 1), 1)
+
+    @gen_test
+    async def test_what_follows_a_body_that_was_refused_is_no_request(self):
+        wire = await self.wire()
+        url = await self.join_polling(wire)
+        self.handler.max_message_bytes = 1000
+        hidden = f"GET {url} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+        wire.send_request("POST", url, hidden, Content_Length=2000)
+        self.assertEqual((await wire.answer())[0], 413)
+        self.assertEqual(await wire.end(), b"")
+
+    @gen_test
+    async def test_without_any_header_there_is_an_answer(self):
+        wire = await self.wire()
+        wire.writer.write(b"GET /socket.io/?EIO=4&transport=polling HTTP/1.0\r\n\r\n")
+        self.assertTrue((await wire.end()).startswith(b"HTTP/1.1 200 OK\r\n"))
+
+    @gen_test
+    async def test_compression_is_not_taken_up_however_it_is_offered(self):
+        for offer in ("permessage-deflate", "permessage-deflate; server_max_window_bits=99", ";" * 5000, "a; b=" * 999):
+            with self.subTest(offer=offer[:50]):
+                wire = await self.wire()
+                status, headers = await wire.upgrade(
+                    "/socket.io/?EIO=4&transport=websocket",
+                    Sec_WebSocket_Extensions=offer,
+                    Sec_WebSocket_Protocol=offer,
+                )
+                self.assertEqual((status, headers.keys()), (101, {"upgrade", "connection", "sec-websocket-accept"}))
+
+    @gen_test
+    async def test_a_refused_origin_is_one_short_line_whatever_it_says(self):
+        wire = await self.wire()
+        with self.assertLogs("socket_io", "WARNING") as logged:
+            for origin in ("http://evil.example/\t" + "x" * 20_000, "http://\xff\x80\x9b[31m"):
+                for _ in range(3):
+                    status, _, _ = await wire.request("GET", "/socket.io/?EIO=4&transport=polling", Origin=origin)
+                    self.assertEqual(status, 403)
+        self.assertEqual(len(logged.records), 2)
+        for record in logged.records:
+            self.assertTrue(record.getMessage().isprintable())
+            self.assertLess(len(record.getMessage()), 420)
+
+    @gen_test
+    async def test_each_generation_asks_for_the_origin_in_each_of_its_requests(self):
+        evil = {"Origin": "https://evil.example"}
+        logging.getLogger("socket_io").setLevel(logging.ERROR)
+        self.addCleanup(logging.getLogger("socket_io").setLevel, logging.NOTSET)
+        for dialect, transport in GoodbyeTests.DOORS:
+            attacker = Attacker(self.get_http_port(), dialect, transport)
+            self._clients.append(attacker)
+            await attacker.connect()
+            asked = Attacker(self.get_http_port(), dialect, transport)
+            asked.transport = attacker.transport
+            for sid in ("", attacker.sid):
+                asked.sid = sid
+                for method in ("GET", "POST") if sid else ("GET",):
+                    for headers in (evil, {"Sec_Fetch_Site": "cross-site"}, {"Referer": "https://evil.example/x"}):
+                        with self.subTest(dialect=dialect, transport=transport, method=method, sid=bool(sid)):
+                            more = self.UPGRADE if "websocket" in asked._url() else {}
+                            if method == "POST" and more:
+                                continue
+                            path = asked._url().removeprefix("/socket.io")
+                            status, answer, body = await self.ask(method, path, {**headers, **more})
+                            script = rb"io\.j\[0\]\(new Error\(.*origin.*\)\);|alert\('Cross domain .*'\);"
+                            refused = status in (401, 403) or (status == 200 and re.fullmatch(script, body))
+                            self.assertTrue(refused, (status, body))
+                            self.assertNotIn("access-control-allow-origin", answer)
+            await attacker.send("alive")
+            while await attacker.receive() != ("message", "alive"):
+                pass
+
+
 class ServedTestCase(tornado.testing.AsyncTestCase):
     """`SocketIOServer` in a process of its own, for what a process can suffer."""
 
@@ -9851,6 +10055,12 @@ Server(tornado.web.Application([Chat.routes("socket.io")], socket_io_port=int(sy
 
     async def line(self):
         return await within(self.program.stdout.readline(), 20)
+
+    async def end(self):
+        """Ask it to end; what it has printed."""
+        self.program.terminate()
+        printed, _ = await within(self.program.communicate(), 20)
+        return printed.decode()
 
     async def client(self, dialect="EIO4", transport="websocket"):
         client = Attacker(self.port, dialect, transport)
@@ -9897,8 +10107,7 @@ class DescriptorTests(ServedTestCase):
             await asyncio.sleep(0.05)
         await newcomer.send("hello")
         self.assertEqual(await newcomer.receive(), ("message", "hello"))
-        self.program.terminate()
-        printed = (await within(self.program.stdout.read(), 20)).decode()
+        printed = await self.end()
         self.assertEqual([line for line in printed.splitlines() if "file descriptors" not in line], [])
         self.assertEqual(len(printed.splitlines()), 1)
 
@@ -9933,8 +10142,7 @@ class Chat(Chat):
         clients = [await self.client(*door) for door in doors]
         for client in clients:
             await client.receive()
-        self.program.terminate()
-        printed = (await within(self.program.stdout.read(), 20)).decode().splitlines()
+        printed = (await self.end()).splitlines()
         sent = {words[1]: words for words in map(str.split, printed) if words[0] == "SENT"}
         self.assertEqual(len(sent), len(printed), printed[:5])
         for client in clients:
@@ -9973,6 +10181,7 @@ class Chat(Chat):
         self.program.terminate()
         self.assertEqual(await self.line(), b"closed\n")
         _, _, body = await wire.request("GET", url)
+        await within(self.program.wait(), 20)
         self.assertRegex(body, rb'\A40{.*}\x1e42\["message","x{20000000}"\]\x1e1\Z')
 
 
