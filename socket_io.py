@@ -2536,8 +2536,13 @@ class Namespace:
             if dialect not in encoded:
                 encoded[dialect] = self._encode(dialect, packet)
             outgoing = encoded[dialect]
-            if outgoing is not None and (not volatile or (member.held is None and session.takes_volatile)):
+            if outgoing is None or (volatile and (member.held is not None or not session.takes_volatile)):
+                continue
+            try:
                 member.enqueue(outgoing)
+            except Exception as error:  # one client's trouble must not keep it from the others
+                log.exception("%s ! cannot be sent to", session.sid[:6], exc_info=error)
+                session.end("forced close")
         if history is not None:
             known = next((outgoing for dialect, outgoing in encoded.items() if dialect.recovers), None)
             packets = history.dialect.encode_packet(packet) if known is None else known.packets
