@@ -2746,6 +2746,14 @@ class LifeTests(SessionAssertions):
         session.send_engine(MESSAGE, "x")
         self.assertEqual((list(session.outbox), session.outbox_bytes), ([], 0))
 
+    def test_sids_cannot_be_guessed_from_other_random_numbers(self):
+        sids = set()
+        for _ in range(10):
+            random.seed(1)
+            session = self.client(FakeHub())
+            sids |= {session.sid, session.members["/"].id}
+        self.assertEqual(len(sids), 20)
+
     def test_sids_are_twenty_characters_fit_for_urls(self):
         sids = {self.client(FakeHub()).sid for _ in range(50)}
         self.assertEqual(len(sids), 50)
@@ -10020,6 +10028,299 @@ class OddRequestTests(RecorderTestCase):
                 pass
 
 
+class DeadlineTests(RecorderTestCase):
+    """Every session has a deadline, whatever its client sends but what it owes."""
+
+    base = Victim
+    options = {"ping_interval": 0.2, "ping_timeout": 0.15, "poll_duration": 0.2}
+
+    def setUp(self):
+        super().setUp()
+        for dialect in (socket_io.SocketIO06, socket_io.SocketIO09):
+            patch = mock.patch.object(dialect, "poll_return", 0.3)
+            patch.start()
+            self.addCleanup(patch.stop)
+
+    async def drip(self, attacker):
+        """Half a frame, or half a POST, a byte at a time, and nothing that it owes."""
+        if attacker.transport in WEBSOCKETS:
+            wire, whole = attacker._wire, masked_frame(TEXT_FRAME, b"x" * 5000)
+        else:
+            wire, whole = attacker._post_wire, b"x" * 5000
+            wire.send_request("POST", attacker._url("send"), Content_Length=6000)
+        for at in range(len(whole) - 1):
+            wire.writer.write(whole[at : at + 1])
+            await asyncio.sleep(0.02)
+
+    async def flood(self, attacker):
+        """Ordinary messages, which are no sign of life."""
+        while True:
+            await attacker.send("alive")
+            await asyncio.sleep(0.02)
+
+    @gen_test(timeout=60)
+    async def test_dripping_is_no_sign_of_life(self):
+        await self.assertAllEnd(self.drip)
+
+    @gen_test(timeout=60)
+    async def test_nor_is_talking(self):
+        await self.assertAllEnd(self.flood)
+
+    async def assertAllEnd(self, behave):
+        attackers = []
+        for door in GoodbyeTests.DOORS:
+            attacker = Attacker(self.get_http_port(), *door)
+            self._clients.append(attacker)
+            await attacker.connect()
+            attackers.append(attacker)
+            attacker._reader.cancel()
+        handlers = list(self.handler.handlers)
+        misdeeds = [asyncio.ensure_future(behave(attacker)) for attacker in attackers]
+        for handler, attacker in zip(handlers, attackers, strict=True):
+            while (entry := await within(handler.heard.get(), 10))[0] != "closed":
+                pass
+            self.assertIn(entry[1], ("ping timeout", "transport close", "transport error"), attacker.transport)
+        self.assertEqual(self.handler.io._namespace.hub.sessions, {})
+        for misdeed in misdeeds:
+            misdeed.cancel()
+        await asyncio.gather(*misdeeds, return_exceptions=True)
+
+
+class StalledLoopTests(RecorderTestCase):
+    """A handler that blocks harms everybody's time, and nobody's connection."""
+
+    base = Victim
+    options = {"ping_interval": 0.4, "ping_timeout": 0.3, "poll_duration": 0.4, "connect_timeout": 0.5}
+
+    @gen_test(timeout=30)
+    async def test_three_seconds_kill_nobody(self):
+        clients = []
+        for door in GoodbyeTests.DOORS:
+            client = Attacker(self.get_http_port(), *door)
+            self._clients.append(client)
+            clients.append(await client.connect())
+        with (
+            mock.patch.object(socket_io.SocketIO06, "poll_return", 0.5),
+            mock.patch.object(socket_io.SocketIO09, "poll_return", 0.5),
+        ):
+            await asyncio.sleep(0.3)
+            time.sleep(3)
+            await asyncio.sleep(0.3)
+            for client in clients:
+                self.assertFalse(client.disconnected.is_set(), (client.dialect.name, client.transport))
+            self.handler.io.send("still here")
+            for client in clients:
+                self.assertEqual(await client.receive(), ("message", "still here"))
+
+
+class BadHandlerTests(RecorderTestCase):
+    """Whatever a handler does, its own client is served again, and the others are not touched."""
+
+    base = Victim
+
+    @gen_test
+    async def test_each_way_to_go_wrong_is_one_event(self):
+        async def raise_later(handler):
+            await asyncio.sleep(0)
+            raise KeyError("handler")
+
+        async def cancel_itself(handler):
+            asyncio.current_task().cancel()
+            await asyncio.sleep(0)
+
+        def cancelled(handler):
+            raise asyncio.CancelledError
+
+        def answer_nonsense(handler):
+            return math.nan
+
+        def end_it(handler):
+            handler.disconnect()
+            handler.emit("too late")
+            raise KeyError("handler")
+
+        rows = [(lambda handler: 1 / 0, True), (raise_later, True), (cancel_itself, True), (cancelled, True),
+                (answer_nonsense, True), (lambda handler: time.sleep(0.3), True), (end_it, False)]  # fmt: skip
+        innocent = await self.client()
+        logging.getLogger("tornado.application").setLevel(logging.CRITICAL)
+        self.addCleanup(logging.getLogger("tornado.application").setLevel, logging.NOTSET)
+        for transport in ("websocket", "xhr-polling"):
+            for wrong, lives in rows:
+                with self.subTest(transport, wrong=wrong):
+                    client = await self.client(transport=transport)
+                    handler = self.handler.handlers[-1]
+                    handler.on_message = lambda message, wrong=wrong, handler=handler: wrong(handler)
+                    client._acks[99] = asyncio.get_running_loop().create_future()
+                    await client._send(Packet(EVENT, "/", ["message", "x"], 99))
+                    self.assertEqual(await within(innocent.call("ping", 1), 2), 1)
+                    if lives:
+                        self.assertEqual(await client.call("ping", 2), 2)
+                    else:
+                        self.assertEqual(await within(handler.heard.get()), ("closed", "server namespace disconnect"))
+
+    @gen_test
+    async def test_on_close_may_speak_to_all_and_raise(self):
+        def last_words(handler):
+            handler.send("to itself")
+            handler.emit("to itself", ack=print) if handler.connected else None
+            handler.broadcast.emit("left", handler.id)
+            handler.io.emit("left", handler.id)
+            handler.disconnect(close=True)
+            handler.close()
+            Recorder.note(handler, "spoke")
+            raise KeyError("on_close")
+
+        innocent = await self.client()
+        self.handler.on_close = last_words
+        for dialect, transport in GoodbyeTests.DOORS:
+            with self.subTest(dialect=dialect, transport=transport), self.assertLogs("tornado.application", "ERROR"):
+                client = Attacker(self.get_http_port(), dialect, transport)
+                self._clients.append(client)
+                await client.connect()
+                handler = self.handler.handlers[-1]
+                handler._member.session.end("transport close")
+                await within(client.disconnected.wait())
+                for _ in range(2):
+                    self.assertEqual(await innocent.receive(), ("left", handler.id))
+                self.assertEqual(await innocent.call("ping", 1), 1)
+        self.assertEqual(list(self.handler.io._namespace.hub.sessions), [innocent.sid])
+        self.handler.on_close = Victim.on_close
+
+    @gen_test
+    async def test_one_that_cannot_be_sent_to_does_not_stop_a_broadcast(self):
+        clients = [await self.client() for _ in range(3)]
+
+        def fail(data):
+            raise RuntimeError("a dying connection")
+
+        self.handler.handlers[1]._member.session.direct = fail
+        with self.assertLogs("socket_io", "ERROR"):
+            self.handler.io.emit("news", 1)
+        for client in clients[::2]:
+            self.assertEqual(await client.receive(), ("news", 1))
+        self.assertEqual(await within(self.handler.handlers[1].heard.get()), ("closed", "forced close"))
+
+    @gen_test
+    async def test_nor_do_those_that_vanish_in_the_same_moment(self):
+        clients = [await self.client() for _ in range(10)]
+        for client in clients[::2]:
+            client._wire.reset()
+        for number in range(20):
+            self.handler.io.emit("news", number, "x" * 10_000)
+        for client in clients[1::2]:
+            for number in range(20):
+                self.assertEqual((await client.receive())[:2], ("news", number))
+
+
+class UpgradeRaceTests(RecorderTestCase):
+    """An upgrade may be broken off at every step, and tried twice: no message is lost, and polling goes on."""
+
+    base = Victim
+
+    async def steps(self, client, websocket):
+        """An upgrade, step by step."""
+        websocket.send_request("GET", client._url().replace("polling", "websocket"), **OddRequestTests.UPGRADE)
+        yield "asked"
+        await websocket.head()
+        yield "accepted"
+        websocket.send_frame("2probe")
+        yield "probing"
+        await websocket.text()
+        yield "probed"
+        websocket.writer.write(masked_frame(TEXT_FRAME, b"5")[:3])
+        yield "half way"
+
+    @gen_test(timeout=30)
+    async def test_broken_off_at_each_step_it_leaves_polling_as_it_was(self):
+        for dialect in ("EIO3", "EIO4"):
+            for last in ("asked", "accepted", "probing", "probed", "half way"):
+                for leave in ("reset", "close"):
+                    with self.subTest(dialect=dialect, last=last, leave=leave):
+                        client, websocket = await self.client(dialect, "xhr-polling"), await self.wire()
+                        handler = self.handler.handlers[-1]
+                        client._reader.cancel()  # a client that probes polls no more
+                        await asyncio.wait([client._reader])
+                        handler.emit("first")
+                        await client._wire.answer()
+                        async for step in self.steps(client, websocket):
+                            handler.emit("on the way", step)
+                            if step == last:
+                                break
+                        getattr(websocket, leave)()
+                        while handler._member.session.prober is not None:
+                            await asyncio.sleep(0)
+                        handler.emit("after")
+                        await client.send("alive")
+                        self.assertEqual(await within(handler.heard.get()), ("message", "alive"))
+                        self.assertIs(handler._member.session.upgrade, Upgrade.NONE)
+                        *_, body = await client._wire.request("GET", client._url())
+                        names = re.findall(rb'"(on the way","\w[\w ]*|after)"', body)
+                        self.assertEqual(names[-1], b"after")
+                        self.assertTrue(names[-2].endswith(last.encode()), body)
+
+    @gen_test(timeout=30)
+    async def test_two_at_once_are_one(self):
+        for dialect in ("EIO3", "EIO4"):
+            client = await self.client(dialect, "xhr-polling")
+            client._reader.cancel()
+            path = client._url().replace("polling", "websocket")
+            wires = [await self.wire() for _ in range(5)]
+            for wire in wires:
+                wire.send_request("GET", path, **OddRequestTests.UPGRADE)
+            for wire in wires:
+                self.assertEqual((await wire.head())[0], 101)
+                wire.send_frame("2probe")
+            answers = [await wire.message() for wire in wires]
+            self.assertEqual(sorted(map(str, answers)), ["3probe"] + ["None"] * 4)
+
+
+class OverlapTests(RecorderTestCase):
+    """Two polls, or two posts, of one client at once: as its own server would have it, and nobody waits for ever."""
+
+    base = Victim
+
+    @gen_test
+    async def test_two_polls(self):
+        for dialect in DIALECTS:
+            with self.subTest(dialect):
+                client = await self.client(dialect, "xhr-polling")
+                handler = self.handler.handlers[-1]
+                while handler._member.session.outlet is None:
+                    await asyncio.sleep(0)
+                first, wire = handler._member.session.outlet, await self.wire()
+                if not DIALECTS[dialect].overlap_closes:
+                    client._reader.cancel()  # its own poll is released, and not made again
+                wire.send_request("GET", client._url())
+                if DIALECTS[dialect].overlap_closes:
+                    self.assertEqual((await wire.answer())[0], 400)
+                    self.assertEqual(await within(handler.heard.get()), ("closed", "transport error"))
+                    await within(client.disconnected.wait())
+                else:
+                    while handler._member.session.outlet in (first, None):
+                        await asyncio.sleep(0)
+                    handler.send("once")
+                    self.assertIn(b"once", (await wire.answer())[2])
+
+    @gen_test
+    async def test_two_posts(self):
+        for dialect in DIALECTS:
+            with self.subTest(dialect):
+                client = Attacker(self.get_http_port(), dialect, "xhr-polling")
+                self._clients.append(client)
+                await client.connect()
+                handler = self.handler.handlers[-1]
+                wire = await self.wire()
+                wire.send_request("POST", client._url("send"), b"x", Content_Length=100)
+                while handler._member.session.posting is None:
+                    await asyncio.sleep(0)
+                if DIALECTS[dialect].overlap_closes:
+                    self.assertEqual(await client.post(b"x"), 400)
+                    self.assertEqual(await within(handler.heard.get()), ("closed", "transport error"))
+                else:
+                    await client.send("alive")
+                    self.assertEqual(await within(handler.heard.get()), ("message", "alive"))
+
+
 class ServedTestCase(tornado.testing.AsyncTestCase):
     """`SocketIOServer` in a process of its own, for what a process can suffer."""
 
@@ -10183,6 +10484,44 @@ class Chat(Chat):
         _, _, body = await wire.request("GET", url)
         await within(self.program.wait(), 20)
         self.assertRegex(body, rb'\A40{.*}\x1e42\["message","x{20000000}"\]\x1e1\Z')
+
+
+class SlowlorisTests(ServedTestCase):
+    """Who is slow with headers or a body, or keeps a connection for nothing, is cut off; and nobody else."""
+
+    @gen_test(timeout=30)
+    async def test_dripping_requests_are_cut_off(self):
+        await self.serve("""
+class Server(Server):
+    IDLE_SECONDS, BODY_SECONDS = 0.5, 0.7
+""")
+        innocents = [await self.client("EIO4", transport) for transport in ("websocket", "xhr-polling")]
+        client = await self.client("EIO4", "xhr-polling")
+        await client.close()
+        path = client._url()
+        whole = [b"", f"GET {path} HTTP/1.1\r\nHost: a\r\nX: ".encode() + b"x" * 60_000,
+                 f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n".encode() + b"x" * 60_000,
+                 f"POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+                 + b"1\r\nx\r\n" * 10_000,
+                 f"GET {path}x HTTP/1.1\r\nHost: a\r\n\r\n".encode()]  # fmt: skip
+        slow = [asyncio.ensure_future(self.drip(await self.wire(), data)) for data in whole]
+        for number in range(10):
+            for innocent in innocents:
+                await innocent.send(number)
+                self.assertEqual(await innocent.receive(2), ("message", number))
+            await asyncio.sleep(0.1)
+        await within(asyncio.gather(*slow), 10)
+
+    async def drip(self, wire, data):
+        """Send *data* slowly, until the server ends it."""
+        end = asyncio.ensure_future(wire.reader.read(-1))
+        for at in range(0, len(data), 10):
+            if end.done():
+                break
+            wire.writer.write(data[at : at + 10])
+            await asyncio.sleep(0.01)
+        with contextlib.suppress(ConnectionError):
+            await within(end, 10)
 
 
 class RestartTests(ServedTestCase):
