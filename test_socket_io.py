@@ -55,6 +55,7 @@ from unittest import mock
 from urllib.parse import quote_plus
 
 import tornado.httpserver
+import tornado.httputil
 import tornado.testing
 import tornado.web
 
@@ -4986,6 +4987,7 @@ class OriginTests(RecorderTestCase):
                     self.assertEqual(status, 200 if admitted else 403)
                     granted = headers.get("Origin") if admitted else None
                     self.assertEqual(answer.get("access-control-allow-origin"), granted)
+                    self.assertEqual(answer.get("vary"), granted and "Origin")
                     status, _ = await websocket.upgrade("/socket.io/?EIO=4&transport=websocket", **headers)
                     self.assertEqual(status, 101 if admitted else 403)
         self.assertIn("'https://evil.example'", "\n".join(logged.output))
@@ -9228,6 +9230,7 @@ class Attacker(Client):
 
     answers: list[bytes]  # bodies and stream parts as they came
     heard: asyncio.Queue  # what its handler writes down
+    close_code = 0  # of the server's close frame
 
     async def connect(self):
         self.answers = []
@@ -9312,6 +9315,7 @@ class Attacker(Client):
             while opcode in (PING_FRAME, PONG_FRAME):
                 opcode, payload = await self._wire.frame()
             if opcode == CLOSE_FRAME:
+                self.close_code = int.from_bytes(payload[:2], "big")
                 return None
             frame = payload.decode() if opcode == TEXT_FRAME else payload
             return self.dialect.decode_frame(frame, self._peer)
@@ -9689,6 +9693,7 @@ class WebSocketHostilityBehaviour(HostilityBehaviour):
                 attacker = await self.attacker()
                 attacker._wire.writer.write(data)
                 await (self.assertServed if outcome == STAYS else self.assertEnded)(attacker)
+                self.assertEqual(attacker.close_code, 0 if outcome == STAYS else outcome)
                 await attacker.close()
                 await self.assertNobodyElseSuffers()
         self.assertQuiet()
@@ -10088,6 +10093,78 @@ class DeadlineTests(RecorderTestCase):
         for misdeed in misdeeds:
             misdeed.cancel()
         await asyncio.gather(*misdeeds, return_exceptions=True)
+
+
+class SweepTests(RecorderTestCase):
+    options = {"ping_interval": 0.2, "ping_timeout": 0.15}
+    base = Victim
+
+    @gen_test
+    async def test_an_error_in_one_clients_time_does_not_stop_that_of_the_others(self):
+        for wire in (await self.wire(), await self.wire()):
+            await self.open_websocket(wire)  # and is silent from then on
+        sick, silent = self.handler.handlers
+        tick = Session.tick
+
+        def fail(session, now):
+            if session is sick._member.session:
+                raise RuntimeError("a mistake in socket_io.py")
+            tick(session, now)
+
+        with mock.patch.object(Session, "tick", fail), self.assertLogs("socket_io", "ERROR") as logged:
+            self.assertEqual(await within(sick.heard.get()), ("closed", "forced close"))
+            self.assertEqual(await within(silent.heard.get()), ("closed", "ping timeout"))
+        self.assertEqual(len(logged.records), 1)
+
+
+class LateRefusalTests(RecorderTestCase):
+    """Who is refused may have gone before it hears of it."""
+
+    base = Victim
+
+    @gen_test
+    async def test_a_reset_while_on_open_decides_is_no_noise(self):
+        gate = asyncio.Event()
+
+        async def decide(handler):
+            type(handler).handlers.append(handler)
+            await gate.wait()
+            return False
+
+        await self.client()
+        self.handler.on_open = decide
+        hub = self.handler.io._namespace.hub
+        paths = ["/socket.io/xhr-polling//1", "/socket.io/jsonp-polling//1/0", "/socket.io/htmlfile//1",
+                 "/socket.io/xhr-multipart/", "/socket.io/?EIO=3&transport=polling"]  # fmt: skip
+        with self.assertNoLogs(level="WARNING"):
+            for path in paths:
+                wire, count = await self.wire(), len(self.handler.handlers)
+                wire.send_request("GET", path)
+                while len(self.handler.handlers) == count:
+                    await asyncio.sleep(0)
+                wire.reset()
+            for path in ("/socket.io/?EIO=4&transport=websocket&sid=abcdefghijklmnopqrst", "/socket.io/1/websocket/x"):
+                for _ in range(10):
+                    wire = await self.wire()
+                    wire.send_request("GET", path, **OddRequestTests.UPGRADE)
+                    await wire.writer.drain()
+                    wire.reset()
+            await asyncio.sleep(0.05)
+            gate.set()
+            while hub.tasks:
+                await asyncio.sleep(0)
+
+    @gen_test
+    async def test_the_body_of_the_first_request_of_all_is_taken_apart_by_nobody(self):
+        await self.client()
+        hub = self.handler.io._namespace.hub
+        for path in ("/socket.io/?EIO=4&transport=polling", "/socket.io/1/", "/socket.io/xhr-polling/"):
+            for kind in ("multipart/form-data; boundary=x", "application/x-www-form-urlencoded"):
+                hub.loop = None
+                wire = await self.wire()
+                with mock.patch.object(tornado.httputil, "parse_body_arguments") as parse:
+                    await wire.request("POST", path, b"--x\r\n\r\na=b&" * 1000, Content_Type=kind)
+                parse.assert_not_called()
 
 
 class StalledLoopTests(RecorderTestCase):
