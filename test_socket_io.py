@@ -10100,6 +10100,46 @@ class DeadlineTests(RecorderTestCase):
         await asyncio.gather(*misdeeds, return_exceptions=True)
 
 
+class PatienceTests(RecorderTestCase):
+    """What the server waits for has an end, and what a client is called in the log is short."""
+
+    options = {"close_timeout": 0.3, "max_buffered_bytes": 100_000_000}
+    base = Victim
+
+    @gen_test
+    async def test_an_answer_that_is_not_read_ends_the_session(self):
+        wire = await self.wire()
+        url = await self.join_polling(wire)
+        handler = await self.only()
+        handler.send("x" * 30_000_000)
+        wire.writer.transport.pause_reading()
+        wire.send_request("GET", url)
+        self.assertEqual(await within(handler.heard.get()), ("closed", "transport error"))
+
+    @gen_test
+    async def test_a_close_frame_that_is_not_answered_ends_the_connection(self):
+        wire = await self.wire()
+        await self.open_websocket(wire)
+        with mock.patch.object(socket_io, "CLOSE_GRACE", 0.2):
+            wire.writer.write(b"\x81\x05hello")
+            self.assertEqual((await wire.frame())[0], CLOSE_FRAME)
+            with contextlib.suppress(ConnectionError):
+                self.assertEqual(await wire.end(), b"")
+
+    @gen_test
+    async def test_an_event_that_nobody_receives_is_one_short_line(self):
+        self.handler.on_event = SocketIOHandler.on_event
+        client = await self.client()
+        with self.assertLogs("socket_io", "DEBUG") as logged:
+            await client.emit("\n\x1b[31m" + "x" * LONG)
+            await client.emit("ping", *["too many"] * 5)
+            self.assertEqual(await client.call("ping", 1), 1)
+        self.assertEqual(len(logged.records), 2)
+        for record in logged.records:
+            self.assertLess(len(record.getMessage()), 120)
+            self.assertTrue(record.getMessage().isprintable())
+
+
 class SweepTests(RecorderTestCase):
     options = {"ping_interval": 0.2, "ping_timeout": 0.15}
     base = Victim
