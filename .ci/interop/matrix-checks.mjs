@@ -340,6 +340,7 @@ const CHECKS = {
   async "disconnects itself, and the server knows"(clients) {
     const socket = await clients.connect();
     const [{ id }] = await ask(socket, "who am i");
+    await eventually(SECONDS, "the end of its post", () => clients.dialect.isSettled(socket) || pause(0.02));
     const disconnected = next(socket, "disconnect");
     socket.disconnect();
     const [reason] = await disconnected;

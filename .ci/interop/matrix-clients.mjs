@@ -44,6 +44,7 @@ const PROTOCOL_1 = {
   refused: (socket) => heard(socket, "connect_failed", (reason) => ({ message: reason })),
   refusal: { message: "unauthorized" },
   hearsOfNoNamespace: false,    // its server just says nothing
+  isSettled: (socket) => !socket.socket.doBuffer,    // while a post is under way, a goodbye waits for it and is then forgotten
   close(socket) {
     socket.socket.options.reconnect = false;
     clearTimeout(socket.socket.reconnectionTimer);
@@ -65,6 +66,7 @@ const ENGINE = {
   clientDisconnect: /^io client disconnect$/,
   closeReason: /^client namespace disconnect$/,
   hearsOfNoNamespace: true,
+  isSettled: () => true,
   close(socket) {
     const manager = socket.io;
     (manager._close ?? manager.close).call(manager);

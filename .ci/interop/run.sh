@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Real Socket.IO clients of every generation against app.py.
 #
-#     run.sh PYTHON                    the two that talk in depth
+#     run.sh PYTHON                    the newest client in depth, all generations together, the old ones byte by byte
 #     run.sh PYTHON matrix [OPTIONS]   all that there are, each over all its transports; options as for matrix.mjs
 #
 # Installs the clients when the lock file asks for it. Fails when a check failed or could not run.
@@ -75,7 +75,7 @@ if [ "${2-}" = matrix ]; then
   run_script 560 matrix.mjs --python "$python" "${@:3}"
 else
   run_script 70 modern.mjs
-  run_script 140 ancestor.mjs
+  run_script 60 wire.mjs
 fi
 read_log
 exit "$failed"
