@@ -465,6 +465,7 @@ export async function actOver(client, way, stage, words) {
 
 async function runCheck(client, way, stage, check, body) {
   const clients = new Clients(client, way, stage);
+  const started = Date.now();
   let error = null;
   try {
     await within(45, "the end of the check", body(clients));
@@ -476,7 +477,7 @@ async function runCheck(client, way, stage, check, body) {
   } catch {
     // a client that never connected may not know how to close
   }
-  await stage.report({ transport: way.name, check, error });
+  await stage.report({ transport: way.name, check, error, seconds: (Date.now() - started) / 1000 });
   return error === null;
 }
 

@@ -5,11 +5,13 @@ import { Transform } from "node:stream";
 import { closeReason } from "./checks.mjs";
 import { transportsOf } from "./matrix-clients.mjs";
 
-class Line {
+export class Line {
   constructor({ port, hostname }, delay = 0) {
+    this.requests = 0;    // HTTP requests that have come
     this.ends = new Set();
     this.listener = net.createServer((near) => {
       const far = net.connect(port, hostname);
+      near.on("data", (data) => { this.requests += /^(GET|POST|OPTIONS) /.test(data.toString("latin1")); });
       near.pipe(slowly(delay)).pipe(far).pipe(slowly(delay)).pipe(near);
       [near, far].forEach((end) => this.watch(end));
     });

@@ -76,6 +76,7 @@ if [ "${2-}" = matrix ]; then
 else
   run_script 70 modern.mjs
   run_script 60 wire.mjs
+  run_script 90 family.mjs
 fi
 read_log
 exit "$failed"
