@@ -18,6 +18,7 @@ const UNUSUAL = "é€😀";
 const SEPARATORS = "\u2028\u2029";
 const COUNT = 200;
 const SECONDS = 8;
+const PATIENCE = 30;    // seconds, for what some clients take long to encode
 const LONG_ENOUGH = 14;    // seconds, in which a server that hears no heartbeat gives up: app.py has 3 + 10
 
 // -- The clients of one check -----------------------------------------------------------
@@ -93,13 +94,17 @@ function ask(socket, name, ...args) {
 }
 
 async function echoOf(socket, ...args) {
-  const echoed = next(socket, "echo");
+  return patientEchoOf(socket, SECONDS, ...args);
+}
+
+async function patientEchoOf(socket, seconds, ...args) {
+  const echoed = next(socket, "echo", seconds);
   socket.emit("echo", ...args);
   return echoed;
 }
 
 async function comesBack(socket, text) {
-  const [echoed] = await echoOf(socket, text);
+  const [echoed] = await patientEchoOf(socket, PATIENCE, text);
   isTrue(echoed === text, `${echoed?.length} characters came back, or others`);
 }
 
@@ -347,18 +352,6 @@ const CHECKS = {
     matches(reason, clients.dialect.clientDisconnect);
     matches(await clients.stage.closeReason(id), clients.dialect.closeReason);
   },
-
-  // A polling client, like a browser, repeats a poll that was cut and may never tell that anything happened.
-  async "is reached again after its connections were cut"(clients) {
-    const socket = await clients.connect({ address: clients.stage.lines[clients.way.name], reconnects: true });
-    await pause(0.2);    // now the next poll waits
-    await clients.stage.cut(clients.way.name);
-    await eventually(3 * SECONDS, "an answer", () => answersWithin(1, socket));
-    const [friend, heard] = [await clients.connect(), clients.earOf(socket)];
-    friend.emit("tell the room", clients.dialect.knownId(socket), clients.tagged("welcome"));
-    await ask(friend, "ask", "done");
-    same(await heard(), ["welcome"]);
-  },
 };
 
 const BYTES = {
@@ -399,7 +392,7 @@ const BYTES = {
   async "sends and gets 300 kB of bytes"(clients) {
     const socket = await clients.connect();
     const blob = clients.stage.bytes(numbers(300_000).map((number) => (number * 7919) % 251));
-    const [echoed] = await echoOf(socket, blob);
+    const [echoed] = await patientEchoOf(socket, PATIENCE, blob);
     isTrue(plain(echoed) === plain(blob), "other bytes came back");
   },
 };
@@ -428,20 +421,33 @@ const UPGRADE = {
   },
 };
 
-const HEARTBEATS = "lives through its heartbeats";
+// These mostly wait. They run beside the others.
+const PATIENT = {
+  // A polling client, like a browser, repeats a poll that was cut and may never tell that anything happened.
+  async "is reached again after its connections were cut"(clients) {
+    const socket = await clients.connect({ address: clients.stage.lines[clients.way.name], reconnects: true });
+    await pause(0.2);    // now the next poll waits
+    await clients.stage.cut(clients.way.name);
+    await eventually(3 * SECONDS, "an answer", () => answersWithin(1, socket));
+    const [friend, heard] = [await clients.connect(), clients.earOf(socket)];
+    friend.emit("tell the room", clients.dialect.knownId(socket), clients.tagged("welcome"));
+    await ask(friend, "ask", "done");
+    same(await heard(), ["welcome"]);
+  },
+
+  // Listens longer than a server waits that hears no heartbeat.
+  async "lives through its heartbeats"(clients) {
+    const socket = await clients.connect();
+    const left = [];
+    socket.on("disconnect", (reason) => left.push(reason));
+    await pause(LONG_ENOUGH);
+    same(left, []);
+    same(await echoOf(socket, "alive"), ["alive"]);
+  },
+};
 
 function checksOf(client, way) {
   return { ...CHECKS, ...(client.dialect.hasBytes ? BYTES : {}), ...(way.upgrades ? UPGRADE : {}) };
-}
-
-// Listens from the first check to the last, and longer: nothing but heartbeats keeps it there.
-async function livesThroughHeartbeats(clients) {
-  const socket = await clients.connect();
-  const left = [];
-  socket.on("disconnect", (reason) => left.push(reason));
-  await pause(LONG_ENOUGH);
-  same(left, []);
-  same(await echoOf(socket, "alive"), ["alive"]);
 }
 
 // -- Acting -----------------------------------------------------------------------------
@@ -454,13 +460,15 @@ export async function act(client, stage, words, fetchTransport) {
 export async function actOver(client, way, stage, words) {
   const wanted = (check) => check.includes(words) && !whySkipped(client, way.name, check);
   const run = (check, body) => (wanted(check) ? runCheck(client, way, stage, check, body) : undefined);
-  const patient = run(HEARTBEATS, livesThroughHeartbeats);
-  for (const [check, body] of Object.entries(checksOf(client, way))) {
-    if (await run(check, body) === false && check === FIRST) {
-      break;    // who cannot connect would wait for everything
-    }
+  const { [FIRST]: first, ...others } = checksOf(client, way);
+  if (await run(FIRST, first) === false) {
+    return;    // who cannot connect would wait for everything
   }
-  await patient;
+  const patient = Object.entries(PATIENT).map(([check, body]) => run(check, body));
+  for (const [check, body] of Object.entries(others)) {
+    await run(check, body);
+  }
+  await Promise.all(patient);
 }
 
 async function runCheck(client, way, stage, check, body) {

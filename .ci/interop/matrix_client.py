@@ -71,7 +71,16 @@ class SocketIOClient:
         self.endpoint = self.client.define(library.BaseNamespace, namespace.rstrip("/"))
 
     def wait(self, seconds):
-        self.client.wait(seconds)
+        import socketIO_client as library
+
+        if not hasattr(self.client, "_process_events"):    # 0.6
+            self.client.wait(seconds)
+            return
+        # The `wait` of 0.5 gives its poll up after so many seconds, and what that poll brings at this moment is lost.
+        try:
+            self.client._process_events(SECONDS)
+        except (library.TimeoutError, library.ConnectionError):
+            pass
 
     def on(self, name, handler):
         self.endpoint.on(name, handler)

@@ -20,7 +20,7 @@ install_clients() {
 
 # Sets $app and $port. `timeout` is the last resort: whatever happens here, the server does not outlive it long.
 start_app() {
-  timeout --kill-after=5 600 "$python" "$here/app.py" 0 >"$scratch/ready" 2>"$scratch/log" &
+  timeout --kill-after=5 900 "$python" "$here/app.py" 0 >"$scratch/ready" 2>"$scratch/log" &
   app=$!
   for _ in $(seq 100); do
     port=$(sed -n 's/^READY //p' "$scratch/ready")
@@ -72,7 +72,7 @@ trap clean_up EXIT
 install_clients
 start_app
 if [ "${2-}" = matrix ]; then
-  run_script 560 matrix.mjs --python "$python" "${@:3}"
+  run_script 780 matrix.mjs --python "$python" "${@:3}"
 else
   run_script 70 modern.mjs
   run_script 60 wire.mjs
