@@ -29,8 +29,8 @@ close_reasons: dict[str, str] = {}  # of every client that has left, by its publ
 
 class StageHandler(SocketIOHandler):
     allowed_origins = "*"
-    ping_interval = 3.0  # a check can wait for two heartbeats, yet none comes to the rescue of an upgrade that stalls
-    ping_timeout = 10.0
+    ping_interval = 5.0  # a check can wait for two heartbeats, yet none comes to the rescue of an upgrade that stalls
+    ping_timeout = 20.0  # a browser that turns 300 kB into a form beside others has been seen to need ten
     poll_duration = 3.0  # a check can wait for an idle poll to end
 
     def on_open(self, *args, **kwargs):

@@ -11,6 +11,7 @@ import threading
 import time
 import uuid
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 UNUSUAL = "é€😀"
 SECONDS = 8.0
@@ -112,7 +113,8 @@ def query(parameters):
 
 
 class Clients:
-    def __init__(self, make):
+    def __init__(self, server, make):
+        self.server = server
         self.make = make
         self.tag = uuid.uuid4().hex    # others share the server
         self.opened = []
@@ -130,6 +132,10 @@ class Clients:
             ask(client, "ask", "now")
             return texts
         return heard
+
+    def close_reasons(self):
+        with urlopen(self.server + "/close-reasons") as answer:
+            return json.load(answer)
 
     def close_all(self):
         for client in self.opened:
@@ -254,9 +260,20 @@ def is_disconnected_by_the_server(clients, dialect):
     until("the disconnect", lambda: heard, client)
 
 
+def disconnects_itself_and_the_server_knows(clients, dialect):
+    client = clients.connect()
+    [who] = ask(client, "who am i")
+    client.close()
+    clients.opened.remove(client)
+    end = time.monotonic() + SECONDS
+    while who["id"] not in clients.close_reasons():
+        assert time.monotonic() < end, f"waited {SECONDS:.0f} s for the server to notice"
+        time.sleep(0.05)
+
+
 def lives_through_heartbeats(clients, dialect):
     client = clients.connect()
-    end = time.monotonic() + 14    # in which a server that hears none gives up: app.py has 3 + 10
+    end = time.monotonic() + 26    # in which a server that hears none gives up: app.py has 5 + 20
     while time.monotonic() < end:
         client.wait(0.5)
     same(ask(client, "ask", "alive"), ["alive"])
@@ -265,7 +282,7 @@ def lives_through_heartbeats(clients, dialect):
 CHECKS = [
     connects, gets_a_message_back, gets_an_event_back, gets_an_unusual_event_back, gets_acks, answers_questions,
     hears_its_rooms, is_admitted_to_a_namespace, sends_and_gets_300_kb, sends_and_gets_bytes, keeps_the_order,
-    is_disconnected_by_the_server, lives_through_heartbeats,
+    is_disconnected_by_the_server, disconnects_itself_and_the_server_knows, lives_through_heartbeats,
 ]
 
 
@@ -276,7 +293,7 @@ def main(server, library, transport, dialect, words="", skipped=""):
     for check in CHECKS:
         name = check.__name__.replace("_", " ")
         if words in name and name not in skipped.split(";"):
-            print(json.dumps({"transport": transport, "check": name, "error": run(check, Clients(make), dialect)}), flush=True)
+            print(json.dumps({"transport": transport, "check": name, "error": run(check, Clients(server, make), dialect)}), flush=True)
     os._exit(0)    # threads of a client that failed must not keep the process
 
 

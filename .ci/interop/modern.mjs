@@ -22,7 +22,7 @@ const WAYS = {
 const UNUSUAL = "é€😀\u2028";
 const PICTURE = Buffer.from([...Array(256).keys()]);
 const COUNT = 200;
-const UPGRADE_SECONDS = 2;    // below the server's ping interval: its ping would set a stalled upgrade going again
+const UPGRADE_SECONDS = 4;    // below the server's ping interval: its ping would set a stalled upgrade going again
 
 // -- The clients of one check -----------------------------------------------------------
 
@@ -575,8 +575,8 @@ const RECOVERY = {
 const HEARTBEATS = {
   async "lives through two heartbeats"(clients) {
     const socket = await clients.connect();
-    await next(socket.io, "ping", 6);
-    await next(socket.io, "ping", 6);    // the server sends a second one only when the first was answered
+    await next(socket.io, "ping", 9);
+    await next(socket.io, "ping", 9);    // the server sends a second one only when the first was answered
     assert.deepEqual(await echoOf(socket, "alive"), ["alive"]);
   },
 };
