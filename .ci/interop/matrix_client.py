@@ -32,7 +32,7 @@ class PythonSocketIO:
         self.connected = threading.Event()
         self.client.on("connect", self.connected.set, namespace=namespace)
         if dialect == "EIO4":
-            how = {"auth": parameters or None}
+            how = {"auth": parameters or None, "wait_timeout": SECONDS}
         else:
             server, how = server + query(parameters), {}
         self.client.connect(server, transports=self.TRANSPORTS[transport], namespaces=[namespace], **how)
