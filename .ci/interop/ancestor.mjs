@@ -155,10 +155,10 @@ const CHECKS = {
 
   async "broadcasts to all others but not to itself"(clients) {
     const [ann, bob] = await Promise.all([clients.connect(), clients.connect()]);
-    await ann.wish("shout", { shout: `hello bob${clients.tag}` });
+    await ann.wish("tell the others", `hello bob${clients.tag}`);
     assert.deepEqual(await bob.isTold(1, clients.tag), ["hello bob"]);
-    await bob.wish("shout", { shout: `hello ann${clients.tag}` });
-    assert.deepEqual(await ann.isTold(1, clients.tag), ["hello ann"]);    // and not her own shout
+    await bob.wish("tell the others", `hello ann${clients.tag}`);
+    assert.deepEqual(await ann.isTold(1, clients.tag), ["hello ann"]);    // and not her own words
   },
 
   async "shares a room with a client of today"(clients) {

@@ -176,7 +176,6 @@ WISHES = {
     "enter": StageHandler.enter,
     "exit": StageHandler.exit,
     "kick": StageHandler.kick,
-    "shout": StageHandler.shout,
     "tell my room mates": StageHandler.tell_my_room_mates,
     "tell the others": StageHandler.tell_the_others,
     "tell the room": StageHandler.tell_the_room,

@@ -265,9 +265,9 @@ def disconnects_itself_and_the_server_knows(clients, dialect):
     [who] = ask(client, "who am i")
     client.close()
     clients.opened.remove(client)
-    end = time.monotonic() + SECONDS
+    end = time.monotonic() + 35    # its last words may be lost: then the server notices by the heartbeat, 5 + 20
     while who["id"] not in clients.close_reasons():
-        assert time.monotonic() < end, f"waited {SECONDS:.0f} s for the server to notice"
+        assert time.monotonic() < end, "waited 35 s for the server to notice"
         time.sleep(0.05)
 
 
