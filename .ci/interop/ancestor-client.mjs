@@ -95,7 +95,7 @@ export class Ancestor {
     return this.page.evaluate(() => client.transport.sessionid);
   }
 
-  async until(what, condition, argument, seconds = 8) {
+  async until(what, condition, argument, seconds = 15) {
     try {
       await this.page.waitForFunction(condition, argument, { timeout: seconds * 1000, polling: 20 });
     } catch {

@@ -54,7 +54,7 @@ class Clients {
 
 // The arguments of the next `name`. Listening starts at once, so call it before what brings the event about.
 function next(socket, name) {
-  const promise = within(8, `"${name}"`, new Promise((resolve) => { socket.once(name, (...args) => resolve(args)); }));
+  const promise = within(15, `"${name}"`, new Promise((resolve) => { socket.once(name, (...args) => resolve(args)); }));
   promise.catch(() => {});    // a check that fails early never looks
   return promise;
 }

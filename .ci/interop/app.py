@@ -93,7 +93,7 @@ class StageHandler(SocketIOHandler):
 
     @event("question me")
     async def question_me(self, *args):
-        self.emit("answered", await self.call("question", *args, timeout=5))
+        self.emit("answered", await self.call("question", *args, timeout=12))
 
     @event("question me by callback")
     def question_me_by_callback(self, *args):
@@ -101,7 +101,7 @@ class StageHandler(SocketIOHandler):
 
     @event("question the room")
     async def question_the_room(self, room, *args):
-        acks = await self.io.to(room).call("question", *args, timeout=5)
+        acks = await self.io.to(room).call("question", *args, timeout=12)
         return [acks.answers, sorted(acks.missing)]
 
     # Rooms.
@@ -127,10 +127,6 @@ class StageHandler(SocketIOHandler):
     @event("tell the others")
     def tell_the_others(self, text):
         self.broadcast.emit("told", text)
-
-    @event
-    def shout(self, text):
-        self.broadcast.send(text)
 
     # Order.
 
@@ -202,9 +198,9 @@ class WireHandler(SocketIOHandler):
     """Does what the applications in wire-reference.cjs do."""
 
     allowed_origins = ["http://good.example"]
-    ping_interval = 1.0
+    ping_interval = 5.0
     ping_timeout = 8.0
-    poll_duration = 1.0
+    poll_duration = 3.0
 
     def on_message(self, message):
         self.send(message)

@@ -14,7 +14,7 @@ import { Line } from "./matrix-lines.mjs";
 const [server, words = ""] = process.argv.slice(2);
 
 const UNUSUAL = "é€😀";
-const SECONDS = 8;
+const SECONDS = 15;
 const CALM = 3;    // seconds, in which a client that was refused must not try again and again
 const FEW = 5;    // requests: each of these clients may try once, and reconnect with growing delays
 

@@ -17,7 +17,7 @@ import { transportsOf, wayOf, whySkipped } from "./matrix-clients.mjs";
 const UNUSUAL = "é€😀";
 const SEPARATORS = "\u2028\u2029";
 const COUNT = 200;
-const SECONDS = 8;
+const SECONDS = 15;
 const PATIENCE = 30;    // seconds, for what some clients take long to encode
 const LONG_ENOUGH = 26;    // seconds, in which a server that hears no heartbeat gives up: app.py has 5 + 20
 

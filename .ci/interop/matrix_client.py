@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 UNUSUAL = "é€😀"
-SECONDS = 8.0
+SECONDS = 15.0
 COUNT = 200
 
 

@@ -74,9 +74,9 @@ start_app
 if [ "${2-}" = matrix ]; then
   run_script 780 matrix.mjs --python "$python" "${@:3}"
 else
-  run_script 70 modern.mjs
-  run_script 60 wire.mjs
-  run_script 90 family.mjs
+  run_script 200 modern.mjs
+  run_script 120 wire.mjs
+  run_script 120 family.mjs
 fi
 read_log
 exit "$failed"

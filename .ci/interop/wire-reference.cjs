@@ -42,8 +42,8 @@ function serve06() {
     origins: [PAGE],
     log: null,
     transportOptions: {
-      ...Object.fromEntries(endless.map((name) => [name, { heartbeatInterval: 1000 }])),
-      ...Object.fromEntries(polling.map((name) => [name, { duration: 1000 }])),
+      ...Object.fromEntries(endless.map((name) => [name, { heartbeatInterval: 5000 }])),
+      ...Object.fromEntries(polling.map((name) => [name, { duration: 3000 }])),
     },
   });
   listener.on("connection", (client) => {
@@ -62,8 +62,8 @@ function serve09() {
     "origins": [PAGE],
     "log": false,
     "transports": ["websocket", "flashsocket", "htmlfile", "xhr-polling", "jsonp-polling"],
-    "heartbeat interval": 1,
-    "polling duration": 1,
+    "heartbeat interval": 5,
+    "polling duration": 3,
     "flash policy port": 0,
   });
   manager.sockets.on("connection", perform);

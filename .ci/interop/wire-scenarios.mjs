@@ -1,5 +1,7 @@
 // What wire.mjs sends to both servers, and where their answers differ on purpose.
 
+import { pause } from "./checks.mjs";
+
 const PAGE = "http://good.example";
 const STRANGER = "http://bad.example";
 const UNUSUAL = "é€😀";
@@ -235,6 +237,7 @@ async function ends09(stage, { handshake, poll, type, body }) {
     polling.send(get(poll(sid), {}));
     stage.note("the first poll", await polling.answer());
     polling.send(get(poll(sid), {}));
+    await pause(0.1);    // it waits at the server before the other connection says anything
     return [sid, polling];
   };
   const posting = stage.line();

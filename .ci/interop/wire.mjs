@@ -14,7 +14,7 @@ import { fileURLToPath } from "node:url";
 import { check, finish, within } from "./checks.mjs";
 import { REWRITES, SCENARIOS } from "./wire-scenarios.mjs";
 
-const SECONDS = 10;
+const SECONDS = 20;
 const NOT_THE_PROTOCOLS = new Set(["date", "keep-alive"]);    // of the HTTP server beneath
 
 const [server, words = ""] = process.argv.slice(2);
@@ -239,7 +239,7 @@ const references = { "0.6": await startReference("0.6"), "0.9": await startRefer
 
 const wanted = Object.entries(SCENARIOS).filter(([name]) => name.includes(words));
 await Promise.all(wanted.map(([name, scenario]) => (
-  check(name, () => compare(name, scenario, references[name.split(" ")[0]], ours)))));
+  check(name, () => compare(name, scenario, references[name.split(" ")[0]], ours), 90))));
 if (!words) {
   await check("every expected difference is one", () => {
     const stale = REWRITES.filter((rewrite) => !used.has(rewrite)).map(({ reason }) => reason);
