@@ -3467,7 +3467,8 @@ class WebSocket(TakenOver):
     def write(self, data: bytes) -> None:
         self.hub.bytes_sent += len(data)
         if self.cork is None:
-            self.carrier.write(data)
+            if not self.carrier.is_closing():  # asyncio would warn of every write to a connection that was reset
+                self.carrier.write(data)
             return
         self.cork.append(data)
         self.corked_bytes += len(data)

@@ -7900,6 +7900,30 @@ class OperatorTests(RecorderTestCase):
             await self.handler.io.server_side_emit("hello", object())
 
 
+class ResetTests(RecorderTestCase):
+    """A client that vanishes while it is written to is nobody's warning."""
+
+    @gen_test
+    async def test_many_messages_to_a_connection_that_was_reset_are_quiet(self):
+        loop = asyncio.get_running_loop()
+        request = (
+            "GET /socket.io/?EIO=3&transport=websocket HTTP/1.1\r\nHost: test.example\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        vanishing = socket.create_connection(("127.0.0.1", self.get_http_port()))
+        vanishing.setblocking(False)
+        vanishing.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close by a reset
+        await loop.sock_sendall(vanishing, request.encode())
+        while not self.handler.handlers:
+            await within(loop.sock_recv(vanishing, 1000))
+        handler = await self.only()
+        with self.assertNoLogs("asyncio", "WARNING"):
+            vanishing.close()
+            for number in range(50):
+                handler.send(number)  # all before the loop has looked at the connection again
+            await self.noted("closed", handler.close_reason or "transport close")
+
+
 class ThreadTests(RecorderTestCase):
     @gen_test
     async def test_emit_works_from_any_thread(self):
