@@ -3763,13 +3763,14 @@ class Receiver:
     most: float
 
     @classmethod
-    def of(cls, method: Callable[..., Any]) -> Receiver:
+    def of(cls, handler_class: type[SocketIOHandler], name: str) -> Receiver:
+        method = getattr(handler_class, name)
         positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
         parameters = list(inspect.signature(method).parameters.values())
         takes = [parameter for parameter in parameters if parameter.kind in positional][1:]
         least = sum(parameter.default is inspect.Parameter.empty for parameter in takes)
         any_number = any(parameter.kind is inspect.Parameter.VAR_POSITIONAL for parameter in parameters)
-        return cls(method.__name__, least, math.inf if any_number else len(takes))
+        return cls(name, least, math.inf if any_number else len(takes))
 
 
 def takes(function: Callable[..., Any], count: int) -> bool:
@@ -4217,7 +4218,7 @@ def find_events(cls: type[SocketIOHandler]) -> dict[str, Receiver]:
                 raise TypeError(f"{base.__name__}.{name} would hide SocketIOHandler.{name}: {cure}")
             own[event_name] = name
         methods.update(own)
-    return {event_name: Receiver.of(getattr(cls, name)) for event_name, name in methods.items()}
+    return {event_name: Receiver.of(cls, name) for event_name, name in methods.items()}
 
 
 def check_options(cls: type[SocketIOHandler]) -> None:
