@@ -3841,6 +3841,7 @@ class SocketIOHandler(tornado.web.RequestHandler):
     io = HomeIO()  #: everybody in this namespace; also on the class, once it has routes
 
     _events: ClassVar[dict[str, Receiver]] = {}
+    _catch_all: ClassVar[Receiver] = Receiver("on_event", 1, math.inf)
     _taps_incoming = _taps_outgoing = False
     _member: Member = None  # type: ignore[assignment]  # set before on_open
     _home: ClassVar[tuple[Hub, str | Family]]
@@ -3882,14 +3883,14 @@ class SocketIOHandler(tornado.web.RequestHandler):
         coroutine does, is the ack: return what `super().dispatch` returned.
         """
         receiver = self._events.get(name)
-        if receiver is not None:
-            if receiver.least <= len(args) <= receiver.most:
-                return getattr(self, receiver.method)(*args)
-            log.debug("%s ! event %.40r with %d arguments", self._member.session.sid[:6], name, len(args))
-            return NOT_ACKNOWLEDGED
-        if name == "message":
-            return self.on_message(bare(args))
-        return self.on_event(name, *args)
+        if receiver is None:
+            if name == "message":
+                return self.on_message(bare(args))
+            receiver, args = self._catch_all, (name, *args)
+        if receiver.least <= len(args) <= receiver.most:
+            return getattr(self, receiver.method)(*args)
+        log.debug("%s ! event %.40r with another number of arguments", self._member.session.sid[:6], name)
+        return NOT_ACKNOWLEDGED
 
     @classmethod
     def allow_request(cls, request: tornado.httputil.HTTPServerRequest) -> Any:
@@ -4089,6 +4090,7 @@ class SocketIOHandler(tornado.web.RequestHandler):
         check_overrides(cls)
         check_options(cls)
         cls._events = find_events(cls)
+        cls._catch_all = Receiver.of(cls, "on_event")
         cls._taps_incoming = cls.on_any is not SocketIOHandler.on_any
         cls._taps_outgoing = cls.on_any_outgoing is not SocketIOHandler.on_any_outgoing
 
