@@ -4293,6 +4293,14 @@ class Hub:
                     f"{handler_class.__name__}.{option} = {theirs!r} is an option of the whole connection: "
                     f"set it on {self.options.__name__}, whose routes() is called"
                 )
+        asked, ours, base = (
+            inspect.getattr_static(cls, "allow_request") for cls in (handler_class, self.options, SocketIOHandler)
+        )
+        if asked not in (ours, base):
+            raise ValueError(
+                f"{handler_class.__name__}.allow_request would never be asked: a request is none of a namespace; "
+                f"override it in {self.options.__name__}, whose routes() is called"
+            )
         if isinstance(key, re.Pattern) or callable(key):
             family = Family(key, handler_class)
             self.families.append(family)

@@ -6026,6 +6026,49 @@ class AckTests(RecorderTestCase):
             await self.noted(number)
 
 
+def logged_somewhere(method):
+    """A decorator as many are: what it returns has a name of its own."""
+
+    def wrapper(*args):
+        return method(*args)
+
+    return wrapper
+
+
+class ReceiverTests(RecorderTestCase):
+    """Which method gets an event, and when none does."""
+
+    class base(Recorder):
+        @event("decorated")
+        @logged_somewhere
+        def decorated(self, *args):
+            return ["decorated", *args]
+
+        def on_event(self, name, first, second=None):
+            return [name, first, second]
+
+    @gen_test
+    async def test_a_decorated_method_is_found_whatever_its_function_is_called(self):
+        client = await self.client()
+        self.assertEqual(await client.call("decorated", 1), ["decorated", 1])
+
+    @gen_test
+    async def test_what_no_method_claims_goes_to_on_event(self):
+        client = await self.client()
+        self.assertEqual(await client.call("anything", 1), ["anything", 1, None])
+        self.assertEqual(await client.call("wrapper", 1, 2), ["wrapper", 1, 2])
+        self.assertEqual(await client.call("on_close", 1), ["on_close", 1, None])
+
+    @gen_test
+    async def test_more_or_fewer_arguments_than_on_event_takes_are_the_clients_mistake(self):
+        self.handler.on_error = lambda handler, error: handler.note("error", error)
+        client = await self.client()
+        for args in ((), (1, 2, 3)):
+            await client.emit("anything", *args)
+        self.assertEqual(await client.call("anything", 1, 2), ["anything", 1, 2])
+        self.assertTrue(self.handler.entries.empty())
+
+
 class Tapped(Recorder):
     """Sees what comes and goes, and notes in which order."""
 
@@ -8052,6 +8095,25 @@ class SubclassTests(unittest.TestCase):
             Chat.routes("socket.io", namespaces={"/side": Side})
         self.assertIn("Side", str(refused.exception))
         self.assertIn("Chat", str(refused.exception))
+
+    def test_an_allow_request_that_nobody_would_ask(self):
+        class Chat(SocketIOHandler):
+            @classmethod
+            def allow_request(cls, request):
+                return True
+
+        class Careful(SocketIOHandler):
+            @classmethod
+            def allow_request(cls, request):
+                return False
+
+        class Side(Chat):
+            pass
+
+        Chat.routes("socket.io", namespaces={"/side": Side, "/other": Admin})
+        with self.assertRaises(ValueError) as refused:
+            Chat.routes("socket.io", namespaces={"/side": Careful})
+        self.assertIn("Careful.allow_request", str(refused.exception))
 
     def test_a_dialect_nobody_speaks(self):
         class Chat(SocketIOHandler):
