@@ -523,7 +523,7 @@ class SocketIOTestCase(tornado.testing.AsyncHTTPTestCase):
     """Serves `handler` on a free port for each test, and ends every client that the test leaves behind."""
 
     handler: type[SocketIOHandler]
-    namespaces: dict[str, type[SocketIOHandler]] = {}
+    namespaces: dict[Any, type[SocketIOHandler]] = {}
     settings: dict[str, Any] = {}
 
     def get_app(self):
