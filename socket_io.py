@@ -2743,27 +2743,27 @@ class Broadcast:
 
     def to(self, *rooms: str) -> Broadcast:
         """Also those in *rooms*; a client in several of them gets one copy. A client's `id` is a room."""
-        return dataclasses.replace(self, _rooms=self._rooms.union(rooms))
+        return self._but(_rooms=self._rooms.union(rooms))
 
     in_ = to
 
     def except_(self, *rooms: str) -> Broadcast:
         """But nobody in *rooms*."""
-        return dataclasses.replace(self, _excluded=self._excluded.union(rooms))
+        return self._but(_excluded=self._excluded.union(rooms))
 
     @property
     def volatile(self) -> Broadcast:
         """What is sent is dropped for a client that could not get it at once."""
-        return dataclasses.replace(self, _volatile=True)
+        return self._but(_volatile=True)
 
     @property
     def local(self) -> Broadcast:
         """Only clients of this process. These are all: a process knows no others."""
-        return self
+        return self._but()
 
     def timeout(self, seconds: float) -> Broadcast:
         """How long `call` waits for acks."""
-        return dataclasses.replace(self, _seconds=seconds)
+        return self._but(_seconds=seconds)
 
     def emit(self, event: str, *args: Any) -> None:
         """Send an event to all of them, encoded once per dialect; see `SocketIOHandler.emit`."""
@@ -2827,6 +2827,10 @@ class Broadcast:
 
     # Private.
 
+    def _but(self, **changes: Any) -> Broadcast:
+        """This one with *changes*; what `io` as a whole can do, such as `close`, it cannot."""
+        return Broadcast(**{**vars(self), **changes})
+
     def _select(self) -> list[Member]:
         namespaces = self._hub.namespaces_at(self._place)
         return [member for namespace in namespaces for member in namespace.select(self._rooms, self._excluded)]
@@ -2844,6 +2848,9 @@ class Broadcast:
 
 class Oneself(Broadcast):
     """One client, as `handler.volatile` has it; with rooms it means the others in them, as in node."""
+
+    def _but(self, **changes: Any) -> Broadcast:
+        return dataclasses.replace(self, **changes)
 
     @property
     def broadcast(self) -> Broadcast:
@@ -4054,6 +4061,8 @@ class SocketIOHandler(tornado.web.RequestHandler):
     def to(self, *rooms: str) -> Broadcast:
         """Everybody in *rooms* but this client."""
         return self.broadcast.to(*rooms)
+
+    in_ = to
 
     def except_(self, *rooms: str) -> Broadcast:
         """Everybody but this client and those in *rooms*."""

@@ -7817,7 +7817,7 @@ class OperatorTests(RecorderTestCase):
         ]
         for number, operator in enumerate(rows):
             operator.emit("x", number)
-        first.to("a").except_("muted").volatile.emit("x", 4)
+        first.in_("a").except_("muted").volatile.emit("x", 4)
         first.broadcast.in_("a").local.except_("muted").emit("x", 5)
         first.except_("muted").to("a").emit("x", 6)
         self.assertEqual(await self.told(clients), [[0, 1, 2, 3], [], [0, 1, 2, 3, 4, 5, 6], []])
@@ -7833,6 +7833,14 @@ class OperatorTests(RecorderTestCase):
         first.volatile.except_("a").emit("x", 5)
         first.volatile.timeout(5).local.emit("x", 6)
         self.assertEqual(await self.told(clients), [[1, 6], [2, 3, 4], [4, 5], [2, 4]])
+
+    @gen_test
+    async def test_an_operator_cannot_close_the_server(self):
+        await self.client()
+        io = self.handler.io
+        for operator in (io.to("a"), io.in_("a"), io.except_("a"), io.volatile, io.local, io.timeout(1)):
+            for name in ("close", "of", "stats"):
+                self.assertFalse(hasattr(operator, name), name)
 
     @gen_test
     async def test_send_is_the_event_message(self):
