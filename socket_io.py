@@ -1808,7 +1808,8 @@ class Session:
             self.user_session = user_session
             user_session.id, user_session.dialect = self.sid, self.dialect
         else:
-            self.user_session.update(user_session)
+            for name, value in user_session.items():
+                self.user_session.setdefault(name, value)  # what has been said since is newer
 
     # In.
 

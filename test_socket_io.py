@@ -7316,6 +7316,19 @@ class FamilyRecoveryTests(FamilyTestCase):
         self.assertEqual(root.session.id, again.sid)
 
     @gen_test
+    async def test_what_a_new_session_says_of_its_client_is_not_undone_by_an_old_one(self):
+        client = await self.client()
+        await client.join("/room-1")
+        self.handler.handlers[-1].session.update(name="ada", cups=2)
+        pid = client.pid
+        await self.lose(client)
+        again = await self.client()
+        self.handler.handlers[-1].session["name"] = "bob"
+        await again.join("/room-1", {"pid": pid})
+        self.assertTrue(self.room.handlers[-1].recovered)
+        self.assertEqual(self.room.handlers[-1].session, {"name": "bob", "cups": 2})
+
+    @gen_test
     async def test_of_too_many_empty_ones_none_are_kept(self):
         with mock.patch.object(socket_io, "MAX_GONE", 3):
             for number in range(10):
