@@ -5288,7 +5288,7 @@ class IdentityTests(RecorderTestCase):
         cookie = tornado.web.create_signed_value("s" * 32, "user", "ada").decode()
         headers = {"Cookie": f"user={cookie}"}
         for name, dialect in DIALECTS.items():
-            for transport in sorted(dialect.transports - {FLASHSOCKET}):
+            for transport in sorted(dialect.transports):
                 with self.subTest(dialect=name, transport=transport):
                     client = await self.client(name, transport, headers=headers, query="&room=tea")
                     told = await client.receive()
@@ -8695,6 +8695,18 @@ class WebSocketCompressionTests(RecorderTestCase):
         handler.send("c" * 500)
         first, payload = await both.read()
         self.assertEqual((first, json.loads(payload[2:])), (0xC1, ["message", "c" * 500]))
+
+    @gen_test
+    async def test_zero_compresses_all(self):
+        self.handler.websocket_compression = 0
+        wire, _ = await self.open()
+        (await self.only()).send("")
+        self.assertEqual(await wire.read(), (0xC1, b'42["message",""]'))
+        (await self.only()).send(b"")
+        await wire.read()
+        self.assertEqual(await wire.read(), (0xC2, b""))
+        wire.send(b"", opcode=BINARY_FRAME)
+        await self.assertClosedFor("parse error")  # an attachment that nobody announced, but a frame in order
 
     @gen_test
     async def test_off_is_the_default(self):
