@@ -236,6 +236,7 @@ class ClosedHandler(SocketIOHandler):
 
 class RecoverHandler(StageHandler):
     recovery_window = 30.0
+    websocket_compression = 1024
 
     @event
     def remember(self, value):

@@ -559,6 +559,24 @@ const RECOVERY = {
     });
   },
 
+  async "sends and gets compressed messages, if it has offered to"(clients) {
+    const options = { path: "/recover", perMessageDeflate: { threshold: 0 } };
+    const [socket, plain] = [await clients.connect(options), await clients.connect({ path: "/recover" })];
+    if (clients.way.transports.length === 1 || clients.way.waitsForUpgrade) {
+      const agreed = clients.way.protocols.includes("websocket") ? /permessage-deflate/ : /^$/;
+      assert.match(socket.io.engine.transport.ws?.extensions ?? "", agreed);
+    }
+    for (const text of ["short", UNUSUAL.repeat(5000), randomBytes(20_000).toString("base64")]) {
+      assert.equal((await echoOf(socket, text))[0], text);
+      assert.deepEqual((await echoOf(socket, Buffer.from(text)))[0], Buffer.from(text));
+      const told = [next(socket, "told"), next(plain, "told")];
+      await ask(socket, "enter", "tea");
+      await ask(plain, "enter", "tea");
+      plain.emit("tell the room", "tea", text);
+      assert.deepEqual((await Promise.all(told)).map(([heard]) => heard), [text, text]);
+    }
+  },
+
   async "is somebody new after it has left by itself"(clients) {
     const socket = await clients.connect({ path: "/recover" });
     const { id } = socket;
