@@ -4203,6 +4203,8 @@ def check_overrides(cls: type[SocketIOHandler]) -> None:
             raise TypeError(
                 f"{cls.__name__}.{name} would never be called: a Socket.IO client makes no such request; use on_open"
             )
+    if not isinstance(inspect.getattr_static(cls, "allow_request"), (classmethod, staticmethod)):
+        raise TypeError(f"{cls.__name__}.allow_request is asked before there is a handler: make it a @classmethod")
     for name in ("on_error", "on_any", "on_any_outgoing"):
         if inspect.iscoroutinefunction(getattr(cls, name)):
             raise TypeError(f"{cls.__name__}.{name} cannot be a coroutine: nobody waits for it")

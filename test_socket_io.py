@@ -8117,6 +8117,10 @@ class SubclassTests(unittest.TestCase):
         self.assertIn("Side", str(refused.exception))
         self.assertIn("Chat", str(refused.exception))
 
+    def test_an_allow_request_that_is_no_class_method(self):
+        self.assertRefused({"allow_request": lambda self, request: True}, "allow_request", "@classmethod")
+        type("Fine", (SocketIOHandler,), {"allow_request": staticmethod(lambda request: True)})
+
     def test_an_allow_request_that_nobody_would_ask(self):
         class Chat(SocketIOHandler):
             @classmethod
