@@ -2356,7 +2356,6 @@ class Member:
         if self.close_reason is not None:
             return  # its client may be back in this namespace, as another member
         if self.held is None:
-            self.session.hub.messages_sent += 1
             self.session.enqueue(outgoing)
         else:
             self.held.append(outgoing)
@@ -2530,7 +2529,7 @@ class Namespace:
         if history is not None:
             packet.offset = history.next_offset
         encoded: dict[Dialect, Outgoing | None] = {}
-        members = self.select(rooms, excluded)
+        members, reached = self.select(rooms, excluded), []
         for member in members:
             session = member.session
             dialect = session.dialect
@@ -2541,14 +2540,15 @@ class Namespace:
                 continue
             try:
                 member.enqueue(outgoing)
+                reached.append(member)
             except Exception as error:  # one client's trouble must not keep it from the others
                 log.exception("%s ! cannot be sent to", session.sid[:6], exc_info=error)
                 session.end("forced close")
         if history is not None:
             known = next((outgoing for dialect, outgoing in encoded.items() if dialect.recovers), None)
             packets = history.dialect.encode_packet(packet) if known is None else known.packets
-            history.record(packets, rooms, excluded, members, self.hub.now())
-        self.hub.messages_sent += len(members)
+            history.record(packets, rooms, excluded, reached, self.hub.now())
+        self.hub.messages_sent += len(reached)
         if self.is_tapped:
             for member in members:
                 member.tap(packet)
