@@ -545,9 +545,6 @@ class Attacker:
     async def _check(self) -> str:
         plan = self.plan
         if not self.sid:
-            for line in self.lines.values():
-                self._look_for_sid(line)
-        if not self.sid:
             return "refused"
         if plan.transport in WEBSOCKETS:
             return await self._check_websocket(plan.websocket)

@@ -217,6 +217,7 @@ class Line(asyncio.Protocol):
         self.received = bytearray()
         self.ended = False
         self.finished = False
+        self.is_websocket = False
         self.transport: asyncio.Transport
         self._waiters: list[asyncio.Future[None]] = []
 
@@ -266,7 +267,10 @@ class Line(asyncio.Protocol):
     def finish(self) -> None:
         """Say no more, but go on listening."""
         if not self.finished and not self.transport.is_closing():
-            self.transport.write_eof()
+            try:
+                self.transport.write_eof()
+            except OSError:  # the server was faster
+                pass
         self.finished = True
 
     def take_head(self) -> int | None:
@@ -317,7 +321,17 @@ class Line(asyncio.Protocol):
 
     async def upgrade(self, path: str) -> bool:
         self.write(http_request("GET", path, UPGRADE))
-        return await self.until(self.take_head) == 101
+        self.is_websocket = await self.until(self.take_head) == 101
+        return self.is_websocket
+
+    def is_over(self) -> bool:
+        """Whether the server has ended it; a WebSocket is closed as soon as it says so. What has come is forgotten."""
+        while self.is_websocket and (taken := self.take_frame()):
+            if taken[0] == CLOSE_FRAME:
+                self.close()
+        if not self.is_websocket:
+            self.received.clear()
+        return self.ended
 
     def close(self) -> None:
         self.transport.close()
@@ -424,6 +438,12 @@ class Client:
             if line is not None:
                 line.close()
 
+    def deafen(self) -> None:
+        """Read no more: what the server sends stays where it is."""
+        self._polling = False
+        if self.transport in WEBSOCKETS:
+            self.line.transport.pause_reading()
+
     async def stop_polling(self) -> None:
         """Let the poll in flight be the last one."""
         self._polling = False
@@ -436,13 +456,16 @@ class Client:
 
     # Private.
 
-    def _take_frames(self) -> None:
+    def _take_frames(self) -> bool:
+        """Whether there were any."""
+        before = len(self.got)
         while taken := self.line.take_frame():
             opcode, payload = taken
             if opcode == CLOSE_FRAME:
                 self.lost = True
             self.got += payload + b"\n"
             self._answer_ping(payload)
+        return len(self.got) > before
 
     async def _answer_pings_in(self, body: bytes) -> None:
         """In what a poll or a stream brought; streams are taken to bring a ping in one piece."""
@@ -474,8 +497,7 @@ class Client:
         line = self.line
         while not line.ended and not self.lost and self._polling:
             if self.transport in WEBSOCKETS:
-                await line.until(lambda: line.received, 3600.0)
-                self._take_frames()
+                await line.until(self._take_frames, 3600.0)
             elif self.transport in STREAMS:
                 await line.until(lambda: line.received, 3600.0)
                 part = bytes(line.received)
