@@ -1475,7 +1475,7 @@ def _parse_protocol_1(method: str, segments: list[str], query: Query, dialects: 
     transport, sid, *_ = [*segments[1:], "", ""]
     request = Request(dialect, transport, method, sid, _single(query, "i") or _single(query, "jsonp"))
     request.farewell = bool(sid) and "disconnect" in query
-    if transport and transport not in dialect.transports and not request.farewell:
+    if (transport or sid) and transport not in dialect.transports and not request.farewell:
         raise Refused("Transport unknown", 0)
     if transport == JSONP_POLLING:
         request.jsonp = request.jsonp or "0"

@@ -4900,6 +4900,15 @@ class FuzzFindingTests(RecorderTestCase):
             ],
             [200, 200, 200],
         ),
+        (
+            "a session asked for without a transport: it forgot that it had one, and was opened again",
+            "/socket.io/1/",
+            [
+                [b"GET /socket.io/1/xhr-polling/$SID HTTP/1.1\r\n\r\n"],
+                [b"GET /socket.io/1//$SID HTTP/1.1\r\n\r\n"],
+            ],
+            [200, 400],
+        ),
     ]
 
     @gen_test
