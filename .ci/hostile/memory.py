@@ -3,7 +3,7 @@
     memory.py [--scale N] [SCENARIO ...]
 
 The server runs in a process of its own, with short timeouts. Its base is measured after a first round of all scenarios
-in small, when caches are filled and the allocator has its pools; before each measurement the server collects garbage and
+with a fifth of the load, when caches are filled and tables have grown to their size; before each measurement the server collects garbage and
 gives back what is free (malloc_trim), so that the figures are memory in use. For every scenario one row: base, peak,
 bound and end in MiB. It fails if the peak is above the bound, or the end more than 10 % above the base.
 """
@@ -22,10 +22,11 @@ from wire import GENERATIONS, TEXT_FRAME, Client, Line, frame, http_request
 
 KIBIBYTE, MEBIBYTE = 1024, 1024 * 1024
 BACK_WITHIN = 0.10
+FIRST_ROUND = 0.2  # of the load
 #: One message may be 400 kB and a client may leave 1 MiB unread; what is half done ends within seconds.
 OPTIONS = {"max_message_bytes": 400_000, "max_buffered_bytes": MEBIBYTE, "max_rooms": 500, "max_attachments": 10,
            "ping_interval": 2.0, "ping_timeout": 2.0, "connect_timeout": 2.0, "upgrade_timeout": 2.0,
-           "close_timeout": 1.0, "poll_duration": 1.0}  # fmt: skip
+           "close_timeout": 1.0, "poll_duration": 1.0, "idle_seconds": 2.0, "body_seconds": 2.0}  # fmt: skip
 MESSAGE, BUFFERED, ROOMS = OPTIONS["max_message_bytes"], OPTIONS["max_buffered_bytes"], OPTIONS["max_rooms"]
 
 # What the bounds are made of.
@@ -305,7 +306,7 @@ async def main() -> None:
               if not options.scenarios or scenario.name.startswith(tuple(options.scenarios))]  # fmt: skip
     child = await Child.start(**OPTIONS)
     for scenario in SCENARIOS:  # fills what is filled once
-        await scenario.play(child, max(2, round(scenario.count * 0.01)))
+        await scenario.play(child, max(2, round(scenario.count * options.scale * FIRST_ROUND)))
     await child.settled(lambda state: not state["sessions"] and not state["connections"], 70)
     base = (await child.state(collect=True))["resident"]
     print(f"{'MiB':32} {'count':>6} {'base':>8} {'peak':>8} {'bound':>8} {'end':>8}", flush=True)

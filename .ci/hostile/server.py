@@ -2,7 +2,8 @@
 
     server.py [OPTION=SECONDS_OR_NUMBER ...]
 
-serves on a free port and prints "READY <port>". Options are those of SocketIOHandler. It tells about itself at /state
+serves on a free port and prints "READY <port>". Options are those of SocketIOHandler, and idle_seconds and body_seconds
+for Tornado's HTTPServer. It tells about itself at /state
 and does what /stall?seconds=.. and /broadcast?kind=..&bytes=..&count=.. say. It ends with its standard input.
 """
 
@@ -235,13 +236,14 @@ async def serve(options: dict[str, float]) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     errors = Errors()
     errors.watch(asyncio.get_running_loop())
+    idle_seconds = options.pop("idle_seconds", socket_io.SocketIOServer.IDLE_SECONDS)
+    body_seconds = options.pop("body_seconds", socket_io.SocketIOServer.BODY_SECONDS)
     handler = type("Stage", (Stage,), dict(options))
     routes = handler.routes("socket.io", namespaces=NAMESPACES)
     hub = handler.io._hub
     about = [(f"/{name}", kind, {"hub": hub}) for name, kind in (("state", State), ("stall", Stall), ("broadcast", Shout))]
-    # As SocketIOServer sets them, only shorter: a request that does not come to its end is one of the attacks.
     server = tornado.httpserver.HTTPServer(
-        tornado.web.Application([routes, *about]), idle_connection_timeout=2.0, body_timeout=2.0
+        tornado.web.Application([routes, *about]), idle_connection_timeout=idle_seconds, body_timeout=body_seconds
     )
     sockets = tornado.netutil.bind_sockets(int(os.environ.get("PORT", "0")), "127.0.0.1", backlog=4096)
     server.add_sockets(sockets)

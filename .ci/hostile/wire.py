@@ -402,6 +402,8 @@ class Client:
             return
         content_type, body = self.generation.post(self.transport, self.generation.payload(list(packets)))
         url = self.generation.post_url(self.transport, self.sid)
+        if self.posts.ended:  # the server does not keep an idle connection for ever
+            self.posts = await Line.open(self.port)
         status, _ = await self.posts.request("POST", url, body, Content_Type=content_type)
         if status != 200:
             raise ConnectionError(f"a POST was answered with {status}")
