@@ -20,7 +20,6 @@ from pathlib import Path
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.server import ServerProtocol
-
 from wire import frame, masked
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -34,15 +33,15 @@ FRAMES_AT_MOST = 12  # in one stream
 DIFFERENCES = {
     "length form": "RFC 6455 5.2: a length must be in its shortest form, that of a control frame in seven bits;"
     " websockets takes any",
-    "close in a message": "RFC 6455 5.4: control frames may come between fragments; websockets takes a close there for a"
-    " protocol error, we for the end that the client wants",
-    "control frame when full": "a control frame is no part of a message; websockets counts it against the rest that a"
+    "close in a message": "RFC 6455 5.4: control frames may come between fragments; there websockets takes a close for"
+    " a protocol error, we for the end that the client wants",
+    "control frame when full": "a control frame is no part of a message; websockets counts it against what a"
     " fragmented message may still have",
-    "two faults": "a frame that breaks the protocol and is too big, or a close with a bad code and a bad reason: we name"
-    " what stands first, a length is believed only of a frame that may be",
+    "two faults": "a frame that breaks the protocol and is too big, or a close with a bad code and a bad reason: we"
+    " name what stands first, for a length is believed only of a frame that may be",
 }
 
-Found = tuple[str, object]  # ("message", text or bytes), ("control", opcode, ...) or ("fault", code)
+# What is found is ("message", text or bytes), ("control", opcode, code, data) or ("fault", code).
 
 
 def ours(pieces: Iterable[bytes]) -> tuple[list[object], str]:
@@ -150,7 +149,9 @@ def some_text(rng: random.Random) -> bytes:
 
 
 def some_close(rng: random.Random) -> bytes:
-    code = rng.choice([0, 999, 1000, 1001, 1003, 1004, 1005, 1006, 1007, 1011, 1014, 1015, 2999, 3000, 4999, 5000, 65535])
+    code = rng.choice(
+        [0, 999, 1000, 1001, 1003, 1004, 1005, 1006, 1007, 1011, 1014, 1015, 2999, 3000, 4999, 5000, 65535]
+    )
     return rng.choice([b"", b"\x03", code.to_bytes(2, "big"), code.to_bytes(2, "big") + some_text(rng)[:123]])
 
 
@@ -225,7 +226,10 @@ def compare(seed: int, number: int, known: collections.Counter[str]) -> tuple[in
     rng = random.Random(f"{seed}/{number}")
     stream, frames = some_stream(rng)
     whole, words = ours([stream])
-    for name, cut in (("in pieces", pieces(rng, stream)), ("byte by byte", (stream[at : at + 1] for at in range(len(stream))))):
+    for name, cut in (
+        ("in pieces", pieces(rng, stream)),
+        ("byte by byte", (stream[at : at + 1] for at in range(len(stream)))),
+    ):
         other, _ = ours(cut)
         if other != whole:
             return frames, f"whole {whole!r}\n{name} {other!r}"
@@ -258,7 +262,8 @@ def main() -> None:
         compared, problem = compare(options.seed, number, known)
         if problem:
             failed += 1
-            print(f"FAILED stream {number}\n{problem}\n  again: python {sys.argv[0]} --seed {options.seed} --only {number}")
+            print(f"FAILED stream {number}\n{problem}")
+            print(f"  again: python {sys.argv[0]} --seed {options.seed} --only {number}")
         frames, streams, number = frames + compared, streams + 1, number + 1
         if options.only is not None:
             break

@@ -26,14 +26,26 @@ import random
 import re
 import sys
 import time
-from pathlib import Path
 
 import tornado.httpserver
 import tornado.netutil
-
 from server import Errors, Stage, application, run
-from wire import BINARY_FRAME, CLOSE_FRAME, FORM, GENERATIONS, STREAMS, TEXT_FRAME, UPGRADE, WEBSOCKETS, Client, Generation
-from wire import Line, frame, http_request, masked
+from wire import (
+    BINARY_FRAME,
+    CLOSE_FRAME,
+    FORM,
+    GENERATIONS,
+    STREAMS,
+    TEXT_FRAME,
+    UPGRADE,
+    WEBSOCKETS,
+    Client,
+    Generation,
+    Line,
+    frame,
+    http_request,
+    masked,
+)
 
 from socket_io import FrameError, FrameParser, Life
 
@@ -156,7 +168,9 @@ def wrong_bytes(rng: random.Random, data: bytes) -> bytes:
 
 def some_packets(rng: random.Random, generation: Generation) -> list[str | bytes]:
     """A few packets; some of them wrong, dropped, repeated or out of order."""
-    packets = [packet for said in rng.choices(VOCABULARY[generation.name], k=rng.choice([1, 1, 1, 2, 4])) for packet in said]
+    packets = [
+        packet for said in rng.choices(VOCABULARY[generation.name], k=rng.choice([1, 1, 1, 2, 4])) for packet in said
+    ]
     for _ in range(rng.choice([0, 1, 1, 1, 2, 3])):
         if not packets:
             break
@@ -200,8 +214,9 @@ def binary_message(generation: Generation, attachment: bytes) -> bytes:
 
 CONTROLS = [
     frame(b"ping", 9), frame(b"", 9), frame(b"", 10), frame(b"x" * 125, 9), frame(b"x" * 126, 9), frame(b"", 8),
-    frame(b"\x03\xe8", 8), frame(b"\x03\xe8bye", 8), frame(b"\x03", 8), frame(b"\x03\xed", 8), frame(b"\x03\xe8\xff", 8),
-    frame(b"x", 9, first=0), frame(b"", 0), frame(b"x", 0, first=0), frame(b"x", 3), frame(b"x", 11),
+    frame(b"\x03\xe8", 8), frame(b"\x03\xe8bye", 8), frame(b"\x03", 8), frame(b"\x03\xed", 8),
+    frame(b"\x03\xe8\xff", 8), frame(b"x", 9, first=0), frame(b"", 0), frame(b"x", 0, first=0), frame(b"x", 3),
+    frame(b"x", 11),
 ]  # fmt: skip
 
 
@@ -230,7 +245,8 @@ def some_frame(rng: random.Random, message: str | bytes) -> bytes:
                 bytes([whole[0] | 0x10 << rng.randrange(3)]) + whole[1:],  # a reserved bit
                 bytes([0x80 | opcode, min(len(data), 125)]) + data[:125],  # not masked
                 bytes([0x80 | opcode, 0x80 | 126]) + len(data).to_bytes(4, "big")[2:] + mask + masked(data, mask),
-                bytes([0x80 | opcode, 0x80 | 127]) + rng.choice([0, 200, 70_000, 1 << 40, (1 << 64) - 1]).to_bytes(8, "big"),
+                bytes([0x80 | opcode, 0x80 | 127])
+                + rng.choice([0, 200, 70_000, 1 << 40, (1 << 64) - 1]).to_bytes(8, "big"),
                 frame(data, rng.randrange(16), first=0x80 * rng.randrange(2), mask=mask),
             ]
         )
@@ -252,7 +268,9 @@ def some_body(rng: random.Random, generation: Generation, transport: str) -> tup
     if rng.random() < 0.2:
         body = wrong_bytes(rng, body)
     if rng.random() < 0.1:
-        content_type = rng.choice(["application/octet-stream", "", FORM, "text/plain", "multipart/form-data; boundary=x"])
+        content_type = rng.choice(
+            ["application/octet-stream", "", FORM, "text/plain", "multipart/form-data; boundary=x"]
+        )
     return content_type, body
 
 
@@ -263,19 +281,20 @@ def binary_packet(packet: str | bytes) -> bytes:
 
 HEADERS = [
     ("Origin", "http://evil.example"), ("Origin", "http://friend.example"), ("Origin", "null"), ("Origin", "http://"),
-    ("Sec-Fetch-Site", "cross-site"), ("Referer", "http://evil.example/x"), ("Referer", "//"), ("Cookie", "a=" + "b" * 5000),
-    ("Upgrade", "websocket"), ("Connection", "close"), ("Expect", "100-continue"), ("Content-Type", "\xff"),
-    ("Accept-Encoding", "gzip"), ("Content-Encoding", "gzip"), ("X-Forwarded-For", "\x01"), ("Host", ""), ("Host", "a:b:c"),
-    ("Sec-WebSocket-Version", "8"), ("Sec-WebSocket-Key", ""), ("Sec-WebSocket-Key", "\xe9" * 24), ("Range", "bytes=0-1"),
-    ("Sec-WebSocket-Extensions", "permessage-deflate; server_max_window_bits=99"), ("Content-Length", "5"),
-    ("Content-Length", "-1"), ("Content-Length", "99999999"), ("Content-Length", "\xb2"), ("Transfer-Encoding", "chunked"),
-    ("Transfer-Encoding", "identity, chunked"), ("If-None-Match", '"x"'), ("Access-Control-Request-Method", "POST"),
+    ("Sec-Fetch-Site", "cross-site"), ("Referer", "http://evil.example/x"), ("Referer", "//"),
+    ("Cookie", "a=" + "b" * 5000), ("Upgrade", "websocket"), ("Connection", "close"), ("Expect", "100-continue"),
+    ("Content-Type", "\xff"), ("Accept-Encoding", "gzip"), ("Content-Encoding", "gzip"), ("X-Forwarded-For", "\x01"),
+    ("Host", ""), ("Host", "a:b:c"), ("Sec-WebSocket-Version", "8"), ("Sec-WebSocket-Key", ""),
+    ("Sec-WebSocket-Key", "\xe9" * 24), ("Sec-WebSocket-Extensions", "permessage-deflate; server_max_window_bits=99"),
+    ("Content-Length", "5"), ("Content-Length", "-1"), ("Content-Length", "99999999"), ("Content-Length", "\xb2"),
+    ("Transfer-Encoding", "chunked"), ("Transfer-Encoding", "identity, chunked"), ("Range", "bytes=0-1"),
+    ("If-None-Match", '"x"'), ("Access-Control-Request-Method", "POST"),
 ]  # fmt: skip
 METHODS = ["GET", "POST", "OPTIONS", "HEAD", "PUT", "DELETE", "PATCH", "get", "BREW"]
 QUERIES = [
-    "EIO=4", "EIO=3", "EIO=2", "EIO=5", "EIO=", "transport=polling", "transport=websocket", "transport=__proto__", "j=0",
-    "j=1", "j=-1", "j=\xb2", "j=", "i=0", "i=x", "jsonp=5", "b64=1", "sid=x", "sid=", "sid=$SID", "sid=%00", "t=1-2",
-    "disconnect=1", "user=%ff", "a", "%", "&&&", "=",
+    "EIO=4", "EIO=3", "EIO=2", "EIO=5", "EIO=", "transport=polling", "transport=websocket", "transport=__proto__",
+    "j=0", "j=1", "j=-1", "j=\xb2", "j=", "i=0", "i=x", "jsonp=5", "b64=1", "sid=x", "sid=", "sid=$SID", "sid=%00",
+    "t=1-2", "disconnect=1", "user=%ff", "a", "%", "&&&", "=",
 ]  # fmt: skip
 SEGMENTS = ["websocket", "xhr-polling", "jsonp-polling", "htmlfile", "xhr-multipart", "flashsocket", "1", "2", "", "..",
             "$SID", "send", "0", "%2e", "socket.io.js", "\xe9", "polling", "constructor"]  # fmt: skip
@@ -430,7 +449,9 @@ class Plan:
         if kind < 6:
             content_type, body = some_body(rng, self.generation, self.transport)
             line = f"post{len(self.steps)}" if rng.random() < 0.9 else "hello"
-            self.request(line, "POST", self.generation.post_url(self.transport, "$SID"), {"Content-Type": content_type}, body)
+            self.request(
+                line, "POST", self.generation.post_url(self.transport, "$SID"), {"Content-Type": content_type}, body
+            )
         elif kind < 9 and self.transport not in STREAMS:
             self._poll()
         elif self.held and rng.random() < 0.5:
@@ -446,7 +467,9 @@ class Plan:
         """The ladder of the upgrade, with steps missing, twice or wrong."""
         rng, generation = self.rng, self.generation
         self._open_websocket("upgrade", generation.url("websocket", "$SID"))
-        for packet in rng.choice([["2probe", "5"], ["2probe", "5"], ["5"], ["2probe"], ["2probe", "2probe", "5"], ["2", "5"], []]):
+        for packet in rng.choice(
+            [["2probe", "5"], ["2probe", "5"], ["5"], ["2probe"], ["2probe", "2probe", "5"], ["2", "5"], []]
+        ):
             if rng.random() < 0.5:
                 self._poll()
             data = frame(packet) if rng.random() < 0.8 else some_frames(rng, generation, [packet])
@@ -607,7 +630,9 @@ class Attacker:
             if generation.upgrades and (generation.name == "EIO3" or attempt):
                 packets.insert(0, "40")
             content_type, body = generation.post(plan.transport, generation.payload(packets))
-            status, answer = await self._request("POST", generation.post_url(plan.transport, self.sid), body, content_type)
+            status, answer = await self._request(
+                "POST", generation.post_url(plan.transport, self.sid), body, content_type
+            )
             if status == 0:
                 raise Failure("the check, a POST, was not answered")
             if status != 200 or b"new Error(" in answer:
@@ -627,7 +652,9 @@ class Attacker:
         raise Failure(f"mute: polls are held and bring no answer; session {self.sid}")
 
     def _waiting_poll(self) -> bool:
-        return any(name.startswith("poll") and self._is_good(name) and not line.received for name, line in self.lines.items())
+        return any(
+            name.startswith("poll") and self._is_good(name) and not line.received for name, line in self.lines.items()
+        )
 
     def _is_good(self, name: str) -> bool:
         """Whether a line is still there, and belongs to the session."""
@@ -645,7 +672,7 @@ class Attacker:
             line.close()
 
     async def _look_for_token(self, seconds: float) -> str | None:
-        """"works" or "closed" when a line says so; None when there is nothing left that could; "" when time is over."""
+        """What a line says, "works" or "closed"; None when none is left that could say it; "" when time is over."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             open_lines = []
@@ -660,12 +687,16 @@ class Attacker:
                     open_lines.append(line)
             if not open_lines:
                 return "closed" if self.plan.transport in STREAMS else None
-            waits = [asyncio.ensure_future(line.until(lambda line=line, size=len(line.received): len(line.received) != size, 0.5))
-                     for line in open_lines]  # fmt: skip
+            waits = [asyncio.ensure_future(self._news(line)) for line in open_lines]
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             for wait in waits:
                 wait.cancel()
         return ""
+
+    @staticmethod
+    async def _news(line: Line) -> None:
+        size = len(line.received)
+        await line.until(lambda: len(line.received) != size, 0.5)
 
     @staticmethod
     def _is_stream(line: Line) -> bool:
@@ -694,7 +725,9 @@ class Attacker:
             answered = await line.until(look, PATIENCE)
             partly = line.ended and (name in self.plan.loose or b"HTTP/1.1 " in line.received)
             if not answered and not partly:
-                raise Failure(f"request on line {name} not answered ({'ended' if line.ended else 'open'}), session {self.sid}")
+                raise Failure(
+                    f"request on line {name} not answered ({'ended' if line.ended else 'open'}), session {self.sid}"
+                )
             status = re.match(rb"HTTP/1.1 (5\d\d)", line.received)
             if status and b"Content-Length: 31" not in line.received:  # "Protocol version not supported."
                 raise Failure(f"line {name} was answered with {status[1].decode()}")
@@ -805,7 +838,9 @@ class Fuzz:
             members = sum(len(namespace.members) + len(namespace.rooms) for namespace in hub.namespaces.values())
             return len(hub.sessions), len(hub.connections), members, len(hub.watched), len(hub.tasks)
 
-        longest = max(OPTIONS["ping_interval"] + OPTIONS["ping_timeout"], 60.0 if self.generation.name == "0.9" else 8.0)
+        longest = max(
+            OPTIONS["ping_interval"] + OPTIONS["ping_timeout"], 60.0 if self.generation.name == "0.9" else 8.0
+        )
         if self.generation.name == "0.9":  # its clients were promised 60 s: here those are over
             for session in list(hub.sessions.values()):
                 if session.life is not Life.CLOSED and "return" in session.deadlines:
@@ -815,7 +850,7 @@ class Fuzz:
         while any(left()) and time.monotonic() < end:
             await asyncio.sleep(0.2)
         if any(left()):
-            self.fail(-1, "sessions, connections, members and rooms, watched, tasks left: %s %s %s %s %s" % left())
+            self.fail(-1, f"left of sessions, connections, members and rooms, watched, tasks: {left()}")
 
     async def _expect_no_errors(self) -> None:
         """What was logged is a failure; the suspects play again, one by one, to find whose."""
@@ -843,8 +878,8 @@ async def fuzz(generation: Generation, options: argparse.Namespace) -> bool:
     seconds = time.monotonic() - started
     outcomes = ", ".join(f"{count} {outcome}" for outcome, count in sorted(fuzz.outcomes.items()))
     print(
-        f"{generation.name}: {fuzz.played} inputs (seed {options.seed}, from {options.first}) in {seconds:.0f} s: {outcomes}; "
-        f"an innocent waited at most {fuzz.worst * 1000:.0f} ms; {len(fuzz.failed)} failed",
+        f"{generation.name}: {fuzz.played} inputs (seed {options.seed}, from {options.first}) in {seconds:.0f} s: "
+        f"{outcomes}; an innocent waited at most {fuzz.worst * 1000:.0f} ms; {len(fuzz.failed)} failed",
         flush=True,
     )
     return not fuzz.failed and (fuzz.played == options.count or options.only is not None)

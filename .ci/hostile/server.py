@@ -38,14 +38,17 @@ class Stage(SocketIOHandler):
         return self.say("message", message)
 
     def on_event(self, name, *args):
-        if isinstance(name, str) and name not in ("message",):
-            return self.say(name, *args)
+        return self.say(name, *args)
 
     def say(self, name, *args):
         try:
             self.emit(name, *args)
             return args[0] if args else None
-        except (RecursionError, SocketIOError, ValueError):  # deep JSON comes in and does not go out; 0.x takes no bytes
+        except (
+            RecursionError,
+            SocketIOError,
+            ValueError,
+        ):  # deep JSON comes in and does not go out; 0.x takes no bytes
             return None
 
     @event
@@ -92,7 +95,7 @@ class Stage(SocketIOHandler):
     @event
     def flood(self, count=1, size=1000, *args):
         """Answer with more than was asked: *count* events of *size* characters."""
-        if type(count) is int and type(size) is int and 0 <= count * size <= 100_000_000:
+        if type(count) is int and type(size) is int and 0 <= count <= 1000 and 0 <= size <= 100_000:
             text = "x" * size
             for _ in range(count):
                 self.emit("flood", text)
@@ -165,6 +168,7 @@ class State(About):
             {
                 "resident": resident_bytes(),
                 "peak": peak_bytes(),
+                "blocks": sys.getallocatedblocks(),
                 "sessions": len(hub.sessions),
                 "connections": len(hub.connections),
                 "members": sum(len(namespace.members) for namespace in hub.namespaces.values()),
@@ -241,7 +245,9 @@ async def serve(options: dict[str, float]) -> None:
     handler = type("Stage", (Stage,), dict(options))
     routes = handler.routes("socket.io", namespaces=NAMESPACES)
     hub = handler.io._hub
-    about = [(f"/{name}", kind, {"hub": hub}) for name, kind in (("state", State), ("stall", Stall), ("broadcast", Shout))]
+    about = [
+        (f"/{name}", kind, {"hub": hub}) for name, kind in (("state", State), ("stall", Stall), ("broadcast", Shout))
+    ]
     server = tornado.httpserver.HTTPServer(
         tornado.web.Application([routes, *about]), idle_connection_timeout=idle_seconds, body_timeout=body_seconds
     )

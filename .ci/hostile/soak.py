@@ -19,7 +19,7 @@ import time
 
 import fuzz
 from child import Child
-from wire import GENERATIONS, Client, frame
+from wire import GENERATIONS, Client, Generation, frame
 
 MEBIBYTE = 1024 * 1024
 MAY_GROW = 0.10  # of the resident memory,
@@ -73,17 +73,27 @@ class Soak:
                 return
             if self.phase:
                 self.waits[self.phase].append(time.monotonic() - started)
-            await client.say(rng.choice([
-                generation.event("enter", f"room {rng.randrange(50)}"), generation.event("exit", f"room {rng.randrange(50)}"),
-                generation.event("shout", f"room {rng.randrange(50)}", "x" * rng.choice([10, 1000])),
-                generation.event("slow"), generation.event("flood", 3, rng.choice([10, 20_000])), generation.message("é€😀"),
-            ]))  # fmt: skip
+            await client.say(self._something(generation))
             if generation.upgrades:
                 await client.say("421" + generation.event("ask", "acknowledged")[2:])
                 if not await client.hear("acknowledged"):
                     self.problems[f"{kind}: no ack"] += 1
                     return
             await asyncio.sleep(rng.choice([0.01, 0.1, 0.5, 2.0]))
+
+    def _something(self, generation: Generation) -> str:
+        rng = self.rng
+        room = f"room {rng.randrange(50)}"
+        return rng.choice(
+            [
+                generation.event("enter", room),
+                generation.event("exit", room),
+                generation.event("shout", room, "x" * rng.choice([10, 1000])),
+                generation.event("slow"),
+                generation.event("flood", 3, rng.choice([10, 20_000])),
+                generation.message("é€😀"),
+            ]
+        )
 
     async def _upgrade(self, client: Client) -> None:
         """To a WebSocket, as a client does it: probe while polling, wait for the poll in flight, then switch."""

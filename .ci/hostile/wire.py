@@ -26,7 +26,9 @@ STREAMS = ("xhr-multipart", "htmlfile")
 # -- Bytes -----------------------------------------------------------------------------
 
 
-def frame(payload: str | bytes, opcode: int | None = None, first: int = 0x80, mask: bytes = b"\x12\x34\x56\x78") -> bytes:
+def frame(
+    payload: str | bytes, opcode: int | None = None, first: int = 0x80, mask: bytes = b"\x12\x34\x56\x78"
+) -> bytes:
     """A masked frame: text for `str`, binary for `bytes`, or *opcode*; *first* holds its other four bits."""
     if opcode is None:
         opcode = TEXT_FRAME if isinstance(payload, str) else BINARY_FRAME
@@ -354,6 +356,7 @@ class Client:
         self.line: Line | None = None
         self.posts: Line | None = None
         self.lost = False
+        self.patience = PATIENCE  # for the answer to a POST
         self._reader: asyncio.Task[None] | None = None
         self._polling = True
 
@@ -404,7 +407,7 @@ class Client:
         url = self.generation.post_url(self.transport, self.sid)
         if self.posts.ended:  # the server does not keep an idle connection for ever
             self.posts = await Line.open(self.port)
-        status, _ = await self.posts.request("POST", url, body, Content_Type=content_type)
+        status, _ = await self.posts.request("POST", url, body, self.patience, Content_Type=content_type)
         if status != 200:
             raise ConnectionError(f"a POST was answered with {status}")
 
