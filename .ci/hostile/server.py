@@ -2,8 +2,8 @@
 
     server.py [OPTION=SECONDS_OR_NUMBER ...]
 
-serves on a free port and prints "READY <port>". Options are those of SocketIOHandler, and idle_seconds and body_seconds
-for Tornado's HTTPServer. It tells about itself at /state
+serves on a free port and prints "READY <port>". Options are those of SocketIOHandler, idle_seconds and body_seconds
+for Tornado's HTTPServer, and return_seconds, see `return_soon`. It tells about itself at /state
 and does what /stall?seconds=.. and /broadcast?kind=..&bytes=..&count=.. say. It ends with its standard input.
 """
 
@@ -107,6 +107,14 @@ class Stage(SocketIOHandler):
     @event
     def kick(self, *args):
         self.disconnect()
+
+
+RETURN_SECONDS = 60.0
+
+
+def return_soon(seconds: float) -> None:
+    """A 0.9 client that polls may stay away for a minute, which its handshake promises: too long for some scripts."""
+    socket_io.DIALECTS["0.9"].poll_return = seconds
 
 
 class Refused(Stage):
@@ -242,6 +250,7 @@ async def serve(options: dict[str, float]) -> None:
     errors.watch(asyncio.get_running_loop())
     idle_seconds = options.pop("idle_seconds", socket_io.SocketIOServer.IDLE_SECONDS)
     body_seconds = options.pop("body_seconds", socket_io.SocketIOServer.BODY_SECONDS)
+    return_soon(options.pop("return_seconds", RETURN_SECONDS))
     handler = type("Stage", (Stage,), dict(options))
     routes = handler.routes("socket.io", namespaces=NAMESPACES)
     hub = handler.io._hub

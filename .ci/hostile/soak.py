@@ -25,8 +25,8 @@ MEBIBYTE = 1024 * 1024
 MAY_GROW = 0.10  # of the resident memory,
 MAY_GROW_BYTES = 4 * MEBIBYTE  # or so much
 OPTIONS = {"ping_interval": 4.0, "ping_timeout": 6.0, "connect_timeout": 5.0, "upgrade_timeout": 5.0,
-           "close_timeout": 3.0, "poll_duration": 3.0}  # fmt: skip
-RETURN_SECONDS = 62.0  # a 0.9 client that polls may stay away for so long: its handshake has promised it
+           "close_timeout": 3.0, "poll_duration": 3.0, "return_seconds": 6.0}  # fmt: skip
+LONGEST = 20.0  # seconds until the server has forgotten the last client
 
 
 class Soak:
@@ -149,7 +149,7 @@ async def soak(seconds: float, clients: int, seed: int) -> bool:
 
 async def quiet(child: Child) -> dict[str, float]:
     """The server without clients, when all timeouts are over."""
-    await child.settled(lambda state: state["sessions"] == 0 and state["connections"] == 0, RETURN_SECONDS)
+    await child.settled(lambda state: state["sessions"] == 0 and state["connections"] == 0, LONGEST)
     await asyncio.sleep(0.5)
     return await child.state(collect=True)
 
