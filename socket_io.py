@@ -4783,6 +4783,7 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
             )
 
     async def _serve(self) -> None:
+        allow_all_descriptors()
         self._listen()
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
@@ -4802,6 +4803,17 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
         for hub in list(application_hubs.get(self.application, ())):
             await hub.close()
         await self.close_all_connections()
+
+
+def allow_all_descriptors() -> None:
+    """As many file descriptors as this process may have, as node does: 1,024 to begin with are as many clients."""
+    try:
+        import resource
+
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    except (ImportError, ValueError, OSError) as error:  # Windows; and systems that have a limit beyond the limit
+        log.debug("the limit of file descriptors stays: %s", error)
 
 
 def is_loop_running() -> bool:

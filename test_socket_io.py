@@ -10648,6 +10648,13 @@ class DescriptorTests(ServedTestCase):
         self.assertEqual([line for line in printed.splitlines() if "file descriptors" not in line], [])
         self.assertEqual(len(printed.splitlines()), 1)
 
+    @gen_test(timeout=30)
+    async def test_all_descriptors_that_the_process_may_have_are_for_clients(self):
+        await self.serve("resource.setrlimit(resource.RLIMIT_NOFILE, (64, 256))")
+        crowd = [await self.client() for _ in range(100)]
+        await crowd[-1].send("hello")
+        self.assertEqual(await crowd[-1].receive(), ("message", "hello"))
+
 
 class EndOfProcessTests(ServedTestCase):
     """A process that is asked to end."""
