@@ -2980,8 +2980,16 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         return self.hub.options.max_message_bytes * (3 if form else 1)
 
     def finish(self) -> None:
-        if self.answered:
-            return
+        try:
+            if not self.answered:
+                self._serve()
+        except Exception as error:  # of our own: not every Tornado would end the request, and so the session
+            log.exception("! in a request", exc_info=error)
+            if self.session is not None:
+                self.session.end("forced close")
+            self._refuse(Refused("Internal server error", 3, 500))
+
+    def _serve(self) -> None:
         if self.refused is not None:
             self._refuse(self.refused)
         elif self.request is None:

@@ -9718,7 +9718,7 @@ class HostilityBehaviour:
             good = next(frames for frames, outcome, _ in reversed(HOSTILE_ROWS[self.dialect]) if outcome == STAYS)
             attack = asyncio.ensure_future(attacker.throw(*good))
             await self.assertNobodyElseSuffers()
-            await within(attack)
+            self.assertIn(await within(attack), (None, 400, 500))  # 400: by script, where 0.9 has no status
         self.assertEqual((await within(attacker.heard.get(), 2))[0], "closed")
         await self.assertFreed()
         self.assertIn("a mistake in socket_io.py", "".join(str(record.exc_info) for record in self.said.records))
