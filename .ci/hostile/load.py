@@ -249,14 +249,15 @@ async def main() -> None:
     parser.add_argument("--stall", type=float, default=30.0)
     parser.add_argument("scenarios", nargs="*", choices=[[], *SCENARIOS])
     options = parser.parse_args()
-    good = True
+    failed = 0
     for name in options.scenarios or SCENARIOS:
         try:
             print(f"ok      {name}: {await SCENARIOS[name](options.scale, options.stall)}", flush=True)
         except RuntimeError as error:
-            good = False
+            failed += 1
             print(f"FAILED  {name}: {error}", flush=True)
-    sys.exit(not good)
+    print(f"{len(options.scenarios or SCENARIOS)} scenarios, {failed} failed")
+    sys.exit(bool(failed))
 
 
 if __name__ == "__main__":

@@ -326,13 +326,14 @@ async def main() -> None:
     await child.settled(lambda state: not state["sessions"] and not state["connections"], 70)
     base = await child.state(collect=True)
     print(f"{'MiB':32} {'count':>6} {'base':>8} {'peak':>8} {'bound':>8} {'end':>8} {'blocks':>8}", flush=True)
-    good = True
+    failed = 0
     for scenario in chosen:
-        good = await measure(scenario, child, options.scale, base) and good
+        failed += not await measure(scenario, child, options.scale, base)
     errors = await child.stop()
     for error in errors:
         print(f"FAILED the server logged: {error}")
-    sys.exit(not good or bool(errors))
+    print(f"{len(chosen)} scenarios, {failed} failed, {len(errors)} errors logged")
+    sys.exit(bool(failed or errors))
 
 
 if __name__ == "__main__":

@@ -179,6 +179,7 @@ def report(traffic: Soak, start: dict[str, float], end: dict[str, float], errors
     for error in errors:
         good = False
         print(f"FAILED the server logged: {error}")
+    print(f"{sum(traffic.counts.values())} clients, upgrades and hostile inputs: {'ok' if good else 'failed'}")
     return good
 
 
