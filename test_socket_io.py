@@ -10317,7 +10317,7 @@ class StalledLoopTests(RecorderTestCase):
     """A handler that blocks harms everybody's time, and nobody's connection."""
 
     base = Victim
-    options = {"ping_interval": 0.5, "ping_timeout": 0.9, "poll_duration": 0.5, "connect_timeout": 0.5}
+    options = {"ping_interval": 0.8, "ping_timeout": 1.6, "poll_duration": 0.8, "connect_timeout": 1.6}
 
     async def keep_pinging(self, client):
         while True:
@@ -10325,7 +10325,7 @@ class StalledLoopTests(RecorderTestCase):
             await asyncio.sleep(0.1)
 
     @gen_test(timeout=30)
-    async def test_two_seconds_kill_nobody(self):
+    async def test_three_seconds_kill_nobody(self):
         clients, pings = [], []
         for dialect, transport in EndOfProcessTests.DOORS:
             client = Attacker(self.get_http_port(), dialect, transport)
@@ -10334,11 +10334,11 @@ class StalledLoopTests(RecorderTestCase):
             if not client.dialect.server_pings:
                 pings.append(asyncio.ensure_future(self.keep_pinging(client)))
         with (
-            mock.patch.object(socket_io.SocketIO06, "poll_return", 0.9),
-            mock.patch.object(socket_io.SocketIO09, "poll_return", 0.9),
+            mock.patch.object(socket_io.SocketIO06, "poll_return", 1.6),
+            mock.patch.object(socket_io.SocketIO09, "poll_return", 1.6),
         ):
             await asyncio.sleep(0.2)
-            time.sleep(2)
+            time.sleep(3)
             await asyncio.sleep(0.2)
             self.handler.io.send("still here")
             for client in clients:
