@@ -627,7 +627,7 @@ class Attacker:
         """A message, then polls until its echo comes."""
         plan, generation = self.plan, self.plan.generation
         if plan.transport not in STREAMS and not self._waiting_poll():
-            await self._open_poll(1)
+            await self._open_poll()
         for attempt in range(2):
             packets = [generation.message(self.token)]
             if generation.upgrades and (generation.name == "EIO3" or attempt):
@@ -642,14 +642,14 @@ class Attacker:
                 return "elsewhere"
             if b"7:::1+0" in answer:
                 return "closed"
-            for number in range(40):
+            for _ in range(40):
                 seen = await self._look_for_token(PATIENCE if attempt else PATIENCE / 4)
                 if seen:
                     return seen
                 if plan.transport in STREAMS:
                     break
                 if seen is None:  # all polls are answered
-                    await self._open_poll(number + 2)
+                    await self._open_poll()
                 else:
                     break
         raise Failure(f"mute: polls are held and bring no answer; session {self.sid}")
@@ -663,8 +663,8 @@ class Attacker:
         """Whether a line is still there, and belongs to the session."""
         return name not in self.gone and name not in self.plan.strange and not self.lines[name].ended
 
-    async def _open_poll(self, number: int) -> None:
-        line = self.lines[f"check{number}"] = await Line.open(self.port)
+    async def _open_poll(self) -> None:
+        line = self.lines[f"check{len(self.lines)}"] = await Line.open(self.port)
         line.write(http_request("GET", self.plan.generation.url(self.plan.transport, self.sid)))
 
     async def _request(self, method: str, url: str, body: bytes, content_type: str) -> tuple[int, bytes]:

@@ -383,6 +383,8 @@ class Client:
         self._reader = asyncio.ensure_future(self._read())
         for packet in generation.joins:
             await self.say(packet)
+        if generation.name == "0.9" and not await self.hear("1::"):  # what is posted before has no transport yet
+            raise ConnectionError("no CONNECT")
         return self
 
     async def _find_sid(self) -> re.Match[bytes]:
