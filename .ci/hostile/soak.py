@@ -24,8 +24,11 @@ from wire import GENERATIONS, Client, Generation, frame
 MEBIBYTE = 1024 * 1024
 MAY_GROW = 0.10  # of the resident memory,
 MAY_GROW_BYTES = 4 * MEBIBYTE  # or so much
-OPTIONS = {"ping_interval": 4.0, "ping_timeout": 6.0, "connect_timeout": 5.0, "upgrade_timeout": 5.0,
-           "close_timeout": 3.0, "poll_duration": 3.0, "return_seconds": 6.0}  # fmt: skip
+OPTIONS = {
+    "max_message_bytes": fuzz.OPTIONS["max_message_bytes"],  # fuzz.py has to know where a frame is refused
+    "ping_interval": 4.0, "ping_timeout": 6.0, "connect_timeout": 5.0, "upgrade_timeout": 5.0, "close_timeout": 3.0,
+    "poll_duration": 3.0, "return_seconds": 6.0,
+}  # fmt: skip
 LONGEST = 20.0  # seconds until the server has forgotten the last client
 
 
