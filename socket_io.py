@@ -807,9 +807,6 @@ class SocketIO09(Dialect):
     RECONNECT = "7:::1+0"  # "0::" means for ever, this error that the client should shake hands again  [SIO1 "Error"]
     ENGINE_TEXTS = {PING: "2::", PONG: "2::", NOOP: "8::", CLOSE: RECONNECT}
 
-    def heartbeat(self, interval: float, timeout: float) -> tuple[float, float]:
-        return interval, timeout  # both shorter than the 60 s that the client is promised
-
     def handshake(self, sid: str, transports: list[str], interval: float, timeout: float, max_bytes: int) -> str:
         return f"{sid}:60:60:{','.join(transports)}"
 
@@ -948,6 +945,7 @@ class EngineIO(Dialect):
 
     transports = frozenset([WEBSOCKET, XHR_POLLING, JSONP_POLLING])
     close_overtakes = True
+    tells_limit = False  #: the OPEN packet says how long a payload may be
 
     ENGINE_TYPES = {"0": OPEN, "1": CLOSE, "2": PING, "3": PONG, "4": MESSAGE, "5": UPGRADE, "6": NOOP}
     ENGINE_DIGITS = {name: digit for digit, name in ENGINE_TYPES.items()}
@@ -959,11 +957,8 @@ class EngineIO(Dialect):
     def handshake(self, sid: str, transports: list[str], interval: float, timeout: float, max_bytes: int) -> str:
         names = ",".join([f'"{name}"' for name in transports])
         times = f'"pingInterval":{round(interval * 1000)},"pingTimeout":{round(timeout * 1000)}'
-        return f'{{"sid":"{sid}","upgrades":[{names}],{times}{self.more_facts(max_bytes)}}}'
-
-    def more_facts(self, max_bytes: int) -> str:
-        """More JSON members for the OPEN packet."""
-        return ""
+        limit = f',"maxPayload":{max_bytes}' if self.tells_limit else ""
+        return f'{{"sid":"{sid}","upgrades":[{names}],{times}{limit}}}'
 
     def client_id(self, sid: str, namespace: str) -> str | None:
         return None  # CONNECT brings it
@@ -994,16 +989,14 @@ class EngineIO(Dialect):
             packet.ack_id = wire_int(ack_digits, MAX_ACK_DIGITS)
         self.check_packet(packet)
         if digit in "56":
-            return self._expect_attachments(packet, wire_int(count or "", MAX_LENGTH_DIGITS))
+            expected = wire_int(count or "", MAX_LENGTH_DIGITS)
+            if expected > self.max_attachments:
+                raise PayloadError("too many attachments")
+            assembler = Assembler(packet, expected)
+            return assembler if expected else assembler.finish()
         if count is not None:
             raise PayloadError("a number of attachments where none can be")
         return packet
-
-    def _expect_attachments(self, packet: Packet, expected: int) -> Packet | Assembler:
-        if expected > self.max_attachments:
-            raise PayloadError("too many attachments")
-        assembler = Assembler(packet, expected)
-        return assembler if expected else assembler.finish()
 
     def check_packet(self, packet: Packet) -> None:
         """PayloadError unless *packet* has the data its type asks for."""
@@ -1181,11 +1174,9 @@ class EngineIO4(EngineIO):
     name = "EIO4"
     stray_packets_close = True
     recovers = True
+    tells_limit = True
 
     SEPARATOR = "\x1e"
-
-    def more_facts(self, max_bytes: int) -> str:
-        return f',"maxPayload":{max_bytes}'
 
     def decode_payload(self, text: str) -> list[EnginePacket]:
         if text.count(self.SEPARATOR) >= self.max_packets:
@@ -4099,7 +4090,7 @@ class SocketIOHandler(tornado.web.RequestHandler):
         hub = Hub(cls, namespaces or {}, kwargs or {})
         extra = f"{extraSep or ''}(?P<extra>{extraRE})" if extraRE else ""
         pattern = re.compile(f"/(?:{resource.strip('/')}){extra}")
-        door = tornado.routing.Rule(Bound(hub), Door(hub))
+        door = tornado.routing.Rule(tornado.routing.AnyMatches(), Door(hub))
         gateway = tornado.routing.Rule(tornado.routing.AnyMatches(), Gateway, {"hub": hub})
         return tornado.routing.Rule(Resource(pattern), [door, gateway])
 
@@ -4656,24 +4647,14 @@ class Resource(tornado.routing.Matcher):
         return None
 
 
-class Bound(tornado.routing.Matcher):
-    """Matches once the hub knows its application and its loop."""
-
-    def __init__(self, hub: Hub) -> None:
-        self.hub = hub
-
-    def match(self, request: Any) -> dict[str, Any] | None:
-        return {} if self.hub.is_bound() else None
-
-
 class Door(tornado.routing.Router):
-    """The way of every request but the first: no RequestHandler is made for it."""
+    """The way of every request but the first, which binds the hub: no RequestHandler is made for it."""
 
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
 
-    def find_handler(self, request: tornado.httputil.HTTPServerRequest, **kwargs: Any) -> Exchange:
-        return Exchange(self.hub, request)
+    def find_handler(self, request: tornado.httputil.HTTPServerRequest, **kwargs: Any) -> Exchange | None:
+        return Exchange(self.hub, request) if self.hub.is_bound() else None
 
 
 @tornado.web.stream_request_body  # so that `prepare` runs when the headers are there, before any body
