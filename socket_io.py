@@ -1525,9 +1525,14 @@ def websocket_accept(headers: Headers) -> str:
     return encode_base64(digest)
 
 
+def is_awaitable(value: Any) -> bool:
+    """Whether the application gave a coroutine or a future; `inspect.isawaitable` costs ten times as much."""
+    return hasattr(value, "__await__")
+
+
 def verdict(answer: Any) -> bool:
     """What the application has decided; not by a coroutine, which nobody awaits here and which would always be true."""
-    if inspect.isawaitable(answer):
+    if is_awaitable(answer):
         raise TypeError("a coroutine cannot decide this: use a plain function")
     return bool(answer)
 
@@ -2420,11 +2425,6 @@ class Member:
         self.namespace.remove(self)
 
 
-def is_awaitable(value: Any) -> bool:
-    """Whether a handler's method was a coroutine (or gave a future); `inspect.isawaitable` costs ten times as much."""
-    return hasattr(value, "__await__")
-
-
 # -- 9. Rooms --------------------------------------------------------------------------
 # A namespace knows its members and their rooms. A member's id is a room without an entry of
 # its own. What goes to many is encoded once per dialect, by the first receiver who speaks it.
@@ -2532,8 +2532,8 @@ class Namespace:
             try:
                 member.enqueue(outgoing)
                 reached.append(member)
-            except Exception as error:  # one client's trouble must not keep it from the others
-                log.exception("%s ! cannot be sent to", session.sid[:6], exc_info=error)
+            except Exception:  # one client's trouble must not keep it from the others
+                log.exception("%s ! cannot be sent to", session.sid[:6])
                 session.end("forced close")
         if history is not None:
             known = next((outgoing for dialect, outgoing in encoded.items() if dialect.recovers), None)
@@ -4244,23 +4244,20 @@ def check_options(cls: type[SocketIOHandler]) -> None:
             if not isinstance(value, expected) or isinstance(value, bool) and kind is not bool:
                 wanted = " or ".join(kind.__name__ for kind in expected)
                 raise TypeError(f"{cls.__name__}.{name} must be {wanted}, not {value!r}")
-            if (
-                isinstance(value, (int, float))
-                and not isinstance(value, bool)
-                and (value < 0 or value == 0 and name not in MAY_BE_ZERO)
-            ):
+            too_small = isinstance(value, (int, float)) and (value < 0 or value == 0 and name not in MAY_BE_ZERO)
+            if too_small and kind is not bool:
                 raise ValueError(f"{cls.__name__}.{name} must be above zero, not {value!r}")
             if name == "json" and value is not None and not (hasattr(value, "dumps") and hasattr(value, "loads")):
                 raise TypeError(f"{cls.__name__}.json must have dumps and loads, as the module json has")
         elif not name.startswith("_") and not callable(value) and name not in inspect.get_annotations(cls):
             meant = FOREIGN_OPTIONS.get(name) or next((option for option in OPTIONS if is_slip(name, option)), None)
-            if meant is not None and name not in OPTIONS and not hasattr(SocketIOHandler, name):
+            if meant is not None and not hasattr(SocketIOHandler, name):
                 raise TypeError(f"{cls.__name__}.{name} is no option: did you mean {meant}?")
 
 
 def is_slip(name: str, option: str) -> bool:
     """Whether *name* is one edit (or a swap of neighbours) away from *option*; short names are too near to too much."""
-    if len(option) < 9 or abs(len(name) - len(option)) > 1 or name == option:
+    if len(option) < 9:
         return False
     start = 0
     while start < min(len(name), len(option)) and name[start] == option[start]:
@@ -4281,10 +4278,8 @@ class Hub:
         self.dialects = resolve_dialects(options, self.json)
         self.classes: dict[str, type[SocketIOHandler]] = {}  # of the namespaces that are always there
         self.families: list[Family] = []
-        for key, handler_class in {
-            **namespaces,
-            "/": namespaces.get("/", options),
-        }.items():  # last: there is the home of its class
+        served = {**namespaces, "/": namespaces.get("/", options)}  # "/" last: there is the home of its class
+        for key, handler_class in served.items():
             self._serve_at(key, handler_class)
         timeouts = [options.ping_interval, options.ping_timeout, options.connect_timeout, options.upgrade_timeout,
                     options.poll_duration, options.close_timeout]  # fmt: skip
@@ -4414,8 +4409,8 @@ class Hub:
     def _tick(self, session: Session, now: float) -> None:
         try:
             session.tick(now)
-        except Exception as error:  # one client's trouble must not stop the sweep for all
-            log.exception("%s ! in tick", session.sid[:6], exc_info=error)
+        except Exception:  # one client's trouble must not stop the sweep for all
+            log.exception("%s ! in tick", session.sid[:6])
             session.end("forced close")
 
     def watch(self, key: Any, seconds: float, act: Callable[[], Any]) -> None:
@@ -4439,13 +4434,10 @@ class Hub:
 
     def session(self, sid: str) -> Session | None:
         """The living session *sid*; a deadline that has come is met first, whatever the sweep is doing."""
-        session = self.sessions.get(sid)
-        if session is None:
-            return None
-        now = self.now()
-        if session.deadline <= now:
+        session, now = self.sessions.get(sid), self.now()
+        if session is not None and session.deadline <= now:
             self._tick(session, now)
-        return None if session.life is Life.CLOSED else session
+        return self.sessions.get(sid)
 
     def forget(self, session: Session) -> None:
         self.sessions.pop(session.sid, None)
@@ -4498,10 +4490,8 @@ class Hub:
 
     def check_name(self, name: str) -> str:
         """*name*; KeyError if no client could ever be in such a namespace."""
-        patterns = [family.matcher for family in self.families]
-        if name not in self.classes and not any(
-            pattern.fullmatch(name) if isinstance(pattern, re.Pattern) else True for pattern in patterns
-        ):
+        possible = [family for family in self.families if callable(family.matcher) or family.admits(name, None)]
+        if name not in self.classes and not possible:
             raise KeyError(f"no namespace {name!r}: give routes() one, namespaces={{{name!r}: HandlerClass}}")
         return name
 
@@ -4613,7 +4603,9 @@ def enabled_transports(application: tornado.web.Application) -> frozenset[str]:
     unknown = names.difference(TRANSPORTS, ["polling"])
     if unknown:
         raise ValueError(f"enabled_protocols: {unknown.pop()!r} is none of {', '.join(TRANSPORTS)}, polling")
-    return frozenset(names | POLLING if "polling" in names else names) - {"polling"}
+    if "polling" in names:
+        names |= POLLING
+    return frozenset(names - {"polling"})
 
 
 class Resource(tornado.routing.Matcher):
@@ -4777,10 +4769,8 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for name in (signal.SIGINT, signal.SIGTERM):
-            try:
+            with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C interrupts `run_loop` instead
                 loop.add_signal_handler(name, stop.set)
-            except NotImplementedError:  # Windows: Ctrl-C interrupts `run_loop` instead
-                pass
         await stop.wait()
         await self.close()
 
