@@ -8,17 +8,19 @@
 
 Map. New code goes in its section; a section uses those above it, never those below. Only 11 and 12 know Tornado.
 
-     1  Limits and errors   every number a peer can run into; one exception family
+     1  Limits and errors   the numbers that are no options; one exception family
      2  Packets             EnginePacket and Packet: the words all dialects translate to
      3  Text and bytes      UTF-16 lengths, wire integers, base64, JSON, script quoting
      4  Attachments         binary out of JSON and back into it
      5  Dialects            SocketIO06, SocketIO09, EngineIO3, EngineIO4: bytes <-> packets; facts, no state
      6  Frames              RFC 6455, server side: bytes in, messages out; built frames are shareable bytes
      7  Requests            method + URL + headers -> Request, or Refused
-     8  Session             life, upgrade, heartbeat, outbox, members; `now` is always passed in
-     9  Rooms               who is where; encode once per dialect, send to many
+     8  Session             life, upgrade, heartbeat, outbox, members; it never sleeps
+     9  Rooms               namespaces, who is where, what may be missed; encode once per dialect, send to many
     11  Transports          the only section that touches a socket: WebSocket, polling, JSONP, streams
-    12  SocketIOHandler     the public door: subclass this; the server; start reading here
+    12  SocketIOHandler     the public door: subclass this; options, the hub, the server; start reading here
+
+(10 is kept free, for several processes.)
 
 One message, from socket to handler and back: `WebSocket.data_received` (11) cuts bytes into frames (6, `FrameParser`);
 the session's dialect (5) turns a frame into engine packets; `Session.received` (8) acts on them and hands a packet to
@@ -28,7 +30,7 @@ the packet, `Outgoing` keeps its bytes, `Session.enqueue` sends or queues it. Ov
 
 Sources, cited as [TAG "Heading"]: [EIO3] [EIO4] engine.io-protocol, revisions 3 and 4, [SIO5] socket.io-protocol,
 revision 5, [SIO1] the text of protocol 1 and the npm package socket.io 0.9.19, [SIO06] server and browser client of the
-npm package socket.io 0.6.18, [RFC6455], [RFC7692].
+npm package socket.io 0.6.18, [SIO] the documentation of socket.io 4, [RFC6455], [RFC7692], [Fetch] of the WHATWG.
 """
 
 from __future__ import annotations
@@ -1583,8 +1585,9 @@ def _origin_matches(origin: str, host: str, allowed: AllowedOrigins) -> bool:
 # -- 8. Session ------------------------------------------------------------------------
 # A session is one client; it outlives the HTTP requests that carry it. Small machines (Life,
 # Upgrade, Heartbeat), a table of deadlines, one outbox, and a Member for each namespace. It
-# never sleeps, writes or reads a clock: transports call `received` and attach themselves as
-# its `outlet`, the hub's sweep calls `tick`, and everything that goes out passes `enqueue`.
+# never sleeps, touches no socket, and has its time from whoever calls, or from the hub:
+# transports call `received` and attach themselves as its `outlet`, the hub's sweep calls
+# `tick`, and everything that goes out passes `enqueue`.
 
 
 class Outgoing:
@@ -3716,8 +3719,9 @@ class StreamCarrier:
 
 # -- 12. SocketIOHandler ---------------------------------------------------------------
 # The public door. `SocketIOHandler` is what applications subclass; `Hub` is what one call of
-# its `routes` serves: tables, options, the sweep over deadlines; `Gateway` is where every new
-# client comes in; `SocketIOServer` listens. Start reading here.
+# its `routes` serves: tables, options, the sweep over deadlines, what requests are served by.
+# `Door` is the way of every request to it but the first, which `Gateway` takes, to learn the
+# application; `SocketIOServer` listens. Start reading here.
 
 CLIENT_CDN = "https://cdn.socket.io/4.8.1/"
 
