@@ -3085,6 +3085,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         if self.session is None:
             websocket.carry(self.hub.new_session(self.request, self.http_request), first=True)
         elif self.session.life is Life.CLOSED:
+            websocket.session = self.session  # frames may have come with the request, and be wrong
             websocket.hang_up()
         elif self.session.dialect.handshakes_apart:
             websocket.carry(self.session, self.session.choose(self.request.transport, self.hub.now()))

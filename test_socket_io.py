@@ -4901,6 +4901,20 @@ class FuzzFindingTests(RecorderTestCase):
             [200, 200, 200],
         ),
         (
+            "a broken frame right behind the handshake, for a session that ends while its connection is taken over",
+            "/socket.io/1/",
+            [
+                [b"GET /socket.io/1/xhr-polling/$SID HTTP/1.1\r\n\r\n"],
+                [
+                    b"GET /socket.io/1/websocket/$SID HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+                    b"\x81\xfe\x00\x01\x00\x00\x00\x00x",
+                    b"POST /socket.io/1/xhr-polling/$SID HTTP/1.1\r\nContent-Length: 3\r\n\r\n0::",
+                ],
+            ],
+            [200, 101, 200],
+        ),
+        (
             "a session asked for without a transport: it forgot that it had one, and was opened again",
             "/socket.io/1/",
             [
