@@ -4906,9 +4906,11 @@ class FuzzFindingTests(RecorderTestCase):
             [
                 [b"GET /socket.io/1/xhr-polling/$SID HTTP/1.1\r\n\r\n"],
                 [
-                    b"GET /socket.io/1/websocket/$SID HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-                    b"\x81\xfe\x00\x01\x00\x00\x00\x00x",
+                    (
+                        b"GET /socket.io/1/websocket/$SID HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+                        b"\x81\xfe\x00\x01\x00\x00\x00\x00x"
+                    ),
                     b"POST /socket.io/1/xhr-polling/$SID HTTP/1.1\r\nContent-Length: 3\r\n\r\n0::",
                 ],
             ],
