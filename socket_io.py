@@ -549,13 +549,13 @@ class Dialect(abc.ABC):
     """One generation: facts and codecs. Subclasses say in which lines they differ."""
 
     name = ""  #: what `session.dialect.name` says
+    transports: frozenset[str] = frozenset()  #: those its clients know
 
     # What the application decides.
     json = STRICT_JSON  #: how JSON is written and read
     max_packets = 1000  #: in one payload
     max_attachments = 10  #: of one packet
     deflate_from: int | None = None  #: bytes from which a WebSocket message is compressed
-    transports: frozenset[str] = frozenset()  #: those its clients know
 
     # Facts about the life of a session.
     server_pings = True  #: who starts a heartbeat
@@ -2267,8 +2267,8 @@ class Member:
         self.session.unfinished -= 1
         self.session.account(waiting=-sum([size for _, size in self.inbox or ()]))
         self.inbox = self.held = None
-        if self.recovery is not None and self.namespace.history is not None:
-            self.namespace.history.here.pop(self.recovery.pid, None)
+        if self.namespace.history is not None:
+            self.namespace.history.farewell(self, "refused", self.session.hub.now())
         if self.close_reason is None:
             self.close_reason = "refused"
             self.session.refused(self, problem)
@@ -2433,7 +2433,7 @@ class Member:
 # its own. What goes to many is encoded once per dialect, by the first receiver who speaks it.
 # Where there is a recovery window, a namespace keeps for so long what it sent, by number.
 
-UNRECOVERABLE = frozenset(["client namespace disconnect", "server namespace disconnect", "parse error"])
+UNRECOVERABLE = frozenset(["client namespace disconnect", "server namespace disconnect", "parse error", "refused"])
 MAX_GONE = 10_000  # clients of a namespace that may come back; namespaces that are kept for that
 
 
@@ -2670,11 +2670,13 @@ class History:
 
     def _find(self, pid: Any, now: float) -> Recovery | None:
         """Who has left with *pid*; who has not, as far as we know, has only not been missed yet."""
-        here = self.here.get(pid) if isinstance(pid, str) else None
+        if not isinstance(pid, str):
+            return None
+        here = self.here.get(pid)
         if here is not None and here.member is not None:
             here.member.session.end("transport close")
         self.trim(now)
-        return self.gone.pop(pid, None) if isinstance(pid, str) else None
+        return self.gone.pop(pid, None)
 
     @property
     def is_empty(self) -> bool:
@@ -2699,8 +2701,12 @@ class History:
         return missed if sum([record.outgoing.size for record in missed]) <= self.max_bytes // 8 else None
 
     def _number(self, offset: Any) -> int | None:
-        digits = offset[len(self.tag) :] if isinstance(offset, str) and offset.startswith(self.tag) else ""
-        return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= MAX_ACK_DIGITS else None
+        if not isinstance(offset, str) or not offset.startswith(self.tag):
+            return None
+        try:
+            return wire_int(offset[len(self.tag) :], MAX_ACK_DIGITS)
+        except PayloadError:
+            return None
 
     def farewell(self, member: Member, reason: str, now: float) -> None:
         """*member* has left; for certain reasons there is no way back."""
@@ -2949,7 +2955,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         self.connection.set_close_callback(self.on_connection_close)
         if http_request.method == "OPTIONS" or CLIENT_FILE.fullmatch(http_request.tail):
             return None
-        with self._refusing():
+        try:
             self.request = parse_request(
                 http_request.method, http_request.tail, http_request.query_arguments, self.headers, self.hub.dialects
             )
@@ -2960,6 +2966,8 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             if is_awaitable(allowed):
                 return self._enter_when(allowed)
             return self._enter_if(allowed)
+        except Exception as error:
+            self._note_refusal(error)
         return None
 
     def data_received(self, chunk: bytes) -> None:
@@ -2977,8 +2985,8 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         try:
             if not self.answered:
                 self._serve()
-        except Exception as error:  # of our own: not every Tornado would end the request, and so the session
-            log.exception("! in a request", exc_info=error)
+        except Exception:  # of our own: not every Tornado would end the request, and so the session
+            log.exception("! in a request")
             if self.session is not None:
                 self.session.end("forced close")
             self._refuse(Refused("Internal server error", 3, 500))
@@ -3014,17 +3022,14 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
 
     # From headers to session.
 
-    @contextlib.contextmanager
-    def _refusing(self) -> Iterator[None]:
+    def _note_refusal(self, error: Exception) -> None:
         """What says no is told in `finish`, so that the connection can be kept."""
-        try:
-            yield
-        except Refused as refused:
-            self.refused = refused
-        except tornado.web.HTTPError as error:
-            self.refused = Refused(error.reason or http.client.responses.get(error.status_code, "Refused"), FORBIDDEN,
-                                   error.status_code)  # fmt: skip
-        except Exception as error:
+        if isinstance(error, Refused):
+            self.refused = error
+        elif isinstance(error, tornado.web.HTTPError):
+            reason = error.reason or http.client.responses.get(error.status_code, "Refused")
+            self.refused = Refused(reason, FORBIDDEN, error.status_code)
+        else:
             log.error("allow_request failed", exc_info=error)
             self.refused = Refused("Server error", FORBIDDEN, 500)
 
@@ -3044,8 +3049,10 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
 
     async def _enter_when(self, allowed: Awaitable[Any]) -> None:
         self.connection.stream.set_close_callback(self.on_connection_close)  # Tornado looks only after the body
-        with self._refusing():
+        try:
             await (self._enter_if(await allowed) or asyncio.sleep(0))
+        except Exception as error:
+            self._note_refusal(error)
 
     def _enter_if(self, allowed: Any) -> Awaitable[None] | None:
         assert self.request is not None
