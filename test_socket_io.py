@@ -4744,24 +4744,27 @@ class WebSocketTests(RecorderTestCase):
         self.assertEqual(len(self.handler.io.sockets()), 1)
 
 
-class TLSTests(SocketIOTestCase):
+class OverTLS:
+    """Mixed into a test case: its server and its clients speak TLS."""
+
+    def get_http_server(self):
+        certificate = make_certificate()
+        server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        server_side.load_cert_chain(certificate)
+        client_side = ssl.create_default_context(cafile=certificate)
+        opened = functools.partial(Wire.open, ssl=client_side, server_hostname="localhost")
+        patch = mock.patch.object(Wire, "open", opened)
+        patch.start()
+        self.addCleanup(patch.stop)
+        return tornado.httpserver.HTTPServer(self._app, ssl_options=server_side)
+
+
+class TLSTests(OverTLS, SocketIOTestCase):
     """A TLS socket cannot be adopted: the same parser is fed from Tornado's stream."""
 
     class handler(SocketIOHandler):
         def on_message(self, message):
             self.send(message)
-
-    def get_http_server(self):
-        server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.certificate = make_certificate()
-        server_side.load_cert_chain(self.certificate)
-        return tornado.httpserver.HTTPServer(self._app, ssl_options=server_side)
-
-    async def wire(self):
-        context = ssl.create_default_context(cafile=self.certificate)
-        wire = await Wire.open(self.get_http_port(), ssl=context, server_hostname="localhost")
-        self._clients.append(wire)
-        return wire
 
     async def open(self):
         wire = await self.wire()
@@ -9546,6 +9549,7 @@ class HostilityBehaviour:
         self.innocents = [await self.client(), await self.client(transport="xhr-polling")]
         for handler in self.handler.handlers:
             handler.join("innocents")
+        self.tasks = set(self.hub.tasks)  # over TLS, a WebSocket has one for as long as it lives
 
     async def assertNobodyElseSuffers(self):
         """The others are served at once, and miss nothing."""
@@ -9634,7 +9638,7 @@ class HostilityBehaviour:
     async def assertFreed(self):
         """Nothing is kept of those who have gone."""
         innocent = {client.sid for client in self.innocents}
-        while self.hub.sessions.keys() != innocent or len(self.hub.connections) > 1 or self.hub.tasks:
+        while self.hub.sessions.keys() != innocent or len(self.hub.connections) > 1 or self.hub.tasks - self.tasks:
             await asyncio.sleep(0.01)
         self.handler.handlers[2:] = []
         self.assertEqual(self.hub.watched, {})
@@ -9952,6 +9956,22 @@ class AncestorMultipartHostilityTests(PostingHostilityBehaviour, RecorderTestCas
 
 
 class AncestorStreamHostilityTests(PostingHostilityBehaviour, RecorderTestCase):
+    dialect, transport = "0.6", "htmlfile"
+
+
+class EIO4TLSHostilityTests(OverTLS, WebSocketHostilityBehaviour, RecorderTestCase):
+    dialect, transport = "EIO4", "websocket"
+
+
+class EIO3UpgradeTLSHostilityTests(OverTLS, WebSocketHostilityBehaviour, RecorderTestCase):
+    dialect, transport = "EIO3", "upgrade"
+
+
+class Protocol1PollingTLSHostilityTests(OverTLS, PostingHostilityBehaviour, RecorderTestCase):
+    dialect, transport = "0.9", "xhr-polling"
+
+
+class AncestorStreamTLSHostilityTests(OverTLS, PostingHostilityBehaviour, RecorderTestCase):
     dialect, transport = "0.6", "htmlfile"
 
 

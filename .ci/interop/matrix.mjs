@@ -2,7 +2,7 @@
 //
 //     node matrix.mjs http://127.0.0.1:PORT [--python PYTHON] [--clients WORDS] [--checks WORDS] [--table FILE]
 //
-// A line per failed check, then a table of passed/total, which --table also writes to a file. WORDS must be contained in
+// A table of passed/total, which --table also writes to a file, then a line per failed check. WORDS must be contained in
 // the names of the clients ("1.7.4 Node") or of the checks. Without --python there are no Python clients.
 
 import { spawn } from "node:child_process";
@@ -25,6 +25,8 @@ const { values: options, positionals: [server] } = parseArgs({
     table: { type: "string" },
   },
 });
+
+const failures = [];    // a line each; told when they happen, and again at the end, where a log of many lines is read
 
 // -- Running ------------------------------------------------------------------------------
 
@@ -107,7 +109,8 @@ function count(title, cells, { transport, check, error }) {
 
 function fail(title, cells, transport, check, error) {
   cells[transport].failed += 1;
-  console.log(`FAILED ${title} ${transport}: ${check}: ${error}`);
+  failures.push(`FAILED ${title} ${transport}: ${check}: ${error}`);
+  console.log(failures.at(-1));
 }
 
 async function runAll(clients) {
@@ -165,5 +168,5 @@ console.log(table);
 if (options.table) {
   await writeFile(options.table, `${table}\n`);
 }
-console.log(`${passed} passed, ${failed} failed`);
+console.log([...failures, `${passed} passed, ${failed} failed`].join("\n"));
 process.exit(failed === 0 && passed > 0 ? 0 : 1);
