@@ -42,6 +42,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tracemalloc
 import types
 import unittest
 import urllib.parse
@@ -8684,7 +8685,10 @@ class WebSocketCompressionTests(RecorderTestCase):
         payload = (deflater.compress(b"x" * 10_000_000) + deflater.flush(zlib.Z_SYNC_FLUSH))[:-4]
         wire.send_raw(payload[:5000], 0x40)
         wire.send_raw(payload[5000:], 0x80, opcode=0)
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
         await self.assertFails(wire, 1009)
+        self.assertLess(tracemalloc.get_traced_memory()[1], 1_000_000)  # it was not unpacked to be measured
 
     @gen_test
     async def test_fragments_are_put_together_before_they_are_unpacked(self):
@@ -9359,6 +9363,7 @@ MORE_POST_ROWS = {
         (b"5:4a", {}, (400,), ENDS, "more than there is"),
         ("2:4😀".encode(), {}, (400,), ENDS, "one that halves a pair"),
         (b"\0" + b"\x09" * LONG, {"Content_Type": "application/octet-stream"}, (400,), ENDS, "digits without end"),
+        (b"\0\1\xff6" * 1001, {"Content_Type": "application/octet-stream"}, (400,), ENDS, "too many packets, in bytes"),
         (b"\2\1\xff6", {"Content_Type": "application/octet-stream"}, (400,), ENDS, "neither text nor bytes"),
         (b"\0\xff", {"Content_Type": "application/octet-stream"}, (400,), ENDS, "no digits"),
         (b"\1\1\xff", {"Content_Type": "application/octet-stream"}, (400,), ENDS, "more than there is, in bytes"),
@@ -10744,16 +10749,18 @@ class Chat(Chat):
     async def test_also_where_it_is_more_than_the_kernel_takes(self):
         await self.end_while_it_talks(1_000_000, [("EIO4", "websocket"), ("EIO4", "xhr-polling"), ("0.6", "htmlfile")])
 
-    @gen_test(timeout=30)
-    async def test_and_where_the_last_poll_brings_it(self):
-        await self.serve("""
+    LARGE = """
 class Chat(Chat):
     max_buffered_bytes = 100_000_000
     def on_message(self, message):
         self.send("x" * 20_000_000)
     def on_close(self):
         print("closed", flush=True)
-""")
+"""
+
+    @gen_test(timeout=30)
+    async def test_and_where_the_last_poll_but_one_brings_it(self):
+        await self.serve(self.LARGE)
         wire = await self.wire()
         url = "/socket.io/?EIO=4&transport=polling"
         url += "&sid=" + json.loads((await wire.request("GET", url))[2][1:])["sid"]
@@ -10763,6 +10770,19 @@ class Chat(Chat):
         _, _, body = await wire.request("GET", url)
         self.assertRegex(body, rb'\A40{.*}\x1e42\["message","x{20000000}"\]\Z')
         self.assertEqual((await wire.request("GET", url))[2], b"1")
+        await within(self.program.wait(), 20)
+
+    @gen_test(timeout=30)
+    async def test_and_the_last_in_0_9(self):
+        await self.serve(self.LARGE)
+        wire = await self.wire()
+        url = "/socket.io/1/xhr-polling/" + (await wire.request("GET", "/socket.io/1/"))[2].split(b":")[0].decode()
+        await wire.request("GET", url)
+        await wire.request("POST", url, b"3:::go on")
+        self.program.terminate()
+        self.assertEqual(await self.line(), b"closed\n")
+        _, _, body = await wire.request("GET", url)
+        self.assertRegex(body.decode(), "\\A\ufffd20000004\ufffd3:::x{20000000}\ufffd7\ufffd7:::1\\+0\\Z")
         await within(self.program.wait(), 20)
 
 

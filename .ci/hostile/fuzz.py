@@ -502,6 +502,7 @@ class Attacker:
         self.token = token
         self.show = show
         self.lines: dict[str, Line] = {}
+        self.heads: dict[str, bytes] = {}  # of the requests, before the frames
         self.parsers: dict[str, FrameParser] = {}  # what the server makes of the frames on a line
         self.gone: set[str] = set()
         self.sid = ""
@@ -553,15 +554,19 @@ class Attacker:
         line = self.lines[name]
         if line.transport.is_closing():
             return
-        if data[:3] not in (b"GET", b"POS") or b" HTTP/1.1\r\n" not in data:
-            self._track(name, data)
+        self._track(name, data)
         line.write(data.replace(b"$SID", self.sid.encode()))
 
     def _track(self, name: str, data: bytes) -> None:
-        """Follow the frames, to know where one would begin."""
-        parser = self.parsers.setdefault(name, FrameParser(OPTIONS["max_message_bytes"]))
+        """Follow the frames, to know where one would begin: after the head of a request, which may come in pieces."""
+        if name not in self.parsers:
+            head = self.heads[name] = self.heads.get(name, b"") + data
+            _, *rest = re.split(rb"\r?\n\r?\n", head, maxsplit=1)
+            if not rest:
+                return
+            self.parsers[name], data = FrameParser(OPTIONS["max_message_bytes"]), rest[0]
         try:
-            for _ in parser.feed(data):
+            for _ in self.parsers[name].feed(data):
                 pass
         except FrameError:
             pass  # the server will find the same
