@@ -195,7 +195,7 @@ export const CLIENTS = [
   inChromium("0.9.17", PROTOCOL_1, "dist/socket.io.js", { cannot: { upgrade: NO_UPGRADE } }),
   inChromium("1.0.6", LEAVES_AT_ONCE, "socket.io.js", { cannot: { jsonp: NEVER_ABORTS } }),
   inChromium("1.3.7", ENGINE_IO_3, "socket.io.js", { skips: { jsonp: { ...LARGE_BYTES, ...LARGE_FORM } } }),
-  inChromium("1.7.4", ENGINE_IO_3, "dist/socket.io.js", { skips: { jsonp: LARGE_BYTES } }),
+  inChromium("1.7.4", ENGINE_IO_3, "dist/socket.io.js", { skips: { jsonp: { ...LARGE_BYTES, ...LARGE_FORM } } }),
   inChromium("2.5.0", ENGINE_IO_3, "dist/socket.io.js", { skips: { jsonp: LARGE_BYTES } }),
   inChromium("3.1.3", ENGINE_IO_4, "dist/socket.io.js"),
   inChromium("4.8.4", ENGINE_IO_4, "dist/socket.io.js", { cannot: { jsonp: NO_JSONP } }),
