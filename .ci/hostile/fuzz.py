@@ -51,7 +51,7 @@ from socket_io import FrameError, FrameParser
 
 AT_ONCE = 100  # inputs under way
 INNOCENT_SECONDS = 2.0
-ENOUGH_TO_FAIL = 1.0  # seconds without the processor, after which the server's timeouts may strike anybody: play again
+EXCUSE = 1.0  # seconds without the processor: the server's timeouts may strike anybody then
 PATIENCE = 8.0  # seconds for an attacker's answer
 
 #: Low limits, so that an input reaches them, and short times, so that what is only half done ends soon.
@@ -798,7 +798,7 @@ class Fuzz:
         try:
             outcome = await Attacker(self.port, plan, f"check-{number}-{self.seed}-", show).play()
         except Failure as failure:
-            if self.starved - starved > ENOUGH_TO_FAIL:
+            if self._is_excused(starved):
                 self.outcomes["again"] = self.outcomes.get("again", 0) + 1
                 return await self.play(number, show)
             self.fail(number, str(failure))
@@ -828,16 +828,20 @@ class Fuzz:
             starved = self.starved
             started = time.monotonic() - starved
             if not await client.echo(f"innocent {number}."):
-                if self.starved - starved > ENOUGH_TO_FAIL:
+                if self._is_excused(starved):
                     return await self._innocent(transport)
                 self.fail(-1, f"the innocent client over {transport} got no echo")
                 break
             waited = time.monotonic() - self.starved - started
             self.worst = max(self.worst, waited)
-            if waited > INNOCENT_SECONDS and self.starved - starved < ENOUGH_TO_FAIL:
+            if waited > INNOCENT_SECONDS:
                 self.fail(-1, f"the innocent client over {transport} waited {waited:.1f} s for its echo")
             await asyncio.sleep(0.03)
         await client.close(farewell=True)
+
+    def _is_excused(self, starved: float) -> bool:
+        """Whether a failure may be the machine's, given what `starved` was before: then it is to be tried again."""
+        return self.starved - starved > EXCUSE
 
     async def _watch_machine(self) -> None:
         """Count the time that the machine did not let this process run: no server can answer then."""

@@ -136,12 +136,13 @@ const SENDS_NO_BYTES = Object.fromEntries([
   "keeps the order of events with and without bytes", "sends and gets 300 kB of bytes",
 ].map((check) => [check, "sends zeros in place of what is in a Buffer of today"]));
 const LARGE_BYTES = { "sends and gets 300 kB of bytes": "overflows its stack when it turns them into base64" };
-const LARGE_FORM = {
+const LARGE_BYTES_AND_LETTERS = {
+  ...LARGE_BYTES,
   "sends and gets 300 kB of three-byte letters": "now and then it stops Chromium for a minute, before the form is sent",
 };
 const LATE = { "is reached again after its connections were cut": "notices only after the close timeout, 60 s" };
 const NO_BYTES = { "sends and gets bytes": "has no bytes" };
-const THREADS = {
+const UNORDERED = {
   "*": { "gets 200 events in order": "hears each message in a thread of its own, and they overtake each other" },
   polling: { "gets 200 events in order": "takes no body of more than 16 packets" },
 };
@@ -194,8 +195,8 @@ export const CLIENTS = [
   inNode("4.8.4", ENGINE_IO_4, { cannot: { fetch: undefined } }),
   inChromium("0.9.17", PROTOCOL_1, "dist/socket.io.js", { cannot: { upgrade: NO_UPGRADE } }),
   inChromium("1.0.6", LEAVES_AT_ONCE, "socket.io.js", { cannot: { jsonp: NEVER_ABORTS } }),
-  inChromium("1.3.7", ENGINE_IO_3, "socket.io.js", { skips: { jsonp: { ...LARGE_BYTES, ...LARGE_FORM } } }),
-  inChromium("1.7.4", ENGINE_IO_3, "dist/socket.io.js", { skips: { jsonp: { ...LARGE_BYTES, ...LARGE_FORM } } }),
+  inChromium("1.3.7", ENGINE_IO_3, "socket.io.js", { skips: { jsonp: LARGE_BYTES_AND_LETTERS } }),
+  inChromium("1.7.4", ENGINE_IO_3, "dist/socket.io.js", { skips: { jsonp: LARGE_BYTES_AND_LETTERS } }),
   inChromium("2.5.0", ENGINE_IO_3, "dist/socket.io.js", { skips: { jsonp: LARGE_BYTES } }),
   inChromium("3.1.3", ENGINE_IO_4, "dist/socket.io.js"),
   inChromium("4.8.4", ENGINE_IO_4, "dist/socket.io.js", { cannot: { jsonp: NO_JSONP } }),
@@ -214,10 +215,10 @@ export const CLIENTS = [
     skips: { "*": { ...NO_BYTES, "gets a message back": "takes Engine.IO's messages for it" } },
   }),
   inPython("python-socketio 4.6.1", ENGINE_IO_3, ["python-socketio==4.6.1", "python-engineio==3.14.2", "six==1.17.0", ...PYTHON_HTTP], {
-    skips: THREADS,
+    skips: UNORDERED,
   }),
   inPython("python-socketio 5.11.4", ENGINE_IO_4, ["python-socketio==5.11.4", "python-engineio==4.15.1", ...PYTHON_HTTP], {
-    skips: THREADS,
+    skips: UNORDERED,
   }),
 ];
 
