@@ -6,7 +6,7 @@
 
     SocketIOServer(Application([Chat.routes("socket.io")]))
 
-Map. New code goes in its section; a section uses those above it, never those below. Only 11 and 12 know Tornado.
+Map. New code goes in its section. Only 11 to 13 know Tornado.
 
      1  Limits and errors   the numbers that are no options; one exception family
      2  Packets             EnginePacket and Packet: the words all dialects translate to
@@ -16,9 +16,10 @@ Map. New code goes in its section; a section uses those above it, never those be
      6  Frames              RFC 6455, server side: bytes in, messages out; built frames are shareable bytes
      7  Requests            method + URL + headers -> Request, or Refused
      8  Session             life, upgrade, heartbeat, outbox, members; it never sleeps
-     9  Rooms               namespaces, who is where, what may be missed; encode once per dialect, send to many
+     9  Rooms               members, namespaces, who is where, what may be missed; the hub: tables, options, time
     11  Transports          the only section that touches a socket: WebSocket, polling, JSONP, streams
-    12  SocketIOHandler     the public door: subclass this; options, the hub, the server; start reading here
+    12  SocketIOHandler     the public door: subclass this; options, operators; start reading here
+    13  Serving             the way of a request to its hub; SocketIOServer, the Flash policy
 
 (10 is kept free, for several processes.)
 
@@ -2163,6 +2164,13 @@ class Session:
         return True
 
 
+# -- 9. Rooms --------------------------------------------------------------------------
+# A member is one client in one namespace. A namespace knows its members and their rooms. A
+# member's id is a room without an entry of its own. What goes to many is encoded once per
+# dialect, by the first receiver who speaks it. Where there is a recovery window, a namespace
+# keeps for so long what it sent, by number. The hub is what one call of `routes` serves:
+# tables, options, and the sweep over deadlines.
+
 NO_ROOMS: frozenset[str] = frozenset()
 
 
@@ -2427,11 +2435,6 @@ class Member:
         self.session.hub.unwatch(self)
         self.namespace.remove(self)
 
-
-# -- 9. Rooms --------------------------------------------------------------------------
-# A namespace knows its members and their rooms. A member's id is a room without an entry of
-# its own. What goes to many is encoded once per dialect, by the first receiver who speaks it.
-# Where there is a recovery window, a namespace keeps for so long what it sent, by number.
 
 UNRECOVERABLE = frozenset(["client namespace disconnect", "server namespace disconnect", "parse error", "refused"])
 MAX_GONE = 10_000  # clients of a namespace that may come back; namespaces that are kept for that
@@ -2718,183 +2721,346 @@ class History:
         self.gone[recovery.pid] = recovery
 
 
-@dataclasses.dataclass(slots=True)
-class BroadcastAcks:
-    """What came of a `call` on many: `answers` by client id, and the ids that are `missing`."""
+class Hub:
+    """What one `routes()` serves: sessions, namespaces, options, a sweep over deadlines. The first request binds it."""
 
-    answers: dict[str, Any]
-    missing: set[str]
+    def __init__(
+        self, options: type[SocketIOHandler], namespaces: Mapping[Any, type[SocketIOHandler]], kwargs: dict[str, Any]
+    ) -> None:
+        self.options = options
+        self.kwargs = kwargs
+        self.json = STRICT_JSON if options.json is None else ForeignJSON(options.json)
+        self.dialects = resolve_dialects(options, self.json)
+        self.classes: dict[str, type[SocketIOHandler]] = {}  # of the namespaces that are always there
+        self.families: list[Family] = []
+        served = {**namespaces, "/": namespaces.get("/", options)}  # "/" last: there is the home of its class
+        for key, handler_class in served.items():
+            self._serve_at(key, handler_class)
+        timeouts = [options.ping_interval, options.ping_timeout, options.connect_timeout, options.upgrade_timeout,
+                    options.poll_duration, options.close_timeout]  # fmt: skip
+        self.sweep_seconds = min(1.0, min(timeouts) / 4)
+        self.application: tornado.web.Application | None = None
+        self.transports: frozenset[str] = frozenset(TRANSPORTS)
+        self.loop: Any = None  # an asyncio event loop, from the first request on
+        self.read_buffer = bytearray(READ_SIZE)
+        self.read_view = memoryview(self.read_buffer)
+        self._reset()
 
+    def _serve_at(self, key: Any, handler_class: type[SocketIOHandler]) -> None:
+        for option in OPTIONS.keys() - PER_CLASS_OPTIONS:
+            ours, theirs = getattr(self.options, option), getattr(handler_class, option)
+            if theirs != ours and theirs != getattr(SocketIOHandler, option):
+                raise ValueError(
+                    f"{handler_class.__name__}.{option} = {theirs!r} is an option of the whole connection: "
+                    f"set it on {self.options.__name__}, whose routes() is called"
+                )
+        asked, ours, base = (
+            inspect.getattr_static(cls, "allow_request") for cls in (handler_class, self.options, SocketIOHandler)
+        )
+        if asked not in (ours, base):
+            raise ValueError(
+                f"{handler_class.__name__}.allow_request would never be asked: a request is none of a namespace; "
+                f"override it in {self.options.__name__}, whose routes() is called"
+            )
+        if isinstance(key, re.Pattern) or callable(key):
+            family = Family(key, handler_class)
+            self.families.append(family)
+            handler_class._home = (self, family)
+        elif not key.startswith("/") or "," in key:
+            raise ValueError(f"namespace {key!r}: a name starts with a slash and holds no comma")
+        else:
+            self.classes[key] = handler_class
+            handler_class._home = (self, key)
 
-@dataclasses.dataclass
-class Broadcast:
-    """Some or all clients of a namespace. Immutable: every operator gives a new one, so they may be kept and shared.
+    def _reset(self) -> None:
+        self.sessions: dict[str, Session] = {}
+        self.namespaces = {name: Namespace(self, name, handler_class) for name, handler_class in self.classes.items()}
+        self.connections: set[TakenOver | Exchange] = set()  # that a goodbye waits for
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.watched: dict[Any, tuple[float, Callable[[], Any]]] = {}
+        self.forgiven = 0.0  # seconds by which our own lag has moved every deadline
+        self.next_sweep = math.inf
+        self.sweep_due = math.inf  # the same, but not moved
+        self.lag = 0.0
+        self.messages_received = self.messages_sent = self.bytes_received = self.bytes_sent = 0
+        self.closing = False
+        self.ended = asyncio.Event()
 
-        io.to("lobby").except_("muted").emit("news", text)
+    # Loop and time.
 
-    Works from any handler, timer or thread; with no clients, or before the first, it reaches nobody.
-    """
+    def is_bound(self) -> bool:
+        return self.loop is not None and not self.loop.is_closed()
 
-    _hub: Hub
-    _place: str | Family
-    _rooms: frozenset[str] = NO_ROOMS
-    _excluded: frozenset[str] = NO_ROOMS
-    _volatile: bool = False
-    _seconds: float = 60.0
+    def bind(self, application: tornado.web.Application) -> None:
+        """Serve *application* on the loop that runs; a new one (as in tests) forgets the sessions of the old."""
+        loop = asyncio.get_running_loop()
+        self._reset()
+        self.loop = loop
+        self.thread = threading.get_ident()
+        self.application = application
+        self.transports = enabled_transports(application)
+        application_hubs.setdefault(application, weakref.WeakSet()).add(self)
 
-    def to(self, *rooms: str) -> Broadcast:
-        """Also those in *rooms*; a client in several of them gets one copy. A client's `id` is a room."""
-        return self._but(_rooms=self._rooms.union(rooms))
+    def on_loop(self) -> bool:
+        return self.loop is None or self.thread == threading.get_ident()
 
-    in_ = to
+    def run(self, work: Callable[..., Any], *args: Any) -> None:
+        """Do *work* now, or soon when another thread asks; without a loop there is nobody to do it for."""
+        if not self.is_bound():
+            return
+        if self.on_loop():
+            work(*args)
+        else:
+            self.loop.call_soon_threadsafe(work, *args)
 
-    def except_(self, *rooms: str) -> Broadcast:
-        """But nobody in *rooms*."""
-        return self._but(_excluded=self._excluded.union(rooms))
+    async def on_its_loop(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """What *work* gives, for a coroutine on the loop of another thread."""
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.loop))
 
-    @property
-    def volatile(self) -> Broadcast:
-        """What is sent is dropped for a client that could not get it at once."""
-        return self._but(_volatile=True)
+    def call_soon(self, work: Callable[[], object]) -> None:
+        self.loop.call_soon(work)
 
-    @property
-    def local(self) -> Broadcast:
-        """Only clients of this process. These are all: a process knows no others."""
-        return self._but()
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Start a task and keep it until it is done."""
+        task: asyncio.Task[None] = self.loop.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return task
 
-    def timeout(self, seconds: float) -> Broadcast:
-        """How long `call` waits for acks."""
-        return self._but(_seconds=seconds)
+    def now(self) -> float:
+        """The time that deadlines are measured by: it stands still while this process does."""
+        real: float = self.loop.time()
+        late = real - self.next_sweep
+        if late > self.sweep_seconds:
+            self.forgiven += late
+            self.next_sweep = real
+        return real - self.forgiven
 
-    def emit(self, event: str, *args: Any) -> None:
-        """Send an event to all of them, encoded once per dialect; see `SocketIOHandler.emit`."""
-        data = message_packet(event, args, "/").data
-        if not self._hub.on_loop():
-            encode_with_attachments(self._hub.json, data)  # what cannot be sent is the caller's error, not the loop's
-            data = copy.deepcopy(data)  # which the caller may change before the loop has sent it
-        self._hub.run(self._deliver, data)
+    def _sweep(self) -> None:
+        self.lag = max(0.0, self.loop.time() - self.sweep_due)
+        now = self.now()
+        for session in list(self.sessions.values()):
+            if session.deadline <= now:
+                self._tick(session, now)
+        for key, (when, act) in list(self.watched.items()):
+            if when <= now:
+                del self.watched[key]
+                act()
+        remembering = False
+        for namespace in list(self.namespaces.values()):
+            if namespace.history is not None:
+                namespace.history.trim(now)
+                self.tidy(namespace)
+                remembering = remembering or not namespace.history.is_empty
+        if self.sessions or self.watched or remembering:
+            self._schedule_sweep()
+        else:
+            self.next_sweep = math.inf
 
-    def send(self, message: Any) -> None:
-        """Send a message to all of them; see `SocketIOHandler.send`."""
-        self.emit("message", message)
+    def _schedule_sweep(self) -> None:
+        self.next_sweep = self.sweep_due = self.loop.time() + self.sweep_seconds
+        self.loop.call_at(self.next_sweep, self._sweep)
 
-    async def call(self, event: str, *args: Any, timeout: float | None = None) -> BroadcastAcks:
-        """Emit to all of them and gather what they acknowledge with, until all have or *timeout* seconds (60) are over.
-
-        `answers` holds one value per client id (one argument bare, several as a list), `missing` the ids of those who
-        did not answer in time, left meanwhile, or speak a dialect without acks.
-        """
-        if not self._hub.on_loop():
-            acks: BroadcastAcks = await self._hub.on_its_loop(self.call(event, *args, timeout=timeout))
-            return acks
-        data = message_packet(event, args, "/").data
-        encode_with_attachments(self._hub.json, data)  # raises before anybody is asked
-        futures: dict[str, asyncio.Future[list[Any]]] = {}
-        missing = set()
-        for member in self._select():
-            try:
-                futures[member.id] = member.ask(Packet(EVENT, member.namespace.name, data))
-            except (NotSupported, Disconnected):
-                missing.add(member.id)
+    def _tick(self, session: Session, now: float) -> None:
         try:
-            if futures:
-                await asyncio.wait(futures.values(), timeout=self._seconds if timeout is None else timeout)
-        finally:  # also when who called is cancelled
-            for future in futures.values():
-                future.cancel()
-        answers = {}
-        for id, future in futures.items():
-            if future.cancelled() or future.exception():
-                missing.add(id)
-            else:
-                answers[id] = bare(future.result())
-        return BroadcastAcks(answers, missing)
+            session.tick(now)
+        except Exception:  # one client's trouble must not stop the sweep for all
+            log.exception("%s ! in tick", session.sid[:6])
+            session.end("forced close")
 
-    def sockets(self) -> list[SocketIOHandler]:
-        """Their handlers."""
-        return [member.handler for member in self._select() if member.life is Life.OPEN]
+    def watch(self, key: Any, seconds: float, act: Callable[[], Any]) -> None:
+        """Have *act* called unless `unwatch` comes for *key* within *seconds*; to the sweep's precision."""
+        self.watched[key] = self.now() + seconds, act
+        if self.next_sweep == math.inf:
+            self._schedule_sweep()
 
-    def join(self, *rooms: str) -> None:
-        """Put them all into *rooms*."""
-        self._hub.run(self._for_each, lambda member: member.namespace.join(member, rooms))
+    def unwatch(self, key: Any) -> None:
+        self.watched.pop(key, None)
 
-    def leave(self, *rooms: str) -> None:
-        """Take them all out of *rooms*."""
-        self._hub.run(self._for_each, lambda member: member.namespace.leave(member, rooms))
+    # Sessions.
 
-    def disconnect(self, close: bool = False) -> None:
-        """Disconnect them all; see `SocketIOHandler.disconnect`."""
-        self._hub.run(self._for_each, lambda member: member.handler.disconnect(close))
+    def new_session(self, request: Request, http_request: tornado.httputil.HTTPServerRequest) -> Session:
+        http_request.connection = http_request.server_connection = None  # else a dead stream is kept with it
+        session = Session(self, request, http_request, self.now())
+        self.sessions[session.sid] = session
+        if self.next_sweep == math.inf:
+            self._schedule_sweep()
+        return session
 
-    # Private.
+    def session(self, sid: str) -> Session | None:
+        """The living session *sid*; a deadline that has come is met first, whatever the sweep is doing."""
+        session, now = self.sessions.get(sid), self.now()
+        if session is not None and session.deadline <= now:
+            self._tick(session, now)
+        return self.sessions.get(sid)
 
-    def _but(self, **changes: Any) -> Broadcast:
-        """This one with *changes*; what `io` as a whole can do, such as `close`, it cannot."""
-        return Broadcast(**{**vars(self), **changes})
+    def forget(self, session: Session) -> None:
+        self.sessions.pop(session.sid, None)
+        self.notice_end()
 
-    def _select(self) -> list[Member]:
-        namespaces = self._hub.namespaces_at(self._place)
-        return [member for namespace in namespaces for member in namespace.select(self._rooms, self._excluded)]
+    def notice_end(self) -> None:
+        if self.closing and not self.sessions and not self.connections:
+            self.ended.set()
 
-    def _for_each(self, do: Callable[[Member], None]) -> None:
-        for member in self._select():
-            if member.handler is not None:
-                do(member)
+    def transports_after(self, transport: str, dialect: Dialect) -> list[str]:
+        """Those that a session may go to from *transport*; all, if it has none yet."""
+        if not transport:
+            return [name for name in TRANSPORTS if name in self.transports & dialect.transports]
+        possible = self.options.allow_upgrades and transport in POLLING and WEBSOCKET in self.transports
+        return [WEBSOCKET] if possible else []
 
-    def _deliver(self, data: list[Any]) -> None:
-        for namespace in self._hub.namespaces_at(self._place):
-            packet = Packet(EVENT, namespace.name, data)
-            namespace.deliver(packet, self._rooms, self._excluded, self._volatile)
+    # Namespaces.
 
+    def find_namespace(self, name: str, auth: Any) -> Namespace | None:
+        """The namespace for a client that asks for it with *auth*; a family is asked each time."""
+        if name in self.classes:
+            return self.namespaces[name]
+        if len(name) > MAX_NAMESPACE_NAME or not name.startswith("/"):  # protocol 1 could
+            return None
+        for family in self.families:
+            try:
+                admitted = family.admits(name, auth)
+            except Exception as error:
+                log.error("a matcher of namespaces failed", exc_info=error)
+                return None
+            if admitted:
+                if name not in self.namespaces:
+                    self.namespaces[name] = Namespace(self, name, family.handler_class, family)
+                return self.namespaces[name]
+        return None
 
-class Oneself(Broadcast):
-    """One client, as `handler.volatile` has it; with rooms it means the others in them, as in node."""
+    def tidy(self, namespace: Namespace) -> None:
+        """Forget a namespace that was made for its clients and has none, nor any that may come back."""
+        history = namespace.history
+        forgettable = history is None or history.is_empty or len(self.namespaces) > MAX_GONE
+        unused = not namespace.members and forgettable
+        if namespace.family is not None and unused and self.namespaces.get(namespace.name) is namespace:
+            del self.namespaces[namespace.name]
 
-    def _but(self, **changes: Any) -> Broadcast:
-        return dataclasses.replace(self, **changes)
+    def namespaces_at(self, place: str | Family) -> list[Namespace]:
+        """Those that there are now at *place*: by name, or all of a family."""
+        if isinstance(place, str):
+            return [self.namespaces[place]] if place in self.namespaces else []
+        return [namespace for namespace in self.namespaces.values() if namespace.family is place]
 
-    @property
-    def broadcast(self) -> Broadcast:
-        """Everybody else."""
-        return Broadcast(self._hub, self._place, NO_ROOMS, self._rooms, self._volatile, self._seconds)
+    def check_name(self, name: str) -> str:
+        """*name*; KeyError if no client could ever be in such a namespace."""
+        possible = [family for family in self.families if callable(family.matcher) or family.admits(name, None)]
+        if name not in self.classes and not possible:
+            raise KeyError(f"no namespace {name!r}: give routes() one, namespaces={{{name!r}: HandlerClass}}")
+        return name
 
-    def to(self, *rooms: str) -> Broadcast:
-        """The others in *rooms*."""
-        return self.broadcast.to(*rooms)
+    # Handlers.
 
-    in_ = to
+    def make_handler(self, member: Member) -> SocketIOHandler:
+        """The application's object for *member*, by Tornado's own constructor."""
+        assert self.application is not None
+        request = member.session.http_request
+        request.connection = types.SimpleNamespace(set_close_callback=id)  # RequestHandler's constructor asks for one
+        try:
+            handler = member.namespace.handler_class(self.application, request, **self.kwargs)
+        finally:
+            request.connection = None
+        handler._member = member
+        handler.ui = None  # type: ignore[assignment]  # for templates: 700 bytes that refer back to the handler
+        handler.path_args = request.path_args
+        handler.path_kwargs = request.path_kwargs
+        return handler
 
-    def except_(self, *rooms: str) -> Broadcast:
-        """The others, but nobody in *rooms*."""
-        return self.broadcast.except_(*rooms)
+    def report(self, handler: SocketIOHandler | None, error: BaseException) -> None:
+        """The application's own exception goes where it would in any RequestHandler."""
+        if handler is None:
+            log.error("a handler could not be made", exc_info=error)
+        elif isinstance(error, Disconnected) and handler.close_reason is not None:
+            log.debug("%s ! went while its handler was at work", handler._member.session.sid[:6])
+        else:
+            try:
+                handler.on_error(error)
+            except Exception as failure:
+                log.error("on_error failed", exc_info=failure)
 
+    def admits(self, headers: Headers) -> bool:
+        """Whether a page that sent *headers* may talk to us; an `allowed_origins` that fails admits nobody."""
+        try:
+            return origin_admitted(headers, self.options.allowed_origins)
+        except Exception as error:
+            log.error("allowed_origins failed", exc_info=error)
+            return False
 
-class NamespaceIO(Broadcast):
-    """`io`: everybody in a namespace, and the way to the others."""
-
-    def of(self, name: str) -> NamespaceIO:
-        """The namespace *name* of the same server; KeyError if there can be none."""
-        return NamespaceIO(self._hub, self._hub.check_name(name))
-
-    async def server_side_emit(self, event: str, *args: Any) -> list[Any]:
-        """Send an event to the other servers of a cluster; what they answer. A server alone has no others."""
-        self._hub.json.encode(message_packet(event, args, "/").data)
-        return []
+    def refuse_origin(self, headers: Headers) -> NoReturn:
+        """Refused, with a log line that names the cure."""
+        origin = headers.get("Origin", "") or referer_origin(headers)
+        cure = f"{self.options.__name__}.allowed_origins = [{origin[:100]!r}]"
+        if origin == "null":
+            cure = f"{self.options.__name__}.allowed_origins = '*', or a function that admits 'null'"
+        elif not origin:
+            origin, cure = headers.get("Sec-Fetch-Site", ""), "its Referrer-Policy must let it say where it comes from"
+        warn_once("origin %.100r refused; to admit it: %s", origin, cure)
+        raise OriginRefused("Forbidden", FORBIDDEN, 403)
 
     def stats(self) -> dict[str, Any]:
-        """What this server, in all its namespaces, does and has done; cheap enough to be asked often.
-
-        `clients` by generation and transport, `messages_received`, `messages_sent` (events and acks), `bytes_received`,
-        `bytes_sent`, `buffered_bytes` that clients have not taken yet, and `lag`: seconds by which the loop is late.
-        """
-        return self._hub.stats()
+        """See `NamespaceIO.stats`."""
+        clients: dict[str, dict[str, int]] = {}
+        for session in self.sessions.values():
+            if not session.transport:  # it has shaken hands, and may never come
+                continue
+            by_transport = clients.setdefault(session.dialect.name, {})
+            by_transport[session.transport] = by_transport.get(session.transport, 0) + 1
+        return {
+            "clients": clients,
+            "messages_received": self.messages_received,
+            "messages_sent": self.messages_sent,
+            "bytes_received": self.bytes_received,
+            "bytes_sent": self.bytes_sent,
+            "buffered_bytes": sum([session.outbox_bytes for session in self.sessions.values()])
+            + sum([one.carrier.get_write_buffer_size() for one in self.connections if isinstance(one, TakenOver)]),
+            "lag": self.lag,
+        }
 
     async def close(self) -> None:
-        """Say goodbye to every client of this server, in all namespaces, and take no new ones.
+        """Say goodbye to everybody; wait until they have gone, at most for a grace."""
+        if not self.is_bound():
+            return
+        self.closing = True
+        now = self.now()
+        for session in list(self.sessions.values()):
+            session.close("server shutting down", now)
+        self.notice_end()
+        ended = asyncio.ensure_future(self.ended.wait())
+        others = {task for task in self.tasks if task is not asyncio.current_task()}
+        await asyncio.wait([ended, *others], timeout=CLOSE_GRACE)
+        ended.cancel()
+        for session in list(self.sessions.values()):
+            session.end("server shutting down")
+        await asyncio.sleep(0)  # the last `on_close`
 
-        Returns when they are gone, or have had a few seconds to go. Their `close_reason` is "server shutting down".
-        """
-        await self._hub.close()
+
+#: The hubs that an application's requests have bound, for SocketIOServer's goodbye.
+application_hubs: weakref.WeakKeyDictionary[tornado.web.Application, weakref.WeakSet[Hub]] = weakref.WeakKeyDictionary()
+
+
+def resolve_dialects(options: type[SocketIOHandler], codec: StrictJSON) -> dict[str, Dialect]:
+    """The dialects behind `enabled_dialects`, names or dialects of one's own, as the options want them."""
+    found = {}
+    for entry in options.enabled_dialects:
+        dialect = DIALECTS.get(entry) if isinstance(entry, str) else entry
+        if dialect is None:
+            raise ValueError(f"{options.__name__}.enabled_dialects: {entry!r} is none of {', '.join(DIALECTS)}")
+        found[dialect.name] = dialect.having(
+            json=codec, max_packets=options.max_packets, max_attachments=options.max_attachments
+        )
+    return found
+
+
+def enabled_transports(application: tornado.web.Application) -> frozenset[str]:
+    """The application setting `enabled_protocols`, "polling" standing for both polling transports."""
+    names = set(application.settings.get("enabled_protocols") or TRANSPORTS)
+    unknown = names.difference(TRANSPORTS, ["polling"])
+    if unknown:
+        raise ValueError(f"enabled_protocols: {unknown.pop()!r} is none of {', '.join(TRANSPORTS)}, polling")
+    if "polling" in names:
+        names |= POLLING
+    return frozenset(names - {"polling"})
 
 
 # -- 11. Transports --------------------------------------------------------------------
@@ -2924,6 +3090,9 @@ def accepts_gzip(headers: Headers) -> bool:
         if coding.strip().lower() == "gzip":
             return weight.replace(" ", "").rstrip("0.") != "q="
     return False
+
+
+CLIENT_CDN = "https://cdn.socket.io/4.8.1/"
 
 
 class Exchange(tornado.httputil.HTTPMessageDelegate):
@@ -3726,12 +3895,8 @@ class StreamCarrier:
 
 
 # -- 12. SocketIOHandler ---------------------------------------------------------------
-# The public door. `SocketIOHandler` is what applications subclass; `Hub` is what one call of
-# its `routes` serves: tables, options, the sweep over deadlines, what requests are served by.
-# `Door` is the way of every request to it but the first, which `Gateway` takes, to learn the
-# application; `SocketIOServer` listens. Start reading here.
-
-CLIENT_CDN = "https://cdn.socket.io/4.8.1/"
+# The public door. `SocketIOHandler` is what applications subclass; `Broadcast` and its kin are
+# what its operators give: some or all clients of a namespace. Start reading here.
 
 #: What users of other servers may write out of habit, and ours for it.
 FOREIGN_OPTIONS = {
@@ -3801,6 +3966,185 @@ def takes(function: Callable[..., Any], count: int) -> bool:
     except ValueError:
         pass
     return True
+
+
+@dataclasses.dataclass(slots=True)
+class BroadcastAcks:
+    """What came of a `call` on many: `answers` by client id, and the ids that are `missing`."""
+
+    answers: dict[str, Any]
+    missing: set[str]
+
+
+@dataclasses.dataclass
+class Broadcast:
+    """Some or all clients of a namespace. Immutable: every operator gives a new one, so they may be kept and shared.
+
+        io.to("lobby").except_("muted").emit("news", text)
+
+    Works from any handler, timer or thread; with no clients, or before the first, it reaches nobody.
+    """
+
+    _hub: Hub
+    _place: str | Family
+    _rooms: frozenset[str] = NO_ROOMS
+    _excluded: frozenset[str] = NO_ROOMS
+    _volatile: bool = False
+    _seconds: float = 60.0
+
+    def to(self, *rooms: str) -> Broadcast:
+        """Also those in *rooms*; a client in several of them gets one copy. A client's `id` is a room."""
+        return self._but(_rooms=self._rooms.union(rooms))
+
+    in_ = to
+
+    def except_(self, *rooms: str) -> Broadcast:
+        """But nobody in *rooms*."""
+        return self._but(_excluded=self._excluded.union(rooms))
+
+    @property
+    def volatile(self) -> Broadcast:
+        """What is sent is dropped for a client that could not get it at once."""
+        return self._but(_volatile=True)
+
+    @property
+    def local(self) -> Broadcast:
+        """Only clients of this process. These are all: a process knows no others."""
+        return self._but()
+
+    def timeout(self, seconds: float) -> Broadcast:
+        """How long `call` waits for acks."""
+        return self._but(_seconds=seconds)
+
+    def emit(self, event: str, *args: Any) -> None:
+        """Send an event to all of them, encoded once per dialect; see `SocketIOHandler.emit`."""
+        data = message_packet(event, args, "/").data
+        if not self._hub.on_loop():
+            encode_with_attachments(self._hub.json, data)  # what cannot be sent is the caller's error, not the loop's
+            data = copy.deepcopy(data)  # which the caller may change before the loop has sent it
+        self._hub.run(self._deliver, data)
+
+    def send(self, message: Any) -> None:
+        """Send a message to all of them; see `SocketIOHandler.send`."""
+        self.emit("message", message)
+
+    async def call(self, event: str, *args: Any, timeout: float | None = None) -> BroadcastAcks:
+        """Emit to all of them and gather what they acknowledge with, until all have or *timeout* seconds (60) are over.
+
+        `answers` holds one value per client id (one argument bare, several as a list), `missing` the ids of those who
+        did not answer in time, left meanwhile, or speak a dialect without acks.
+        """
+        if not self._hub.on_loop():
+            acks: BroadcastAcks = await self._hub.on_its_loop(self.call(event, *args, timeout=timeout))
+            return acks
+        data = message_packet(event, args, "/").data
+        encode_with_attachments(self._hub.json, data)  # raises before anybody is asked
+        futures: dict[str, asyncio.Future[list[Any]]] = {}
+        missing = set()
+        for member in self._select():
+            try:
+                futures[member.id] = member.ask(Packet(EVENT, member.namespace.name, data))
+            except (NotSupported, Disconnected):
+                missing.add(member.id)
+        try:
+            if futures:
+                await asyncio.wait(futures.values(), timeout=self._seconds if timeout is None else timeout)
+        finally:  # also when who called is cancelled
+            for future in futures.values():
+                future.cancel()
+        answers = {}
+        for id, future in futures.items():
+            if future.cancelled() or future.exception():
+                missing.add(id)
+            else:
+                answers[id] = bare(future.result())
+        return BroadcastAcks(answers, missing)
+
+    def sockets(self) -> list[SocketIOHandler]:
+        """Their handlers."""
+        return [member.handler for member in self._select() if member.life is Life.OPEN]
+
+    def join(self, *rooms: str) -> None:
+        """Put them all into *rooms*."""
+        self._hub.run(self._for_each, lambda member: member.namespace.join(member, rooms))
+
+    def leave(self, *rooms: str) -> None:
+        """Take them all out of *rooms*."""
+        self._hub.run(self._for_each, lambda member: member.namespace.leave(member, rooms))
+
+    def disconnect(self, close: bool = False) -> None:
+        """Disconnect them all; see `SocketIOHandler.disconnect`."""
+        self._hub.run(self._for_each, lambda member: member.handler.disconnect(close))
+
+    # Private.
+
+    def _but(self, **changes: Any) -> Broadcast:
+        """This one with *changes*; what `io` as a whole can do, such as `close`, it cannot."""
+        return Broadcast(**{**vars(self), **changes})
+
+    def _select(self) -> list[Member]:
+        namespaces = self._hub.namespaces_at(self._place)
+        return [member for namespace in namespaces for member in namespace.select(self._rooms, self._excluded)]
+
+    def _for_each(self, do: Callable[[Member], None]) -> None:
+        for member in self._select():
+            if member.handler is not None:
+                do(member)
+
+    def _deliver(self, data: list[Any]) -> None:
+        for namespace in self._hub.namespaces_at(self._place):
+            packet = Packet(EVENT, namespace.name, data)
+            namespace.deliver(packet, self._rooms, self._excluded, self._volatile)
+
+
+class Oneself(Broadcast):
+    """One client, as `handler.volatile` has it; with rooms it means the others in them, as in node."""
+
+    def _but(self, **changes: Any) -> Broadcast:
+        return dataclasses.replace(self, **changes)
+
+    @property
+    def broadcast(self) -> Broadcast:
+        """Everybody else."""
+        return Broadcast(self._hub, self._place, NO_ROOMS, self._rooms, self._volatile, self._seconds)
+
+    def to(self, *rooms: str) -> Broadcast:
+        """The others in *rooms*."""
+        return self.broadcast.to(*rooms)
+
+    in_ = to
+
+    def except_(self, *rooms: str) -> Broadcast:
+        """The others, but nobody in *rooms*."""
+        return self.broadcast.except_(*rooms)
+
+
+class NamespaceIO(Broadcast):
+    """`io`: everybody in a namespace, and the way to the others."""
+
+    def of(self, name: str) -> NamespaceIO:
+        """The namespace *name* of the same server; KeyError if there can be none."""
+        return NamespaceIO(self._hub, self._hub.check_name(name))
+
+    async def server_side_emit(self, event: str, *args: Any) -> list[Any]:
+        """Send an event to the other servers of a cluster; what they answer. A server alone has no others."""
+        self._hub.json.encode(message_packet(event, args, "/").data)
+        return []
+
+    def stats(self) -> dict[str, Any]:
+        """What this server, in all its namespaces, does and has done; cheap enough to be asked often.
+
+        `clients` by generation and transport, `messages_received`, `messages_sent` (events and acks), `bytes_received`,
+        `bytes_sent`, `buffered_bytes` that clients have not taken yet, and `lag`: seconds by which the loop is late.
+        """
+        return self._hub.stats()
+
+    async def close(self) -> None:
+        """Say goodbye to every client of this server, in all namespaces, and take no new ones.
+
+        Returns when they are gone, or have had a few seconds to go. Their `close_reason` is "server shutting down".
+        """
+        await self._hub.close()
 
 
 class HomeIO:
@@ -4278,346 +4622,9 @@ def is_slip(name: str, option: str) -> bool:
     return a[1:] == b[1:] or a[1:] == b or a == b[1:] or (a[:2] == b[:2][::-1] and a[2:] == b[2:])
 
 
-class Hub:
-    """What one `routes()` serves: sessions, namespaces, options, a sweep over deadlines. The first request binds it."""
-
-    def __init__(
-        self, options: type[SocketIOHandler], namespaces: Mapping[Any, type[SocketIOHandler]], kwargs: dict[str, Any]
-    ) -> None:
-        self.options = options
-        self.kwargs = kwargs
-        self.json = STRICT_JSON if options.json is None else ForeignJSON(options.json)
-        self.dialects = resolve_dialects(options, self.json)
-        self.classes: dict[str, type[SocketIOHandler]] = {}  # of the namespaces that are always there
-        self.families: list[Family] = []
-        served = {**namespaces, "/": namespaces.get("/", options)}  # "/" last: there is the home of its class
-        for key, handler_class in served.items():
-            self._serve_at(key, handler_class)
-        timeouts = [options.ping_interval, options.ping_timeout, options.connect_timeout, options.upgrade_timeout,
-                    options.poll_duration, options.close_timeout]  # fmt: skip
-        self.sweep_seconds = min(1.0, min(timeouts) / 4)
-        self.application: tornado.web.Application | None = None
-        self.transports: frozenset[str] = frozenset(TRANSPORTS)
-        self.loop: Any = None  # an asyncio event loop, from the first request on
-        self.read_buffer = bytearray(READ_SIZE)
-        self.read_view = memoryview(self.read_buffer)
-        self._reset()
-
-    def _serve_at(self, key: Any, handler_class: type[SocketIOHandler]) -> None:
-        for option in OPTIONS.keys() - PER_CLASS_OPTIONS:
-            ours, theirs = getattr(self.options, option), getattr(handler_class, option)
-            if theirs != ours and theirs != getattr(SocketIOHandler, option):
-                raise ValueError(
-                    f"{handler_class.__name__}.{option} = {theirs!r} is an option of the whole connection: "
-                    f"set it on {self.options.__name__}, whose routes() is called"
-                )
-        asked, ours, base = (
-            inspect.getattr_static(cls, "allow_request") for cls in (handler_class, self.options, SocketIOHandler)
-        )
-        if asked not in (ours, base):
-            raise ValueError(
-                f"{handler_class.__name__}.allow_request would never be asked: a request is none of a namespace; "
-                f"override it in {self.options.__name__}, whose routes() is called"
-            )
-        if isinstance(key, re.Pattern) or callable(key):
-            family = Family(key, handler_class)
-            self.families.append(family)
-            handler_class._home = (self, family)
-        elif not key.startswith("/") or "," in key:
-            raise ValueError(f"namespace {key!r}: a name starts with a slash and holds no comma")
-        else:
-            self.classes[key] = handler_class
-            handler_class._home = (self, key)
-
-    def _reset(self) -> None:
-        self.sessions: dict[str, Session] = {}
-        self.namespaces = {name: Namespace(self, name, handler_class) for name, handler_class in self.classes.items()}
-        self.connections: set[TakenOver | Exchange] = set()  # that a goodbye waits for
-        self.tasks: set[asyncio.Task[None]] = set()
-        self.watched: dict[Any, tuple[float, Callable[[], Any]]] = {}
-        self.forgiven = 0.0  # seconds by which our own lag has moved every deadline
-        self.next_sweep = math.inf
-        self.sweep_due = math.inf  # the same, but not moved
-        self.lag = 0.0
-        self.messages_received = self.messages_sent = self.bytes_received = self.bytes_sent = 0
-        self.closing = False
-        self.ended = asyncio.Event()
-
-    # Loop and time.
-
-    def is_bound(self) -> bool:
-        return self.loop is not None and not self.loop.is_closed()
-
-    def bind(self, application: tornado.web.Application) -> None:
-        """Serve *application* on the loop that runs; a new one (as in tests) forgets the sessions of the old."""
-        loop = asyncio.get_running_loop()
-        self._reset()
-        self.loop = loop
-        self.thread = threading.get_ident()
-        self.application = application
-        self.transports = enabled_transports(application)
-        application_hubs.setdefault(application, weakref.WeakSet()).add(self)
-
-    def on_loop(self) -> bool:
-        return self.loop is None or self.thread == threading.get_ident()
-
-    def run(self, work: Callable[..., Any], *args: Any) -> None:
-        """Do *work* now, or soon when another thread asks; without a loop there is nobody to do it for."""
-        if not self.is_bound():
-            return
-        if self.on_loop():
-            work(*args)
-        else:
-            self.loop.call_soon_threadsafe(work, *args)
-
-    async def on_its_loop(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """What *work* gives, for a coroutine on the loop of another thread."""
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.loop))
-
-    def call_soon(self, work: Callable[[], object]) -> None:
-        self.loop.call_soon(work)
-
-    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Start a task and keep it until it is done."""
-        task: asyncio.Task[None] = self.loop.create_task(work)
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
-        return task
-
-    def now(self) -> float:
-        """The time that deadlines are measured by: it stands still while this process does."""
-        real: float = self.loop.time()
-        late = real - self.next_sweep
-        if late > self.sweep_seconds:
-            self.forgiven += late
-            self.next_sweep = real
-        return real - self.forgiven
-
-    def _sweep(self) -> None:
-        self.lag = max(0.0, self.loop.time() - self.sweep_due)
-        now = self.now()
-        for session in list(self.sessions.values()):
-            if session.deadline <= now:
-                self._tick(session, now)
-        for key, (when, act) in list(self.watched.items()):
-            if when <= now:
-                del self.watched[key]
-                act()
-        remembering = False
-        for namespace in list(self.namespaces.values()):
-            if namespace.history is not None:
-                namespace.history.trim(now)
-                self.tidy(namespace)
-                remembering = remembering or not namespace.history.is_empty
-        if self.sessions or self.watched or remembering:
-            self._schedule_sweep()
-        else:
-            self.next_sweep = math.inf
-
-    def _schedule_sweep(self) -> None:
-        self.next_sweep = self.sweep_due = self.loop.time() + self.sweep_seconds
-        self.loop.call_at(self.next_sweep, self._sweep)
-
-    def _tick(self, session: Session, now: float) -> None:
-        try:
-            session.tick(now)
-        except Exception:  # one client's trouble must not stop the sweep for all
-            log.exception("%s ! in tick", session.sid[:6])
-            session.end("forced close")
-
-    def watch(self, key: Any, seconds: float, act: Callable[[], Any]) -> None:
-        """Have *act* called unless `unwatch` comes for *key* within *seconds*; to the sweep's precision."""
-        self.watched[key] = self.now() + seconds, act
-        if self.next_sweep == math.inf:
-            self._schedule_sweep()
-
-    def unwatch(self, key: Any) -> None:
-        self.watched.pop(key, None)
-
-    # Sessions.
-
-    def new_session(self, request: Request, http_request: tornado.httputil.HTTPServerRequest) -> Session:
-        http_request.connection = http_request.server_connection = None  # else a dead stream is kept with it
-        session = Session(self, request, http_request, self.now())
-        self.sessions[session.sid] = session
-        if self.next_sweep == math.inf:
-            self._schedule_sweep()
-        return session
-
-    def session(self, sid: str) -> Session | None:
-        """The living session *sid*; a deadline that has come is met first, whatever the sweep is doing."""
-        session, now = self.sessions.get(sid), self.now()
-        if session is not None and session.deadline <= now:
-            self._tick(session, now)
-        return self.sessions.get(sid)
-
-    def forget(self, session: Session) -> None:
-        self.sessions.pop(session.sid, None)
-        self.notice_end()
-
-    def notice_end(self) -> None:
-        if self.closing and not self.sessions and not self.connections:
-            self.ended.set()
-
-    def transports_after(self, transport: str, dialect: Dialect) -> list[str]:
-        """Those that a session may go to from *transport*; all, if it has none yet."""
-        if not transport:
-            return [name for name in TRANSPORTS if name in self.transports & dialect.transports]
-        possible = self.options.allow_upgrades and transport in POLLING and WEBSOCKET in self.transports
-        return [WEBSOCKET] if possible else []
-
-    # Namespaces.
-
-    def find_namespace(self, name: str, auth: Any) -> Namespace | None:
-        """The namespace for a client that asks for it with *auth*; a family is asked each time."""
-        if name in self.classes:
-            return self.namespaces[name]
-        if len(name) > MAX_NAMESPACE_NAME or not name.startswith("/"):  # protocol 1 could
-            return None
-        for family in self.families:
-            try:
-                admitted = family.admits(name, auth)
-            except Exception as error:
-                log.error("a matcher of namespaces failed", exc_info=error)
-                return None
-            if admitted:
-                if name not in self.namespaces:
-                    self.namespaces[name] = Namespace(self, name, family.handler_class, family)
-                return self.namespaces[name]
-        return None
-
-    def tidy(self, namespace: Namespace) -> None:
-        """Forget a namespace that was made for its clients and has none, nor any that may come back."""
-        history = namespace.history
-        forgettable = history is None or history.is_empty or len(self.namespaces) > MAX_GONE
-        unused = not namespace.members and forgettable
-        if namespace.family is not None and unused and self.namespaces.get(namespace.name) is namespace:
-            del self.namespaces[namespace.name]
-
-    def namespaces_at(self, place: str | Family) -> list[Namespace]:
-        """Those that there are now at *place*: by name, or all of a family."""
-        if isinstance(place, str):
-            return [self.namespaces[place]] if place in self.namespaces else []
-        return [namespace for namespace in self.namespaces.values() if namespace.family is place]
-
-    def check_name(self, name: str) -> str:
-        """*name*; KeyError if no client could ever be in such a namespace."""
-        possible = [family for family in self.families if callable(family.matcher) or family.admits(name, None)]
-        if name not in self.classes and not possible:
-            raise KeyError(f"no namespace {name!r}: give routes() one, namespaces={{{name!r}: HandlerClass}}")
-        return name
-
-    # Handlers.
-
-    def make_handler(self, member: Member) -> SocketIOHandler:
-        """The application's object for *member*, by Tornado's own constructor."""
-        assert self.application is not None
-        request = member.session.http_request
-        request.connection = types.SimpleNamespace(set_close_callback=id)  # RequestHandler's constructor asks for one
-        try:
-            handler = member.namespace.handler_class(self.application, request, **self.kwargs)
-        finally:
-            request.connection = None
-        handler._member = member
-        handler.ui = None  # type: ignore[assignment]  # for templates: 700 bytes that refer back to the handler
-        handler.path_args = request.path_args
-        handler.path_kwargs = request.path_kwargs
-        return handler
-
-    def report(self, handler: SocketIOHandler | None, error: BaseException) -> None:
-        """The application's own exception goes where it would in any RequestHandler."""
-        if handler is None:
-            log.error("a handler could not be made", exc_info=error)
-        elif isinstance(error, Disconnected) and handler.close_reason is not None:
-            log.debug("%s ! went while its handler was at work", handler._member.session.sid[:6])
-        else:
-            try:
-                handler.on_error(error)
-            except Exception as failure:
-                log.error("on_error failed", exc_info=failure)
-
-    def admits(self, headers: Headers) -> bool:
-        """Whether a page that sent *headers* may talk to us; an `allowed_origins` that fails admits nobody."""
-        try:
-            return origin_admitted(headers, self.options.allowed_origins)
-        except Exception as error:
-            log.error("allowed_origins failed", exc_info=error)
-            return False
-
-    def refuse_origin(self, headers: Headers) -> NoReturn:
-        """Refused, with a log line that names the cure."""
-        origin = headers.get("Origin", "") or referer_origin(headers)
-        cure = f"{self.options.__name__}.allowed_origins = [{origin[:100]!r}]"
-        if origin == "null":
-            cure = f"{self.options.__name__}.allowed_origins = '*', or a function that admits 'null'"
-        elif not origin:
-            origin, cure = headers.get("Sec-Fetch-Site", ""), "its Referrer-Policy must let it say where it comes from"
-        warn_once("origin %.100r refused; to admit it: %s", origin, cure)
-        raise OriginRefused("Forbidden", FORBIDDEN, 403)
-
-    def stats(self) -> dict[str, Any]:
-        """See `NamespaceIO.stats`."""
-        clients: dict[str, dict[str, int]] = {}
-        for session in self.sessions.values():
-            if not session.transport:  # it has shaken hands, and may never come
-                continue
-            by_transport = clients.setdefault(session.dialect.name, {})
-            by_transport[session.transport] = by_transport.get(session.transport, 0) + 1
-        return {
-            "clients": clients,
-            "messages_received": self.messages_received,
-            "messages_sent": self.messages_sent,
-            "bytes_received": self.bytes_received,
-            "bytes_sent": self.bytes_sent,
-            "buffered_bytes": sum([session.outbox_bytes for session in self.sessions.values()])
-            + sum([one.carrier.get_write_buffer_size() for one in self.connections if isinstance(one, TakenOver)]),
-            "lag": self.lag,
-        }
-
-    async def close(self) -> None:
-        """Say goodbye to everybody; wait until they have gone, at most for a grace."""
-        if not self.is_bound():
-            return
-        self.closing = True
-        now = self.now()
-        for session in list(self.sessions.values()):
-            session.close("server shutting down", now)
-        self.notice_end()
-        ended = asyncio.ensure_future(self.ended.wait())
-        others = {task for task in self.tasks if task is not asyncio.current_task()}
-        await asyncio.wait([ended, *others], timeout=CLOSE_GRACE)
-        ended.cancel()
-        for session in list(self.sessions.values()):
-            session.end("server shutting down")
-        await asyncio.sleep(0)  # the last `on_close`
-
-
-#: The hubs that an application's requests have bound, for SocketIOServer's goodbye.
-application_hubs: weakref.WeakKeyDictionary[tornado.web.Application, weakref.WeakSet[Hub]] = weakref.WeakKeyDictionary()
-
-
-def resolve_dialects(options: type[SocketIOHandler], codec: StrictJSON) -> dict[str, Dialect]:
-    """The dialects behind `enabled_dialects`, names or dialects of one's own, as the options want them."""
-    found = {}
-    for entry in options.enabled_dialects:
-        dialect = DIALECTS.get(entry) if isinstance(entry, str) else entry
-        if dialect is None:
-            raise ValueError(f"{options.__name__}.enabled_dialects: {entry!r} is none of {', '.join(DIALECTS)}")
-        found[dialect.name] = dialect.having(
-            json=codec, max_packets=options.max_packets, max_attachments=options.max_attachments
-        )
-    return found
-
-
-def enabled_transports(application: tornado.web.Application) -> frozenset[str]:
-    """The application setting `enabled_protocols`, "polling" standing for both polling transports."""
-    names = set(application.settings.get("enabled_protocols") or TRANSPORTS)
-    unknown = names.difference(TRANSPORTS, ["polling"])
-    if unknown:
-        raise ValueError(f"enabled_protocols: {unknown.pop()!r} is none of {', '.join(TRANSPORTS)}, polling")
-    if "polling" in names:
-        names |= POLLING
-    return frozenset(names - {"polling"})
+# -- 13. Serving ---------------------------------------------------------------------
+# What listens, and the way of a request to the hub that serves it: `Resource` knows the paths,
+# `Door` is the way of every request but the first, which `Gateway` takes, to learn the application.
 
 
 class Resource(tornado.routing.Matcher):
