@@ -36,7 +36,9 @@ from socket_io import AckTimeout, Disconnected, NotSupported, SocketIOHandler, S
 
 NAME_LENGTH, TEXT_LENGTH = 30, 2000  # the page asks for no more
 #: Line ends and other controls, what nobody can see or what turns the writing round, halves of surrogate pairs.
-UNWANTED = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ud800-\udfff]+")
+UNWANTED = re.compile(
+    r"[\s\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ud800-\udfff]+"
+)
 
 
 def clean(value, length):
@@ -114,7 +116,9 @@ class ChatHandler(SocketIOHandler):
 
     @property
     def room(self):
-        return "room " + self.session["room"]  # every id is a room too: nobody may enter somebody else's
+        return (
+            "room " + self.session["room"]
+        )  # every id is a room too: nobody may enter somebody else's
 
     @property
     def via(self):
@@ -133,7 +137,9 @@ class ChatHandler(SocketIOHandler):
 
     def show_people(self, *me):
         here = [*self.to(self.room).sockets(), *me]
-        self.io.to(self.room).emit("people", [{"id": person.id, **person.session} for person in here])
+        self.io.to(self.room).emit(
+            "people", [{"id": person.id, **person.session} for person in here]
+        )
 
 
 class PageHandler(RequestHandler):
@@ -150,11 +156,23 @@ def make_app(client_path=None, **settings):
 def main():
     define("port", default=8888, help="where to listen")
     define("address", default="localhost", help="on which address; 0.0.0.0: on all")
-    define("client_path", type=str, help="the dist folder of socket.io-client; without it the public CDN is used")
+    define(
+        "client_path",
+        type=str,
+        help="the dist folder of socket.io-client; without it the public CDN is used",
+    )
     parse_command_line()
-    transports = ["websocket", "xhr-multipart", "xhr-polling", "jsonp-polling", "htmlfile"]  # not Flash's, on port 843
+    transports = [
+        "websocket",
+        "xhr-multipart",
+        "xhr-polling",
+        "jsonp-polling",
+        "htmlfile",
+    ]  # not Flash's, on port 843
     app = make_app(options.client_path, socket_io_port=options.port, enabled_protocols=transports)
-    print(f"Open http://localhost:{options.port} in two windows. Ctrl-C stops the server.", flush=True)
+    print(
+        f"Open http://localhost:{options.port} in two windows. Ctrl-C stops the server.", flush=True
+    )
     SocketIOServer(app, address=options.address)
 
 

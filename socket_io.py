@@ -68,7 +68,17 @@ import types
 import urllib.parse
 import weakref
 import zlib
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+    Set,
+)
 from typing import Any, ClassVar, NoReturn, Protocol
 
 import tornado.httpserver
@@ -143,7 +153,9 @@ MAX_NAMESPACE_NAME = 250  # characters, where a client may choose them
 COMPRESS_FROM = 1024  # bytes of an HTTP body: as node's server does
 WEBSOCKET_HIGH_WATER = 64 * 1024  # bytes unsent in a socket before messages are queued instead
 READ_SIZE = 64 * 1024
-MAX_READ_COST = 8 * 1024 * 1024  # bytes that one read of small events, begun below the limit, may be charged with
+MAX_READ_COST = (
+    8 * 1024 * 1024
+)  # bytes that one read of small events, begun below the limit, may be charged with
 QUEUED_BYTES = 200  # what waits is charged for the objects that it is, beside its length
 MAX_PATH = 4096  # characters of a path in which the tail is looked for,
 MAX_TAILS = 32  # at so many places at most: a pattern as resource may be slow to say no
@@ -221,8 +233,22 @@ class NotSupported(SocketIOError):
 # dataclass triples the cost of making one). BINARY_EVENT and BINARY_ACK are words of the wire:
 # they never leave section 5; inside, an EVENT or ACK simply contains `bytes`.
 
-OPEN, CLOSE, PING, PONG, MESSAGE, UPGRADE, NOOP = "open", "close", "ping", "pong", "message", "upgrade", "noop"
-CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR = "connect", "disconnect", "event", "ack", "connect_error"
+OPEN, CLOSE, PING, PONG, MESSAGE, UPGRADE, NOOP = (
+    "open",
+    "close",
+    "ping",
+    "pong",
+    "message",
+    "upgrade",
+    "noop",
+)
+CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR = (
+    "connect",
+    "disconnect",
+    "event",
+    "ack",
+    "connect_error",
+)
 
 #: Event names that a peer may not send: they are the life cycle's own.  [SIO5 "Packet encoding"]
 RESERVED_EVENTS = frozenset(
@@ -249,10 +275,14 @@ class Packet:
     namespace: str = "/"
     data: Any = None
     ack_id: int | None = None
-    offset: str | None = None  #: of an EVENT that can be had again, by those who know what to do with it
+    offset: str | None = (
+        None  #: of an EVENT that can be had again, by those who know what to do with it
+    )
 
 
-def message_packet(name: str, args: Iterable[Any], namespace: str, ack_id: int | None = None) -> Packet:
+def message_packet(
+    name: str, args: Iterable[Any], namespace: str, ack_id: int | None = None
+) -> Packet:
     """The EVENT that `emit` sends."""
     if not isinstance(name, str):
         raise TypeError(
@@ -401,7 +431,9 @@ class ForeignJSON(StrictJSON):
             self._decoder.decode(text)
         if text.isascii():
             return text
-        return self.NOT_ASCII.sub(lambda match: self._writers[str](match[0])[1:-1], text)  # it stands in a string
+        return self.NOT_ASCII.sub(
+            lambda match: self._writers[str](match[0])[1:-1], text
+        )  # it stands in a string
 
     def decode(self, text: str) -> Any:
         if self.SUSPECT.search(text):
@@ -569,9 +601,13 @@ class Dialect(abc.ABC):
     root_is_connection = False  #: to be refused in "/", or to leave it, ends the connection
     recovers = False  #: its clients can ask for events that they missed
     greets_alone = False  #: nothing else is in the payload with the OPEN packet
-    handshakes_apart = False  #: an HTTP request of its own makes the session, before any transport is chosen
+    handshakes_apart = (
+        False  #: an HTTP request of its own makes the session, before any transport is chosen
+    )
     polls_end = False  #: a held poll is answered after `poll_duration`, even with nothing
-    poll_return: float | None = None  #: seconds a polling client may stay away between polls; None: heartbeats tell
+    poll_return: float | None = (
+        None  #: seconds a polling client may stay away between polls; None: heartbeats tell
+    )
     overlap_closes = True  #: two polls, or two posts, at once end the session
     close_overtakes = False  #: its clients act on a CLOSE before the packets that came with it
     stray_packets_close = False  #: a packet for a namespace never joined ends the session
@@ -579,13 +615,17 @@ class Dialect(abc.ABC):
     # Facts about HTTP.
     post_answer = ("text/html", b"ok")  #: content type and body
     posts_forms = False  #: also where there is no JSONP
-    credentials_need_cookie = False  #: CORS credentials are granted only to requests that bring a cookie
+    credentials_need_cookie = (
+        False  #: CORS credentials are granted only to requests that bring a cookie
+    )
 
     def heartbeat(self, interval: float, timeout: float) -> tuple[float, float]:
         """Interval and timeout in seconds, given the application's options."""
         return interval, timeout
 
-    def handshake(self, sid: str, transports: list[str], interval: float, timeout: float, max_bytes: int) -> str:
+    def handshake(
+        self, sid: str, transports: list[str], interval: float, timeout: float, max_bytes: int
+    ) -> str:
         """The data of the OPEN packet; *transports* are those that may follow."""
         return sid
 
@@ -624,7 +664,9 @@ class Dialect(abc.ABC):
         """The engine packets that carry *packet*; none where the generation has no word for it."""
 
     @abc.abstractmethod
-    def decode_post(self, body: bytes, content_type: str, jsonp: bool, peer: Peer) -> list[EnginePacket]: ...
+    def decode_post(
+        self, body: bytes, content_type: str, jsonp: bool, peer: Peer
+    ) -> list[EnginePacket]: ...
 
     def encode_poll(self, packets: list[EnginePacket], jsonp: str) -> tuple[str, bytes]:
         """Content type and body of a poll's answer; *jsonp* holds the index digits, or nothing."""
@@ -671,7 +713,9 @@ def form_field(body: bytes, name: str) -> str:
     """The one field of a urlencoded form that a transport reads; by hand, for nothing else in it is of interest."""
     _, found, rest = (b"&" + body).partition(f"&{name}=".encode())
     if found:
-        return decode_text(urllib.parse.unquote_to_bytes(rest.split(b"&", 1)[0].replace(b"+", b" ")))
+        return decode_text(
+            urllib.parse.unquote_to_bytes(rest.split(b"&", 1)[0].replace(b"+", b" "))
+        )
     raise PayloadError(f"no form field {name!r}")
 
 
@@ -764,7 +808,9 @@ class SocketIO06(Dialect):
             raise NotSupported("a 0.6 client takes no bytes: send text or JSON")
         return [EnginePacket(MESSAGE, self.JSON + text.replace(self.BOUNDARY, "--\\u0073ocketio"))]
 
-    def decode_post(self, body: bytes, content_type: str, jsonp: bool, peer: Peer) -> list[EnginePacket]:
+    def decode_post(
+        self, body: bytes, content_type: str, jsonp: bool, peer: Peer
+    ) -> list[EnginePacket]:
         text = form_field(body, "data")
         if jsonp:  # the browser's form turned \n into \r\n after the client had counted
             text = text.replace("\r\n", "\n")
@@ -810,7 +856,9 @@ class SocketIO09(Dialect):
     RECONNECT = "7:::1+0"  # "0::" means for ever, this error that the client should shake hands again  [SIO1 "Error"]
     ENGINE_TEXTS = {PING: "2::", PONG: "2::", NOOP: "8::", CLOSE: RECONNECT}
 
-    def handshake(self, sid: str, transports: list[str], interval: float, timeout: float, max_bytes: int) -> str:
+    def handshake(
+        self, sid: str, transports: list[str], interval: float, timeout: float, max_bytes: int
+    ) -> str:
         return f"{sid}:60:60:{','.join(transports)}"
 
     def decode_payload(self, text: str) -> list[EnginePacket]:
@@ -864,7 +912,11 @@ class SocketIO09(Dialect):
         digit, ack_digits, _, endpoint = head.groups()
         body = data[head.end() :]
         namespace, _, query = endpoint.partition("?")
-        packet = Packet(EVENT, namespace or "/", ack_id=wire_int(ack_digits, MAX_ACK_DIGITS) if ack_digits else None)
+        packet = Packet(
+            EVENT,
+            namespace or "/",
+            ack_id=wire_int(ack_digits, MAX_ACK_DIGITS) if ack_digits else None,
+        )
         if digit == "3":
             packet.data = ["message", body]
         elif digit == "4":
@@ -884,7 +936,9 @@ class SocketIO09(Dialect):
         return packet
 
     def _decode_event(self, value: Any) -> list[Any]:
-        name, args = (value.get("name"), value.get("args", [])) if isinstance(value, dict) else (None, None)
+        name, args = (
+            (value.get("name"), value.get("args", [])) if isinstance(value, dict) else (None, None)
+        )
         if not isinstance(name, str) or not isinstance(args, list) or name in RESERVED_EVENTS:
             raise PayloadError("malformed event")
         return [name, *args]
@@ -897,7 +951,9 @@ class SocketIO09(Dialect):
             ack = "" if packet.ack_id is None else f"{packet.ack_id}+"
             digit, text, attachments = self._encode_event(packet.data)
         elif packet.type == ACK:
-            text, attachments = encode_with_attachments(self.json, packet.data) if packet.data else ("", [])
+            text, attachments = (
+                encode_with_attachments(self.json, packet.data) if packet.data else ("", [])
+            )
             text = f":{packet.ack_id}{'+' if text else ''}{text}"
         elif packet.type == CONNECT_ERROR:
             text = ":2"  # unauthorized: there is no room for words
@@ -912,12 +968,16 @@ class SocketIO09(Dialect):
             text, attachments = encode_with_attachments(self.json, {"name": name, "args": args})
             return "5", ":" + text, attachments
         message = args[0]
-        if isinstance(message, str) and is_whole(message) and "\n" not in message:  # 0.7 and 0.8 stumble over newlines
+        if (
+            isinstance(message, str) and is_whole(message) and "\n" not in message
+        ):  # 0.7 and 0.8 stumble over newlines
             return "3", ":" + message, []
         text, attachments = encode_with_attachments(self.json, message)
         return "4", ":" + text, attachments
 
-    def decode_post(self, body: bytes, content_type: str, jsonp: bool, peer: Peer) -> list[EnginePacket]:
+    def decode_post(
+        self, body: bytes, content_type: str, jsonp: bool, peer: Peer
+    ) -> list[EnginePacket]:
         text = decode_json(form_field(body, "d")) if jsonp else decode_text(body)
         if not isinstance(text, str):
             raise PayloadError("a JSONP post is one JSON string")
@@ -950,14 +1010,32 @@ class EngineIO(Dialect):
     close_overtakes = True
     tells_limit = False  #: the OPEN packet says how long a payload may be
 
-    ENGINE_TYPES = {"0": OPEN, "1": CLOSE, "2": PING, "3": PONG, "4": MESSAGE, "5": UPGRADE, "6": NOOP}
+    ENGINE_TYPES = {
+        "0": OPEN,
+        "1": CLOSE,
+        "2": PING,
+        "3": PONG,
+        "4": MESSAGE,
+        "5": UPGRADE,
+        "6": NOOP,
+    }
     ENGINE_DIGITS = {name: digit for digit, name in ENGINE_TYPES.items()}
     PACKET_HEAD = re.compile(r"([0-6])(?:([0-9]+)-)?(?:(/[^,]*),?)?([0-9]*)", re.ASCII)
-    PACKET_TYPES = {"0": CONNECT, "1": DISCONNECT, "2": EVENT, "3": ACK, "4": CONNECT_ERROR, "5": EVENT, "6": ACK}
+    PACKET_TYPES = {
+        "0": CONNECT,
+        "1": DISCONNECT,
+        "2": EVENT,
+        "3": ACK,
+        "4": CONNECT_ERROR,
+        "5": EVENT,
+        "6": ACK,
+    }
     PACKET_DIGITS = {CONNECT: "0", DISCONNECT: "1", EVENT: "2", ACK: "3", CONNECT_ERROR: "4"}
     WITH_ATTACHMENTS = {EVENT: "5", ACK: "6"}
 
-    def handshake(self, sid: str, transports: list[str], interval: float, timeout: float, max_bytes: int) -> str:
+    def handshake(
+        self, sid: str, transports: list[str], interval: float, timeout: float, max_bytes: int
+    ) -> str:
         names = ",".join([f'"{name}"' for name in transports])
         times = f'"pingInterval":{round(interval * 1000)},"pingTimeout":{round(timeout * 1000)}'
         limit = f',"maxPayload":{max_bytes}' if self.tells_limit else ""
@@ -985,7 +1063,9 @@ class EngineIO(Dialect):
             raise PayloadError("unknown packet type")
         digit, count, namespace, ack_digits = head.groups()
         body = data[head.end() :]
-        packet = Packet(self.PACKET_TYPES[digit], namespace or "/", self.json.decode(body) if body else None)
+        packet = Packet(
+            self.PACKET_TYPES[digit], namespace or "/", self.json.decode(body) if body else None
+        )
         if body and packet.data is None:
             raise PayloadError("null is no data")
         if ack_digits:
@@ -1005,7 +1085,12 @@ class EngineIO(Dialect):
         """PayloadError unless *packet* has the data its type asks for."""
         data = packet.data
         if packet.type is EVENT:
-            good = isinstance(data, list) and data and isinstance(data[0], str) and data[0] not in RESERVED_EVENTS
+            good = (
+                isinstance(data, list)
+                and data
+                and isinstance(data[0], str)
+                and data[0] not in RESERVED_EVENTS
+            )
         elif packet.type is ACK:
             good = isinstance(data, list) and packet.ack_id is not None
         elif packet.type is DISCONNECT:
@@ -1027,9 +1112,14 @@ class EngineIO(Dialect):
             digit += packet.namespace + ","
         if packet.ack_id is not None:
             digit += str(packet.ack_id)
-        return [EnginePacket(MESSAGE, digit + text), *[EnginePacket(MESSAGE, data) for data in attachments]]
+        return [
+            EnginePacket(MESSAGE, digit + text),
+            *[EnginePacket(MESSAGE, data) for data in attachments],
+        ]
 
-    def decode_post(self, body: bytes, content_type: str, jsonp: bool, peer: Peer) -> list[EnginePacket]:
+    def decode_post(
+        self, body: bytes, content_type: str, jsonp: bool, peer: Peer
+    ) -> list[EnginePacket]:
         return self.decode_payload(self.post_text(body, jsonp))
 
     def post_text(self, body: bytes, jsonp: bool) -> str:
@@ -1061,7 +1151,9 @@ class EngineIO3(EngineIO):
     #: Browsers of 1.x turn a text payload into a string by one call with an argument for each character.
     MAX_TEXT = 50_000
 
-    base64: bool | None = None  #: True: bytes neither in payloads nor in frames; False: always binary payloads
+    base64: bool | None = (
+        None  #: True: bytes neither in payloads nor in frames; False: always binary payloads
+    )
 
     def for_client(self, base64: bool, old: bool) -> Dialect:
         if base64:
@@ -1106,7 +1198,11 @@ class EngineIO3(EngineIO):
             data = body[end + 1 : end + 1 + size]
             if len(data) < size or body[position] > 1:
                 raise PayloadError("a payload that does not add up")
-            packets.append(self._decode_bytes(data) if body[position] else self.decode_engine_packet(decode_text(data)))
+            packets.append(
+                self._decode_bytes(data)
+                if body[position]
+                else self.decode_engine_packet(decode_text(data))
+            )
             position = end + 1 + size
         return packets
 
@@ -1116,7 +1212,11 @@ class EngineIO3(EngineIO):
 
     def _encode_text(self, packet: EnginePacket) -> str:
         digit = self.ENGINE_DIGITS[packet.type]
-        return f"b{digit}{encode_base64(packet.data)}" if isinstance(packet.data, bytes) else digit + packet.data
+        return (
+            f"b{digit}{encode_base64(packet.data)}"
+            if isinstance(packet.data, bytes)
+            else digit + packet.data
+        )
 
     def _encode_binary_payload(self, packets: list[EnginePacket]) -> bytes:
         parts = []
@@ -1126,7 +1226,11 @@ class EngineIO3(EngineIO):
         return b"".join(parts)
 
     def decode_frame(self, frame: str | bytes, peer: Peer) -> list[EnginePacket]:
-        return [self._decode_bytes(frame) if isinstance(frame, bytes) else self._decode_text(peer.undouble(frame))]
+        return [
+            self._decode_bytes(frame)
+            if isinstance(frame, bytes)
+            else self._decode_text(peer.undouble(frame))
+        ]
 
     def encode_frames(self, packets: list[EnginePacket]) -> list[str | bytes]:
         if self.base64:
@@ -1141,7 +1245,9 @@ class EngineIO3(EngineIO):
 
     def decode_packet(self, data: str | bytes) -> Packet | Assembler:
         packet = super().decode_packet(data)
-        if isinstance(packet, Packet) and packet.type is CONNECT:  # its parameters are a query behind the name
+        if (
+            isinstance(packet, Packet) and packet.type is CONNECT
+        ):  # its parameters are a query behind the name
             packet.namespace, _, query = packet.namespace.partition("?")
             packet.data = parse_pairs(query)
         return packet
@@ -1154,10 +1260,14 @@ class EngineIO3(EngineIO):
         if packet.type == CONNECT:
             packet = Packet(CONNECT, packet.namespace)
         elif packet.type == CONNECT_ERROR:
-            packet = dataclasses.replace(packet, data=packet.data.get("data", packet.data["message"]))
+            packet = dataclasses.replace(
+                packet, data=packet.data.get("data", packet.data["message"])
+            )
         return super().encode_packet(packet)
 
-    def decode_post(self, body: bytes, content_type: str, jsonp: bool, peer: Peer) -> list[EnginePacket]:
+    def decode_post(
+        self, body: bytes, content_type: str, jsonp: bool, peer: Peer
+    ) -> list[EnginePacket]:
         if content_type.startswith(BYTES):
             return self._decode_binary_payload(body)
         return self.decode_payload(self.post_text(body, jsonp), peer)
@@ -1206,11 +1316,15 @@ class EngineIO4(EngineIO):
 
     def encode_frames(self, packets: list[EnginePacket]) -> list[str | bytes]:
         return [
-            packet.data if isinstance(packet.data, bytes) else self.ENGINE_DIGITS[packet.type] + packet.data
+            packet.data
+            if isinstance(packet.data, bytes)
+            else self.ENGINE_DIGITS[packet.type] + packet.data
             for packet in packets
         ]
 
-    def decode_post(self, body: bytes, content_type: str, jsonp: bool, peer: Peer) -> list[EnginePacket]:
+    def decode_post(
+        self, body: bytes, content_type: str, jsonp: bool, peer: Peer
+    ) -> list[EnginePacket]:
         if content_type.startswith(BYTES):
             raise PayloadError("no binary payloads in this revision")  # [EIO4 "From v3 to v4"]
         return super().decode_post(body, content_type, jsonp, peer)
@@ -1231,9 +1345,13 @@ TEXT_FRAME, BINARY_FRAME, CLOSE_FRAME, PING_FRAME, PONG_FRAME = 1, 2, 8, 9, 10
 FINAL, COMPRESSED = 0x80, 0x40  # bits of a frame's first byte
 NORMAL, PROTOCOL_ERROR, NOT_UTF8, TOO_BIG = 1000, 1002, 1007, 1009
 DEFLATE = "permessage-deflate"
-DEFLATE_TAIL = b"\x00\x00\xff\xff"  # ends what is compressed, and is not sent  [RFC7692 "Compression"]
+DEFLATE_TAIL = (
+    b"\x00\x00\xff\xff"  # ends what is compressed, and is not sent  [RFC7692 "Compression"]
+)
 DEFLATE_LEVEL = 1  # the loop waits for it
-DEFLATE_PARAMETER = re.compile(r"(server|client)_no_context_takeover|client_max_window_bits(=(8|9|1[0-5]))?", re.ASCII)
+DEFLATE_PARAMETER = re.compile(
+    r"(server|client)_no_context_takeover|client_max_window_bits(=(8|9|1[0-5]))?", re.ASCII
+)
 
 
 def encode_frame(opcode: int, payload: bytes, bits: int = FINAL) -> bytes:
@@ -1248,7 +1366,9 @@ def encode_frame(opcode: int, payload: bytes, bits: int = FINAL) -> bytes:
 
 def encode_message(message: str | bytes, deflate_from: int | None = None) -> bytes:
     """The frame of a text or binary message, compressed if it is of *deflate_from* bytes or more."""
-    opcode, payload = (TEXT_FRAME, message.encode()) if isinstance(message, str) else (BINARY_FRAME, message)
+    opcode, payload = (
+        (TEXT_FRAME, message.encode()) if isinstance(message, str) else (BINARY_FRAME, message)
+    )
     if deflate_from is None or len(payload) < deflate_from:
         return encode_frame(opcode, payload)
     deflater = zlib.compressobj(DEFLATE_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
@@ -1279,7 +1399,10 @@ def deflate_answer(offers: str) -> str:
 
 
 def encode_close(code: int, reason: str = "") -> bytes:
-    return encode_frame(CLOSE_FRAME, code.to_bytes(2, "big") + reason.encode()[:123].decode(errors="ignore").encode())
+    return encode_frame(
+        CLOSE_FRAME,
+        code.to_bytes(2, "big") + reason.encode()[:123].decode(errors="ignore").encode(),
+    )
 
 
 @dataclasses.dataclass(slots=True)
@@ -1297,7 +1420,16 @@ class FrameParser:
     `feed` may raise `FrameError` after it has given what came before the fault; the parser is of no use afterwards.
     """
 
-    __slots__ = ("max_bytes", "inflates", "_quick", "_pending", "_needed", "_opcode", "_deflated", "_fragments")
+    __slots__ = (
+        "max_bytes",
+        "inflates",
+        "_quick",
+        "_pending",
+        "_needed",
+        "_opcode",
+        "_deflated",
+        "_fragments",
+    )
 
     def __init__(self, max_bytes: int, inflates: bool = False) -> None:
         self.max_bytes = max_bytes
@@ -1322,15 +1454,24 @@ class FrameParser:
             # A short, whole, masked text frame is nearly every frame there is.
             length = data[position + 1] - 0x80
             stop = position + 6 + length
-            if data[position] == 0x81 and 0 <= length <= self._quick and stop <= end and not self._opcode:
-                yield self._text(websocket_mask(data[position + 2 : position + 6], data[position + 6 : stop]))
+            if (
+                data[position] == 0x81
+                and 0 <= length <= self._quick
+                and stop <= end
+                and not self._opcode
+            ):
+                yield self._text(
+                    websocket_mask(data[position + 2 : position + 6], data[position + 6 : stop])
+                )
                 position = stop
                 continue
             header = self._header(data, position, end)
             stop = position + self._needed
             if header is None or stop > end:
                 break
-            payload = websocket_mask(data[position + header - 4 : position + header], data[position + header : stop])
+            payload = websocket_mask(
+                data[position + header - 4 : position + header], data[position + header : stop]
+            )
             message = self._frame(data[position], payload)
             position = stop
             if message is not None:
@@ -1422,16 +1563,22 @@ Headers = Mapping[str, str]
 Query = dict[str, list[bytes]]
 AllowedOrigins = str | re.Pattern[str] | Callable[[str], bool] | Collection[str | re.Pattern[str]]
 
-PARAMETERS = frozenset(["EIO", "transport", "sid", "t", "j", "i", "jsonp", "b64"])  # of the protocols themselves
+PARAMETERS = frozenset(
+    ["EIO", "transport", "sid", "t", "j", "i", "jsonp", "b64"]
+)  # of the protocols themselves
 SID = re.compile(r"[0-9A-Za-z_-]{1,64}", re.ASCII)
 OLD_CACHE_BUSTER = re.compile(r"[0-9]+-[0-9]+", re.ASCII)  # t=<ms>-<n>, of the clients up to 1.3
 JSONP_INDEX = re.compile(r"[0-9]{1,9}", re.ASCII)
-CLIENT_FILE = re.compile(r"/(socket\.io(?:\.min|\.esm\.min|\.msgpack\.min)?\.js(?:\.map)?)", re.ASCII)
+CLIENT_FILE = re.compile(
+    r"/(socket\.io(?:\.min|\.esm\.min|\.msgpack\.min)?\.js(?:\.map)?)", re.ASCII
+)
 TAIL = re.compile(f"/?|/(?:[0-9]+|{'|'.join(TRANSPORTS)})(?:/.*)?|{CLIENT_FILE.pattern}", re.ASCII)
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
-def parse_request(method: str, tail: str, query: Query, headers: Headers, dialects: dict[str, Dialect]) -> Request:
+def parse_request(
+    method: str, tail: str, query: Query, headers: Headers, dialects: dict[str, Dialect]
+) -> Request:
     """The request for *tail*, the path after the resource; Refused if *dialects* has nobody who understands it."""
     segments = tail.split("/")
     if len(segments) > 1 and segments[1] in TRANSPORTS:
@@ -1461,13 +1608,17 @@ def _parse_path(method: str, segments: list[str], dialects: dict[str, Dialect]) 
     return request
 
 
-def _parse_protocol_1(method: str, segments: list[str], query: Query, dialects: dict[str, Dialect]) -> Request:
+def _parse_protocol_1(
+    method: str, segments: list[str], query: Query, dialects: dict[str, Dialect]
+) -> Request:
     """1/[transport]/[sid], the JSONP index in the query.  [SIO1 "Handshake"]"""
     dialect = dialects.get(SocketIO09.name)
     if dialect is None or segments[0] != "1":
         raise Refused("Protocol version not supported.", 5, 500)
     transport, sid, *_ = [*segments[1:], "", ""]
-    request = Request(dialect, transport, method, sid, _single(query, "i") or _single(query, "jsonp"))
+    request = Request(
+        dialect, transport, method, sid, _single(query, "i") or _single(query, "jsonp")
+    )
     request.farewell = bool(sid) and "disconnect" in query
     if (transport or sid) and transport not in dialect.transports and not request.farewell:
         raise Refused("Transport unknown", 0)
@@ -1491,7 +1642,8 @@ def _parse_query(method: str, query: Query, dialects: dict[str, Dialect]) -> Req
     if "j" in query and not JSONP_INDEX.fullmatch(jsonp):
         raise Refused("JSONP index must be digits")
     dialect = dialect.for_client(
-        "b64" in query, revision == "2" or OLD_CACHE_BUSTER.fullmatch(_single(query, "t")) is not None
+        "b64" in query,
+        revision == "2" or OLD_CACHE_BUSTER.fullmatch(_single(query, "t")) is not None,
     )
     name = WEBSOCKET if transport == "websocket" else JSONP_POLLING if jsonp else XHR_POLLING
     return Request(dialect, name, method, _single(query, "sid"), jsonp)
@@ -1512,7 +1664,9 @@ def _check_method(request: Request) -> None:
         raise Refused("Bad request")
     if request.upgrade and request.transport not in WEBSOCKETS:
         raise Refused("Bad request")
-    if request.method not in ("GET", "POST") or (request.method == "POST" and request.transport and not request.sid):
+    if request.method not in ("GET", "POST") or (
+        request.method == "POST" and request.transport and not request.sid
+    ):
         raise Refused("Bad handshake method", 2)
     if request.sid and not SID.fullmatch(request.sid):
         raise Refused("Session ID unknown", UNKNOWN_SID)
@@ -1522,7 +1676,11 @@ def websocket_accept(headers: Headers) -> str:
     """The answer to Sec-WebSocket-Key; Refused if this is no proper handshake.  [RFC6455 "Opening Handshake"]"""
     key = headers.get("Sec-WebSocket-Key", "")
     tokens = [token.strip().lower() for token in headers.get("Connection", "").split(",")]
-    if "upgrade" not in tokens or headers.get("Sec-WebSocket-Version", "") != "13" or len(key) != 24:
+    if (
+        "upgrade" not in tokens
+        or headers.get("Sec-WebSocket-Version", "") != "13"
+        or len(key) != 24
+    ):
         raise Refused("Bad WebSocket handshake")
     digest = hashlib.sha1(key.encode("utf-8") + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
     return encode_base64(digest)
@@ -1578,7 +1736,11 @@ def _origin_matches(origin: str, host: str, allowed: AllowedOrigins) -> bool:
             return True
         if origin == "null":
             continue
-        if entry.fullmatch(origin) if isinstance(entry, re.Pattern) else entry.rstrip("/").lower() == origin.lower():
+        if (
+            entry.fullmatch(origin)
+            if isinstance(entry, re.Pattern)
+            else entry.rstrip("/").lower() == origin.lower()
+        ):
             return True
     return False
 
@@ -1606,7 +1768,10 @@ class Outgoing:
         """The WebSocket frames of all its packets; unmasked, so that every receiver gets these very bytes."""
         if self._frame is None:
             deflate_from = self.dialect.deflate_from
-            frames = [encode_message(frame, deflate_from) for frame in self.dialect.encode_frames(self.packets)]
+            frames = [
+                encode_message(frame, deflate_from)
+                for frame in self.dialect.encode_frames(self.packets)
+            ]
             self._frame = frames[0] if len(frames) == 1 else b"".join(frames)
         return self._frame
 
@@ -1666,19 +1831,37 @@ class Upgrade(enum.Enum):
 class Heartbeat:
     """Who pings, and when silence means death. `due` is the moment of the next decision."""
 
-    __slots__ = ("interval", "timeout", "server_pings", "numbered", "lead", "awaited", "count", "due", "extended")
+    __slots__ = (
+        "interval",
+        "timeout",
+        "server_pings",
+        "numbered",
+        "lead",
+        "awaited",
+        "count",
+        "due",
+        "extended",
+    )
 
-    def __init__(self, dialect: Dialect, interval: float, timeout: float, lead: float, now: float) -> None:
-        self.lead = lead if dialect.server_pings else 0.0  # sweeps come up to this late; a ping rather comes early
+    def __init__(
+        self, dialect: Dialect, interval: float, timeout: float, lead: float, now: float
+    ) -> None:
+        self.lead = (
+            lead if dialect.server_pings else 0.0
+        )  # sweeps come up to this late; a ping rather comes early
         self.interval = interval - self.lead
         self.timeout = timeout
         self.server_pings = dialect.server_pings
         self.numbered = dialect.numbers_pings
-        self.awaited: str | None = None  # what the next pong must bring; None: no ping is unanswered
+        self.awaited: str | None = (
+            None  # what the next pong must bring; None: no ping is unanswered
+        )
         self.count = 0
         self.extended = False
         # Clients that came together, as after a restart, are not pinged together.
-        self.due = now + (self.interval * random.uniform(0.9, 1.0) if self.server_pings else interval + timeout)
+        self.due = now + (
+            self.interval * random.uniform(0.9, 1.0) if self.server_pings else interval + timeout
+        )
 
     def decide(self, now: float) -> str | None:
         """At `due`: PING, CLOSE (the peer is dead), or None when it is too early."""
@@ -1745,22 +1928,30 @@ class Session:
         self.deadlines: dict[str, float] = {}
         self.deadline = math.inf  # the earliest of them
         self.members: dict[str, Member] = {}
-        self.unfinished = 0  # members begun whose handlers have not come to their end: some may have left already
+        self.unfinished = (
+            0  # members begun whose handlers have not come to their end: some may have left already
+        )
         self.left: set[str] = set()  # namespaces that we ended: the client may not know yet
         self.assembler: Assembler | None = None
         self.outlet: Outlet | None = None
-        self.direct: Callable[[bytes], None] | None = None  # writes a frame at once; None when messages must queue
+        self.direct: Callable[[bytes], None] | None = (
+            None  # writes a frame at once; None when messages must queue
+        )
         self.outbox: collections.deque[Outgoing] = collections.deque()
         self.outbox_bytes = 0
         self.waiting_bytes = 0  # events received that no handler has begun
         self.owed_acks = 0
         self.reading = True
         self.posting: object | None = None  # the POST under way
-        self.held_post: Callable[[], None] | None = None  # answers it, once its events have been worked off
+        self.held_post: Callable[[], None] | None = (
+            None  # answers it, once its events have been worked off
+        )
         self.prober: Outlet | None = None  # the WebSocket that asks for the upgrade
         self.user_session: UserSession | None = None
         self.peer = Peer()
-        self.early: list[Packet] = []  # CONNECT packets that came before "/" was accepted, where that comes first
+        self.early: list[
+            Packet
+        ] = []  # CONNECT packets that came before "/" was accepted, where that comes first
         self.arm("connect", now + options.connect_timeout)
         if request.transport:
             self._start_heartbeat(now)
@@ -1790,7 +1981,9 @@ class Session:
         options = self.hub.options
         interval, timeout = self.dialect.heartbeat(options.ping_interval, options.ping_timeout)
         transports = self.hub.transports_after(self.transport, self.dialect)
-        return self.dialect.handshake(self.sid, transports, interval, timeout, options.max_message_bytes)
+        return self.dialect.handshake(
+            self.sid, transports, interval, timeout, options.max_message_bytes
+        )
 
     def open(self) -> None:
         """Greet the client; a generation that never asks for "/" gets it unasked."""
@@ -1889,10 +2082,14 @@ class Session:
         self.left.discard(packet.namespace)
         if self.unfinished >= self.hub.options.max_namespaces:
             self.left.add(packet.namespace)
-            return self.send_packet(Packet(CONNECT_ERROR, packet.namespace, {"message": "Too many namespaces"}))
+            return self.send_packet(
+                Packet(CONNECT_ERROR, packet.namespace, {"message": "Too many namespaces"})
+            )
         namespace = self.hub.find_namespace(packet.namespace, packet.data)
         if namespace is None:
-            return self.send_packet(Packet(CONNECT_ERROR, packet.namespace, {"message": "Invalid namespace"}))
+            return self.send_packet(
+                Packet(CONNECT_ERROR, packet.namespace, {"message": "Invalid namespace"})
+            )
         self.unfinished += 1
         member = Member(self, namespace, packet.data)
         self.members[packet.namespace] = member
@@ -1994,7 +2191,9 @@ class Session:
             if self.dialect.polls_end:
                 self.arm("poll", now + self.hub.options.poll_duration)
             if self.upgrade is Upgrade.PROBED and not self.outbox:
-                self.send_engine(NOOP)  # a held poll would keep the client from switching: release it
+                self.send_engine(
+                    NOOP
+                )  # a held poll would keep the client from switching: release it
         if self.outbox or self.life is Life.CLOSING or self.transport in WEBSOCKETS:
             outlet.wake()
 
@@ -2099,7 +2298,9 @@ class Session:
                 self.prober.drop(CLOSE)
         elif what == "poll":
             if self.life is Life.OPENING and self.dialect.open_follows_connect:
-                self.arm("poll", now + self.hub.options.poll_duration)  # an empty answer would be no handshake
+                self.arm(
+                    "poll", now + self.hub.options.poll_duration
+                )  # an empty answer would be no handshake
             elif self.outlet is not None:
                 self.outlet.wake()
         elif what == "return":
@@ -2196,9 +2397,13 @@ class Member:
         self.rooms: set[str] | frozenset[str] = NO_ROOMS
         self.close_reason: str | None = None
         self.inbox: collections.deque[tuple[Packet | None, int]] | None = collections.deque()
-        self.held: list[Outgoing] | None = []  # sent before `on_open` has accepted: it follows the CONNECT
+        self.held: (
+            list[Outgoing] | None
+        ) = []  # sent before `on_open` has accepted: it follows the CONNECT
         self.held_bytes = 0
-        self.parting: Callable[[], None] | None = None  # `on_open` has disconnected the client: that follows too
+        self.parting: Callable[[], None] | None = (
+            None  # `on_open` has disconnected the client: that follows too
+        )
         self.task: asyncio.Task[None] | None = None
         self.acks: dict[int, asyncio.Future[list[Any]]] = {}
         self.next_ack_id = 0
@@ -2209,7 +2414,11 @@ class Member:
     @property
     def identity(self) -> dict[str, Any]:
         """What CONNECT tells the client: who it is, and what it can come back with."""
-        return {"sid": self.id} if self.recovery is None else {"sid": self.id, "pid": self.recovery.pid}
+        return (
+            {"sid": self.id}
+            if self.recovery is None
+            else {"sid": self.id, "pid": self.recovery.pid}
+        )
 
     # Opening.
 
@@ -2291,7 +2500,9 @@ class Member:
             return
         pending = self.handler.run_event(packet)
         if pending is not None:
-            if self.inbox is None:  # else the event has ended its own client, and `on_close` waits there
+            if (
+                self.inbox is None
+            ):  # else the event has ended its own client, and `on_close` waits there
                 self.inbox = collections.deque()
             self._work(pending)
 
@@ -2307,7 +2518,9 @@ class Member:
             if self.close_reason is not None and self not in hub.watched:
                 hub.watch(self, hub.options.close_timeout, self.overdue)
         elif self.inbox:
-            self.session.hub.call_soon(self._work)  # a long queue of short events must not keep the others waiting
+            self.session.hub.call_soon(
+                self._work
+            )  # a long queue of short events must not keep the others waiting
         else:
             self.inbox = None
             if self.close_reason is not None:
@@ -2315,12 +2528,16 @@ class Member:
                 self.session.unfinished -= 1
 
     async def _work_on(self, pending: Awaitable[None]) -> None:
-        with contextlib.suppress(asyncio.CancelledError):  # by `overdue`, or by the handler itself: that was one event
+        with contextlib.suppress(
+            asyncio.CancelledError
+        ):  # by `overdue`, or by the handler itself: that was one event
             await pending
         self.task = None
         self._work()
 
-    def _run_next(self, inbox: collections.deque[tuple[Packet | None, int]]) -> Awaitable[None] | None:
+    def _run_next(
+        self, inbox: collections.deque[tuple[Packet | None, int]]
+    ) -> Awaitable[None] | None:
         packet, size = inbox.popleft()
         if packet is None:
             return self.handler.run_close()  # type: ignore[no-any-return]
@@ -2331,7 +2548,9 @@ class Member:
         """Whatever the handler is doing has taken too long."""
         if self.close_reason is not None:  # there may be more of the kind before `on_close`
             self.session.hub.watch(self, self.session.hub.options.close_timeout, self.overdue)
-        if self.task is not None:  # not before its first step: cancelled then, it would not even come to its end
+        if (
+            self.task is not None
+        ):  # not before its first step: cancelled then, it would not even come to its end
             self.session.hub.call_soon(self.task.cancel)
 
     # Out.
@@ -2376,9 +2595,13 @@ class Member:
         Who does not want to wait any longer cancels it: done in whatever way, it takes itself off the books.
         """
         if not self.session.dialect.has_acks:
-            raise NotSupported(f"a {self.session.dialect.name} client has no acks: ask for an answer as a message")
+            raise NotSupported(
+                f"a {self.session.dialect.name} client has no acks: ask for an answer as a message"
+            )
         if self.life is not Life.OPEN:
-            raise Disconnected("on_open has not accepted yet" if self.close_reason is None else self.close_reason)
+            raise Disconnected(
+                "on_open has not accepted yet" if self.close_reason is None else self.close_reason
+            )
         packet.ack_id = ack_id = self.next_ack_id
         packets = self.session.dialect.encode_packet(packet)
         self.next_ack_id += 1
@@ -2436,25 +2659,37 @@ class Member:
         self.namespace.remove(self)
 
 
-UNRECOVERABLE = frozenset(["client namespace disconnect", "server namespace disconnect", "parse error", "refused"])
+UNRECOVERABLE = frozenset(
+    ["client namespace disconnect", "server namespace disconnect", "parse error", "refused"]
+)
 MAX_GONE = 10_000  # clients of a namespace that may come back; namespaces that are kept for that
 
 
 class Namespace:
     """One namespace of one hub: who is in it, and where."""
 
-    def __init__(self, hub: Hub, name: str, handler_class: type[SocketIOHandler], family: Family | None = None) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        name: str,
+        handler_class: type[SocketIOHandler],
+        family: Family | None = None,
+    ) -> None:
         self.hub = hub
         self.name = name
         self.handler_class = handler_class
         self.is_tapped = handler_class._taps_outgoing
-        self.family = family  # of a namespace that was made for its clients, and is forgotten with them
+        self.family = (
+            family  # of a namespace that was made for its clients, and is forgotten with them
+        )
         self.members: dict[str, Member] = {}  # by id
         self.rooms: dict[str, dict[Member, None]] = {}  # no empty ones
         self.history: History | None = None
         dialect = next((dialect for dialect in hub.dialects.values() if dialect.recovers), None)
         if handler_class.recovery_window and dialect is not None:
-            self.history = History(handler_class.recovery_window, dialect, 4 * hub.options.max_buffered_bytes)
+            self.history = History(
+                handler_class.recovery_window, dialect, 4 * hub.options.max_buffered_bytes
+            )
 
     def add(self, member: Member) -> None:
         self.members[member.id] = member
@@ -2519,7 +2754,11 @@ class Namespace:
         return inside
 
     def deliver(
-        self, packet: Packet, rooms: frozenset[str], excluded: frozenset[str] = NO_ROOMS, volatile: bool = False
+        self,
+        packet: Packet,
+        rooms: frozenset[str],
+        excluded: frozenset[str] = NO_ROOMS,
+        volatile: bool = False,
     ) -> None:
         """Send one packet to the members that `select` finds."""
         history = None if volatile else self.history
@@ -2533,7 +2772,9 @@ class Namespace:
             if dialect not in encoded:
                 encoded[dialect] = self._encode(dialect, packet)
             outgoing = encoded[dialect]
-            if outgoing is None or (volatile and (member.held is not None or not session.takes_volatile)):
+            if outgoing is None or (
+                volatile and (member.held is not None or not session.takes_volatile)
+            ):
                 continue
             try:
                 member.enqueue(outgoing)
@@ -2542,7 +2783,9 @@ class Namespace:
                 log.exception("%s ! cannot be sent to", session.sid[:6])
                 session.end("forced close")
         if history is not None:
-            known = next((outgoing for dialect, outgoing in encoded.items() if dialect.recovers), None)
+            known = next(
+                (outgoing for dialect, outgoing in encoded.items() if dialect.recovers), None
+            )
             packets = history.dialect.encode_packet(packet) if known is None else known.packets
             history.record(packets, rooms, excluded, reached, self.hub.now())
         self.hub.messages_sent += len(reached)
@@ -2565,7 +2808,9 @@ class Family:
     """
 
     def __init__(
-        self, matcher: re.Pattern[str] | Callable[[str, Any], bool], handler_class: type[SocketIOHandler]
+        self,
+        matcher: re.Pattern[str] | Callable[[str, Any], bool],
+        handler_class: type[SocketIOHandler],
     ) -> None:
         self.matcher = matcher
         self.handler_class = handler_class
@@ -2587,7 +2832,9 @@ class Record:
     when: float
 
     def is_for(self, identity: Set[str]) -> bool:
-        return (not self.rooms or not self.rooms.isdisjoint(identity)) and self.excluded.isdisjoint(identity)
+        return (not self.rooms or not self.rooms.isdisjoint(identity)) and self.excluded.isdisjoint(
+            identity
+        )
 
 
 class Recovery:
@@ -2597,7 +2844,9 @@ class Recovery:
 
     def __init__(self, member: Member, number: int) -> None:
         self.pid = secrets.token_urlsafe(SID_BYTES)  # secret, other than the id
-        self.begun = self.sent = self.left = number  # of the last event before it came, sent to it, before it left
+        self.begun = self.sent = self.left = (
+            number  # of the last event before it came, sent to it, before it left
+        )
         self.left_at = math.inf
         self.member: Member | None = member
         self.id = member.id
@@ -2646,7 +2895,9 @@ class History:
 
     def trim(self, now: float) -> None:
         """Forget what is too old, or more than is kept."""
-        while self.records and (self.records[0].when + self.window < now or self.bytes > self.max_bytes):
+        while self.records and (
+            self.records[0].when + self.window < now or self.bytes > self.max_bytes
+        ):
             self.bytes -= self.records.popleft().outgoing.size
         while self.gone:
             first = next(iter(self.gone.values()))
@@ -2699,9 +2950,17 @@ class History:
         if first < oldest:
             return None
         identity = {recovery.id, *recovery.rooms}
-        missed = [record for record in itertools.islice(self.records, first - oldest, None) if record.is_for(identity)]
+        missed = [
+            record
+            for record in itertools.islice(self.records, first - oldest, None)
+            if record.is_for(identity)
+        ]
         # All of it goes through one outbox, which is a quarter of what is kept.
-        return missed if sum([record.outgoing.size for record in missed]) <= self.max_bytes // 8 else None
+        return (
+            missed
+            if sum([record.outgoing.size for record in missed]) <= self.max_bytes // 8
+            else None
+        )
 
     def _number(self, offset: Any) -> int | None:
         if not isinstance(offset, str) or not offset.startswith(self.tag):
@@ -2716,7 +2975,11 @@ class History:
         recovery = member.recovery
         if recovery is None or self.here.pop(recovery.pid, None) is None or reason in UNRECOVERABLE:
             return
-        recovery.member, recovery.rooms, recovery.user_session = None, member.rooms, member.session.user_session
+        recovery.member, recovery.rooms, recovery.user_session = (
+            None,
+            member.rooms,
+            member.session.user_session,
+        )
         recovery.left, recovery.left_at = self.number, now
         self.gone[recovery.pid] = recovery
 
@@ -2725,15 +2988,23 @@ class Hub:
     """What one `routes()` serves: sessions, namespaces, options, a sweep over deadlines. The first request binds it."""
 
     def __init__(
-        self, options: type[SocketIOHandler], namespaces: Mapping[Any, type[SocketIOHandler]], kwargs: dict[str, Any]
+        self,
+        options: type[SocketIOHandler],
+        namespaces: Mapping[Any, type[SocketIOHandler]],
+        kwargs: dict[str, Any],
     ) -> None:
         self.options = options
         self.kwargs = kwargs
         self.json = STRICT_JSON if options.json is None else ForeignJSON(options.json)
         self.dialects = resolve_dialects(options, self.json)
-        self.classes: dict[str, type[SocketIOHandler]] = {}  # of the namespaces that are always there
+        self.classes: dict[
+            str, type[SocketIOHandler]
+        ] = {}  # of the namespaces that are always there
         self.families: list[Family] = []
-        served = {**namespaces, "/": namespaces.get("/", options)}  # "/" last: there is the home of its class
+        served = {
+            **namespaces,
+            "/": namespaces.get("/", options),
+        }  # "/" last: there is the home of its class
         for key, handler_class in served.items():
             self._serve_at(key, handler_class)
         timeouts = [options.ping_interval, options.ping_timeout, options.connect_timeout, options.upgrade_timeout,
@@ -2755,7 +3026,8 @@ class Hub:
                     f"set it on {self.options.__name__}, whose routes() is called"
                 )
         asked, ours, base = (
-            inspect.getattr_static(cls, "allow_request") for cls in (handler_class, self.options, SocketIOHandler)
+            inspect.getattr_static(cls, "allow_request")
+            for cls in (handler_class, self.options, SocketIOHandler)
         )
         if asked not in (ours, base):
             raise ValueError(
@@ -2774,7 +3046,10 @@ class Hub:
 
     def _reset(self) -> None:
         self.sessions: dict[str, Session] = {}
-        self.namespaces = {name: Namespace(self, name, handler_class) for name, handler_class in self.classes.items()}
+        self.namespaces = {
+            name: Namespace(self, name, handler_class)
+            for name, handler_class in self.classes.items()
+        }
         self.connections: set[TakenOver | Exchange] = set()  # that a goodbye waits for
         self.tasks: set[asyncio.Task[None]] = set()
         self.watched: dict[Any, tuple[float, Callable[[], Any]]] = {}
@@ -2879,8 +3154,12 @@ class Hub:
 
     # Sessions.
 
-    def new_session(self, request: Request, http_request: tornado.httputil.HTTPServerRequest) -> Session:
-        http_request.connection = http_request.server_connection = None  # else a dead stream is kept with it
+    def new_session(
+        self, request: Request, http_request: tornado.httputil.HTTPServerRequest
+    ) -> Session:
+        http_request.connection = http_request.server_connection = (
+            None  # else a dead stream is kept with it
+        )
         session = Session(self, request, http_request, self.now())
         self.sessions[session.sid] = session
         if self.next_sweep == math.inf:
@@ -2906,7 +3185,9 @@ class Hub:
         """Those that a session may go to from *transport*; all, if it has none yet."""
         if not transport:
             return [name for name in TRANSPORTS if name in self.transports & dialect.transports]
-        possible = self.options.allow_upgrades and transport in POLLING and WEBSOCKET in self.transports
+        possible = (
+            self.options.allow_upgrades and transport in POLLING and WEBSOCKET in self.transports
+        )
         return [WEBSOCKET] if possible else []
 
     # Namespaces.
@@ -2934,7 +3215,11 @@ class Hub:
         history = namespace.history
         forgettable = history is None or history.is_empty or len(self.namespaces) > MAX_GONE
         unused = not namespace.members and forgettable
-        if namespace.family is not None and unused and self.namespaces.get(namespace.name) is namespace:
+        if (
+            namespace.family is not None
+            and unused
+            and self.namespaces.get(namespace.name) is namespace
+        ):
             del self.namespaces[namespace.name]
 
     def namespaces_at(self, place: str | Family) -> list[Namespace]:
@@ -2945,9 +3230,15 @@ class Hub:
 
     def check_name(self, name: str) -> str:
         """*name*; KeyError if no client could ever be in such a namespace."""
-        possible = [family for family in self.families if callable(family.matcher) or family.admits(name, None)]
+        possible = [
+            family
+            for family in self.families
+            if callable(family.matcher) or family.admits(name, None)
+        ]
         if name not in self.classes and not possible:
-            raise KeyError(f"no namespace {name!r}: give routes() one, namespaces={{{name!r}: HandlerClass}}")
+            raise KeyError(
+                f"no namespace {name!r}: give routes() one, namespaces={{{name!r}: HandlerClass}}"
+            )
         return name
 
     # Handlers.
@@ -2956,7 +3247,9 @@ class Hub:
         """The application's object for *member*, by Tornado's own constructor."""
         assert self.application is not None
         request = member.session.http_request
-        request.connection = types.SimpleNamespace(set_close_callback=id)  # RequestHandler's constructor asks for one
+        request.connection = types.SimpleNamespace(
+            set_close_callback=id
+        )  # RequestHandler's constructor asks for one
         try:
             handler = member.namespace.handler_class(self.application, request, **self.kwargs)
         finally:
@@ -2992,9 +3285,14 @@ class Hub:
         origin = headers.get("Origin", "") or referer_origin(headers)
         cure = f"{self.options.__name__}.allowed_origins = [{origin[:100]!r}]"
         if origin == "null":
-            cure = f"{self.options.__name__}.allowed_origins = '*', or a function that admits 'null'"
+            cure = (
+                f"{self.options.__name__}.allowed_origins = '*', or a function that admits 'null'"
+            )
         elif not origin:
-            origin, cure = headers.get("Sec-Fetch-Site", ""), "its Referrer-Policy must let it say where it comes from"
+            origin, cure = (
+                headers.get("Sec-Fetch-Site", ""),
+                "its Referrer-Policy must let it say where it comes from",
+            )
         warn_once("origin %.100r refused; to admit it: %s", origin, cure)
         raise OriginRefused("Forbidden", FORBIDDEN, 403)
 
@@ -3013,7 +3311,13 @@ class Hub:
             "bytes_received": self.bytes_received,
             "bytes_sent": self.bytes_sent,
             "buffered_bytes": sum([session.outbox_bytes for session in self.sessions.values()])
-            + sum([one.carrier.get_write_buffer_size() for one in self.connections if isinstance(one, TakenOver)]),
+            + sum(
+                [
+                    one.carrier.get_write_buffer_size()
+                    for one in self.connections
+                    if isinstance(one, TakenOver)
+                ]
+            ),
             "lag": self.lag,
         }
 
@@ -3036,7 +3340,9 @@ class Hub:
 
 
 #: The hubs that an application's requests have bound, for SocketIOServer's goodbye.
-application_hubs: weakref.WeakKeyDictionary[tornado.web.Application, weakref.WeakSet[Hub]] = weakref.WeakKeyDictionary()
+application_hubs: weakref.WeakKeyDictionary[tornado.web.Application, weakref.WeakSet[Hub]] = (
+    weakref.WeakKeyDictionary()
+)
 
 
 def resolve_dialects(options: type[SocketIOHandler], codec: StrictJSON) -> dict[str, Dialect]:
@@ -3045,7 +3351,9 @@ def resolve_dialects(options: type[SocketIOHandler], codec: StrictJSON) -> dict[
     for entry in options.enabled_dialects:
         dialect = DIALECTS.get(entry) if isinstance(entry, str) else entry
         if dialect is None:
-            raise ValueError(f"{options.__name__}.enabled_dialects: {entry!r} is none of {', '.join(DIALECTS)}")
+            raise ValueError(
+                f"{options.__name__}.enabled_dialects: {entry!r} is none of {', '.join(DIALECTS)}"
+            )
         found[dialect.name] = dialect.having(
             json=codec, max_packets=options.max_packets, max_attachments=options.max_attachments
         )
@@ -3057,7 +3365,9 @@ def enabled_transports(application: tornado.web.Application) -> frozenset[str]:
     names = set(application.settings.get("enabled_protocols") or TRANSPORTS)
     unknown = names.difference(TRANSPORTS, ["polling"])
     if unknown:
-        raise ValueError(f"enabled_protocols: {unknown.pop()!r} is none of {', '.join(TRANSPORTS)}, polling")
+        raise ValueError(
+            f"enabled_protocols: {unknown.pop()!r} is none of {', '.join(TRANSPORTS)}, polling"
+        )
     if "polling" in names:
         names |= POLLING
     return frozenset(names - {"polling"})
@@ -3106,7 +3416,9 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
 
     def __init__(self, hub: Hub, http_request: Any) -> None:
         self.hub = hub
-        self.http_request = http_request  # an HTTPServerRequest; `Resource` has noted tail and groups on it
+        self.http_request = (
+            http_request  # an HTTPServerRequest; `Resource` has noted tail and groups on it
+        )
         self.connection: HTTP1Connection = http_request.connection
         self.headers: Headers = http_request.headers
         self.request: Request | None = None
@@ -3119,14 +3431,20 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
 
     # What Tornado calls.
 
-    def headers_received(self, start_line: Any = None, headers: Any = None) -> Awaitable[None] | None:
+    def headers_received(
+        self, start_line: Any = None, headers: Any = None
+    ) -> Awaitable[None] | None:
         http_request = self.http_request
         self.connection.set_close_callback(self.on_connection_close)
         if http_request.method == "OPTIONS" or CLIENT_FILE.fullmatch(http_request.tail):
             return None
         try:
             self.request = parse_request(
-                http_request.method, http_request.tail, http_request.query_arguments, self.headers, self.hub.dialects
+                http_request.method,
+                http_request.tail,
+                http_request.query_arguments,
+                self.headers,
+                self.hub.dialects,
             )
             self._check(self.request)
             if self.request.sid:
@@ -3172,7 +3490,9 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             self.respond(200, TEXT, b"")
         elif self.session.life is Life.CLOSED:
             self._refuse(Refused("Session ID unknown", UNKNOWN_SID))
-        elif self.request.transport != self.session.transport and not self._may_choose(self.session):
+        elif self.request.transport != self.session.transport and not self._may_choose(
+            self.session
+        ):
             self._refuse(Refused("Bad request"))
         elif self.request.method == "POST":
             self._take_post(self.session, self.request)
@@ -3184,7 +3504,9 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         self.answered = True
         if self.session is None:
             return
-        self.session.detach(self, self.hub.now())  # what a poll would have brought waits for the next
+        self.session.detach(
+            self, self.hub.now()
+        )  # what a poll would have brought waits for the next
         if self.session.posting is self:
             self.session.posting = self.session.held_post = None
             self.session.end("transport error")  # part of what the client sent is lost
@@ -3217,7 +3539,9 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             raise Refused("Session ID unknown", UNKNOWN_SID)
 
     async def _enter_when(self, allowed: Awaitable[Any]) -> None:
-        self.connection.stream.set_close_callback(self.on_connection_close)  # Tornado looks only after the body
+        self.connection.stream.set_close_callback(
+            self.on_connection_close
+        )  # Tornado looks only after the body
         try:
             await (self._enter_if(await allowed) or asyncio.sleep(0))
         except Exception as error:
@@ -3238,15 +3562,24 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             if self.hub.options.websocket_compression is not None:
                 extensions = deflate_answer(self.headers.get("Sec-WebSocket-Extensions", ""))
             if extensions:
-                request.dialect = request.dialect.having(deflate_from=self.hub.options.websocket_compression)
-            return self._take_over(WebSocket(self.hub, request.dialect, accept, extensions, self._begin_websocket))
+                request.dialect = request.dialect.having(
+                    deflate_from=self.hub.options.websocket_compression
+                )
+            return self._take_over(
+                WebSocket(self.hub, request.dialect, accept, extensions, self._begin_websocket)
+            )
         if request.transport in STREAMS and request.method == "GET":
             if self.session is not None and not request.dialect.handshakes_apart:
                 raise Refused("Bad request")
             return self._take_over(Stream(self.hub, self.session, request, self.http_request))
         if request.method == "POST" and self.session is not None:
             length = self.headers.get("Content-Length", "")
-            if length.isascii() and length.isdigit() and len(length) < 16 and int(length) > self._max_bytes():
+            if (
+                length.isascii()
+                and length.isdigit()
+                and len(length) < 16
+                and int(length) > self._max_bytes()
+            ):
                 self._too_large()
             elif self.session.posting is None and self.session.transport == request.transport:
                 self.session.posting = self
@@ -3264,7 +3597,9 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             websocket.session = self.session  # frames may have come with the request, and be wrong
             websocket.hang_up()
         elif self.session.dialect.handshakes_apart:
-            websocket.carry(self.session, self.session.choose(self.request.transport, self.hub.now()))
+            websocket.carry(
+                self.session, self.session.choose(self.request.transport, self.hub.now())
+            )
         else:
             websocket.probe(self.session)
 
@@ -3273,11 +3608,15 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         session = self.session = self.hub.new_session(request, self.http_request)
         if self.hub.options.cookie is not None:
             secure = "; Secure" if self.http_request.protocol == "https" else ""
-            self.cookie = f"{self.hub.options.cookie}={session.sid}; Path=/; HttpOnly; SameSite=Lax{secure}"
+            self.cookie = (
+                f"{self.hub.options.cookie}={session.sid}; Path=/; HttpOnly; SameSite=Lax{secure}"
+            )
         if request.dialect.handshakes_apart:
             text = session.greeting
             if request.jsonp:
-                return self.respond(200, SCRIPT, request.dialect.call_script(request.jsonp, text).encode())
+                return self.respond(
+                    200, SCRIPT, request.dialect.call_script(request.jsonp, text).encode()
+                )
             return self.respond(200, TEXT, text.encode())
         self._hold_poll(session, request)
         session.open()
@@ -3286,7 +3625,9 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         return session.dialect.handshakes_apart and self.http_request.method == "GET"
 
     def _hold_poll(self, session: Session, request: Request) -> None:
-        first = request.transport != session.transport and session.choose(request.transport, self.hub.now())
+        first = request.transport != session.transport and session.choose(
+            request.transport, self.hub.now()
+        )
         if session.outlet is not None:
             if session.dialect.overlap_closes:
                 session.end("transport error")
@@ -3334,7 +3675,9 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         body, content_type = bytes(self.body), self.headers.get("Content-Type", "")
         max_bytes, now = self.hub.options.max_message_bytes, self.hub.now()
         try:
-            for packet in session.dialect.decode_post(body, content_type, bool(request.jsonp), session.peer):
+            for packet in session.dialect.decode_post(
+                body, content_type, bool(request.jsonp), session.peer
+            ):
                 if len(packet.data) > max_bytes:  # a form may be longer than what it carries
                     raise PayloadError("message too large")
                 session.received(packet, now)
@@ -3378,7 +3721,9 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         granted = {}
         if self.admitted:
             granted = {
-                "Access-Control-Allow-Headers": self.headers.get("Access-Control-Request-Headers", "Content-Type"),
+                "Access-Control-Allow-Headers": self.headers.get(
+                    "Access-Control-Request-Headers", "Content-Type"
+                ),
                 "Access-Control-Allow-Methods": "GET, POST",
                 "Access-Control-Max-Age": "600",
             }
@@ -3411,7 +3756,9 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             return self.respond(refused.status, TEXT, refused.message.encode())
         if self.request is None:
             return self.respond(*EngineIO4().refusal(refused, "", ""))
-        self.respond(*self.request.dialect.refusal(refused, self.request.transport, self.request.jsonp))
+        self.respond(
+            *self.request.dialect.refusal(refused, self.request.transport, self.request.jsonp)
+        )
 
     def is_alive(self) -> bool:
         """Whether the client can still be answered."""
@@ -3423,7 +3770,11 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         self.answered = True
         headers = {}
         if content_type:
-            headers = {"Content-Type": content_type, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+            headers = {
+                "Content-Type": content_type,
+                "Cache-Control": "no-store",
+                "X-Content-Type-Options": "nosniff",
+            }
         if self.admitted:
             headers |= cors_headers(self.headers, self.request.dialect if self.request else None)
         if self.cookie:
@@ -3440,7 +3791,9 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         reason = http.client.responses.get(status, "Refused")
         line = tornado.httputil.ResponseStartLine("HTTP/1.1", status, reason)
         self.connection.write_headers(
-            line, tornado.httputil.HTTPHeaders(headers), b"" if self.http_request.method == "HEAD" else body
+            line,
+            tornado.httputil.HTTPHeaders(headers),
+            b"" if self.http_request.method == "HEAD" else body,
         )
         if self.carries_messages:
             self._watch_writing(self.connection.stream)
@@ -3458,7 +3811,9 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             self.hub.connections.add(self)  # a goodbye waits for it
             impatience = asyncio.get_running_loop().call_later(patience, stream.close)
             sent.add_done_callback(lambda done: self._written(impatience))
-        sent.add_done_callback(lambda done: session.end("transport error") if done.exception() else None)
+        sent.add_done_callback(
+            lambda done: session.end("transport error") if done.exception() else None
+        )
 
     def _written(self, impatience: asyncio.TimerHandle) -> None:
         impatience.cancel()
@@ -3556,7 +3911,12 @@ class WebSocket(TakenOver):
     """Frames both ways; on a session of its own, or probing to take over one that polls."""
 
     def __init__(
-        self, hub: Hub, dialect: Dialect, accept: str, extensions: str, begin: Callable[[WebSocket], None]
+        self,
+        hub: Hub,
+        dialect: Dialect,
+        accept: str,
+        extensions: str,
+        begin: Callable[[WebSocket], None],
     ) -> None:
         lines = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade"]
         lines.append(f"Sec-WebSocket-Accept: {accept}")
@@ -3566,13 +3926,17 @@ class WebSocket(TakenOver):
         self.dialect = dialect
         self.start: Callable[[WebSocket], None] | None = begin
         self.frames = FrameParser(hub.options.max_message_bytes, inflates=bool(extensions))
-        self.cork: list[bytes] | None = None  # while one read is answered: its answers leave in one write
+        self.cork: list[bytes] | None = (
+            None  # while one read is answered: its answers leave in one write
+        )
         self.corked_bytes = 0
 
     def begin(self) -> None:
         start, self.start = self.start, None  # it holds the request, which is served
         assert start is not None
-        self.carrier.write(self.greeting)  # by itself: what looks at one event per read would lose the OPEN packet
+        self.carrier.write(
+            self.greeting
+        )  # by itself: what looks at one event per read would lose the OPEN packet
         self.cork = []
         start(self)
         self._uncork()
@@ -3635,7 +3999,11 @@ class WebSocket(TakenOver):
         elif control.opcode == CLOSE_FRAME and not self.carrier.is_closing():
             if not self.closing:
                 self.closing = True
-                self.write(encode_close(control.code) if control.code != 1005 else encode_frame(CLOSE_FRAME, b""))
+                self.write(
+                    encode_close(control.code)
+                    if control.code != 1005
+                    else encode_frame(CLOSE_FRAME, b"")
+                )
             self._uncork()
             self.hang_up()
             if self.session is not None:
@@ -3654,7 +4022,9 @@ class WebSocket(TakenOver):
     def write(self, data: bytes) -> None:
         self.hub.bytes_sent += len(data)
         if self.cork is None:
-            if not self.carrier.is_closing():  # asyncio would warn of every write to a connection that was reset
+            if (
+                not self.carrier.is_closing()
+            ):  # asyncio would warn of every write to a connection that was reset
                 self.carrier.write(data)
             return
         self.cork.append(data)
@@ -3715,15 +4085,26 @@ class Stream(TakenOver):
 
     session: Session
 
-    def __init__(self, hub: Hub, session: Session | None, request: Request, http_request: Any) -> None:
+    def __init__(
+        self, hub: Hub, session: Session | None, request: Request, http_request: Any
+    ) -> None:
         self.chunked = request.transport == HTMLFILE
-        lines = ["HTTP/1.1 200 OK", f"Content-Type: {self.TYPES[request.transport]}", "Connection: keep-alive"]
+        lines = [
+            "HTTP/1.1 200 OK",
+            f"Content-Type: {self.TYPES[request.transport]}",
+            "Connection: keep-alive",
+        ]
         if self.chunked:
             lines.append("Transfer-Encoding: chunked")
-        lines += [f"{name}: {value}" for name, value in cors_headers(http_request.headers, request.dialect).items()]
+        lines += [
+            f"{name}: {value}"
+            for name, value in cors_headers(http_request.headers, request.dialect).items()
+        ]
         head = self._chunk(request.dialect.stream_head(request.transport))
         super().__init__(hub, "\r\n".join([*lines, "", ""]).encode("latin-1") + head)
-        self.find_session: Callable[[], Session] = lambda: session or hub.new_session(request, http_request)
+        self.find_session: Callable[[], Session] = lambda: (
+            session or hub.new_session(request, http_request)
+        )
         self.request = request
         self.scheduled = False
 
@@ -3733,7 +4114,11 @@ class Stream(TakenOver):
         if session.life is Life.CLOSED:  # since its request came: an answer without content is one
             return self.drop(NOOP)
         now = self.hub.now()
-        first = session.choose(self.request.transport, now) if session.dialect.handshakes_apart else True
+        first = (
+            session.choose(self.request.transport, now)
+            if session.dialect.handshakes_apart
+            else True
+        )
         session.attach(self, now)
         if first:
             session.open()
@@ -3801,7 +4186,9 @@ def left_in(stream: tornado.iostream.IOStream) -> bytes:
     chunks = []
     with contextlib.suppress(tornado.iostream.StreamClosedError):
         while True:
-            chunks.append(asyncio.ensure_future(stream.read_bytes(READ_SIZE, partial=True)).result())
+            chunks.append(
+                asyncio.ensure_future(stream.read_bytes(READ_SIZE, partial=True)).result()
+            )
     return b"".join(chunks)
 
 
@@ -3820,7 +4207,9 @@ class StreamCarrier:
         self.paused = False
         self.may_read = asyncio.Event()
         self.may_read.set()
-        stream.set_close_callback(self.may_read.set)  # else the end would not be noticed while reading pauses
+        stream.set_close_callback(
+            self.may_read.set
+        )  # else the end would not be noticed while reading pauses
         self.writer: asyncio.Task[None] | None = None
         self.ending = False
 
@@ -3835,7 +4224,9 @@ class StreamCarrier:
                 await self.may_read.wait()
                 future = asyncio.ensure_future(self.stream.read_bytes(READ_SIZE, partial=True))
                 if future.done():
-                    await asyncio.sleep(0)  # a client that always has more must not keep the loop to itself
+                    await asyncio.sleep(
+                        0
+                    )  # a client that always has more must not keep the loop to itself
                 self.protocol.data_received(await future)
         except tornado.iostream.StreamClosedError:
             pass
@@ -3953,7 +4344,9 @@ class Receiver:
         parameters = list(inspect.signature(method).parameters.values())
         takes = [parameter for parameter in parameters if parameter.kind in positional][1:]
         least = sum(parameter.default is inspect.Parameter.empty for parameter in takes)
-        any_number = any(parameter.kind is inspect.Parameter.VAR_POSITIONAL for parameter in parameters)
+        any_number = any(
+            parameter.kind is inspect.Parameter.VAR_POSITIONAL for parameter in parameters
+        )
         return cls(name, least, math.inf if any_number else len(takes))
 
 
@@ -4020,7 +4413,9 @@ class Broadcast:
         """Send an event to all of them, encoded once per dialect; see `SocketIOHandler.emit`."""
         data = message_packet(event, args, "/").data
         if not self._hub.on_loop():
-            encode_with_attachments(self._hub.json, data)  # what cannot be sent is the caller's error, not the loop's
+            encode_with_attachments(
+                self._hub.json, data
+            )  # what cannot be sent is the caller's error, not the loop's
             data = copy.deepcopy(data)  # which the caller may change before the loop has sent it
         self._hub.run(self._deliver, data)
 
@@ -4035,7 +4430,9 @@ class Broadcast:
         did not answer in time, left meanwhile, or speak a dialect without acks.
         """
         if not self._hub.on_loop():
-            acks: BroadcastAcks = await self._hub.on_its_loop(self.call(event, *args, timeout=timeout))
+            acks: BroadcastAcks = await self._hub.on_its_loop(
+                self.call(event, *args, timeout=timeout)
+            )
             return acks
         data = message_packet(event, args, "/").data
         encode_with_attachments(self._hub.json, data)  # raises before anybody is asked
@@ -4048,7 +4445,9 @@ class Broadcast:
                 missing.add(member.id)
         try:
             if futures:
-                await asyncio.wait(futures.values(), timeout=self._seconds if timeout is None else timeout)
+                await asyncio.wait(
+                    futures.values(), timeout=self._seconds if timeout is None else timeout
+                )
         finally:  # also when who called is cancelled
             for future in futures.values():
                 future.cancel()
@@ -4084,7 +4483,11 @@ class Broadcast:
 
     def _select(self) -> list[Member]:
         namespaces = self._hub.namespaces_at(self._place)
-        return [member for namespace in namespaces for member in namespace.select(self._rooms, self._excluded)]
+        return [
+            member
+            for namespace in namespaces
+            for member in namespace.select(self._rooms, self._excluded)
+        ]
 
     def _for_each(self, do: Callable[[Member], None]) -> None:
         for member in self._select():
@@ -4106,7 +4509,9 @@ class Oneself(Broadcast):
     @property
     def broadcast(self) -> Broadcast:
         """Everybody else."""
-        return Broadcast(self._hub, self._place, NO_ROOMS, self._rooms, self._volatile, self._seconds)
+        return Broadcast(
+            self._hub, self._place, NO_ROOMS, self._rooms, self._volatile, self._seconds
+        )
 
     def to(self, *rooms: str) -> Broadcast:
         """The others in *rooms*."""
@@ -4155,7 +4560,9 @@ class HomeIO:
             return NamespaceIO(handler._member.namespace.hub, handler._member.namespace.name)
         home: tuple[Hub, str | Family] | None = owner.__dict__.get("_home")
         if home is None:
-            raise RuntimeError(f"{owner.__name__} is not served yet: {owner.__name__}.routes(...) comes first")
+            raise RuntimeError(
+                f"{owner.__name__} is not served yet: {owner.__name__}.routes(...) comes first"
+            )
         return NamespaceIO(*home)
 
 
@@ -4184,7 +4591,9 @@ class SocketIOHandler(tornado.web.RequestHandler):
     connect_timeout = 45.0  #: for a client to join a namespace, and for `on_open` to accept it
     upgrade_timeout = 10.0  #: from a WebSocket's arrival to the end of polling
     poll_duration = 20.0  #: how long a poll of the 0.x generations is held
-    close_timeout = 60.0  #: for a poll to fetch the goodbye, and for a handler to finish before `on_close`
+    close_timeout = (
+        60.0  #: for a poll to fetch the goodbye, and for a handler to finish before `on_close`
+    )
     max_message_bytes = 1_000_000  #: one message or POST body, attachments included
     max_buffered_bytes = 4 * 1024 * 1024  #: unsent to one client, beyond which it is cut off
     max_packets = 1000  #: in one payload
@@ -4194,12 +4603,22 @@ class SocketIOHandler(tornado.web.RequestHandler):
     allow_upgrades = True  #: from polling to WebSocket
     allowed_origins: AllowedOrigins = ()  #: besides the server's own: origins with scheme, patterns, "*", or a callable
     enabled_dialects: Sequence[str | Dialect] = tuple(DIALECTS)  #: the generations to serve
-    recovery_window = 0.0  #: for clients of 4.6 and later to come back, and get what they have missed; 0: never
+    recovery_window = (
+        0.0  #: for clients of 4.6 and later to come back, and get what they have missed; 0: never
+    )
     http_compression = True  #: of answers of 1 kB and more
-    websocket_compression: int | None = None  #: bytes from which a WebSocket message is compressed; None: never
-    cookie: str | None = None  #: its name, for proxies that need one to be sticky; the value is the secret session id
-    client_path: str | os.PathLike[str] | None = None  #: the file or `dist` folder behind /socket.io.js; None: a CDN
-    json: Any = None  #: an object with `dumps` and `loads`, such as the module orjson; None: simplejson
+    websocket_compression: int | None = (
+        None  #: bytes from which a WebSocket message is compressed; None: never
+    )
+    cookie: str | None = (
+        None  #: its name, for proxies that need one to be sticky; the value is the secret session id
+    )
+    client_path: str | os.PathLike[str] | None = (
+        None  #: the file or `dist` folder behind /socket.io.js; None: a CDN
+    )
+    json: Any = (
+        None  #: an object with `dumps` and `loads`, such as the module orjson; None: simplejson
+    )
 
     io = HomeIO()  #: everybody in this namespace; also on the class, once it has routes
 
@@ -4252,7 +4671,9 @@ class SocketIOHandler(tornado.web.RequestHandler):
             receiver, args = self._catch_all, (name, *args)
         if receiver.least <= len(args) <= receiver.most:
             return getattr(self, receiver.method)(*args)
-        log.debug("%s ! event %.40r with another number of arguments", self._member.session.sid[:6], name)
+        log.debug(
+            "%s ! event %.40r with another number of arguments", self._member.session.sid[:6], name
+        )
         return NOT_ACKNOWLEDGED
 
     @classmethod
@@ -4281,7 +4702,10 @@ class SocketIOHandler(tornado.web.RequestHandler):
             return self._member.auth
         if not self._member.session.dialect.opens_root_unasked:
             return {}
-        return {name: self.get_query_argument(name) for name in self.request.query_arguments.keys() - PARAMETERS}
+        return {
+            name: self.get_query_argument(name)
+            for name in self.request.query_arguments.keys() - PARAMETERS
+        }
 
     @property
     def protocol(self) -> str:
@@ -4329,7 +4753,9 @@ class SocketIOHandler(tornado.web.RequestHandler):
         """
         self.emit("message", message)
 
-    def emit(self, event: str, *args: Any, ack: Callable[..., Any] | None = None, timeout: float = 60.0) -> None:
+    def emit(
+        self, event: str, *args: Any, ack: Callable[..., Any] | None = None, timeout: float = 60.0
+    ) -> None:
         """Send the event *event* with *args*: JSON values, with `bytes` anywhere inside.
 
         *ack* is called with what the client acknowledges, if it does within *timeout* seconds; it may be a coroutine
@@ -4343,7 +4769,9 @@ class SocketIOHandler(tornado.web.RequestHandler):
         packet = message_packet(event, args, member.namespace.name)
         if not hub.on_loop():
             encode_with_attachments(hub.json, packet.data)
-            hub.run(functools.partial(self.emit, event, *copy.deepcopy(args), ack=ack, timeout=timeout))
+            hub.run(
+                functools.partial(self.emit, event, *copy.deepcopy(args), ack=ack, timeout=timeout)
+            )
         elif ack is None:
             member.emit(packet)
         else:
@@ -4372,7 +4800,9 @@ class SocketIOHandler(tornado.web.RequestHandler):
 
         `self.volatile.to("room")` and `self.volatile.broadcast` are others, as without it.
         """
-        return Oneself(self._member.session.hub, self.namespace, frozenset([self.id]), NO_ROOMS, True)
+        return Oneself(
+            self._member.session.hub, self.namespace, frozenset([self.id]), NO_ROOMS, True
+        )
 
     def disconnect(self, close: bool = False) -> None:
         """Disconnect this client from this namespace; with *close* from all, and end its connection.
@@ -4476,7 +4906,9 @@ class SocketIOHandler(tornado.web.RequestHandler):
             return
         try:
             if not takes(ack, len(future.result())):
-                log.debug("%s ! ack with %d arguments", self._member.session.sid[:6], len(future.result()))
+                log.debug(
+                    "%s ! ack with %d arguments", self._member.session.sid[:6], len(future.result())
+                )
                 return
             pending = ack(*future.result())
             if is_awaitable(pending):
@@ -4505,7 +4937,9 @@ class SocketIOHandler(tornado.web.RequestHandler):
             self._member.session.hub.report(self, error)
 
     def run_close(self) -> Awaitable[None] | None:
-        self._member.handler = None  # the last it is needed for; the cycle would wait for the collector
+        self._member.handler = (
+            None  # the last it is needed for; the cycle would wait for the collector
+        )
         try:
             result = self.on_close()
         except (Exception, asyncio.CancelledError) as error:
@@ -4516,7 +4950,9 @@ class SocketIOHandler(tornado.web.RequestHandler):
     async def _settle(self, pending: Awaitable[Any], ack_id: int | None) -> None:
         try:
             result = await pending
-            if is_awaitable(result):  # `dispatch` as a coroutine has returned what it got from the one above
+            if is_awaitable(
+                result
+            ):  # `dispatch` as a coroutine has returned what it got from the one above
                 result = await result
             if ack_id is not None:
                 self._send_ack(ack_id, result)
@@ -4536,7 +4972,9 @@ NOT_ACKNOWLEDGED = object()
 OPTIONS = {
     name: value
     for name, value in vars(SocketIOHandler).items()
-    if not name.startswith("_") and not callable(value) and not isinstance(value, (property, classmethod, HomeIO))
+    if not name.startswith("_")
+    and not callable(value)
+    and not isinstance(value, (property, classmethod, HomeIO))
 }
 PER_CLASS_OPTIONS = {"max_rooms", "recovery_window"}  # the others are options of the connection
 OPTION_TYPES: dict[str, tuple[type, ...]] = {
@@ -4548,7 +4986,18 @@ OPTION_TYPES: dict[str, tuple[type, ...]] = {
     "client_path": (str, os.PathLike, type(None)),
 }
 MAY_BE_ZERO = {"recovery_window", "websocket_compression"}
-NOT_TO_OVERRIDE = ("get", "head", "post", "put", "patch", "delete", "options", "prepare", "on_finish", "data_received")
+NOT_TO_OVERRIDE = (
+    "get",
+    "head",
+    "post",
+    "put",
+    "patch",
+    "delete",
+    "options",
+    "prepare",
+    "on_finish",
+    "data_received",
+)
 
 
 def check_overrides(cls: type[SocketIOHandler]) -> None:
@@ -4559,7 +5008,9 @@ def check_overrides(cls: type[SocketIOHandler]) -> None:
                 f"{cls.__name__}.{name} would never be called: a Socket.IO client makes no such request; use on_open"
             )
     if not isinstance(inspect.getattr_static(cls, "allow_request"), (classmethod, staticmethod)):
-        raise TypeError(f"{cls.__name__}.allow_request is asked before there is a handler: make it a @classmethod")
+        raise TypeError(
+            f"{cls.__name__}.allow_request is asked before there is a handler: make it a @classmethod"
+        )
     for name in ("on_error", "on_any", "on_any_outgoing"):
         if inspect.iscoroutinefunction(getattr(cls, name)):
             raise TypeError(f"{cls.__name__}.{name} cannot be a coroutine: nobody waits for it")
@@ -4600,13 +5051,27 @@ def check_options(cls: type[SocketIOHandler]) -> None:
             if not isinstance(value, expected) or isinstance(value, bool) and kind is not bool:
                 wanted = " or ".join(kind.__name__ for kind in expected)
                 raise TypeError(f"{cls.__name__}.{name} must be {wanted}, not {value!r}")
-            too_small = isinstance(value, (int, float)) and (value < 0 or value == 0 and name not in MAY_BE_ZERO)
+            too_small = isinstance(value, (int, float)) and (
+                value < 0 or value == 0 and name not in MAY_BE_ZERO
+            )
             if too_small and kind is not bool:
                 raise ValueError(f"{cls.__name__}.{name} must be above zero, not {value!r}")
-            if name == "json" and value is not None and not (hasattr(value, "dumps") and hasattr(value, "loads")):
-                raise TypeError(f"{cls.__name__}.json must have dumps and loads, as the module json has")
-        elif not name.startswith("_") and not callable(value) and name not in inspect.get_annotations(cls):
-            meant = FOREIGN_OPTIONS.get(name) or next((option for option in OPTIONS if is_slip(name, option)), None)
+            if (
+                name == "json"
+                and value is not None
+                and not (hasattr(value, "dumps") and hasattr(value, "loads"))
+            ):
+                raise TypeError(
+                    f"{cls.__name__}.json must have dumps and loads, as the module json has"
+                )
+        elif (
+            not name.startswith("_")
+            and not callable(value)
+            and name not in inspect.get_annotations(cls)
+        ):
+            meant = FOREIGN_OPTIONS.get(name) or next(
+                (option for option in OPTIONS if is_slip(name, option)), None
+            )
             if meant is not None and not hasattr(SocketIOHandler, name):
                 raise TypeError(f"{cls.__name__}.{name} is no option: did you mean {meant}?")
 
@@ -4647,7 +5112,8 @@ class Resource(tornado.routing.Matcher):
                 named = set(self.pattern.groupindex.values())
                 request.tail = path[start:]
                 request.path_kwargs = {
-                    name: urllib.parse.unquote(value or "") for name, value in match.groupdict().items()
+                    name: urllib.parse.unquote(value or "")
+                    for name, value in match.groupdict().items()
                 }
                 request.path_args = [
                     urllib.parse.unquote(value or "")
@@ -4664,7 +5130,9 @@ class Door(tornado.routing.Router):
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
 
-    def find_handler(self, request: tornado.httputil.HTTPServerRequest, **kwargs: Any) -> Exchange | None:
+    def find_handler(
+        self, request: tornado.httputil.HTTPServerRequest, **kwargs: Any
+    ) -> Exchange | None:
         return Exchange(self.hub, request) if self.hub.is_bound() else None
 
 
@@ -4686,7 +5154,9 @@ class Gateway(tornado.web.RequestHandler):
     async def prepare(self) -> None:
         if not self.hub.is_bound():  # else another first request was as early
             self.hub.bind(self.application)
-        exchange = self.exchange = Exchange(self.hub, copy.copy(self.request))  # a copy, which will be the session's
+        exchange = self.exchange = Exchange(
+            self.hub, copy.copy(self.request)
+        )  # a copy, which will be the session's
         await (exchange.headers_received() or asyncio.sleep(0))
         if exchange.connection.stream is None:
             self.detach()  # taken over: tells RequestHandler that nothing follows
@@ -4753,29 +5223,43 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
     *auto_start* False it only listens, on the loop that runs or will be run. Further keywords are HTTPServer's.
     """
 
-    IDLE_SECONDS = 120.0  #: for a client that is slow with its headers, or keeps a connection for nothing
+    IDLE_SECONDS = (
+        120.0  #: for a client that is slow with its headers, or keeps a connection for nothing
+    )
     BODY_SECONDS = 60.0  #: for a body
 
     def initialize(  # type: ignore[override]
-        self, application: tornado.web.Application, auto_start: bool = True, address: str = "", **kwargs: Any
+        self,
+        application: tornado.web.Application,
+        auto_start: bool = True,
+        address: str = "",
+        **kwargs: Any,
     ) -> None:
         self.application = application
         self.address = address
         self.flash_policy: FlashPolicyServer | None = None
         self.transports = enabled_transports(application)
-        kwargs = {"idle_connection_timeout": self.IDLE_SECONDS, "body_timeout": self.BODY_SECONDS, **kwargs}
+        kwargs = {
+            "idle_connection_timeout": self.IDLE_SECONDS,
+            "body_timeout": self.BODY_SECONDS,
+            **kwargs,
+        }
         super().initialize(application, **kwargs)
         if not auto_start:
             self._listen()
         elif is_loop_running():
-            raise RuntimeError("a loop is running already: use SocketIOServer(application, auto_start=False)")
+            raise RuntimeError(
+                "a loop is running already: use SocketIOServer(application, auto_start=False)"
+            )
         else:
             run_loop(self._serve())
 
     def _listen(self) -> None:
         settings = self.application.settings
         port = settings.get("socket_io_port", 8888)
-        self.add_sockets([Listener(sock) for sock in tornado.netutil.bind_sockets(port, self.address)])
+        self.add_sockets(
+            [Listener(sock) for sock in tornado.netutil.bind_sockets(port, self.address)]
+        )
         log.info("listening on port %s", port)
         if FLASHSOCKET in self.transports:
             self.flash_policy = FlashPolicyServer(
@@ -4788,7 +5272,9 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for name in (signal.SIGINT, signal.SIGTERM):
-            with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C interrupts `run_loop` instead
+            with contextlib.suppress(
+                NotImplementedError
+            ):  # Windows: Ctrl-C interrupts `run_loop` instead
                 loop.add_signal_handler(name, stop.set)
         await stop.wait()
         await self.close()
@@ -4810,7 +5296,11 @@ def allow_all_descriptors() -> None:
 
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    except (ImportError, ValueError, OSError) as error:  # Windows; and systems that have a limit beyond the limit
+    except (
+        ImportError,
+        ValueError,
+        OSError,
+    ) as error:  # Windows; and systems that have a limit beyond the limit
         log.debug("the limit of file descriptors stays: %s", error)
 
 
@@ -4848,12 +5338,16 @@ class FlashPolicyServer(tornado.tcpserver.TCPServer):
 
     def __init__(self, port: int = 843, policy_file: str | None = None) -> None:
         super().__init__()
-        self.policy = self.PERMISSIVE if policy_file is None else pathlib.Path(policy_file).read_bytes()
+        self.policy = (
+            self.PERMISSIVE if policy_file is None else pathlib.Path(policy_file).read_bytes()
+        )
         try:
             self.listen(port)
         except OSError as error:
             log.info(
-                "no Flash policy server on port %s (%s): flashsocket clients will use another transport", port, error
+                "no Flash policy server on port %s (%s): flashsocket clients will use another transport",
+                port,
+                error,
             )
 
     async def handle_stream(self, stream: tornado.iostream.IOStream, address: Any) -> None:

@@ -175,7 +175,11 @@ class Wire:
     def send_request(self, method, path, body=b"", **headers):
         lines = [f"{method} {path} HTTP/1.1", "Host: test.example"]
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-        if (body or method == "POST") and "Transfer_Encoding" not in headers and "Content_Length" not in headers:
+        if (
+            (body or method == "POST")
+            and "Transfer_Encoding" not in headers
+            and "Content_Length" not in headers
+        ):
             lines.append(f"Content-Length: {len(body)}")
         self.writer.write("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
 
@@ -189,7 +193,9 @@ class Wire:
     async def head(self):
         head = (await self.within(self.reader.readuntil(b"\r\n\r\n"))).decode("latin-1")
         first, *lines = head[:-4].split("\r\n")
-        return int(first.split()[1]), {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+        return int(first.split()[1]), {
+            name.lower(): value for name, value in (line.split(": ", 1) for line in lines)
+        }
 
     async def chunks(self):
         while size := int(await self.within(self.reader.readuntil(b"\r\n")), 16):
@@ -220,7 +226,9 @@ class Wire:
         first, second = await self.within(self.reader.readexactly(2))
         size = second & 0x7F
         if size > 125:
-            size = int.from_bytes(await self.within(self.reader.readexactly(2 if size == 126 else 8)), "big")
+            size = int.from_bytes(
+                await self.within(self.reader.readexactly(2 if size == 126 else 8)), "big"
+            )
         return first & 0x0F, await self.within(self.reader.readexactly(size))
 
     async def message(self):
@@ -247,7 +255,9 @@ class Wire:
 
     def reset(self):
         """Vanish: the server's next read is a TCP reset."""
-        self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.writer.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+        )
         self.writer.transport.abort()
 
 
@@ -275,9 +285,21 @@ class Client:
     dialects of socket_io.py from the other side, over any transport that its generation has.
     """
 
-    def __init__(self, port, dialect, transport, namespace="/", auth=None, path="/socket.io", headers=None, query=""):
+    def __init__(
+        self,
+        port,
+        dialect,
+        transport,
+        namespace="/",
+        auth=None,
+        path="/socket.io",
+        headers=None,
+        query="",
+    ):
         self.port = port
-        self.dialect = socket_io.DIALECTS[dialect].having(max_packets=ENOUGH, max_attachments=ENOUGH)
+        self.dialect = socket_io.DIALECTS[dialect].having(
+            max_packets=ENOUGH, max_attachments=ENOUGH
+        )
         self.transport = transport
         self.namespace = namespace
         self.auth = auth
@@ -323,7 +345,9 @@ class Client:
         assert packet.namespace == namespace, packet
         if packet.type == CONNECT_ERROR:
             reason = packet.data
-            if not isinstance(reason, dict) or "message" not in reason:  # older generations have the one or the other
+            if (
+                not isinstance(reason, dict) or "message" not in reason
+            ):  # older generations have the one or the other
                 reason = {"message": reason} if isinstance(reason, str) else {"data": reason}
             raise ConnectionRefused(reason.get("message", ""), reason.get("data"))
         self.id = (packet.data or {}).get("sid") or self.dialect.client_id(self.sid, namespace)
@@ -336,7 +360,9 @@ class Client:
         return {"pid": self.pid} | ({} if self.offset is None else {"offset": self.offset})
 
     async def emit(self, name, *args, namespace=None):
-        await self._send(socket_io.Packet(socket_io.EVENT, namespace or self.namespace, [name, *args]))
+        await self._send(
+            socket_io.Packet(socket_io.EVENT, namespace or self.namespace, [name, *args])
+        )
 
     async def send(self, message):
         await self.emit("message", message)
@@ -348,7 +374,9 @@ class Client:
         """
         ack_id = next(self._ack_ids)
         self._acks[ack_id] = future = asyncio.get_running_loop().create_future()
-        await self._send(socket_io.Packet(socket_io.EVENT, namespace or self.namespace, [name, *args], ack_id))
+        await self._send(
+            socket_io.Packet(socket_io.EVENT, namespace or self.namespace, [name, *args], ack_id)
+        )
         return socket_io.bare(await within(future, timeout))
 
     async def receive(self, seconds=5.0):
@@ -360,7 +388,9 @@ class Client:
         """Acknowledge the next event that wants an ack with *args*, return it as `receive` does."""
         while (packet := await within(self.receive_packet(EVENT))).ack_id is None:
             pass
-        await self._send(socket_io.Packet(socket_io.ACK, packet.namespace, list(args), packet.ack_id))
+        await self._send(
+            socket_io.Packet(socket_io.ACK, packet.namespace, list(args), packet.ack_id)
+        )
         return tuple(packet.data)
 
     async def receive_packet(self, *types):
@@ -429,7 +459,10 @@ class Client:
         """All that the server sends, until the connection ends."""
         self._wire.seconds = None
         try:
-            while not self.disconnected.is_set() and (packets := await self._next_payload()) is not None:
+            while (
+                not self.disconnected.is_set()
+                and (packets := await self._next_payload()) is not None
+            ):
                 for packet in packets:
                     self._received(packet)
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -471,12 +504,18 @@ class Client:
         if self.transport not in (JSONP_POLLING, HTMLFILE):
             return body.decode()
         # A call of the page's function with one string, and nothing but such a call.
-        call = re.fullmatch(r'(?:<script>)?[\w.\[\]]+\((".*")(?:, document)?\);(?:</script>)?', body.decode())
+        call = re.fullmatch(
+            r'(?:<script>)?[\w.\[\]]+\((".*")(?:, document)?\);(?:</script>)?', body.decode()
+        )
         return json.loads(call[1])
 
     def _received(self, engine_packet):
-        if engine_packet.type in (PING, PONG) and self.dialect.server_pings:  # the 0.x have one word for both
-            self._pong = asyncio.ensure_future(self._send_engine([EnginePacket(PONG, engine_packet.data)]))
+        if (
+            engine_packet.type in (PING, PONG) and self.dialect.server_pings
+        ):  # the 0.x have one word for both
+            self._pong = asyncio.ensure_future(
+                self._send_engine([EnginePacket(PONG, engine_packet.data)])
+            )
         elif engine_packet.type == CLOSE or engine_packet.data == SocketIO09.RECONNECT:
             self.disconnected.set()
         elif engine_packet.type == socket_io.MESSAGE:
@@ -493,12 +532,21 @@ class Client:
     def _received_packet(self, packet):
         if packet.type == socket_io.ACK:
             self._acks.pop(packet.ack_id).set_result(packet.data)
-        elif packet.type == DISCONNECT and packet.namespace == "/" and self.dialect.root_is_connection:
+        elif (
+            packet.type == DISCONNECT
+            and packet.namespace == "/"
+            and self.dialect.root_is_connection
+        ):
             self.disconnected.set()
         elif packet.type in (CONNECT, CONNECT_ERROR):
             self._verdicts.put_nowait(packet)
         else:
-            if packet.type == EVENT and packet.ack_id is None and isinstance(packet.data[-1], str) and packet.data[1:]:
+            if (
+                packet.type == EVENT
+                and packet.ack_id is None
+                and isinstance(packet.data[-1], str)
+                and packet.data[1:]
+            ):
                 self.offset = packet.data[-1]  # or so the client believes
             self._packets.put_nowait(packet)
 
@@ -535,9 +583,13 @@ class SocketIOTestCase(tornado.testing.AsyncHTTPTestCase):
     settings: dict[str, Any] = {}
 
     def get_app(self):
-        return tornado.web.Application([self.handler.routes("socket.io", namespaces=self.namespaces)], **self.settings)
+        return tornado.web.Application(
+            [self.handler.routes("socket.io", namespaces=self.namespaces)], **self.settings
+        )
 
-    async def client(self, dialect="EIO4", transport="websocket", namespace="/", auth=None, **more) -> Client:
+    async def client(
+        self, dialect="EIO4", transport="websocket", namespace="/", auth=None, **more
+    ) -> Client:
         """A connected client."""
         client = Client(self.get_http_port(), dialect, transport, namespace, auth, **more)
         self._clients.append(client)
@@ -607,7 +659,9 @@ class MessagePacketTests(Assertions):
     """[SIO5 "Sending and receiving data"]: the EVENT that `emit` sends."""
 
     def test_the_name_stands_before_the_arguments(self):
-        self.assertEqual(message_packet("x", (1, "y"), "/chat", 7), Packet(EVENT, "/chat", ["x", 1, "y"], 7))
+        self.assertEqual(
+            message_packet("x", (1, "y"), "/chat", 7), Packet(EVENT, "/chat", ["x", 1, "y"], 7)
+        )
 
     def test_a_name_of_another_type_is_a_type_error(self):
         for name in (None, 1, b"x", ["x"], {"toString": 1}):
@@ -628,7 +682,13 @@ class BareTests(unittest.TestCase):
     """Acknowledged arguments as python-socketio gives them."""
 
     def test_one_is_itself_several_are_a_list_none_is_none(self):
-        for args, expected in (((), None), ([1], 1), ([[1]], [1]), ((1, 2), [1, 2]), ([None], None)):
+        for args, expected in (
+            ((), None),
+            ([1], 1),
+            ([[1]], [1]),
+            ((1, 2), [1, 2]),
+            ([None], None),
+        ):
             with self.subTest(args=args):
                 self.assertEqual(bare(args), expected)
 
@@ -824,7 +884,17 @@ class JsonBehaviour:
                 self.assertNotJson(text)
 
     def test_json_is_decoded(self):
-        for text in ("null", "true", "0", "-0.5", "1e3", '"x"', "[]", '{"a":[1,{"b":"é😀"}]}', " [1] "):
+        for text in (
+            "null",
+            "true",
+            "0",
+            "-0.5",
+            "1e3",
+            '"x"',
+            "[]",
+            '{"a":[1,{"b":"é😀"}]}',
+            " [1] ",
+        ):
             with self.subTest(text):
                 self.assertEqual(self.module.decode_json(text), json.loads(text))
 
@@ -921,7 +991,10 @@ class ScriptStringTests(unittest.TestCase):
         ("line\u2028line\u2029", "line ends for old JavaScript"),
         ("</script><script>alert(1)</script>", "the end of the block"),
         ("<!--", "the beginning of a comment"),
-        ('data containing \\"', 'escaping only the quotes makes \\\\" of it, which ends the string'),
+        (
+            'data containing \\"',
+            'escaping only the quotes makes \\\\" of it, which ends the string',
+        ),
         ('"+alert(1)+"', "quotes"),
         ("'", "the other quotes"),
         ("\\", "a backslash at the end"),
@@ -938,7 +1011,9 @@ class ScriptStringTests(unittest.TestCase):
     def test_nothing_in_it_can_end_the_string_or_the_script(self):
         for text, why in self.TEXTS:
             with self.subTest(why):
-                self.assertRegex(script_string(text), r'\A"(?:[ !#-;=-\[\]-~]|\\["\\/bfnrt]|\\u[0-9a-f]{4})*"\Z')
+                self.assertRegex(
+                    script_string(text), r'\A"(?:[ !#-;=-\[\]-~]|\\["\\/bfnrt]|\\u[0-9a-f]{4})*"\Z'
+                )
 
 
 # -- 4. Attachments --------------------------------------------------------------------
@@ -954,10 +1029,25 @@ class TakingAttachmentsTests(Assertions):
     ROWS = [
         ([b"a"], [placeholder(0)], [b"a"], "one"),
         ([b"a", b"b"], [placeholder(0), placeholder(1)], [b"a", b"b"], "in document order"),
-        ({"x": {"y": [b"a"]}, "z": b"b"}, {"x": {"y": [placeholder(0)]}, "z": placeholder(1)}, [b"a", b"b"], "nested"),
-        ([bytearray(b"a"), memoryview(b"b")], [placeholder(0), placeholder(1)], [b"a", b"b"], "all bytes-likes"),
+        (
+            {"x": {"y": [b"a"]}, "z": b"b"},
+            {"x": {"y": [placeholder(0)]}, "z": placeholder(1)},
+            [b"a", b"b"],
+            "nested",
+        ),
+        (
+            [bytearray(b"a"), memoryview(b"b")],
+            [placeholder(0), placeholder(1)],
+            [b"a", b"b"],
+            "all bytes-likes",
+        ),
         ([b"a", b"a"], [placeholder(0), placeholder(1)], [b"a", b"a"], "equal ones are sent twice"),
-        ((b"a", (1, b"b")), [placeholder(0), [1, placeholder(1)]], [b"a", b"b"], "tuples are lists"),
+        (
+            (b"a", (1, b"b")),
+            [placeholder(0), [1, placeholder(1)]],
+            [b"a", b"b"],
+            "tuples are lists",
+        ),
         ([b""], [placeholder(0)], [b""], "an empty one"),
         ([1, "x", None, {"a": []}], [1, "x", None, {"a": []}], [], "none"),
     ]
@@ -1025,7 +1115,8 @@ class AssemblerTests(Assertions):
                 restored = json.loads(json.dumps(value, default=list))  # tuples are lists
                 restored = self.assemble(shown, attachments)
                 self.assertEqual(
-                    encode_with_attachments(STRICT_JSON, restored), encode_with_attachments(STRICT_JSON, value)
+                    encode_with_attachments(STRICT_JSON, restored),
+                    encode_with_attachments(STRICT_JSON, value),
                 )
 
     def test_a_packet_shows_itself_only_when_it_is_whole(self):
@@ -1045,7 +1136,9 @@ class AssemblerTests(Assertions):
                 self.assertPayloadError(assembler.feed, text)
 
     def test_placeholders_are_found_however_deep(self):
-        self.assertEqual(self.assemble([{"a": [{"b": placeholder(0)}]}], [b"x"]), [{"a": [{"b": b"x"}]}])
+        self.assertEqual(
+            self.assemble([{"a": [{"b": placeholder(0)}]}], [b"x"]), [{"a": [{"b": b"x"}]}]
+        )
 
     def test_too_deep_is_a_payload_error(self):
         deep = placeholder(0)
@@ -1066,7 +1159,20 @@ class DialectBehaviour:
 
     dialect: socket_io.Dialect
 
-    TEXTS = ["x", "", "é😀", "~m~1~m~x", "42[]", "a\nb\r\n", "\u2028", '"\\', "\ufffd", "\x1e", "b", "0" * 200_000]
+    TEXTS = [
+        "x",
+        "",
+        "é😀",
+        "~m~1~m~x",
+        "42[]",
+        "a\nb\r\n",
+        "\u2028",
+        '"\\',
+        "\ufffd",
+        "\x1e",
+        "b",
+        "0" * 200_000,
+    ]
 
     def sent(self, packets: list[EnginePacket]) -> list[EnginePacket]:
         """What comes out of a payload that *packets* went into."""
@@ -1090,7 +1196,18 @@ class DialectBehaviour:
                 self.assertEqual(self.dialect.decode_packet(packet.data), message(text))
 
     def test_what_is_json_survives_the_trip(self):
-        for value in (None, True, 0, -1.5, [], [1, [2]], {}, {"a": {"b": "é"}}, {"__proto__": 1}, 2**60):
+        for value in (
+            None,
+            True,
+            0,
+            -1.5,
+            [],
+            [1, [2]],
+            {},
+            {"a": {"b": "é"}},
+            {"__proto__": 1},
+            2**60,
+        ):
             with self.subTest(value=value):
                 (packet,) = self.dialect.encode_packet(message(value))
                 self.assertEqual(self.dialect.decode_packet(packet.data), message(value))
@@ -1151,8 +1268,12 @@ class DialectBehaviour:
         for transport in (WEBSOCKET, XHR_POLLING, JSONP_POLLING, ""):
             for refused in (Refused("Transport unknown", 0), Refused("Forbidden", 4, 403)):
                 with self.subTest(transport=transport, refused=refused):
-                    _, content_type, _ = self.dialect.refusal(refused, transport, "0" * (transport == JSONP_POLLING))
-                    self.assertRegex(content_type, r"^(text/plain|text/javascript|application/json)\b")
+                    _, content_type, _ = self.dialect.refusal(
+                        refused, transport, "0" * (transport == JSONP_POLLING)
+                    )
+                    self.assertRegex(
+                        content_type, r"^(text/plain|text/javascript|application/json)\b"
+                    )
 
 
 class FormFieldTests(Assertions):
@@ -1176,9 +1297,12 @@ class FormFieldTests(Assertions):
     def test_growth_is_linear(self):
         for part in (b"&", b"%", b"=", b"+", b"%41", b"d=&"):
             with self.subTest(part=part):
-                self.assertGrowsLinearly(lambda body: form_field(body, "x"), lambda count, part=part: part * count)
                 self.assertGrowsLinearly(
-                    lambda body: form_field(body, "d"), lambda count, part=part: b"d=" + part * count
+                    lambda body: form_field(body, "x"), lambda count, part=part: part * count
+                )
+                self.assertGrowsLinearly(
+                    lambda body: form_field(body, "d"),
+                    lambda count, part=part: b"d=" + part * count,
                 )
 
 
@@ -1231,11 +1355,15 @@ class SocketIO06CodecTests(DialectBehaviour, Assertions):
     ]
 
     def encode(self, *values) -> str:
-        packets = [packet for value in values for packet in self.dialect.encode_packet(message(value))]
+        packets = [
+            packet for value in values for packet in self.dialect.encode_packet(message(value))
+        ]
         return self.dialect.encode_payload(packets)
 
     def decode(self, wire: str) -> list:
-        packets = [self.dialect.decode_packet(packet.data) for packet in self.dialect.decode_payload(wire)]
+        packets = [
+            self.dialect.decode_packet(packet.data) for packet in self.dialect.decode_payload(wire)
+        ]
         return [packet.data[1] for packet in packets]
 
     def test_every_vector_is_decoded(self):
@@ -1266,7 +1394,8 @@ class SocketIO06CodecTests(DialectBehaviour, Assertions):
         for part in ("~m~", "~m~0~m~", "~m~1~m~x", "~m~1~m~é", "~m~9~m~", "~", "~m~1", "😀"):
             with self.subTest(part):
                 self.assertGrowsLinearly(
-                    self.dialect.having(max_packets=ENOUGH).decode_payload, lambda n, part=part: part * n
+                    self.dialect.having(max_packets=ENOUGH).decode_payload,
+                    lambda n, part=part: part * n,
                 )
 
     def test_a_json_message_is_ascii_on_the_wire(self):
@@ -1325,7 +1454,9 @@ class SocketIO06CodecTests(DialectBehaviour, Assertions):
 
     def test_a_post_is_the_form_field_data(self):
         body = b"data=" + quote_plus("~m~3~m~é😀").encode()
-        self.assertEqual(self.dialect.decode_post(body, "", False, Peer()), [EnginePacket(MESSAGE, "é😀")])
+        self.assertEqual(
+            self.dialect.decode_post(body, "", False, Peer()), [EnginePacket(MESSAGE, "é😀")]
+        )
 
     def test_a_jsonp_post_has_its_newlines_back_before_it_is_counted(self):
         body = b"data=" + quote_plus("~m~3~m~a\r\nb~m~1~m~x").encode()
@@ -1334,11 +1465,16 @@ class SocketIO06CodecTests(DialectBehaviour, Assertions):
 
     def test_an_xhr_post_keeps_its_newlines(self):
         body = b"data=" + quote_plus("~m~4~m~a\r\nb").encode()
-        self.assertEqual(self.dialect.decode_post(body, "", False, Peer()), [EnginePacket(MESSAGE, "a\r\nb")])
+        self.assertEqual(
+            self.dialect.decode_post(body, "", False, Peer()), [EnginePacket(MESSAGE, "a\r\nb")]
+        )
 
     def test_an_idle_poll_ends_empty(self):
         self.assertEqual(self.dialect.encode_poll([], ""), ("text/plain; charset=UTF-8", b""))
-        self.assertEqual(self.dialect.encode_poll([], "3"), ("text/javascript; charset=UTF-8", b'io.JSONP[3]._("");'))
+        self.assertEqual(
+            self.dialect.encode_poll([], "3"),
+            ("text/javascript; charset=UTF-8", b'io.JSONP[3]._("");'),
+        )
 
     def test_the_jsonp_door(self):
         self.assertEqual(self.dialect.call_script("12", 'a"'), 'io.JSONP[12]._("a\\"");')
@@ -1371,7 +1507,10 @@ class SocketIO06CodecTests(DialectBehaviour, Assertions):
                 self.assertEqual((answered, said), (status, body))
 
     def test_its_clock_is_its_clients(self):
-        rows = [((25.0, 20.0), (10.0, 8.0), "longer options"), ((3.0, 2.0), (3.0, 2.0), "shorter ones")]
+        rows = [
+            ((25.0, 20.0), (10.0, 8.0), "longer options"),
+            ((3.0, 2.0), (3.0, 2.0), "shorter ones"),
+        ]
         for options, expected, why in rows:
             with self.subTest(why):
                 self.assertEqual(self.dialect.heartbeat(*options), expected)
@@ -1394,7 +1533,11 @@ class EngineIO4CodecTests(DialectBehaviour, Assertions):
     dialect = DIALECTS["EIO4"]
 
     PAYLOADS = [
-        ('42["a"]\x1e42["b"]', [EnginePacket(MESSAGE, '2["a"]'), EnginePacket(MESSAGE, '2["b"]')], "two messages"),
+        (
+            '42["a"]\x1e42["b"]',
+            [EnginePacket(MESSAGE, '2["a"]'), EnginePacket(MESSAGE, '2["b"]')],
+            "two messages",
+        ),
         ("2", [EnginePacket(PING)], "a ping"),
         ("3", [EnginePacket(PONG)], "a pong"),
         ("2probe", [EnginePacket(PING, "probe")], "the probe"),
@@ -1445,7 +1588,11 @@ class EngineIO4CodecTests(DialectBehaviour, Assertions):
             Packet(EVENT, "/", ["x", {"a": []}, "é😀\u2028", None]),
             "with arguments",
         ),
-        ('2/chat,12["x",{"a":[]}]', Packet(EVENT, "/chat", ["x", {"a": []}], 12), "the protocol's own example"),
+        (
+            '2/chat,12["x",{"a":[]}]',
+            Packet(EVENT, "/chat", ["x", {"a": []}], 12),
+            "the protocol's own example",
+        ),
         ('20["x"]', Packet(EVENT, "/", ["x"], 0), "ack id 0 is an ack id"),
         ('2999999999999999["x"]', Packet(EVENT, "/", ["x"], 10**15 - 1), "fifteen digits"),
         ('2["__proto__"]', Packet(EVENT, "/", ["__proto__"]), "an ordinary name to us"),
@@ -1532,12 +1679,24 @@ class EngineIO4CodecTests(DialectBehaviour, Assertions):
     ENCODED = [
         (Packet(CONNECT, "/", {"sid": "S"}), ['40{"sid":"S"}'], "the answer to CONNECT"),
         (Packet(CONNECT, "/admin", {"sid": "S"}), ['40/admin,{"sid":"S"}'], "of another namespace"),
-        (Packet(CONNECT_ERROR, "/", {"message": "no", "data": {}}), ['44{"message":"no","data":{}}'], "a refusal"),
-        (Packet(CONNECT_ERROR, "/zz", {"message": "no"}), ['44/zz,{"message":"no"}'], "of another namespace"),
+        (
+            Packet(CONNECT_ERROR, "/", {"message": "no", "data": {}}),
+            ['44{"message":"no","data":{}}'],
+            "a refusal",
+        ),
+        (
+            Packet(CONNECT_ERROR, "/zz", {"message": "no"}),
+            ['44/zz,{"message":"no"}'],
+            "of another namespace",
+        ),
         (Packet(DISCONNECT), ["41"], "goodbye"),
         (Packet(DISCONNECT, "/admin"), ["41/admin,"], "to another namespace"),
         (Packet(EVENT, "/", ["x"]), ['42["x"]'], "an event"),
-        (Packet(EVENT, "/chat", ["x", {"a": []}], 12), ['42/chat,12["x",{"a":[]}]'], "the protocol's example"),
+        (
+            Packet(EVENT, "/chat", ["x", {"a": []}], 12),
+            ['42/chat,12["x",{"a":[]}]'],
+            "the protocol's example",
+        ),
         (Packet(EVENT, "/", ["x"], 0), ['420["x"]'], "ack id 0"),
         (Packet(EVENT, "/", ["é😀\u2028"]), ['42["\\u00e9\\ud83d\\ude00\\u2028"]'], "ASCII only"),
         (Packet(ACK, "/", ["ok"], 12), ['4312["ok"]'], "an ack"),
@@ -1549,10 +1708,18 @@ class EngineIO4CodecTests(DialectBehaviour, Assertions):
         ),
         (
             Packet(EVENT, "/chat", ["b", b"1", [b"2"]], 7),
-            ['452-/chat,7["b",{"_placeholder":true,"num":0},[{"_placeholder":true,"num":1}]]', b"1", b"2"],
+            [
+                '452-/chat,7["b",{"_placeholder":true,"num":0},[{"_placeholder":true,"num":1}]]',
+                b"1",
+                b"2",
+            ],
             "two, with everything",
         ),
-        (Packet(ACK, "/", [b"\x01"], 12), ['461-12[{"_placeholder":true,"num":0}]', b"\x01"], "an ack with one"),
+        (
+            Packet(ACK, "/", [b"\x01"], 12),
+            ['461-12[{"_placeholder":true,"num":0}]', b"\x01"],
+            "an ack with one",
+        ),
     ]
 
     def test_every_payload_is_decoded(self):
@@ -1587,20 +1754,32 @@ class EngineIO4CodecTests(DialectBehaviour, Assertions):
                 self.assertPayloadError(self.dialect.decode_packet, wire)
 
     def test_reserved_names_are_payload_errors(self):
-        for name, head in itertools.product(sorted(RESERVED_EVENTS), ("2", "2/chat,", "21", "50-", "51-")):
+        for name, head in itertools.product(
+            sorted(RESERVED_EVENTS), ("2", "2/chat,", "21", "50-", "51-")
+        ):
             with self.subTest(name, head=head):
-                self.assertPayloadError(self.dialect.decode_packet, head + json.dumps([name, {"sid": 1}]))
+                self.assertPayloadError(
+                    self.dialect.decode_packet, head + json.dumps([name, {"sid": 1}])
+                )
 
     def test_every_packet_is_encoded_in_frames(self):
         for packet, frames, why in self.ENCODED:
             with self.subTest(why):
-                self.assertEqual(self.dialect.encode_frames(self.dialect.encode_packet(packet)), frames)
+                self.assertEqual(
+                    self.dialect.encode_frames(self.dialect.encode_packet(packet)), frames
+                )
 
     def test_and_in_a_payload(self):
         for packet, frames, why in self.ENCODED:
             with self.subTest(why):
-                texts = [frame if isinstance(frame, str) else "b" + encode_base64(frame) for frame in frames]
-                self.assertEqual(self.dialect.encode_payload(self.dialect.encode_packet(packet)), "\x1e".join(texts))
+                texts = [
+                    frame if isinstance(frame, str) else "b" + encode_base64(frame)
+                    for frame in frames
+                ]
+                self.assertEqual(
+                    self.dialect.encode_payload(self.dialect.encode_packet(packet)),
+                    "\x1e".join(texts),
+                )
 
     def test_a_binary_packet_waits_for_as_many_attachments_as_it_announced(self):
         two = '52-["x",{"_placeholder":true,"num":1},{"_placeholder":true,"num":0}]'
@@ -1609,27 +1788,43 @@ class EngineIO4CodecTests(DialectBehaviour, Assertions):
         self.assertEqual(assembler.feed(b"b"), Packet(EVENT, "/", ["x", b"b", b"a"]))
 
     def test_a_count_that_does_not_match_is_a_payload_error(self):
-        one, two = json.dumps(["x", placeholder(0)]), json.dumps(["x", placeholder(0), placeholder(1)])
-        for head, body, why in (("52-", one, "too many"), ("51-", two, "too few"), ("51-", '["x"]', "none wanted")):
+        one, two = (
+            json.dumps(["x", placeholder(0)]),
+            json.dumps(["x", placeholder(0), placeholder(1)]),
+        )
+        for head, body, why in (
+            ("52-", one, "too many"),
+            ("51-", two, "too few"),
+            ("51-", '["x"]', "none wanted"),
+        ):
             with self.subTest(why):
                 assembler = self.dialect.decode_packet(head + body)
-                self.assertPayloadError(lambda assembler=assembler: [assembler.feed(b"a"), assembler.feed(b"b")])
+                self.assertPayloadError(
+                    lambda assembler=assembler: [assembler.feed(b"a"), assembler.feed(b"b")]
+                )
 
     def test_the_limit_of_attachments_is_the_applications(self):
         packet = '5{}-["x"]'.format
-        self.assertIsInstance(self.dialect.having(max_attachments=3).decode_packet(packet(3)), Assembler)
+        self.assertIsInstance(
+            self.dialect.having(max_attachments=3).decode_packet(packet(3)), Assembler
+        )
         self.assertPayloadError(self.dialect.having(max_attachments=3).decode_packet, packet(4))
 
     def test_an_attachment_that_nobody_announced_is_a_payload_error(self):
         self.assertPayloadError(self.dialect.decode_packet, b"data")
 
     def test_a_frame_is_one_packet(self):
-        self.assertEqual(self.dialect.decode_frame('42["a"]\x1e42', Peer()), [EnginePacket(MESSAGE, '2["a"]\x1e42')])
+        self.assertEqual(
+            self.dialect.decode_frame('42["a"]\x1e42', Peer()),
+            [EnginePacket(MESSAGE, '2["a"]\x1e42')],
+        )
 
     def test_a_binary_frame_is_the_bytes_and_nothing_else(self):
         for data in (b"\x04\x01", b"", b"4"):
             with self.subTest(data=data):
-                self.assertEqual(self.dialect.decode_frame(data, Peer()), [EnginePacket(MESSAGE, data)])
+                self.assertEqual(
+                    self.dialect.decode_frame(data, Peer()), [EnginePacket(MESSAGE, data)]
+                )
                 self.assertEqual(self.dialect.encode_frames([EnginePacket(MESSAGE, data)]), [data])
 
     def test_a_frame_of_no_known_type_is_a_payload_error(self):
@@ -1649,13 +1844,17 @@ class EngineIO4CodecTests(DialectBehaviour, Assertions):
     def test_a_post_is_a_payload(self):
         for content_type in ("text/plain;charset=UTF-8", "", "application/xml"):
             with self.subTest(content_type):
-                packets = self.dialect.decode_post('42["é"]\x1e3'.encode(), content_type, False, Peer())
+                packets = self.dialect.decode_post(
+                    '42["é"]\x1e3'.encode(), content_type, False, Peer()
+                )
                 self.assertEqual(packets, [EnginePacket(MESSAGE, '2["é"]'), EnginePacket(PONG)])
 
     def test_a_binary_payload_is_a_payload_error(self):
         for content_type in ("application/octet-stream", "application/octet-stream; x=y"):
             with self.subTest(content_type):
-                self.assertPayloadError(self.dialect.decode_post, b"4x", content_type, False, Peer())
+                self.assertPayloadError(
+                    self.dialect.decode_post, b"4x", content_type, False, Peer()
+                )
 
     def test_more_packets_than_allowed_are_refused_before_any_is_decoded(self):
         with mock.patch.object(EngineIO4, "decode_engine_packet") as decode:
@@ -1678,10 +1877,14 @@ class EngineIO4CodecTests(DialectBehaviour, Assertions):
             ("0/", "/"),
         ):
             with self.subTest(start, part=part):
-                self.assertGrowsLinearly(self.dialect.decode_packet, lambda n, start=start, part=part: start + part * n)
+                self.assertGrowsLinearly(
+                    self.dialect.decode_packet, lambda n, start=start, part=part: start + part * n
+                )
 
     def test_the_jsonp_door(self):
-        self.assertEqual(self.dialect.encode_poll([EnginePacket(MESSAGE, "0")], "4")[1], b'___eio[4]("40");')
+        self.assertEqual(
+            self.dialect.encode_poll([EnginePacket(MESSAGE, "0")], "4")[1], b'___eio[4]("40");'
+        )
 
     def test_the_trap_data_that_contain_an_escaped_quote(self):
         packets = self.dialect.encode_packet(Packet(EVENT, "/", ["x", 'a "quote"']))
@@ -1691,8 +1894,18 @@ class EngineIO4CodecTests(DialectBehaviour, Assertions):
     def test_refusals_in_its_own_words(self):
         rows = [
             (Refused("Transport unknown", 0), "", 400, '{"code":0,"message":"Transport unknown"}'),
-            (Refused("Session ID unknown", 1), XHR_POLLING, 400, '{"code":1,"message":"Session ID unknown"}'),
-            (Refused("Bad handshake method", 2), XHR_POLLING, 400, '{"code":2,"message":"Bad handshake method"}'),
+            (
+                Refused("Session ID unknown", 1),
+                XHR_POLLING,
+                400,
+                '{"code":1,"message":"Session ID unknown"}',
+            ),
+            (
+                Refused("Bad handshake method", 2),
+                XHR_POLLING,
+                400,
+                '{"code":2,"message":"Bad handshake method"}',
+            ),
             (Refused("Bad request"), JSONP_POLLING, 400, '{"code":3,"message":"Bad request"}'),
             (Refused("Forbidden", 4, 403), XHR_POLLING, 403, '{"code":4,"message":"Forbidden"}'),
             (Refused("Bad request"), WEBSOCKET, 400, "Bad request"),
@@ -1747,7 +1960,9 @@ class JsonpNewlineTests(Assertions):
     def test_a_whole_post_survives(self):
         payload = "4" + '2["x","two\\nlines, \\\\n, a \\"quote\\" & é😀+%"]' + "\x1e3"
         body = b"d=" + quote_plus(client_form_text(payload)).encode()
-        packets = DIALECTS["EIO4"].decode_post(body, "application/x-www-form-urlencoded", True, Peer())
+        packets = DIALECTS["EIO4"].decode_post(
+            body, "application/x-www-form-urlencoded", True, Peer()
+        )
         self.assertEqual(DIALECTS["EIO4"].encode_payload(packets), payload)
 
     def test_growth_is_linear(self):
@@ -1762,7 +1977,12 @@ MASK = b"\x12\x34\x56\x78"
 
 
 def client_frame(
-    opcode: int, payload: bytes = b"", final: bool = True, rsv: int = 0, form: int = 0, mask: bytes = MASK
+    opcode: int,
+    payload: bytes = b"",
+    final: bool = True,
+    rsv: int = 0,
+    form: int = 0,
+    mask: bytes = MASK,
 ) -> bytes:
     """A frame as clients send them; *form* 126 or 127 forces a longer length than is needed."""
     first = 0x80 * final | rsv | opcode
@@ -1818,7 +2038,9 @@ class FrameTests(FrameAssertions):
         for size, why in self.SIZES:
             with self.subTest(why):
                 data = bytes(size)
-                self.assertEqual(encode_frame(BINARY_FRAME, data), client_frame(BINARY_FRAME, data, mask=b""))
+                self.assertEqual(
+                    encode_frame(BINARY_FRAME, data), client_frame(BINARY_FRAME, data, mask=b"")
+                )
 
     def test_messages_are_written_by_their_type(self):
         self.assertEqual(encode_message("é"), b"\x81\x02\xc3\xa9")
@@ -1828,7 +2050,11 @@ class FrameTests(FrameAssertions):
         rows = [
             ("818537fa213d7f9f4d5158", ["Hello"], "a masked text message"),
             ("018337fa213d7f9f4d" + "8082000000006c6f", ["Hello"], "in two fragments"),
-            ("898537fa213d7f9f4d5158", [Control(PING_FRAME, b"Hello")], "a ping with the same body"),
+            (
+                "898537fa213d7f9f4d5158",
+                [Control(PING_FRAME, b"Hello")],
+                "a ping with the same body",
+            ),
             ("8a8537fa213d7f9f4d5158", [Control(PONG_FRAME, b"Hello")], "its pong"),
         ]
         for stream, messages, why in rows:
@@ -1895,7 +2121,9 @@ class CutFrameTests(FrameAssertions):
     def test_cut_into_pieces_of_every_small_size(self):
         for size in range(1, 20):
             with self.subTest(size=size):
-                pieces = [self.STREAM[start : start + size] for start in range(0, len(self.STREAM), size)]
+                pieces = [
+                    self.STREAM[start : start + size] for start in range(0, len(self.STREAM), size)
+                ]
                 self.assertEqual(self.fed(*pieces), self.MESSAGES)
 
     def test_long_frames_cut_in_their_headers(self):
@@ -1906,7 +2134,9 @@ class CutFrameTests(FrameAssertions):
 
     def test_empty_reads_change_nothing(self):
         half = len(self.STREAM) // 2
-        self.assertEqual(self.fed(b"", self.STREAM[:half], b"", b"", self.STREAM[half:], b""), self.MESSAGES)
+        self.assertEqual(
+            self.fed(b"", self.STREAM[:half], b"", b"", self.STREAM[half:], b""), self.MESSAGES
+        )
 
     def test_each_message_comes_with_its_last_byte(self):
         parser, places = FrameParser(1000), []
@@ -1931,7 +2161,9 @@ class FragmentTests(FrameAssertions):
 
     def test_pieces_may_be_empty(self):
         empty = client_frame(0, final=False)
-        self.assertEqual(self.fed(client_frame(TEXT_FRAME, final=False), empty, empty, client_frame(0)), [""])
+        self.assertEqual(
+            self.fed(client_frame(TEXT_FRAME, final=False), empty, empty, client_frame(0)), [""]
+        )
 
     def test_two_messages_in_pieces(self):
         message = client_frame(TEXT_FRAME, b"a", final=False) + client_frame(0, b"b")
@@ -1939,11 +2171,16 @@ class FragmentTests(FrameAssertions):
 
     def test_control_frames_come_at_once(self):
         ping = client_frame(PING_FRAME, b"x")
-        messages = self.fed(client_frame(TEXT_FRAME, b"a", final=False), ping, client_frame(0, b"b"), ping)
+        messages = self.fed(
+            client_frame(TEXT_FRAME, b"a", final=False), ping, client_frame(0, b"b"), ping
+        )
         self.assertEqual(messages, [Control(PING_FRAME, b"x"), "ab", Control(PING_FRAME, b"x")])
 
     def test_a_character_may_be_cut_between_pieces(self):
-        first, second = client_frame(TEXT_FRAME, b"\xf0\x9f\x98", final=False), client_frame(0, b"\x80")
+        first, second = (
+            client_frame(TEXT_FRAME, b"\xf0\x9f\x98", final=False),
+            client_frame(0, b"\x80"),
+        )
         self.assertEqual(self.fed(first, second), ["😀"])
 
     def test_a_new_message_within_a_message_is_a_protocol_error(self):
@@ -1965,7 +2202,24 @@ class FragmentTests(FrameAssertions):
 class ControlFrameTests(FrameAssertions):
     """[RFC6455 "Control Frames"]: 125 bytes at most, never in pieces; codes that may be sent."""
 
-    GOOD = [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999]
+    GOOD = [
+        1000,
+        1001,
+        1002,
+        1003,
+        1007,
+        1008,
+        1009,
+        1010,
+        1011,
+        1012,
+        1013,
+        1014,
+        3000,
+        3999,
+        4000,
+        4999,
+    ]
     BAD = [0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535]
 
     def test_pings_and_pongs_bring_their_data(self):
@@ -1976,7 +2230,9 @@ class ControlFrameTests(FrameAssertions):
     def test_good_close_codes(self):
         for code in self.GOOD:
             with self.subTest(code=code):
-                self.assertEqual(self.fed(client_frame(CLOSE_FRAME, close_payload(code)))[0].code, code)
+                self.assertEqual(
+                    self.fed(client_frame(CLOSE_FRAME, close_payload(code)))[0].code, code
+                )
 
     def test_bad_close_codes_are_protocol_errors(self):
         for code in self.BAD:
@@ -2004,7 +2260,8 @@ class ControlFrameTests(FrameAssertions):
 
     def test_a_ping_does_not_count_towards_the_size_of_messages(self):
         self.assertEqual(
-            self.fed(client_frame(PING_FRAME, bytes(125)), max_bytes=10), [Control(PING_FRAME, bytes(125))]
+            self.fed(client_frame(PING_FRAME, bytes(125)), max_bytes=10),
+            [Control(PING_FRAME, bytes(125))],
         )
 
     def test_our_own_close_frame(self):
@@ -2024,7 +2281,9 @@ class BrokenFrameTests(FrameAssertions):
     """What RFC 6455 forbids fails the connection, and no sooner or later than its header says so."""
 
     def test_reserved_bits_are_protocol_errors(self):
-        for rsv, opcode in itertools.product((0x40, 0x20, 0x10, 0x70), (0, TEXT_FRAME, BINARY_FRAME, PING_FRAME)):
+        for rsv, opcode in itertools.product(
+            (0x40, 0x20, 0x10, 0x70), (0, TEXT_FRAME, BINARY_FRAME, PING_FRAME)
+        ):
             with self.subTest(rsv=rsv, opcode=opcode):
                 self.assertFrameError(1002, client_frame(opcode, b"x", rsv=rsv))
 
@@ -2034,12 +2293,24 @@ class BrokenFrameTests(FrameAssertions):
                 self.assertFrameError(1002, client_frame(opcode, b"x"))
 
     def test_frames_without_a_mask_are_protocol_errors(self):
-        for opcode, size in itertools.product((TEXT_FRAME, BINARY_FRAME, PING_FRAME, CLOSE_FRAME), (0, 5, 200)):
+        for opcode, size in itertools.product(
+            (TEXT_FRAME, BINARY_FRAME, PING_FRAME, CLOSE_FRAME), (0, 5, 200)
+        ):
             with self.subTest(opcode=opcode, size=size):
-                self.assertFrameError(1002, client_frame(opcode, b"\x03\xe8" * (size // 2), mask=b""))
+                self.assertFrameError(
+                    1002, client_frame(opcode, b"\x03\xe8" * (size // 2), mask=b"")
+                )
 
     def test_lengths_not_in_their_shortest_form_are_protocol_errors(self):
-        for size, form in ((0, 126), (5, 126), (125, 126), (0, 127), (125, 127), (126, 127), (65535, 127)):
+        for size, form in (
+            (0, 126),
+            (5, 126),
+            (125, 126),
+            (0, 127),
+            (125, 127),
+            (126, 127),
+            (65535, 127),
+        ):
             with self.subTest(size=size, form=form):
                 self.assertFrameError(1002, client_frame(TEXT_FRAME, b"x" * size, form=form))
 
@@ -2066,10 +2337,14 @@ class BrokenFrameTests(FrameAssertions):
         ]
         for first, second, why in rows:
             with self.subTest(why):
-                self.assertFrameError(1007, client_frame(TEXT_FRAME, first, final=False), client_frame(0, second))
+                self.assertFrameError(
+                    1007, client_frame(TEXT_FRAME, first, final=False), client_frame(0, second)
+                )
 
     def test_binary_may_be_anything(self):
-        self.assertEqual(self.fed(client_frame(BINARY_FRAME, b"\xff\xed\xa0\xbd")), [b"\xff\xed\xa0\xbd"])
+        self.assertEqual(
+            self.fed(client_frame(BINARY_FRAME, b"\xff\xed\xa0\xbd")), [b"\xff\xed\xa0\xbd"]
+        )
 
     def test_faults_are_told_at_the_header(self):
         rows = [
@@ -2089,11 +2364,16 @@ class BrokenFrameTests(FrameAssertions):
     def test_the_limit_itself_is_allowed(self):
         for limit in (100, 125, 126, 200, 65536):
             with self.subTest(limit=limit):
-                self.assertEqual(self.fed(client_frame(BINARY_FRAME, bytes(limit)), max_bytes=limit), [bytes(limit)])
+                self.assertEqual(
+                    self.fed(client_frame(BINARY_FRAME, bytes(limit)), max_bytes=limit),
+                    [bytes(limit)],
+                )
 
     # Once: a whole text frame of up to 125 bytes takes the quick way, which does not look.
     def test_the_limit_holds_for_whole_frames_of_every_size(self):
-        for opcode, limit in itertools.product((TEXT_FRAME, BINARY_FRAME), (1, 100, 124, 125, 126, 65535)):
+        for opcode, limit in itertools.product(
+            (TEXT_FRAME, BINARY_FRAME), (1, 100, 124, 125, 126, 65535)
+        ):
             with self.subTest(opcode=opcode, limit=limit):
                 self.assertFrameError(1009, client_frame(opcode, bytes(limit + 1)), max_bytes=limit)
 
@@ -2105,7 +2385,8 @@ class BrokenFrameTests(FrameAssertions):
     def test_and_begins_anew_with_the_next(self):
         message = client_frame(BINARY_FRAME, bytes(60), final=False) + client_frame(0, bytes(40))
         self.assertEqual(
-            self.fed(message, message, client_frame(BINARY_FRAME, bytes(100)), max_bytes=100), [bytes(100)] * 3
+            self.fed(message, message, client_frame(BINARY_FRAME, bytes(100)), max_bytes=100),
+            [bytes(100)] * 3,
         )
 
     def test_growth_is_linear(self):
@@ -2114,12 +2395,20 @@ class BrokenFrameTests(FrameAssertions):
             ("pings", lambda n: [client_frame(PING_FRAME) * n]),
             ("messages", lambda n: [client_frame(TEXT_FRAME, b"x") * n]),
             ("empty pieces", lambda n: [pieces + client_frame(0, final=False) * n]),
-            ("one message, byte by byte", lambda n: [bytes([byte]) for byte in client_frame(BINARY_FRAME, bytes(n))]),
-            ("messages, byte by byte", lambda n: [bytes([byte]) for byte in client_frame(TEXT_FRAME, b"x") * (n // 7)]),
+            (
+                "one message, byte by byte",
+                lambda n: [bytes([byte]) for byte in client_frame(BINARY_FRAME, bytes(n))],
+            ),
+            (
+                "messages, byte by byte",
+                lambda n: [bytes([byte]) for byte in client_frame(TEXT_FRAME, b"x") * (n // 7)],
+            ),
         ]
         for why, make in rows:
             with self.subTest(why):
-                self.assertGrowsLinearly(lambda chunks: self.fed(*chunks, max_bytes=ENOUGH), make, 5000)
+                self.assertGrowsLinearly(
+                    lambda chunks: self.fed(*chunks, max_bytes=ENOUGH), make, 5000
+                )
 
 
 class MaskTests(unittest.TestCase):
@@ -2152,7 +2441,14 @@ UPGRADING = {"Upgrade": "websocket", "Connection": "Upgrade"}
 
 
 class RequestAssertions(Assertions):
-    def parse(self, method: str, tail: str, query: str = "", headers: dict | None = None, dialects=DIALECTS) -> Request:
+    def parse(
+        self,
+        method: str,
+        tail: str,
+        query: str = "",
+        headers: dict | None = None,
+        dialects=DIALECTS,
+    ) -> Request:
         """The request that Tornado would have made of *tail* and *query*."""
         arguments = {}
         for pair in query.split("&") if query else ():
@@ -2173,13 +2469,55 @@ class EngineRequestTests(RequestAssertions):
         ("GET", "EIO=4&transport=polling&t=abc", {}, (XHR_POLLING, "", "", False), "a handshake"),
         ("GET", "EIO=4&transport=polling&sid=" + SID, {}, (XHR_POLLING, SID, "", False), "a poll"),
         ("POST", "EIO=4&transport=polling&sid=" + SID, {}, (XHR_POLLING, SID, "", False), "a post"),
-        ("GET", "EIO=4&transport=polling&j=0", {}, (JSONP_POLLING, "", "0", False), "a JSONP handshake"),
-        ("GET", "EIO=4&transport=polling&j=12&sid=" + SID, {}, (JSONP_POLLING, SID, "12", False), "a JSONP poll"),
-        ("POST", "EIO=4&transport=polling&j=12&sid=" + SID, {}, (JSONP_POLLING, SID, "12", False), "a JSONP post"),
-        ("GET", "EIO=4&transport=websocket", UPGRADING, (WEBSOCKET, "", "", True), "a WebSocket handshake"),
-        ("GET", "EIO=4&transport=websocket&sid=" + SID, UPGRADING, (WEBSOCKET, SID, "", True), "an upgrade"),
-        ("GET", "EIO=4&transport=websocket", {"Upgrade": "WebSocket"}, (WEBSOCKET, "", "", True), "in other letters"),
-        ("GET", "EIO=4&transport=polling&sid=", {}, (XHR_POLLING, "", "", False), "an empty sid is none"),
+        (
+            "GET",
+            "EIO=4&transport=polling&j=0",
+            {},
+            (JSONP_POLLING, "", "0", False),
+            "a JSONP handshake",
+        ),
+        (
+            "GET",
+            "EIO=4&transport=polling&j=12&sid=" + SID,
+            {},
+            (JSONP_POLLING, SID, "12", False),
+            "a JSONP poll",
+        ),
+        (
+            "POST",
+            "EIO=4&transport=polling&j=12&sid=" + SID,
+            {},
+            (JSONP_POLLING, SID, "12", False),
+            "a JSONP post",
+        ),
+        (
+            "GET",
+            "EIO=4&transport=websocket",
+            UPGRADING,
+            (WEBSOCKET, "", "", True),
+            "a WebSocket handshake",
+        ),
+        (
+            "GET",
+            "EIO=4&transport=websocket&sid=" + SID,
+            UPGRADING,
+            (WEBSOCKET, SID, "", True),
+            "an upgrade",
+        ),
+        (
+            "GET",
+            "EIO=4&transport=websocket",
+            {"Upgrade": "WebSocket"},
+            (WEBSOCKET, "", "", True),
+            "in other letters",
+        ),
+        (
+            "GET",
+            "EIO=4&transport=polling&sid=",
+            {},
+            (XHR_POLLING, "", "", False),
+            "an empty sid is none",
+        ),
         (
             "GET",
             "EIO=4&transport=polling&user=1&user=2",
@@ -2257,10 +2595,21 @@ class EngineRequestTests(RequestAssertions):
                 self.assertRefused(5, "GET", "/", query, dialects={"EIO4": DIALECTS["EIO4"]})
 
     def test_a_dialect_that_is_not_enabled_is_refused(self):
-        self.assertRefused(5, "GET", "/", "EIO=4&transport=polling", dialects={"0.6": DIALECTS["0.6"]})
+        self.assertRefused(
+            5, "GET", "/", "EIO=4&transport=polling", dialects={"0.6": DIALECTS["0.6"]}
+        )
 
     def test_any_other_path_is_not_found(self):
-        for tail in ("/x", "//", "/socket.io.js", "/../", "/__proto__", "/XHR-POLLING//1", "/polling/", "x"):
+        for tail in (
+            "/x",
+            "//",
+            "/socket.io.js",
+            "/../",
+            "/__proto__",
+            "/XHR-POLLING//1",
+            "/polling/",
+            "x",
+        ):
             with self.subTest(tail):
                 self.assertRefused(0, "GET", tail, "EIO=4&transport=polling", status=404)
 
@@ -2269,18 +2618,54 @@ class PathRequestTests(RequestAssertions):
     """[SIO06]: transport, sid and the JSONP index in the path."""
 
     ROWS = [
-        ("GET", "/xhr-polling//1300000000000", {}, (XHR_POLLING, "", "", False), "a handshake: mind the two slashes"),
+        (
+            "GET",
+            "/xhr-polling//1300000000000",
+            {},
+            (XHR_POLLING, "", "", False),
+            "a handshake: mind the two slashes",
+        ),
         ("GET", f"/xhr-polling/{SID}/1300000000000", {}, (XHR_POLLING, SID, "", False), "a poll"),
         ("POST", f"/xhr-polling/{SID}/send", {}, (XHR_POLLING, SID, "", False), "a post"),
         ("GET", "/xhr-polling", {}, (XHR_POLLING, "", "", False), "a handshake, bare"),
         ("GET", "/xhr-multipart/", {}, (XHR_MULTIPART, "", "", False), "a multipart stream"),
-        ("POST", f"/xhr-multipart/{SID}/send", {}, (XHR_MULTIPART, SID, "", False), "and its posts"),
+        (
+            "POST",
+            f"/xhr-multipart/{SID}/send",
+            {},
+            (XHR_MULTIPART, SID, "", False),
+            "and its posts",
+        ),
         ("GET", "/htmlfile//1300000000000", {}, (HTMLFILE, "", "", False), "an HTML file"),
         ("POST", f"/htmlfile/{SID}/send", {}, (HTMLFILE, SID, "", False), "and its posts"),
-        ("GET", "/jsonp-polling//1300000000000/0", {}, (JSONP_POLLING, "", "0", False), "JSONP: the index comes last"),
-        ("GET", f"/jsonp-polling/{SID}/1300000000000/12", {}, (JSONP_POLLING, SID, "12", False), "a JSONP poll"),
-        ("POST", f"/jsonp-polling/{SID}/1300000000000/12", {}, (JSONP_POLLING, SID, "12", False), "a JSONP post"),
-        ("POST", f"/jsonp-polling/{SID}/1300000000000/12/", {}, (JSONP_POLLING, SID, "12", False), "a slash behind"),
+        (
+            "GET",
+            "/jsonp-polling//1300000000000/0",
+            {},
+            (JSONP_POLLING, "", "0", False),
+            "JSONP: the index comes last",
+        ),
+        (
+            "GET",
+            f"/jsonp-polling/{SID}/1300000000000/12",
+            {},
+            (JSONP_POLLING, SID, "12", False),
+            "a JSONP poll",
+        ),
+        (
+            "POST",
+            f"/jsonp-polling/{SID}/1300000000000/12",
+            {},
+            (JSONP_POLLING, SID, "12", False),
+            "a JSONP post",
+        ),
+        (
+            "POST",
+            f"/jsonp-polling/{SID}/1300000000000/12/",
+            {},
+            (JSONP_POLLING, SID, "12", False),
+            "a slash behind",
+        ),
         ("GET", "/websocket", UPGRADING, (WEBSOCKET, "", "", True), "a WebSocket"),
         ("GET", "/websocket/", UPGRADING, (WEBSOCKET, "", "", True), "a slash behind"),
         ("GET", "/flashsocket", UPGRADING, (FLASHSOCKET, "", "", True), "Flash's"),
@@ -2319,12 +2704,16 @@ class PathRequestTests(RequestAssertions):
                 self.assertRefused(code, method, tail, "", headers)
 
     def test_a_dialect_that_is_not_enabled_is_refused(self):
-        self.assertRefused(5, "GET", "/xhr-polling//1", dialects={"EIO4": DIALECTS["EIO4"]}, status=404)
+        self.assertRefused(
+            5, "GET", "/xhr-polling//1", dialects={"EIO4": DIALECTS["EIO4"]}, status=404
+        )
 
     def test_growth_is_linear(self):
         for tail in ("/", "/xhr-polling/", "/jsonp-polling/"):
             with self.subTest(tail):
-                self.assertGrowsLinearly(lambda tail: self.parse("GET", tail), lambda n, tail=tail: tail + "/" * n)
+                self.assertGrowsLinearly(
+                    lambda tail: self.parse("GET", tail), lambda n, tail=tail: tail + "/" * n
+                )
 
 
 class WebSocketAcceptTests(unittest.TestCase):
@@ -2414,13 +2803,33 @@ class OriginDecisionTests(unittest.TestCase):
         here, evil = "http://chat.example", "http://evil.example"
         rows = [
             ({}, True, "nobody speaks: no browser"),
-            ({"Origin": evil, "Sec-Fetch-Site": "same-origin", "Referer": here + "/"}, False, "Origin before all"),
-            ({"Origin": here, "Sec-Fetch-Site": "cross-site", "Referer": evil + "/"}, True, "Origin before all"),
+            (
+                {"Origin": evil, "Sec-Fetch-Site": "same-origin", "Referer": here + "/"},
+                False,
+                "Origin before all",
+            ),
+            (
+                {"Origin": here, "Sec-Fetch-Site": "cross-site", "Referer": evil + "/"},
+                True,
+                "Origin before all",
+            ),
             ({"Origin": "null", "Sec-Fetch-Site": "same-origin"}, False, "null is an Origin"),
-            ({"Sec-Fetch-Site": "same-origin", "Referer": evil + "/"}, True, "Sec-Fetch-Site before Referer"),
+            (
+                {"Sec-Fetch-Site": "same-origin", "Referer": evil + "/"},
+                True,
+                "Sec-Fetch-Site before Referer",
+            ),
             ({"Sec-Fetch-Site": "none", "Referer": evil + "/"}, True, "typed in by the user"),
-            ({"Sec-Fetch-Site": "cross-site", "Referer": here + "/page"}, True, "other words leave it to Referer"),
-            ({"Sec-Fetch-Site": "same-site", "Referer": here + "/page"}, True, "same-site is not same-origin"),
+            (
+                {"Sec-Fetch-Site": "cross-site", "Referer": here + "/page"},
+                True,
+                "other words leave it to Referer",
+            ),
+            (
+                {"Sec-Fetch-Site": "same-site", "Referer": here + "/page"},
+                True,
+                "same-site is not same-origin",
+            ),
             ({"Referer": here + "/page?q=http://evil.example/"}, True, "Referer alone"),
             ({"Referer": here}, True, "without a path"),
             ({"Referer": evil + "/http://chat.example/"}, False, "another's"),
@@ -2436,7 +2845,12 @@ class OriginDecisionTests(unittest.TestCase):
     def test_origins_that_are_allowed(self):
         rows = [
             (["https://a.example"], "https://a.example", True, "in the list"),
-            (("https://b.example", "https://a.example"), "https://a.example", True, "second in a tuple"),
+            (
+                ("https://b.example", "https://a.example"),
+                "https://a.example",
+                True,
+                "second in a tuple",
+            ),
             ({"https://a.example"}, "https://a.example", True, "in a set"),
             ("https://a.example", "https://a.example", True, "one, bare"),
             (["https://A.example/"], "https://a.Example", True, "letters, and a slash by mistake"),
@@ -2449,11 +2863,26 @@ class OriginDecisionTests(unittest.TestCase):
             ("*", "https://a.example", True, "all"),
             (["*"], "https://a.example", True, "all, in a list"),
             (re.compile(r"https://[a-z]+\.example"), "https://a.example", True, "a pattern"),
-            ([re.compile(r"https://[a-z]+\.example")], "https://a.example", True, "a pattern in a list"),
-            (re.compile(r"https://[a-z]+\.example"), "https://a.example.evil", False, "patterns match the whole"),
+            (
+                [re.compile(r"https://[a-z]+\.example")],
+                "https://a.example",
+                True,
+                "a pattern in a list",
+            ),
+            (
+                re.compile(r"https://[a-z]+\.example"),
+                "https://a.example.evil",
+                False,
+                "patterns match the whole",
+            ),
             (re.compile(r"a\.example"), "https://a.example", False, "from its beginning"),
             (lambda origin: origin == "https://a.example", "https://a.example", True, "a callable"),
-            (lambda origin: origin == "https://a.example", "https://b.example", False, "that says no"),
+            (
+                lambda origin: origin == "https://a.example",
+                "https://b.example",
+                False,
+                "that says no",
+            ),
             (lambda origin: 1, "https://b.example", True, "that says yes somehow"),
         ]
         for allowed, origin, expected, why in rows:
@@ -2476,7 +2905,9 @@ class OriginDecisionTests(unittest.TestCase):
 
     def test_a_referer_is_compared_with_what_is_allowed_too(self):
         self.assertTrue(self.admitted({"Referer": "https://a.example/page"}, ["https://a.example"]))
-        self.assertFalse(self.admitted({"Referer": "https://a.example.evil/page"}, ["https://a.example"]))
+        self.assertFalse(
+            self.admitted({"Referer": "https://a.example.evil/page"}, ["https://a.example"])
+        )
 
     def test_our_own_origin_needs_no_permission(self):
         self.assertTrue(self.admitted({"Origin": "http://chat.example"}, ["https://a.example"]))
@@ -2520,7 +2951,9 @@ class FakeHub:
 
     json = STRICT_JSON
 
-    def __init__(self, sweep_seconds: float = 0.0, on_open: Callable = lambda handler: None, **options) -> None:
+    def __init__(
+        self, sweep_seconds: float = 0.0, on_open: Callable = lambda handler: None, **options
+    ) -> None:
         defaults = {name: getattr(SocketIOHandler, name) for name in OPTIONS}
         self.options = types.SimpleNamespace(**{**defaults, **options}, _taps_outgoing=False)
         self.dialects = DIALECTS
@@ -2671,7 +3104,9 @@ def unframed(data: bytes) -> list[str | bytes]:
 class SessionAssertions(Assertions):
     """Clients by hand: `self.client()` has gone through the handshake."""
 
-    def client(self, hub: FakeHub, dialect="EIO4", transport: str = WEBSOCKET, join: bool = True) -> Session:
+    def client(
+        self, hub: FakeHub, dialect="EIO4", transport: str = WEBSOCKET, join: bool = True
+    ) -> Session:
         dialect = DIALECTS.get(dialect, dialect)
         session = Session(hub, Request(dialect, transport, "GET"), None, hub.time)
         outlet = (FakeWebSocket if transport in WEBSOCKETS else FakePoll)(session)
@@ -2697,12 +3132,16 @@ class SessionAssertions(Assertions):
 
     def assertSent(self, session: Session, *expected: str | bytes) -> None:
         """The last that the WebSocket has sent."""
-        self.assertEqual(session.outlet.sent[len(session.outlet.sent) - len(expected) :], list(expected))
+        self.assertEqual(
+            session.outlet.sent[len(session.outlet.sent) - len(expected) :], list(expected)
+        )
 
     def assertClosedFor(self, session: Session, reason: str, handler: FakeHandler) -> None:
         self.assertIs(session.life, Life.CLOSED)
         session.hub.turn()
-        self.assertEqual([entry for entry in handler.log if entry.startswith("closed")], ["closed: " + reason])
+        self.assertEqual(
+            [entry for entry in handler.log if entry.startswith("closed")], ["closed: " + reason]
+        )
         self.assertEqual(handler.log[-1], "closed: " + reason)
 
 
@@ -2728,7 +3167,8 @@ class LifeTests(SessionAssertions):
         self.assertClosedFor(session, "transport close", handler)
         self.assertEqual((session.members, session.deadlines, session.deadline), ({}, {}, math.inf))
         self.assertEqual(
-            (hub.forgotten, outlet.dropped, session.outlet, session.direct), ([session], CLOSE, None, None)
+            (hub.forgotten, outlet.dropped, session.outlet, session.direct),
+            ([session], CLOSE, None, None),
         )
 
     def test_only_the_first_end_counts(self):
@@ -2792,7 +3232,9 @@ class OpeningTests(SessionAssertions):
     def test_each_namespace_has_an_id_of_its_own(self):
         session = self.client(FakeHub())
         self.say(session, '40/admin,{"token":"x"}')
-        self.assertSent(session, '40/admin,{"sid":' + json.dumps(session.members["/admin"].id) + "}")
+        self.assertSent(
+            session, '40/admin,{"sid":' + json.dumps(session.members["/admin"].id) + "}"
+        )
         self.assertEqual(session.members["/admin"].auth, {"token": "x"})
         self.assertNotEqual(session.members["/"].id, session.members["/admin"].id)
 
@@ -2916,7 +3358,9 @@ class RefusalTests(SessionAssertions):
         session.end("transport close")
         session.hub.turn()
         self.assertEqual(session.hub.handlers[0].log, ["open"])
-        self.assertEqual((session.hub.namespaces["/"].rooms, session.hub.namespaces["/"].members), ({}, {}))
+        self.assertEqual(
+            (session.hub.namespaces["/"].rooms, session.hub.namespaces["/"].members), ({}, {})
+        )
 
     def test_what_on_open_had_sent_is_dropped(self):
         session = self.refusing(lambda handler: handler.member.send(message("hi")) or False)
@@ -3131,7 +3575,10 @@ class UpgradeLadderTests(SessionAssertions):
         self.assertEqual((session.upgrade, poll.woken), (Upgrade.PROBED, 1))
         self.assertEqual(poll.answer(), "6")
         session.upgraded(self.prober, DIALECTS["EIO4"], 2.0)
-        self.assertEqual((session.upgrade, session.transport, session.outlet), (Upgrade.DONE, WEBSOCKET, self.prober))
+        self.assertEqual(
+            (session.upgrade, session.transport, session.outlet),
+            (Upgrade.DONE, WEBSOCKET, self.prober),
+        )
         self.assertNotIn("upgrade", session.deadlines)
 
     def test_a_poll_that_comes_while_it_is_probed_gets_a_noop_at_once(self):
@@ -3586,7 +4033,10 @@ class SlowOpeningTests(AsyncSessionTestCase):
         self.assertEqual(len(self.session.outlet.sent), 1)
         await self.accept()
         self.assertSent(
-            self.session, f'40{{"sid":"{self.member.id}"}}', '42["message","first"]', '42["message","broadcast"]'
+            self.session,
+            f'40{{"sid":"{self.member.id}"}}',
+            '42["message","first"]',
+            '42["message","broadcast"]',
         )
 
     async def test_a_refusal_drops_both(self):
@@ -3681,7 +4131,9 @@ class OrderTests(AsyncSessionTestCase):
         self.gates["slow"].set_result(None)
         await self.settle()
         self.assertEqual(self.log[1:], ["slow", "slow done", "a", "b"])
-        self.assertEqual((len(self.hub.tasks), self.member.inbox, self.member.task), (1, None, None))
+        self.assertEqual(
+            (len(self.hub.tasks), self.member.inbox, self.member.task), (1, None, None)
+        )
 
     async def test_what_waits_is_worked_off_in_order(self):
         self.say(self.session, '42["slow1"]', '42["slow2"]', '42["a"]')
@@ -3759,7 +4211,9 @@ class OrderTests(AsyncSessionTestCase):
         await self.settle()
         self.gates["slow2"].set_result(None)
         await self.settle()
-        self.assertEqual(self.log[1:], ["slow1", "slow1 cancelled", "a", "slow2", "slow2 done", "b"])
+        self.assertEqual(
+            self.log[1:], ["slow1", "slow1 cancelled", "a", "slow2", "slow2 done", "b"]
+        )
         self.assertIsNone(self.member.inbox)
 
     async def test_a_long_queue_lets_others_run(self):
@@ -3782,7 +4236,9 @@ class WaitingTests(AsyncSessionTestCase):
         self.session = self.client(self.hub)
         self.member = self.session.members["/"]
         self.busy = self.gate()
-        self.member.handler.answer = lambda packet: self.wait(self.busy) if packet.data[0] == "slow" else None
+        self.member.handler.answer = lambda packet: (
+            self.wait(self.busy) if packet.data[0] == "slow" else None
+        )
         self.say(self.session, '42["slow"]')
 
     async def wait(self, future: asyncio.Future) -> None:
@@ -3810,7 +4266,9 @@ class WaitingTests(AsyncSessionTestCase):
             self.say(self.session, self.event(800))
         self.assertIs(self.session.life, Life.OPEN)
         self.say(self.session, self.event(1000))
-        self.assertEqual((self.session.life, self.member.close_reason), (Life.CLOSED, "transport error"))
+        self.assertEqual(
+            (self.session.life, self.member.close_reason), (Life.CLOSED, "transport error")
+        )
         self.busy.set_result(None)
         await self.settle(self.hub)
 
@@ -4022,7 +4480,9 @@ class RoomTests(RoomAssertions):
 
     def test_a_client_of_0_6_is_found_by_its_sid(self):
         session = self.client(self.hub, "0.6")
-        self.assertEqual(self.namespace.select(frozenset([session.sid]), frozenset()), [session.members["/"]])
+        self.assertEqual(
+            self.namespace.select(frozenset([session.sid]), frozenset()), [session.members["/"]]
+        )
         session.end("transport close")
         self.assertEqual(self.namespace.rooms, {})
 
@@ -4031,7 +4491,9 @@ class RoomTests(RoomAssertions):
 
     def test_namespaces_have_rooms_of_their_own(self):
         self.namespace.join(self.ann, ["lobby"])
-        self.assertEqual(self.hub.namespaces["/admin"].select(frozenset(["lobby"]), frozenset()), [])
+        self.assertEqual(
+            self.hub.namespaces["/admin"].select(frozenset(["lobby"]), frozenset()), []
+        )
 
 
 class SelectTests(RoomAssertions):
@@ -4098,7 +4560,9 @@ class BroadcastTests(RoomAssertions):
     def test_operators_give_new_ones(self):
         lobby = self.io.to("lobby")
         lobby.to("other"), lobby.except_("muted"), lobby.volatile
-        self.assertEqual((lobby._rooms, lobby._excluded, lobby._volatile), ({"lobby"}, frozenset(), False))
+        self.assertEqual(
+            (lobby._rooms, lobby._excluded, lobby._volatile), ({"lobby"}, frozenset(), False)
+        )
 
     def test_nobody_is_no_error(self):
         self.io.to("nowhere").emit("news")
@@ -4123,8 +4587,12 @@ class BroadcastTests(RoomAssertions):
         for _ in range(3):
             self.client(self.hub, "0.6")
         with (
-            mock.patch.object(EngineIO4, "encode_packet", autospec=True, side_effect=EngineIO4.encode_packet) as modern,
-            mock.patch.object(SocketIO06, "encode_packet", autospec=True, side_effect=SocketIO06.encode_packet) as old,
+            mock.patch.object(
+                EngineIO4, "encode_packet", autospec=True, side_effect=EngineIO4.encode_packet
+            ) as modern,
+            mock.patch.object(
+                SocketIO06, "encode_packet", autospec=True, side_effect=SocketIO06.encode_packet
+            ) as old,
         ):
             self.io.emit("news")
         self.assertEqual((modern.call_count, old.call_count), (1, 1))
@@ -4143,7 +4611,9 @@ class BroadcastTests(RoomAssertions):
 
     def test_a_dialect_that_cannot_take_it_does_not_stop_the_others(self):
         old = self.client(self.hub, "0.6")
-        self.namespace.members = {member.id: member for member in (old.members["/"], *self.everybody)}
+        self.namespace.members = {
+            member.id: member for member in (old.members["/"], *self.everybody)
+        }
         with self.assertLogs("socket_io", "WARNING") as logs:
             self.io.emit("news", b"data")
         self.assertReached("news", *self.everybody)
@@ -4151,7 +4621,9 @@ class BroadcastTests(RoomAssertions):
 
     def test_half_a_pair_does_not_stop_the_others(self):
         old = self.client(self.hub, "0.6")
-        self.namespace.members = {member.id: member for member in (old.members["/"], *self.everybody)}
+        self.namespace.members = {
+            member.id: member for member in (old.members["/"], *self.everybody)
+        }
         self.io.send(LONE)
         self.assertReached("message", *self.everybody)
 
@@ -4183,7 +4655,11 @@ class BroadcastTests(RoomAssertions):
         self.assertEqual((self.ann.rooms, self.bob.rooms), ({"other", "all"}, {"all"}))
 
     def test_sockets_are_the_handlers_of_who_has_been_accepted(self):
-        hub = FakeHub(on_open=lambda handler: handlers.append(NamespaceIO(handler.member.session.hub, "/").sockets()))
+        hub = FakeHub(
+            on_open=lambda handler: handlers.append(
+                NamespaceIO(handler.member.session.hub, "/").sockets()
+            )
+        )
         handlers: list = []
         session = self.client(hub)
         self.assertEqual(handlers, [[]])
@@ -4216,13 +4692,18 @@ class BroadcastCallTests(RoomAssertions, AsyncSessionTestCase):
     async def test_all_answers(self):
         acks = await self.ask((self.ann, "[1]"), (self.bob, "[1,2]"), (self.eve, "[]"))
         self.assertEqual(
-            (acks.answers, acks.missing), ({self.ann.id: 1, self.bob.id: [1, 2], self.eve.id: None}, set())
+            (acks.answers, acks.missing),
+            ({self.ann.id: 1, self.bob.id: [1, 2], self.eve.id: None}, set()),
         )
 
     async def test_who_does_not_answer_in_time_is_missing_and_owes_nothing(self):
-        self.ann.session.direct = lambda frame: self.say(self.ann.session, "430[1]")  # answers at once
+        self.ann.session.direct = lambda frame: self.say(
+            self.ann.session, "430[1]"
+        )  # answers at once
         acks = await self.ask(timeout=0)
-        self.assertEqual((acks.answers, acks.missing), ({self.ann.id: 1}, {self.bob.id, self.eve.id}))
+        self.assertEqual(
+            (acks.answers, acks.missing), ({self.ann.id: 1}, {self.bob.id, self.eve.id})
+        )
         self.assertEqual((self.bob.acks, self.bob.session.owed_acks), ({}, 0))
 
     async def test_who_goes_is_missing(self):
@@ -4342,20 +4823,32 @@ class EngineIOHandshakeTests(RecorderTestCase):
     @gen_test
     async def test_polling_opens_with_the_facts_of_the_session(self):
         wire = await self.wire()
-        status, headers, body = await wire.request("GET", "/socket.io/?EIO=4&transport=polling&t=abc")
+        status, headers, body = await wire.request(
+            "GET", "/socket.io/?EIO=4&transport=polling&t=abc"
+        )
         facts = json.loads(body[1:])
-        self.assertEqual((status, body[:1], headers["content-type"]), (200, b"0", "text/plain; charset=UTF-8"))
+        self.assertEqual(
+            (status, body[:1], headers["content-type"]), (200, b"0", "text/plain; charset=UTF-8")
+        )
         self.assertEqual(headers["cache-control"], "no-store")
         self.assertRegex(facts.pop("sid"), r"\A[\w-]{20}\Z")
         self.assertEqual(
-            facts, {"upgrades": ["websocket"], "pingInterval": 25000, "pingTimeout": 20000, "maxPayload": 1000000}
+            facts,
+            {
+                "upgrades": ["websocket"],
+                "pingInterval": 25000,
+                "pingTimeout": 20000,
+                "maxPayload": 1000000,
+            },
         )
 
     @gen_test
     async def test_a_websocket_has_nothing_left_to_upgrade_to(self):
         wire = await self.wire()
         status, headers = await wire.upgrade("/socket.io/?EIO=4&transport=websocket")
-        self.assertEqual((status, headers["sec-websocket-accept"]), (101, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="))
+        self.assertEqual(
+            (status, headers["sec-websocket-accept"]), (101, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
+        )
         self.assertEqual(json.loads((await wire.text())[1:])["upgrades"], [])
 
     @gen_test
@@ -4368,7 +4861,12 @@ class EngineIOHandshakeTests(RecorderTestCase):
             ("GET", "/?EIO=4&transport=polling&sid=%00%ff", 1, "Session ID unknown"),
             ("POST", "/?EIO=4&transport=polling", 2, "Bad handshake method"),
             ("PUT", "/?EIO=4&transport=polling", 2, "Bad handshake method"),
-            ("DELETE", "/?EIO=4&transport=polling&sid=abcdefghijklmnopqrst", 2, "Bad handshake method"),
+            (
+                "DELETE",
+                "/?EIO=4&transport=polling&sid=abcdefghijklmnopqrst",
+                2,
+                "Bad handshake method",
+            ),
             ("GET", "/?EIO=4&transport=polling&transport=polling", 3, "transport given twice"),
             ("GET", "/?EIO=4&transport=polling&j=alert(1)", 3, "JSONP index must be digits"),
             ("GET", "/?EIO=5&transport=polling", 5, "Unsupported protocol version"),
@@ -4378,7 +4876,9 @@ class EngineIOHandshakeTests(RecorderTestCase):
         for method, path, code, message in rows:
             with self.subTest(method=method, path=path):
                 status, headers, body = await wire.request(method, "/socket.io" + path)
-                self.assertEqual((status, json.loads(body)), (400, {"code": code, "message": message}))
+                self.assertEqual(
+                    (status, json.loads(body)), (400, {"code": code, "message": message})
+                )
                 self.assertEqual(headers["content-type"], "application/json")
 
     @gen_test
@@ -4386,8 +4886,16 @@ class EngineIOHandshakeTests(RecorderTestCase):
         rows = [
             ("/?EIO=4&transport=websocket&sid=abcdefghijklmnopqrst", {}, b"Session ID unknown"),
             ("/?EIO=9&transport=websocket", {}, b"Unsupported protocol version"),
-            ("/?EIO=4&transport=websocket", {"Sec_WebSocket_Version": "8"}, b"Bad WebSocket handshake"),
-            ("/?EIO=4&transport=websocket", {"Sec_WebSocket_Key": "short"}, b"Bad WebSocket handshake"),
+            (
+                "/?EIO=4&transport=websocket",
+                {"Sec_WebSocket_Version": "8"},
+                b"Bad WebSocket handshake",
+            ),
+            (
+                "/?EIO=4&transport=websocket",
+                {"Sec_WebSocket_Key": "short"},
+                b"Bad WebSocket handshake",
+            ),
             ("/?EIO=4&transport=websocket", {"Upgrade": "h2c"}, b"Bad request"),
             ("/?EIO=4&transport=polling", {}, b"Bad request"),
         ]
@@ -4419,7 +4927,9 @@ class PollingTests(RecorderTestCase):
     async def test_a_post_is_answered_ok_and_its_packets_are_handled_in_order(self):
         wire = await self.wire()
         url = await self.join_polling(wire)
-        status, headers, body = await wire.request("POST", url, '42["message","é😀"]\x1e42["x",1]'.encode())
+        status, headers, body = await wire.request(
+            "POST", url, '42["message","é😀"]\x1e42["x",1]'.encode()
+        )
         self.assertEqual((status, headers["content-type"], body), (200, "text/html", b"ok"))
         await self.noted("message", "é😀")
         await self.noted("x", 1)
@@ -4432,7 +4942,8 @@ class PollingTests(RecorderTestCase):
         handler.emit("a", 1)
         handler.emit("b", b"\x01\x02")
         self.assertEqual(
-            (await wire.request("GET", url))[2], b'42["a",1]\x1e451-["b",{"_placeholder":true,"num":0}]\x1ebAQI='
+            (await wire.request("GET", url))[2],
+            b'42["a",1]\x1e451-["b",{"_placeholder":true,"num":0}]\x1ebAQI=',
         )
 
     @gen_test
@@ -4446,7 +4957,8 @@ class PollingTests(RecorderTestCase):
         handler.send("now")
         handler.send("and this in the same answer")
         self.assertEqual(
-            (await wire.answer())[2], b'42["message","now"]\x1e42["message","and this in the same answer"]'
+            (await wire.answer())[2],
+            b'42["message","now"]\x1e42["message","and this in the same answer"]',
         )
 
     @gen_test
@@ -4633,8 +5145,16 @@ class WebSocketTests(RecorderTestCase):
         wire = await self.wire()
         big = json.dumps(["big", "x" * 200_000])
         frames = [masked_frame(1, text.encode()) for text in ["40", "42" + big, '42["after"]']]
-        lines = ["GET /socket.io/?EIO=4&transport=websocket HTTP/1.1", "Host: x", "Upgrade: websocket"]
-        lines += ["Connection: Upgrade", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]
+        lines = [
+            "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1",
+            "Host: x",
+            "Upgrade: websocket",
+        ]
+        lines += [
+            "Connection: Upgrade",
+            "Sec-WebSocket-Version: 13",
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        ]
         wire.writer.write("\r\n".join([*lines, "", ""]).encode() + b"".join(frames))
         await self.noted("big", "x" * 200_000)
         await self.noted("after")
@@ -4673,7 +5193,11 @@ class WebSocketTests(RecorderTestCase):
     async def test_a_reset_is_the_end_and_no_noise(self):
         wire = await self.wire()
         await self.open_websocket(wire)
-        with self.assertNoLogs(level="INFO") if hasattr(self, "assertNoLogs") else contextlib.nullcontext():
+        with (
+            self.assertNoLogs(level="INFO")
+            if hasattr(self, "assertNoLogs")
+            else contextlib.nullcontext()
+        ):
             logging.getLogger("socket_io").setLevel(logging.WARNING)
             wire.reset()
             await self.assertClosedFor("transport close")
@@ -4724,7 +5248,12 @@ class WebSocketTests(RecorderTestCase):
     @gen_test
     async def test_an_innocent_client_beside_the_attacker_loses_nothing(self):
         innocent = await self.client()
-        for attack in ("[" * 200_000, "42" + "[" * 200_000, "4" + "9" * 500_000, "451-" + "x" * 100_000):
+        for attack in (
+            "[" * 200_000,
+            "42" + "[" * 200_000,
+            "4" + "9" * 500_000,
+            "451-" + "x" * 100_000,
+        ):
             wire = await self.wire()
             await self.open_websocket(wire)
             wire.send_frame(attack)
@@ -4781,7 +5310,9 @@ class TLSTests(OverTLS, SocketIOTestCase):
     async def test_messages_of_every_size_come_back_over_tls(self):
         wire = await self.open()
         for size in (1, 200, 70_000, 900_000):
-            wire.send_frame(json.dumps(["message", "é" * (size // 2)], ensure_ascii=False).join(["42", ""]))
+            wire.send_frame(
+                json.dumps(["message", "é" * (size // 2)], ensure_ascii=False).join(["42", ""])
+            )
             self.assertEqual(json.loads((await wire.text())[2:]), ["message", "é" * (size // 2)])
 
     @gen_test
@@ -4806,8 +5337,26 @@ def make_certificate():
     """A self-signed certificate for localhost; the openssl program is all it takes."""
     path = pathlib.Path(tempfile.gettempdir()) / f"socket_io_test_{os.getpid()}.pem"
     if not path.exists():
-        command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-        command += ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(path), "-out", f"{path}.crt"]
+        command = [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+        ]
+        command += [
+            "-addext",
+            "subjectAltName=DNS:localhost",
+            "-keyout",
+            str(path),
+            "-out",
+            f"{path}.crt",
+        ]
         subprocess.run(command, check=True, capture_output=True)
         path.write_bytes(path.read_bytes() + pathlib.Path(f"{path}.crt").read_bytes())
         pathlib.Path(f"{path}.crt").unlink()
@@ -4891,7 +5440,11 @@ class FuzzFindingTests(RecorderTestCase):
         (
             "a length in digits that are none to int()",
             "/socket.io/?EIO=4&transport=polling",
-            [[b"POST /socket.io/?EIO=4&transport=polling&sid=$SID HTTP/1.1\r\nContent-Length: 9\xb9999999\r\n\r\n"]],
+            [
+                [
+                    b"POST /socket.io/?EIO=4&transport=polling&sid=$SID HTTP/1.1\r\nContent-Length: 9\xb9999999\r\n\r\n"
+                ]
+            ],
             [400],
         ),
         (
@@ -4941,13 +5494,17 @@ class FuzzFindingTests(RecorderTestCase):
                 sid = re.search(rb"[\w-]{20}", body)[0]
                 answers = [await self.ask(step, sid) for step in steps]
                 self.assertEqual([status for step in answers for status in step], statuses)
-                self.assertEqual([record for record in logs.records if record.levelno >= logging.ERROR], [])
+                self.assertEqual(
+                    [record for record in logs.records if record.levelno >= logging.ERROR], []
+                )
 
     async def ask(self, requests, sid):
         """The statuses that *requests*, sent at once, are answered with."""
         wires = [await self.wire() for _ in requests]
         for wire, request in zip(wires, requests, strict=True):
-            wire.writer.write(request.replace(b"$SID", sid).replace(b"\r\n", b"\r\nHost: test.example\r\n", 1))
+            wire.writer.write(
+                request.replace(b"$SID", sid).replace(b"\r\n", b"\r\nHost: test.example\r\n", 1)
+            )
         return [(await wire.head())[0] for wire in wires]
 
 
@@ -4984,7 +5541,12 @@ class BodySizeTests(RecorderTestCase):
         _, _, body = await wire.request("GET", "/socket.io/xhr-polling//1")
         url = f"/socket.io/xhr-polling/{body[-20:].decode()}/send"
         for length, status in ((900, 200), (1100, 400)):
-            form = b"data=" + urllib.parse.quote(f"~m~{length}~m~").encode() + b"x" * (length - 400) + b"%78" * 400
+            form = (
+                b"data="
+                + urllib.parse.quote(f"~m~{length}~m~").encode()
+                + b"x" * (length - 400)
+                + b"%78" * 400
+            )
             self.assertEqual((await wire.request("POST", url, form))[0], status)
         await self.noted("message", "x" * 900)
 
@@ -5008,7 +5570,11 @@ class OriginTests(RecorderTestCase):
         rows = [
             ({}, True, "no browser"),
             ({"Origin": "http://test.example"}, True, "the same host"),
-            ({"Origin": "https://test.example"}, True, "the same host behind a proxy that ends TLS"),
+            (
+                {"Origin": "https://test.example"},
+                True,
+                "the same host behind a proxy that ends TLS",
+            ),
             ({"Origin": "https://friend.example"}, True, "listed"),
             ({"Origin": "http://friend.example"}, False, "listed with another scheme"),
             ({"Origin": "https://evil.example"}, False, "not listed"),
@@ -5021,12 +5587,16 @@ class OriginTests(RecorderTestCase):
             for headers, admitted, why in rows:
                 with self.subTest(why):
                     polling, websocket = await self.wire(), await self.wire()
-                    status, answer, _ = await polling.request("GET", "/socket.io/?EIO=4&transport=polling", **headers)
+                    status, answer, _ = await polling.request(
+                        "GET", "/socket.io/?EIO=4&transport=polling", **headers
+                    )
                     self.assertEqual(status, 200 if admitted else 403)
                     granted = headers.get("Origin") if admitted else None
                     self.assertEqual(answer.get("access-control-allow-origin"), granted)
                     self.assertEqual(answer.get("vary"), granted and "Origin")
-                    status, _ = await websocket.upgrade("/socket.io/?EIO=4&transport=websocket", **headers)
+                    status, _ = await websocket.upgrade(
+                        "/socket.io/?EIO=4&transport=websocket", **headers
+                    )
                     self.assertEqual(status, 101 if admitted else 403)
         self.assertIn("'https://evil.example'", "\n".join(logged.output))
         self.assertIn("allowed_origins = ", "\n".join(logged.output))
@@ -5036,19 +5606,28 @@ class OriginTests(RecorderTestCase):
         wire = await self.wire()
         url = await self.join_polling(wire)
         with self.assertLogs("socket_io", "WARNING"):
-            status, _, body = await wire.request("POST", url, b'42["x"]', Origin="https://evil.example")
+            status, _, body = await wire.request(
+                "POST", url, b'42["x"]', Origin="https://evil.example"
+            )
         self.assertEqual((status, json.loads(body)), (403, {"code": 4, "message": "Forbidden"}))
 
     @gen_test
     async def test_a_preflight_grants_to_friends_only(self):
         wire = await self.wire()
         path = "/socket.io/?EIO=4&transport=polling&sid=unknown"
-        asks = {"Access_Control_Request_Method": "POST", "Access_Control_Request_Headers": "x-token"}
-        status, headers, _ = await wire.request("OPTIONS", path, Origin="https://friend.example", **asks)
+        asks = {
+            "Access_Control_Request_Method": "POST",
+            "Access_Control_Request_Headers": "x-token",
+        }
+        status, headers, _ = await wire.request(
+            "OPTIONS", path, Origin="https://friend.example", **asks
+        )
         self.assertEqual((status, headers["access-control-allow-headers"]), (204, "x-token"))
         self.assertEqual(headers["access-control-allow-origin"], "https://friend.example")
         self.assertEqual(headers["access-control-allow-credentials"], "true")
-        status, headers, _ = await wire.request("OPTIONS", path, Origin="https://evil.example", **asks)
+        status, headers, _ = await wire.request(
+            "OPTIONS", path, Origin="https://evil.example", **asks
+        )
         self.assertEqual((status, "access-control-allow-methods" in headers), (204, False))
 
     @gen_test
@@ -5067,8 +5646,15 @@ class OriginFormsTests(RecorderTestCase):
     async def ask(self, **headers):
         """The answer's status over polling and over WebSocket, for each generation."""
         statuses = set()
-        for path in ("/?EIO=4&transport=polling", "/?EIO=3&transport=polling&j=0", "/1/", "/xhr-polling//1"):
-            statuses.add((await (await self.wire()).request("GET", "/socket.io" + path, **headers))[0])
+        for path in (
+            "/?EIO=4&transport=polling",
+            "/?EIO=3&transport=polling&j=0",
+            "/1/",
+            "/xhr-polling//1",
+        ):
+            statuses.add(
+                (await (await self.wire()).request("GET", "/socket.io" + path, **headers))[0]
+            )
         for path in ("/?EIO=4&transport=websocket", "/?EIO=3&transport=websocket", "/websocket"):
             statuses.add((await (await self.wire()).upgrade("/socket.io" + path, **headers))[0])
         return statuses
@@ -5185,11 +5771,15 @@ class AdmissionTests(RecorderTestCase):
                     if "jsonp-polling" in path:
                         self.assertEqual((status, body[:6]), (200, "alert("))
                     elif "jsonp=" in path:
-                        self.assertEqual((status, body), (200, 'io.j[0](new Error("handshake unauthorized"));'))
+                        self.assertEqual(
+                            (status, body), (200, 'io.j[0](new Error("handshake unauthorized"));')
+                        )
                     elif path == "/socket.io/1/":
                         self.assertEqual((status, body), (403, "handshake unauthorized"))
                     else:
-                        self.assertEqual(status, 401 if path == "/socket.io/xhr-polling//1" else 403)
+                        self.assertEqual(
+                            status, 401 if path == "/socket.io/xhr-polling//1" else 403
+                        )
         self.assertEqual(self.sessions, {})
 
     @gen_test
@@ -5205,7 +5795,9 @@ class AdmissionTests(RecorderTestCase):
                     self.assertEqual(status, 200 if "jsonp=" in path else 503)
                     self.assertIn("Come back later", body)
                     if "EIO" in path and method != "WS":
-                        self.assertEqual(json.loads(body), {"code": 4, "message": "Come back later"})
+                        self.assertEqual(
+                            json.loads(body), {"code": 4, "message": "Come back later"}
+                        )
         self.assertEqual(self.sessions, {})
 
     @gen_test
@@ -5242,8 +5834,14 @@ class AdmissionTests(RecorderTestCase):
         seen = []
         self.allow(lambda request: seen.append((request.remote_ip, request.query_arguments.get("token"),
                                                         request.cookies["name"].value)))  # fmt: skip
-        for dialect, transport in (("EIO4", "xhr-polling"), ("0.9", "xhr-polling"), ("0.6", "websocket")):
-            client = await self.client(dialect, transport, query="&token=abc", headers={"Cookie": "name=ada"})
+        for dialect, transport in (
+            ("EIO4", "xhr-polling"),
+            ("0.9", "xhr-polling"),
+            ("0.6", "websocket"),
+        ):
+            client = await self.client(
+                dialect, transport, query="&token=abc", headers={"Cookie": "name=ada"}
+            )
             await client.send("hello")
             await self.noted("message", "hello")
         self.assertEqual(seen, [("127.0.0.1", [b"abc"], "ada")] * 3)
@@ -5319,7 +5917,9 @@ class IdentityTests(RecorderTestCase):
             super().on_open()
             if self.current_user is None:
                 raise ConnectionRefused("Who are you?")
-            self.emit("welcome", self.current_user.decode(), self.get_query_argument("room"), self.auth)
+            self.emit(
+                "welcome", self.current_user.decode(), self.get_query_argument("room"), self.auth
+            )
 
     @gen_test
     async def test_a_signed_cookie_is_the_user_in_every_generation_and_transport(self):
@@ -5369,7 +5969,9 @@ class SocketIO06Tests(RecorderTestCase):
         self.assertEqual((status, headers["content-type"]), (200, "text/plain; charset=UTF-8"))
         sid = body[-20:].decode()
         post = b"data=" + urllib.parse.quote('~m~5~m~hello~m~3~m~é😀~m~10~m~~j~{"a":1}').encode()
-        status, headers, body = await wire.request("POST", f"/socket.io/xhr-polling/{sid}/send", post)
+        status, headers, body = await wire.request(
+            "POST", f"/socket.io/xhr-polling/{sid}/send", post
+        )
         self.assertEqual((status, headers["content-type"], body), (200, "text/plain", b"ok"))
         await self.noted("message", "hello")
         await self.noted("message", "é😀")
@@ -5380,14 +5982,18 @@ class SocketIO06Tests(RecorderTestCase):
         handler.emit("news", 1, "é")
         status, _, body = await wire.request("GET", f"/socket.io/xhr-polling/{sid}/124")
         event = r'~j~{"name":"news","args":[1,"\u00e9"]}'
-        self.assertEqual(body.decode(), f'~m~8~m~a\nb 😀 é~m~12~m~~j~{{"two":2}}~m~{len(event)}~m~{event}')
+        self.assertEqual(
+            body.decode(), f'~m~8~m~a\nb 😀 é~m~12~m~~j~{{"two":2}}~m~{len(event)}~m~{event}'
+        )
 
     @gen_test
     async def test_jsonp_polling(self):
         wire = await self.wire()
         sid = await self.open(wire, "jsonp-polling")
         url = f"/socket.io/jsonp-polling/{sid}/456/3"
-        _, _, body = await wire.request("POST", url, b"data=" + urllib.parse.quote("~m~3~m~a\r\nb").encode())
+        _, _, body = await wire.request(
+            "POST", url, b"data=" + urllib.parse.quote("~m~3~m~a\r\nb").encode()
+        )
         self.assertEqual(body, b"ok")
         await self.noted("message", "a\nb")
         handler = await self.only()
@@ -5396,19 +6002,28 @@ class SocketIO06Tests(RecorderTestCase):
         self.assertEqual((status, headers["content-type"]), (200, "text/javascript; charset=UTF-8"))
         self.assertRegex(body, rb'\Aio\.JSONP\[3\]\._\(".*"\);\Z')
         self.assertNotIn(b"</script>", body)
-        self.assertEqual(json.loads(body[len("io.JSONP[3]._(") : -2]), '~m~17~m~x\r\ny\0"\\\u2028</script>')
+        self.assertEqual(
+            json.loads(body[len("io.JSONP[3]._(") : -2]), '~m~17~m~x\r\ny\0"\\\u2028</script>'
+        )
 
     @gen_test
     async def test_xhr_multipart(self):
         stream, poster = await self.wire(), await self.wire()
         stream.send_request("GET", "/socket.io/xhr-multipart/")
         status, headers = await stream.head()
-        self.assertEqual((status, headers["content-type"]), (200, 'multipart/x-mixed-replace;boundary="socketio"'))
+        self.assertEqual(
+            (status, headers["content-type"]),
+            (200, 'multipart/x-mixed-replace;boundary="socketio"'),
+        )
         self.assertNotIn("transfer-encoding", headers)
         first = await stream.within(
-            stream.reader.readexactly(len("--socketio\nContent-Type: text/plain\n\n~m~20~m~") + 20 + 12)
+            stream.reader.readexactly(
+                len("--socketio\nContent-Type: text/plain\n\n~m~20~m~") + 20 + 12
+            )
         )
-        match = re.fullmatch(rb"--socketio\nContent-Type: text/plain\n\n" + self.SID + rb"\n--socketio\n", first)
+        match = re.fullmatch(
+            rb"--socketio\nContent-Type: text/plain\n\n" + self.SID + rb"\n--socketio\n", first
+        )
         sid = match[1].decode()
         (await self.only()).send("a\nb 😀 é")
         part = "Content-Type: text/plain\n\n~m~8~m~a\nb 😀 é\n--socketio\n".encode()
@@ -5423,14 +6038,20 @@ class SocketIO06Tests(RecorderTestCase):
         stream, poster = await self.wire(), await self.wire()
         stream.send_request("GET", "/socket.io/htmlfile//123")
         status, headers = await stream.head()
-        self.assertEqual((status, headers["content-type"], headers["transfer-encoding"]), (200, "text/html", "chunked"))
+        self.assertEqual(
+            (status, headers["content-type"], headers["transfer-encoding"]),
+            (200, "text/html", "chunked"),
+        )
         chunks = stream.chunks()
         self.assertEqual(await chunks.__anext__(), b"<html><body>" + b" " * 244)
         first = await chunks.__anext__()
-        sid = re.fullmatch(rb'<script>parent\.s\._\("' + self.SID + rb'", document\);</script>', first)[1].decode()
+        sid = re.fullmatch(
+            rb'<script>parent\.s\._\("' + self.SID + rb'", document\);</script>', first
+        )[1].decode()
         (await self.only()).send("</script>\n")
         self.assertEqual(
-            await chunks.__anext__(), rb'<script>parent.s._("~m~10~m~\u003c/script>\n", document);</script>'
+            await chunks.__anext__(),
+            rb'<script>parent.s._("~m~10~m~\u003c/script>\n", document);</script>',
         )
         await poster.request("POST", f"/socket.io/htmlfile/{sid}/send", b"data=~m~2~m~hi")
         await self.noted("message", "hi")
@@ -5470,10 +6091,16 @@ class SocketIO06Tests(RecorderTestCase):
         wire, evil = await self.wire(), "https://evil.example"
         sid = await self.open(wire, "xhr-polling")
         with self.assertLogs("socket_io", "WARNING"):
-            status, _, body = await wire.request("POST", f"/socket.io/xhr-polling/{sid}/send", b"data=", Origin=evil)
+            status, _, body = await wire.request(
+                "POST", f"/socket.io/xhr-polling/{sid}/send", b"data=", Origin=evil
+            )
             self.assertEqual((status, body), (401, b"unauthorized"))
-            status, _, body = await wire.request("GET", "/socket.io/jsonp-polling//1/0", Origin=evil)
-            self.assertEqual((status, body), (200, b"alert('Cross domain security restrictions not met');"))
+            status, _, body = await wire.request(
+                "GET", "/socket.io/jsonp-polling//1/0", Origin=evil
+            )
+            self.assertEqual(
+                (status, body), (200, b"alert('Cross domain security restrictions not met');")
+            )
             websocket = await self.wire()
             self.assertEqual((await websocket.upgrade("/socket.io/websocket", Origin=evil))[0], 403)
 
@@ -5481,7 +6108,9 @@ class SocketIO06Tests(RecorderTestCase):
     async def test_unknown_sids_and_indexes_that_are_no_digits(self):
         wire = await self.wire()
         self.assertEqual((await wire.request("GET", "/socket.io/xhr-polling/12345/1"))[0], 400)
-        self.assertEqual((await wire.request("GET", "/socket.io/jsonp-polling//1/alert(1)"))[0], 400)
+        self.assertEqual(
+            (await wire.request("GET", "/socket.io/jsonp-polling//1/alert(1)"))[0], 400
+        )
 
     @gen_test
     async def test_a_second_poll_takes_over_from_the_first(self):
@@ -5522,7 +6151,9 @@ class Protocol1Tests(RecorderTestCase):
             self.assertEqual(headers["access-control-allow-origin"], "http://test.example")
         _, headers, body = await wire.request("GET", "/socket.io/1/?t=1&jsonp=3")
         self.assertRegex(body, rb'\Aio\.j\[3\]\("[\w-]{20}:60:60:.*"\);\Z')
-        self.assertEqual((await wire.request("GET", "/socket.io/2/"))[2], b"Protocol version not supported.")
+        self.assertEqual(
+            (await wire.request("GET", "/socket.io/2/"))[2], b"Protocol version not supported."
+        )
 
     @gen_test
     async def test_a_foreign_page_is_told(self):
@@ -5544,7 +6175,9 @@ class Protocol1Tests(RecorderTestCase):
     @gen_test
     async def test_an_unknown_sid_is_advised_to_shake_hands_again(self):
         wire = await self.wire()
-        status, _, body = await wire.request("GET", "/socket.io/1/xhr-polling/12345678901234567890?t=1")
+        status, _, body = await wire.request(
+            "GET", "/socket.io/1/xhr-polling/12345678901234567890?t=1"
+        )
         self.assertEqual((status, body), (200, b"7:::1+0"))
 
     @gen_test
@@ -5563,7 +6196,10 @@ class Protocol1Tests(RecorderTestCase):
         wire = await self.wire()
         url = f"/socket.io/1/jsonp-polling/{await self.shake_hands(wire)}?t=1&i=2"
         self.assertEqual((await wire.request("GET", url))[2], b'io.j[2]("1::");')
-        form = b"d=" + urllib.parse.quote_plus(json.dumps('5:::{"name":"x","args":["\\u00e9"]}')).encode()
+        form = (
+            b"d="
+            + urllib.parse.quote_plus(json.dumps('5:::{"name":"x","args":["\\u00e9"]}')).encode()
+        )
         self.assertEqual((await wire.request("POST", url, form))[2], b"1")
         await self.noted("x", "é")
 
@@ -5574,11 +6210,15 @@ class Protocol1Tests(RecorderTestCase):
         wire.send_request("GET", f"/socket.io/1/htmlfile/{sid}?t=1")
         await wire.head()
         chunks = wire.chunks()
-        self.assertTrue((await chunks.__anext__()).startswith(b"<html><body><script>var _ = function (msg)"))
+        self.assertTrue(
+            (await chunks.__anext__()).startswith(b"<html><body><script>var _ = function (msg)")
+        )
         self.assertEqual(await chunks.__anext__(), b'<script>_("1::");</script>')
         (await self.only()).send("hi")
         self.assertEqual(await chunks.__anext__(), b'<script>_("3:::hi");</script>')
-        self.assertEqual((await poster.request("POST", f"/socket.io/1/htmlfile/{sid}", b"3:::hi"))[2], b"1")
+        self.assertEqual(
+            (await poster.request("POST", f"/socket.io/1/htmlfile/{sid}", b"3:::hi"))[2], b"1"
+        )
         await self.noted("message", "hi")
 
     @gen_test
@@ -5593,7 +6233,9 @@ class Protocol1Tests(RecorderTestCase):
     @gen_test
     async def test_acks_go_both_ways(self):
         websocket = await self.wire()
-        await websocket.upgrade(f"/socket.io/1/websocket/{await self.shake_hands(await self.wire())}")
+        await websocket.upgrade(
+            f"/socket.io/1/websocket/{await self.shake_hands(await self.wire())}"
+        )
         self.assertEqual(await websocket.text(), "1::")
         handler = await self.only()
         handler.on_event = lambda name, *args: args
@@ -5610,12 +6252,17 @@ class EngineIO3Tests(RecorderTestCase):
 
     async def open(self, wire, query=""):
         _, _, body = await wire.request("GET", f"/socket.io/?EIO=3&transport=polling{query}")
-        return f"/socket.io/?EIO=3&transport=polling&sid={re.search(rb'.sid.:.([^,]+).,', body)[1].decode()}", body
+        return (
+            f"/socket.io/?EIO=3&transport=polling&sid={re.search(rb'.sid.:.([^,]+).,', body)[1].decode()}",
+            body,
+        )
 
     @gen_test
     async def test_the_root_is_connected_unasked_in_the_first_answer(self):
         _, body = await self.open(await self.wire())
-        self.assertRegex(body, rb'\A\d+:0{"sid":"[\w-]{20}","upgrades":\["websocket"\],"pingInterval":25000,')
+        self.assertRegex(
+            body, rb'\A\d+:0{"sid":"[\w-]{20}","upgrades":\["websocket"\],"pingInterval":25000,'
+        )
         self.assertTrue(body.endswith(b"2:40"), body)
 
     @gen_test
@@ -5651,7 +6298,9 @@ class EngineIO3Tests(RecorderTestCase):
         wire = await self.wire()
         for query in ("EIO=2", "EIO=3&t=1400000000000-0"):
             _, headers, body = await wire.request("GET", f"/socket.io/?{query}&transport=polling")
-            self.assertEqual((headers["content-type"], body[:1]), ("application/octet-stream", b"\0"))
+            self.assertEqual(
+                (headers["content-type"], body[:1]), ("application/octet-stream", b"\0")
+            )
 
     @gen_test
     async def test_what_reads_binary_payloads_only_is_greeted_by_a_packet_alone(self):
@@ -5694,10 +6343,16 @@ class SocketIO06TimeTests(RecorderTestCase):
         wire = await self.wire()
         _, _, body = await wire.request("GET", "/socket.io/xhr-polling//1")
         for _ in range(3):
-            _, _, empty = await wire.request("GET", f"/socket.io/xhr-polling/{body[-20:].decode()}/2")
+            _, _, empty = await wire.request(
+                "GET", f"/socket.io/xhr-polling/{body[-20:].decode()}/2"
+            )
             self.assertEqual(empty, b"")
-        _, _, empty = await wire.request("GET", f"/socket.io/jsonp-polling/{body[-20:].decode()}/2/0")
-        self.assertEqual(json.loads(empty)["code"] if empty.startswith(b"{") else empty, b"Bad request")
+        _, _, empty = await wire.request(
+            "GET", f"/socket.io/jsonp-polling/{body[-20:].decode()}/2/0"
+        )
+        self.assertEqual(
+            json.loads(empty)["code"] if empty.startswith(b"{") else empty, b"Bad request"
+        )
 
 
 # -- 12. SocketIOHandler ---------------------------------------------------------------
@@ -5723,7 +6378,15 @@ class EventBehaviour:
     @gen_test
     async def test_messages_of_every_kind_come_and_go(self):
         client, handler = await self.chat()
-        for message in ("hello", "", "é😀\u2028", "a\nb", {"a": [1, None, True]}, "~m~3~m~abc", "~j~not json"):
+        for message in (
+            "hello",
+            "",
+            "é😀\u2028",
+            "a\nb",
+            {"a": [1, None, True]},
+            "~m~3~m~abc",
+            "~j~not json",
+        ):
             with self.subTest(message=message):
                 handler.send(message)
                 self.assertEqual(await client.receive(), ("message", message))
@@ -5767,9 +6430,13 @@ class EventBehaviour:
         in_handler.leave("röom 😀")
         self.handler.io.to("röom 😀").emit("x", 4)
         self.handler.io.emit("x", 5)
-        self.assertEqual([await inside.receive() for _ in range(3)], [self.told("x", n) for n in (1, 2, 5)])
+        self.assertEqual(
+            [await inside.receive() for _ in range(3)], [self.told("x", n) for n in (1, 2, 5)]
+        )
         self.assertEqual(await outside.receive(), self.told("x", 5))
-        self.assertEqual(in_handler.rooms, {in_handler.id, "other"} | in_handler.rooms & {inside.sid})
+        self.assertEqual(
+            in_handler.rooms, {in_handler.id, "other"} | in_handler.rooms & {inside.sid}
+        )
 
     @gen_test
     async def test_broadcast_spares_the_sender_and_the_excepted(self):
@@ -5779,7 +6446,9 @@ class EventBehaviour:
         first.except_("muted").emit("x", 2)
         first.io.to(second.id).emit("x", 3)
         first.send("only one")
-        self.assertEqual([await two.receive() for _ in range(3)], [self.told("x", n) for n in (1, 2, 3)])
+        self.assertEqual(
+            [await two.receive() for _ in range(3)], [self.told("x", n) for n in (1, 2, 3)]
+        )
         self.assertEqual(await three.receive(), self.told("x", 1))
         self.assertEqual(await one.receive(), ("message", "only one"))
 
@@ -6147,7 +6816,10 @@ class TapBehaviour:
 
     @gen_test
     async def test_outgoing_events_are_seen_by_each_receiver_broadcasts_too(self):
-        one, two = await self.client(self.dialect, self.transport), await self.client(self.dialect, self.transport)
+        one, two = (
+            await self.client(self.dialect, self.transport),
+            await self.client(self.dialect, self.transport),
+        )
         first, second = self.handler.handlers
         seen = []
         first.on_any_outgoing = lambda *args: seen.append(("first", *args))
@@ -6457,7 +7129,10 @@ class TestClientTests(RecorderTestCase):
     async def test_an_ack_id_is_never_used_twice_however_many_have_been_answered(self):
         self.handler.gates = [asyncio.Event() for _ in range(4)]
         client = await self.client()
-        first, second = asyncio.ensure_future(client.call("ask", 0)), asyncio.ensure_future(client.call("ask", 1))
+        first, second = (
+            asyncio.ensure_future(client.call("ask", 0)),
+            asyncio.ensure_future(client.call("ask", 1)),
+        )
         await asyncio.sleep(0)
         self.handler.gates[0].set()
         self.assertEqual(await first, 0)
@@ -6470,7 +7145,10 @@ class TestClientTests(RecorderTestCase):
     @gen_test
     async def test_an_ack_that_does_not_come_is_a_timeout(self):
         client = await self.client()
-        with self.assertLogs("tornado.application", "ERROR"), self.assertRaises(asyncio.TimeoutError):
+        with (
+            self.assertLogs("tornado.application", "ERROR"),
+            self.assertRaises(asyncio.TimeoutError),
+        ):
             await client.call("never", timeout=0.05)
         with self.assertRaises(asyncio.TimeoutError):
             await client.receive(0.01)
@@ -6511,10 +7189,15 @@ class NamespaceTests(RecorderTestCase):
         client = await self.client()
         with self.assertRaises(ConnectionRefused) as refused:
             await client.join("/admin", {"token": "guess"})
-        self.assertEqual((refused.exception.message, refused.exception.data), ("Not authorized", {"why": "token"}))
+        self.assertEqual(
+            (refused.exception.message, refused.exception.data),
+            ("Not authorized", {"why": "token"}),
+        )
         with self.assertRaises(ConnectionRefused) as refused:
             await client.join("/random")
-        self.assertEqual((refused.exception.message, refused.exception.data), ("Invalid namespace", None))
+        self.assertEqual(
+            (refused.exception.message, refused.exception.data), ("Invalid namespace", None)
+        )
         await client.send("still here")
         await self.noted("message", "still here")
 
@@ -6524,7 +7207,10 @@ class NamespaceTests(RecorderTestCase):
         with self.assertRaises(ConnectionRefused):
             await self.client()
         self.handler.on_open = lambda handler: 1 / 0
-        with self.assertLogs("tornado.application", "ERROR"), self.assertRaises(ConnectionRefused) as refused:
+        with (
+            self.assertLogs("tornado.application", "ERROR"),
+            self.assertRaises(ConnectionRefused) as refused,
+        ):
             await self.client()
         self.assertEqual(refused.exception.message, "Server error")
 
@@ -6611,7 +7297,9 @@ class GoodbyeTests(RecorderTestCase):
         wire = await self.wire()
         url = await self.open_protocol_1(wire)
         closing = asyncio.ensure_future(self.handler.io.close())
-        self.assertEqual((await wire.request("GET", url))[2], b"7:::1+0")  # 0:: it takes for "do not come back"
+        self.assertEqual(
+            (await wire.request("GET", url))[2], b"7:::1+0"
+        )  # 0:: it takes for "do not come back"
         await closing
 
     @gen_test
@@ -6646,7 +7334,9 @@ class GoodbyeTests(RecorderTestCase):
                 handler.disconnect(close=True)
                 self.assertEqual((await wire.request("GET", url))[2], {
                     "EIO3": b'9:42["bye"]2:41', "EIO4": b'42["bye"]\x1e41'}[dialect])  # fmt: skip
-                self.assertEqual((await wire.request("GET", url))[2], {"EIO3": b"1:1", "EIO4": b"1"}[dialect])
+                self.assertEqual(
+                    (await wire.request("GET", url))[2], {"EIO3": b"1:1", "EIO4": b"1"}[dialect]
+                )
                 self.assertEqual((await wire.request("GET", url))[0], 400)
                 await self.assertClosedFor("server namespace disconnect")
 
@@ -6668,7 +7358,9 @@ class FamilyTestCase(RecorderTestCase):
     room_options: dict[str, Any] = {}
 
     def get_app(self):
-        self.room = type("Room", (Room,), {"entries": asyncio.Queue(), "handlers": [], **self.room_options})
+        self.room = type(
+            "Room", (Room,), {"entries": asyncio.Queue(), "handlers": [], **self.room_options}
+        )
         self.namespaces = {type(self).matcher: self.room}
         return super().get_app()
 
@@ -6691,17 +7383,24 @@ class FamilyBehaviour:
         for client, name in ((one, "/room-1"), (two, "/room-1"), (other, "/room-22")):
             self.assertEqual(await client.receive(), ("welcome", name))
         handlers = self.room.handlers
-        self.assertEqual([handler.namespace for handler in handlers], ["/room-1", "/room-1", "/room-22"])
+        self.assertEqual(
+            [handler.namespace for handler in handlers], ["/room-1", "/room-1", "/room-22"]
+        )
         handlers[0].broadcast.emit("to the others in here")
         handlers[2].io.emit("to all in here")
         self.handler.io.of("/room-1").emit("by name")
         self.room.io.emit("to the family")
         self.handler.io.emit("to the root")
-        self.assertEqual([await one.receive() for _ in range(2)], [("by name",), ("to the family",)])
         self.assertEqual(
-            [await two.receive() for _ in range(3)], [("to the others in here",), ("by name",), ("to the family",)]
+            [await one.receive() for _ in range(2)], [("by name",), ("to the family",)]
         )
-        self.assertEqual([await other.receive() for _ in range(2)], [("to all in here",), ("to the family",)])
+        self.assertEqual(
+            [await two.receive() for _ in range(3)],
+            [("to the others in here",), ("by name",), ("to the family",)],
+        )
+        self.assertEqual(
+            [await other.receive() for _ in range(2)], [("to all in here",), ("to the family",)]
+        )
         self.assertEqual(len(self.room.io.sockets()), 3)
 
     @gen_test
@@ -6728,10 +7427,14 @@ class FamilyBehaviour:
         handlers = [weakref.ref(handler) for handler in self.room.handlers]
         self.room.handlers.clear()
         await one.leave()
-        self.assertEqual(await within(self.room.entries.get()), ("closed", "client namespace disconnect"))
+        self.assertEqual(
+            await within(self.room.entries.get()), ("closed", "client namespace disconnect")
+        )
         self.assertIn("/room-1", self.hub.namespaces)
         await two.leave()
-        self.assertEqual(await within(self.room.entries.get()), ("closed", "client namespace disconnect"))
+        self.assertEqual(
+            await within(self.room.entries.get()), ("closed", "client namespace disconnect")
+        )
         self.assertEqual(list(self.hub.namespaces), ["/"])
         for _ in range(3):
             await asyncio.sleep(0)
@@ -6793,7 +7496,9 @@ class MatcherTests(FamilyTestCase):
         self.assertEqual(refused.exception.message, "Invalid namespace")
         with self.assertRaises(ConnectionRefused):
             await self.client("EIO3", namespace="/tea")
-        self.assertEqual(self.asked, [("/tea", {"key": "tea"}), ("/tea", {"key": "coffee"}), ("/tea", {})])
+        self.assertEqual(
+            self.asked, [("/tea", {"key": "tea"}), ("/tea", {"key": "coffee"}), ("/tea", {})]
+        )
 
     @gen_test
     async def test_the_namespaces_with_a_name_come_first_and_it_is_not_asked_for_them(self):
@@ -6805,7 +7510,10 @@ class MatcherTests(FamilyTestCase):
     async def test_one_that_raises_refuses(self):
         MatcherTests.answer = lambda name, auth: 1 // 0
         client = await self.client()
-        with self.assertLogs("socket_io", "ERROR") as logged, self.assertRaises(ConnectionRefused) as refused:
+        with (
+            self.assertLogs("socket_io", "ERROR") as logged,
+            self.assertRaises(ConnectionRefused) as refused,
+        ):
             await client.join("/tea")
         self.assertEqual(refused.exception.message, "Invalid namespace")
         self.assertIn("ZeroDivisionError", logged.output[0])
@@ -6819,7 +7527,11 @@ class MatcherTests(FamilyTestCase):
 
         MatcherTests.answer = later
         client = await self.client()
-        with warnings.catch_warnings(), self.assertLogs("socket_io", "ERROR"), self.assertRaises(ConnectionRefused):
+        with (
+            warnings.catch_warnings(),
+            self.assertLogs("socket_io", "ERROR"),
+            self.assertRaises(ConnectionRefused),
+        ):
             warnings.simplefilter("ignore", RuntimeWarning)  # nor is it awaited
             await client.join("/tea")
 
@@ -6932,7 +7644,8 @@ class RecoveryBehaviour:
         again = await self.arrive(recovered=True, transport=self.transport, auth=client.recovery)
         self.assertEqual((again.id, again.pid), (client.id, client.pid))
         self.assertEqual(
-            await self.names(again, 4), [("missed", 1, b"\x01"), ("missed", 2), ("missed", 3), ("missed", 4)]
+            await self.names(again, 4),
+            [("missed", 1, b"\x01"), ("missed", 2), ("missed", 3), ("missed", 4)],
         )
         await self.assertNothingWaits(again)
         new = self.handler.handlers[-1]
@@ -6952,7 +7665,9 @@ class RecoveryBehaviour:
             await self.lose(client)
             if number % 2:
                 self.handler.io.emit("missed", number)
-            client = await self.arrive(recovered=True, transport=self.transport, auth=client.recovery)
+            client = await self.arrive(
+                recovered=True, transport=self.transport, auth=client.recovery
+            )
             if number % 2:
                 self.assertEqual(await self.names(client, 1), [("missed", number)])
         await self.assertNothingWaits(client)
@@ -6998,7 +7713,10 @@ class RecoveryTests(RecoveryTestCase):
         await self.lose(client)
         self.handler.io.emit("later")
         again = await self.arrive(recovered=True, auth={"pid": client.pid, "offset": offset})
-        self.assertEqual(await self.names(again, 4), [*(("on its way", number) for number in range(3)), ("later",)])
+        self.assertEqual(
+            await self.names(again, 4),
+            [*(("on its way", number) for number in range(3)), ("later",)],
+        )
 
     @gen_test
     async def test_an_offset_of_an_earlier_life_is_as_good_as_none(self):
@@ -7040,7 +7758,9 @@ class RecoveryTests(RecoveryTestCase):
         ):
             with self.subTest(wrong):
                 await self.lose(client)
-                again = await self.arrive(recovered=False, auth={"pid": client.pid, "offset": wrong or "x"})
+                again = await self.arrive(
+                    recovered=False, auth={"pid": client.pid, "offset": wrong or "x"}
+                )
                 self.assertNotEqual(again.id, client.id)
                 self.assertNotEqual(again.pid, client.pid)
                 client = again
@@ -7063,11 +7783,15 @@ class RecoveryTests(RecoveryTestCase):
                     self.assertEqual((told[:2], len(told)), (("news", 1), 3))
                 else:
                     args = {"name": "news", "args": [1]}
-                    self.assertEqual(told, ("message", args) if client.dialect.name == "0.6" else ("news", 1))
+                    self.assertEqual(
+                        told, ("message", args) if client.dialect.name == "0.6" else ("news", 1)
+                    )
         for client, handler in zip(clients[:3], self.handler.handlers, strict=False):
             handler.emit("news", 2)
             told = await client.receive()
-            self.assertEqual(told[-1], {"name": "news", "args": [2]} if client.dialect.name == "0.6" else 2)
+            self.assertEqual(
+                told[-1], {"name": "news", "args": [2]} if client.dialect.name == "0.6" else 2
+            )
             self.assertIsNone(client.pid)
 
     @gen_test
@@ -7083,7 +7807,9 @@ class RecoveryTests(RecoveryTestCase):
         client = await self.arrive()
         await self.lose(client)
         first = await self.arrive(recovered=True, auth=client.recovery)
-        second = await self.arrive(recovered=True, auth=client.recovery)  # the same client again, who else
+        second = await self.arrive(
+            recovered=True, auth=client.recovery
+        )  # the same client again, who else
         await self.assertClosedFor("transport close")
         await within(first.disconnected.wait())
         self.assertEqual(second.id, client.id)
@@ -7239,7 +7965,9 @@ class RecoveryBoundsTests(RecoveryTestCase):
             await later.receive()
             self.assertLessEqual(self.history.bytes, 400_000)
         await self.lose(later)
-        self.assertEqual(self.history.bytes, sum(record.outgoing.size for record in self.history.records))
+        self.assertEqual(
+            self.history.bytes, sum(record.outgoing.size for record in self.history.records)
+        )
         again = await self.arrive(recovered=False, auth=late.recovery)
         self.assertNotEqual(again.id, late.id)
         await self.arrive(recovered=True, auth=later.recovery)
@@ -7418,7 +8146,11 @@ class OnCloseTests(RecorderTestCase):
         wire.send_frame("40")
         while not self.handler.handlers:
             await asyncio.sleep(0)
-        with self.assertNoLogs("tornado.application") if sys.version_info > (3, 10) else contextlib.nullcontext():
+        with (
+            self.assertNoLogs("tornado.application")
+            if sys.version_info > (3, 10)
+            else contextlib.nullcontext()
+        ):
             wire.reset()
             while self.handler.handlers[0].close_reason is None:
                 await asyncio.sleep(0)
@@ -7432,7 +8164,10 @@ class OnCloseTests(RecorderTestCase):
             raise ConnectionRefused("why", object())
 
         self.handler.on_open = refuse
-        with self.assertLogs("tornado.application", "ERROR"), self.assertRaises(ConnectionRefused) as refused:
+        with (
+            self.assertLogs("tornado.application", "ERROR"),
+            self.assertRaises(ConnectionRefused) as refused,
+        ):
             await self.client()
         self.assertEqual(refused.exception.message, "Server error")
 
@@ -7459,7 +8194,9 @@ class Witness(Recorder):
         self.note("opening", self.connected, self.close_reason)
 
     def on_close(self):
-        self.note("closed", self.close_reason, self.connected, "tea" in self.rooms, self.id in self.rooms)
+        self.note(
+            "closed", self.close_reason, self.connected, "tea" in self.rooms, self.id in self.rooms
+        )
 
 
 class LifeBehaviour:
@@ -7535,7 +8272,11 @@ class LifeBehaviour:
             while session.outlet is not None:
                 await asyncio.sleep(0)
             session.tick(session.hub.now() + 1000)  # a thousand seconds later
-        reason = "ping timeout" if self.transport in POLLING and client.dialect.pings_polling else "transport close"
+        reason = (
+            "ping timeout"
+            if self.transport in POLLING and client.dialect.pings_polling
+            else "transport close"
+        )
         if reason == "ping timeout" and client.dialect.server_pings:
             session.tick(session.hub.now() + 2000)
         await self.assertGone(reason, handler)
@@ -7550,7 +8291,10 @@ class LifeBehaviour:
 
     @gen_test
     async def test_an_on_open_that_disconnects_is_heard_out_first(self):
-        for name, reason in (("disconnect", "server namespace disconnect"), ("close", "forced close")):
+        for name, reason in (
+            ("disconnect", "server namespace disconnect"),
+            ("close", "forced close"),
+        ):
             for kind in ("plain", "coroutine"):
                 with self.subTest(name=name, kind=kind):
                     self.handler.on_open = self.leaving(name, kind)
@@ -7649,8 +8393,13 @@ class SeveralNamespacesLifeTests(RecorderTestCase):
                     await client.join("/side")
                     end(self.side.handlers[-1])
                     for handler in (self.handler, self.side):
-                        self.assertEqual(await within(handler.entries.get()), ("opening", False, None))
-                        self.assertEqual(await within(handler.entries.get()), ("closed", reason, False, True, True))
+                        self.assertEqual(
+                            await within(handler.entries.get()), ("opening", False, None)
+                        )
+                        self.assertEqual(
+                            await within(handler.entries.get()),
+                            ("closed", reason, False, True, True),
+                        )
                     await within(client.disconnected.wait())
 
     @gen_test
@@ -7661,7 +8410,9 @@ class SeveralNamespacesLifeTests(RecorderTestCase):
                 await client.join("/side")
                 self.side.handlers[-1].disconnect()
                 self.assertEqual((await within(self.side.entries.get()))[0], "opening")
-                self.assertEqual((await within(self.side.entries.get()))[1], "server namespace disconnect")
+                self.assertEqual(
+                    (await within(self.side.entries.get()))[1], "server namespace disconnect"
+                )
                 self.handler.handlers[-1].send("still here")
                 self.assertEqual(await client.receive(), ("message", "still here"))
                 self.assertTrue(self.handler.handlers[-1].connected)
@@ -7680,8 +8431,12 @@ class LostPollTests(RecorderTestCase):
         loop = asyncio.get_running_loop()
         with socket.create_connection(("127.0.0.1", self.get_http_port())) as half_way:
             half_way.setblocking(False)
-            half_way.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close by a reset
-            await loop.sock_sendall(half_way, f"GET {url} HTTP/1.1\r\nHost: test.example\r\n\r\n".encode())
+            half_way.setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+            )  # close by a reset
+            await loop.sock_sendall(
+                half_way, f"GET {url} HTTP/1.1\r\nHost: test.example\r\n\r\n".encode()
+            )
             await within(loop.sock_recv(half_way, 1000))
         await self.assertClosedFor("transport error")
         self.assertEqual((await second.request("GET", url))[0], 400)
@@ -7732,13 +8487,21 @@ class HastyClientTests(RecorderTestCase):
     @gen_test
     async def test_a_client_that_closes_right_after_its_handshake_makes_no_noise(self):
         await self.client()
-        with self.assertNoLogs(level="ERROR") if sys.version_info > (3, 10) else contextlib.nullcontext():
+        with (
+            self.assertNoLogs(level="ERROR")
+            if sys.version_info > (3, 10)
+            else contextlib.nullcontext()
+        ):
             for path in ("/socket.io/?EIO=4&transport=websocket", "/socket.io/htmlfile//1"):
                 for _ in range(5):
                     wire = await self.wire()
                     headers = {"Upgrade": "websocket"} if "transport=websocket" in path else {}
                     key = "dGhlIHNhbXBsZSBub25jZQ=="
-                    more = {"Connection": "Upgrade", "Sec_WebSocket_Version": "13", "Sec_WebSocket_Key": key}
+                    more = {
+                        "Connection": "Upgrade",
+                        "Sec_WebSocket_Version": "13",
+                        "Sec_WebSocket_Key": key,
+                    }
                     wire.send_request("GET", path, **{**headers, **(more if headers else {})})
                     await wire.writer.drain()
                     wire.reset()
@@ -7829,7 +8592,9 @@ class OperatorTests(RecorderTestCase):
     async def people(self, *rooms_of_each):
         """A client for each, in those rooms; `told` empties what they have heard."""
         clients = []
-        for dialect, rooms in zip(itertools.cycle(["EIO4", "EIO3", "0.9"]), rooms_of_each, strict=False):
+        for dialect, rooms in zip(
+            itertools.cycle(["EIO4", "EIO3", "0.9"]), rooms_of_each, strict=False
+        ):
             clients.append(await self.client(dialect))
             self.handler.handlers[-1].join(*rooms)
         return clients
@@ -7889,7 +8654,14 @@ class OperatorTests(RecorderTestCase):
     async def test_an_operator_cannot_close_the_server(self):
         await self.client()
         io = self.handler.io
-        for operator in (io.to("a"), io.in_("a"), io.except_("a"), io.volatile, io.local, io.timeout(1)):
+        for operator in (
+            io.to("a"),
+            io.in_("a"),
+            io.except_("a"),
+            io.volatile,
+            io.local,
+            io.timeout(1),
+        ):
             for name in ("close", "of", "stats"):
                 self.assertFalse(hasattr(operator, name), name)
 
@@ -7939,7 +8711,9 @@ class OperatorTests(RecorderTestCase):
         io = self.handler.io
         io.to("a").join("c", "d")
         io.to("b").leave("d", "nowhere")
-        self.assertEqual([handler.rooms >= {"c", "d"} for handler in self.handler.handlers], [True, False, False])
+        self.assertEqual(
+            [handler.rooms >= {"c", "d"} for handler in self.handler.handlers], [True, False, False]
+        )
         self.assertEqual(io.to("c").except_("b").sockets(), [self.handler.handlers[0]])
         io.to("b").disconnect()
         for _ in range(2):
@@ -8014,7 +8788,9 @@ class ResetTests(RecorderTestCase):
         )
         vanishing = socket.create_connection(("127.0.0.1", self.get_http_port()))
         vanishing.setblocking(False)
-        vanishing.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close by a reset
+        vanishing.setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+        )  # close by a reset
         await loop.sock_sendall(vanishing, request.encode())
         while not self.handler.handlers:
             await within(loop.sock_recv(vanishing, 1000))
@@ -8054,7 +8830,9 @@ class ThreadTests(RecorderTestCase):
         await asyncio.get_running_loop().run_in_executor(None, count)
         for number in range(5):
             for _ in range(2):
-                self.assertEqual(await client.receive(), ("counted", {"numbers": list(range(number + 1))}))
+                self.assertEqual(
+                    await client.receive(), ("counted", {"numbers": list(range(number + 1))})
+                )
 
     @gen_test
     async def test_a_thread_with_a_loop_of_its_own_can_call(self):
@@ -8099,7 +8877,9 @@ class SubclassTests(unittest.TestCase):
                 self.assertRefused({name: event(method)}, name, f'@event("{name}")')
 
     def test_two_methods_for_one_event(self):
-        self.assertRefused({"a": event("x")(lambda self: None), "b": event("x")(lambda self: None)}, "two methods")
+        self.assertRefused(
+            {"a": event("x")(lambda self: None), "b": event("x")(lambda self: None)}, "two methods"
+        )
 
     def test_an_event_of_the_life_cycle(self):
         with self.assertRaises(ValueError) as refused:
@@ -8125,13 +8905,27 @@ class SubclassTests(unittest.TestCase):
         self.assertRefused({"perMessageDeflate": True}, "websocket_compression")
         self.assertRefused({"httpCompression": True}, "http_compression")
         type(
-            "Fine", (SocketIOHandler,), {"rooms_by_name": {}, "min_rooms": 1, "pong": 1, "template": "x", "history": []}
+            "Fine",
+            (SocketIOHandler,),
+            {"rooms_by_name": {}, "min_rooms": 1, "pong": 1, "template": "x", "history": []},
         )
-        type("Fine", (SocketIOHandler,), {"ping_intervall": 5, "__annotations__": {"ping_intervall": int}})
+        type(
+            "Fine",
+            (SocketIOHandler,),
+            {"ping_intervall": 5, "__annotations__": {"ping_intervall": int}},
+        )
 
     def test_a_list_of_origins_that_can_be_read_only_once(self):
         self.assertRefused({"allowed_origins": iter(["https://a.example"])}, "allowed_origins")
-        for allowed in (["https://a.example"], ("*",), {"*"}, "*", re.compile("x"), re.match, classmethod(id)):
+        for allowed in (
+            ["https://a.example"],
+            ("*",),
+            {"*"},
+            "*",
+            re.compile("x"),
+            re.match,
+            classmethod(id),
+        ):
             type("Fine", (SocketIOHandler,), {"allowed_origins": allowed})
 
     def test_options_of_the_wrong_type(self):
@@ -8156,7 +8950,9 @@ class SubclassTests(unittest.TestCase):
         self.assertIn("Chat", str(refused.exception))
 
     def test_an_allow_request_that_is_no_class_method(self):
-        self.assertRefused({"allow_request": lambda self, request: True}, "allow_request", "@classmethod")
+        self.assertRefused(
+            {"allow_request": lambda self, request: True}, "allow_request", "@classmethod"
+        )
         type("Fine", (SocketIOHandler,), {"allow_request": staticmethod(lambda request: True)})
 
     def test_an_allow_request_that_nobody_would_ask(self):
@@ -8315,12 +9111,21 @@ class RouteTests(SocketIOTestCase):
     @gen_test
     async def test_groups_reach_on_open(self):
         rows = [
-            ("/echoTest/123abc%20d", [], {"extra": "123abc d", "sec_a": "123", "sec_b": "abc d"}, None),
+            (
+                "/echoTest/123abc%20d",
+                [],
+                {"extra": "123abc d", "sec_a": "123", "sec_b": "abc d"},
+                None,
+            ),
             ("/two/chat42", ["two", "42"], {"extra": "42"}, None),
             ("/red/live", [], {"team": "red"}, "db"),
         ]
         for path, args, kwargs, database in rows:
-            for dialect, transport in (("EIO4", "websocket"), ("EIO4", "xhr-polling"), ("0.6", "websocket")):
+            for dialect, transport in (
+                ("EIO4", "websocket"),
+                ("EIO4", "xhr-polling"),
+                ("0.6", "websocket"),
+            ):
                 with self.subTest(path=path, dialect=dialect, transport=transport):
                     client = await self.client(dialect, transport, path=path)
                     told = await client.receive()
@@ -8336,13 +9141,17 @@ class EnabledProtocolsTests(RecorderTestCase):
         wire = await self.wire()
         status, _, body = await wire.request("GET", "/socket.io/?EIO=4&transport=polling")
         self.assertEqual((status, json.loads(body)["code"]), (400, 0))
-        self.assertEqual((await wire.request("GET", "/socket.io/?EIO=4&transport=polling&j=0"))[0], 200)
+        self.assertEqual(
+            (await wire.request("GET", "/socket.io/?EIO=4&transport=polling&j=0"))[0], 200
+        )
         self.assertEqual((await wire.request("GET", "/socket.io/xhr-polling//1"))[0], 400)
         await self.client()
 
     def test_an_unknown_name_is_an_error_that_lists_the_known(self):
         with self.assertRaises(ValueError) as refused:
-            socket_io.enabled_transports(tornado.web.Application(enabled_protocols=["carrier-pigeon"]))
+            socket_io.enabled_transports(
+                tornado.web.Application(enabled_protocols=["carrier-pigeon"])
+            )
         self.assertIn("xhr-multipart", str(refused.exception))
         self.assertEqual(
             socket_io.enabled_transports(tornado.web.Application(enabled_protocols=["polling"])),
@@ -8369,7 +9178,11 @@ class BareEngine(socket_io.EngineIO4):
         return socket_io.Packet(socket_io.EVENT, "/", ["message", data])
 
     def encode_packet(self, packet):
-        return [socket_io.EnginePacket(socket_io.MESSAGE, packet.data[1])] if packet.type == socket_io.EVENT else []
+        return (
+            [socket_io.EnginePacket(socket_io.MESSAGE, packet.data[1])]
+            if packet.type == socket_io.EVENT
+            else []
+        )
 
 
 class OwnDialectTests(RecorderTestCase):
@@ -8446,24 +9259,37 @@ class ClientPathTests(RecorderTestCase):
         etag = headers["etag"]
         self.assertEqual((status, headers["cache-control"]), (200, "no-cache"))
         for known in (etag, f'"other", {etag}'):
-            status, headers, body = await wire.request("GET", "/socket.io/socket.io.js", If_None_Match=known)
+            status, headers, body = await wire.request(
+                "GET", "/socket.io/socket.io.js", If_None_Match=known
+            )
             self.assertEqual((status, headers["etag"], body), (304, etag, b""))
             self.assertNotIn("content-encoding", headers)
         (self.folder / "socket.io.js").write_text("newer")
-        status, headers, body = await wire.request("GET", "/socket.io/socket.io.js", If_None_Match=etag)
+        status, headers, body = await wire.request(
+            "GET", "/socket.io/socket.io.js", If_None_Match=etag
+        )
         self.assertEqual((status, body), (200, b"newer"))
         self.assertNotEqual(headers["etag"], etag)
 
     @gen_test
     async def test_it_is_compressed_and_a_head_has_no_body(self):
         wire = await self.wire()
-        _, headers, body = await wire.request("GET", "/socket.io/socket.io.js", Accept_Encoding="gzip")
+        _, headers, body = await wire.request(
+            "GET", "/socket.io/socket.io.js", Accept_Encoding="gzip"
+        )
         self.assertEqual(gzip.decompress(body), (self.folder / "socket.io.js").read_bytes())
-        self.assertEqual((headers["content-encoding"], headers["vary"]), ("gzip", "Accept-Encoding"))
+        self.assertEqual(
+            (headers["content-encoding"], headers["vary"]), ("gzip", "Accept-Encoding")
+        )
         wire.send_request("HEAD", "/socket.io/socket.io.js")
         status, headers = await wire.head()
-        self.assertEqual((status, headers["content-length"]), (200, str((self.folder / "socket.io.js").stat().st_size)))
-        status, _, body = await wire.request("GET", "/socket.io/socket.io.js.map")  # nothing was left in between
+        self.assertEqual(
+            (status, headers["content-length"]),
+            (200, str((self.folder / "socket.io.js").stat().st_size)),
+        )
+        status, _, body = await wire.request(
+            "GET", "/socket.io/socket.io.js.map"
+        )  # nothing was left in between
         self.assertEqual((status, json.loads(body)["file"]), (200, "socket.io.js"))
 
     @gen_test
@@ -8473,7 +9299,9 @@ class ClientPathTests(RecorderTestCase):
             wire = await self.wire()
             for name in self.NAMES:
                 status, _, body = await wire.request("GET", f"/socket.io/{name}")
-                self.assertEqual((status, body), (200, (self.folder / "socket.io.min.js").read_bytes()))
+                self.assertEqual(
+                    (status, body), (200, (self.folder / "socket.io.min.js").read_bytes())
+                )
             status, headers, body = await wire.request("GET", "/socket.io/socket.io.min.js.map")
             self.assertEqual((status, json.loads(body)), (200, {"file": "socket.io.min.js"}))
             self.assertEqual(headers["content-type"], "application/json")
@@ -8481,7 +9309,9 @@ class ClientPathTests(RecorderTestCase):
     @gen_test
     async def test_a_page_of_another_origin_gets_it_too(self):
         wire = await self.wire()
-        status, headers, _ = await wire.request("GET", "/socket.io/socket.io.js", Origin="https://other.example")
+        status, headers, _ = await wire.request(
+            "GET", "/socket.io/socket.io.js", Origin="https://other.example"
+        )
         self.assertEqual((status, headers.get("access-control-allow-origin")), (200, None))
 
 
@@ -8500,7 +9330,10 @@ class HttpCompressionTests(RecorderTestCase):
 
     @gen_test
     async def test_from_one_kilobyte_on(self):
-        for size, coding in ((1024 - len('42["message",""]') - 1, None), (1024 - len('42["message",""]'), "gzip")):
+        for size, coding in (
+            (1024 - len('42["message",""]') - 1, None),
+            (1024 - len('42["message",""]'), "gzip"),
+        ):
             status, headers, body = await self.poll("x" * size, Accept_Encoding="gzip, deflate, br")
             self.assertEqual((status, headers.get("content-encoding")), (200, coding))
             self.assertEqual(int(headers["content-length"]), len(body))
@@ -8529,13 +9362,17 @@ class HttpCompressionTests(RecorderTestCase):
             with self.subTest(accepted):
                 _, headers, body = await self.poll("x" * 2000, Accept_Encoding=accepted)
                 self.assertEqual(headers.get("content-encoding"), "gzip" if compressed else None)
-                self.assertEqual(headers["vary"], "Accept-Encoding")  # whoever caches must know, in both cases
+                self.assertEqual(
+                    headers["vary"], "Accept-Encoding"
+                )  # whoever caches must know, in both cases
                 self.assertEqual(len(body) < 1000, compressed)
         self.assertNotIn("content-encoding", (await self.poll("x" * 2000))[1])
 
     @gen_test
     async def test_binary_payloads_and_scripts_too_and_with_an_origin(self):
-        _, headers, body = await self.poll("é" * 1000, "&j=3", Accept_Encoding="gzip", Origin="http://test.example")
+        _, headers, body = await self.poll(
+            "é" * 1000, "&j=3", Accept_Encoding="gzip", Origin="http://test.example"
+        )
         self.assertTrue(gzip.decompress(body).startswith(b'___eio[3]("'))
         self.assertEqual(sorted(headers["vary"].split(", ")), ["Accept-Encoding", "Origin"])
         client = await self.client("EIO3", "xhr-polling", headers={"Accept-Encoding": "identity"})
@@ -8546,7 +9383,10 @@ class HttpCompressionTests(RecorderTestCase):
     async def test_off_means_off(self):
         self.handler.http_compression = False
         _, headers, body = await self.poll("x" * 2000, Accept_Encoding="gzip")
-        self.assertEqual((headers.get("content-encoding"), headers.get("vary"), len(body) > 2000), (None, None, True))
+        self.assertEqual(
+            (headers.get("content-encoding"), headers.get("vary"), len(body) > 2000),
+            (None, None, True),
+        )
 
 
 class DeflateWire:
@@ -8572,7 +9412,9 @@ class DeflateWire:
         first, second = await self.wire.within(self.wire.reader.readexactly(2))
         size = second & 0x7F
         if size > 125:
-            size = int.from_bytes(await self.wire.within(self.wire.reader.readexactly(2 if size == 126 else 8)), "big")
+            size = int.from_bytes(
+                await self.wire.within(self.wire.reader.readexactly(2 if size == 126 else 8)), "big"
+            )
         payload = await self.wire.within(self.wire.reader.readexactly(size))
         if first & 0x40:
             payload = zlib.decompressobj(-15).decompress(payload + b"\x00\x00\xff\xff")
@@ -8603,7 +9445,9 @@ class WebSocketCompressionTests(RecorderTestCase):
     async def test_long_messages_are_compressed_both_ways_and_short_ones_are_not(self):
         for revision in (3, 4):
             wire, agreed = await self.open(revision=revision)
-            self.assertEqual(agreed, "permessage-deflate; server_no_context_takeover; client_no_context_takeover")
+            self.assertEqual(
+                agreed, "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+            )
             handler = self.handler.handlers[-1]
             for message in ("short", "long" * 1000, "é😀" * 1000):
                 handler.send(message)
@@ -8629,7 +9473,10 @@ class WebSocketCompressionTests(RecorderTestCase):
 
     @gen_test
     async def test_a_broadcast_is_compressed_once_for_all_who_agreed_and_plain_for_the_others(self):
-        wires = [(await self.open(offer))[0] for offer in (self.DEFLATE, self.DEFLATE, None, self.DEFLATE)]
+        wires = [
+            (await self.open(offer))[0]
+            for offer in (self.DEFLATE, self.DEFLATE, None, self.DEFLATE)
+        ]
         with mock.patch.object(zlib, "compressobj", wraps=zlib.compressobj) as compressobj:
             self.handler.io.emit("news", "x" * 1000)
         self.assertEqual(compressobj.call_count, 1)
@@ -8690,13 +9537,18 @@ class WebSocketCompressionTests(RecorderTestCase):
         tracemalloc.start()
         self.addCleanup(tracemalloc.stop)
         await self.assertFails(wire, 1009)
-        self.assertLess(tracemalloc.get_traced_memory()[1], 1_000_000)  # it was not unpacked to be measured
+        self.assertLess(
+            tracemalloc.get_traced_memory()[1], 1_000_000
+        )  # it was not unpacked to be measured
 
     @gen_test
     async def test_fragments_are_put_together_before_they_are_unpacked(self):
         wire, _ = await self.open()
         deflater = zlib.compressobj(9, zlib.DEFLATED, -15)
-        payload = (deflater.compress(b'42["message","' + b"abc" * 500 + b'"]') + deflater.flush(zlib.Z_SYNC_FLUSH))[:-4]
+        payload = (
+            deflater.compress(b'42["message","' + b"abc" * 500 + b'"]')
+            + deflater.flush(zlib.Z_SYNC_FLUSH)
+        )[:-4]
         wire.send_raw(payload[:3], 0x40)
         wire.send_raw(b"in between", 0x80, opcode=PING_FRAME)
         wire.send_raw(payload[3:9], 0x00, opcode=0)
@@ -8726,7 +9578,9 @@ class WebSocketCompressionTests(RecorderTestCase):
     async def test_an_upgraded_client_has_it_from_then_on(self):
         polling, wire = await self.wire(), await self.wire()
         url = await self.join_polling(polling)
-        _, answer = await wire.upgrade(url.replace("=polling", "=websocket"), Sec_WebSocket_Extensions=self.DEFLATE)
+        _, answer = await wire.upgrade(
+            url.replace("=polling", "=websocket"), Sec_WebSocket_Extensions=self.DEFLATE
+        )
         self.assertIn("permessage-deflate", answer["sec-websocket-extensions"])
         both = DeflateWire(wire)
         both.send("2probe", 0x80)
@@ -8751,7 +9605,9 @@ class WebSocketCompressionTests(RecorderTestCase):
         await wire.read()
         self.assertEqual(await wire.read(), (0xC2, b""))
         wire.send(b"", opcode=BINARY_FRAME)
-        await self.assertClosedFor("parse error")  # an attachment that nobody announced, but a frame in order
+        await self.assertClosedFor(
+            "parse error"
+        )  # an attachment that nobody announced, but a frame in order
 
     @gen_test
     async def test_off_is_the_default(self):
@@ -8769,12 +9625,18 @@ class CookieTests(RecorderTestCase):
 
     @gen_test
     async def test_a_handshake_sets_it_and_nothing_else_does(self):
-        for path in ("/socket.io/?EIO=4&transport=polling", "/socket.io/?EIO=3&transport=polling&j=0", "/socket.io/1/"):
+        for path in (
+            "/socket.io/?EIO=4&transport=polling",
+            "/socket.io/?EIO=3&transport=polling&j=0",
+            "/socket.io/1/",
+        ):
             with self.subTest(path):
                 wire = await self.wire()
                 _, headers, body = await wire.request("GET", path)
                 sid = re.search(r"[\w-]{20}", body.decode())[0]
-                self.assertEqual(headers["set-cookie"], f"route={sid}; Path=/; HttpOnly; SameSite=Lax")
+                self.assertEqual(
+                    headers["set-cookie"], f"route={sid}; Path=/; HttpOnly; SameSite=Lax"
+                )
                 if "EIO=4" in path:
                     _, headers, _ = await wire.request("POST", f"{path}&sid={sid}", b"40")
                     self.assertNotIn("set-cookie", headers)
@@ -8784,7 +9646,9 @@ class CookieTests(RecorderTestCase):
     @gen_test
     async def test_by_default_there_is_none(self):
         self.handler.cookie = None
-        _, headers, _ = await (await self.wire()).request("GET", "/socket.io/?EIO=4&transport=polling")
+        _, headers, _ = await (await self.wire()).request(
+            "GET", "/socket.io/?EIO=4&transport=polling"
+        )
         self.assertNotIn("set-cookie", headers)
 
 
@@ -8802,10 +9666,17 @@ class StatsTests(RecorderTestCase):
             ("EIO4", "websocket"),
         ]
         clients = [await self.client(*row) for row in rows]
-        await (await self.wire()).request("GET", "/socket.io/1/")  # has not said yet how it will come
+        await (await self.wire()).request(
+            "GET", "/socket.io/1/"
+        )  # has not said yet how it will come
         self.assertEqual(
             self.handler.io.stats()["clients"],
-            {"0.6": {"htmlfile": 1}, "0.9": {"websocket": 1}, "EIO3": {"xhr-polling": 1}, "EIO4": {"websocket": 2}},
+            {
+                "0.6": {"htmlfile": 1},
+                "0.9": {"websocket": 1},
+                "EIO3": {"xhr-polling": 1},
+                "EIO4": {"websocket": 2},
+            },
         )
         await clients[3].close()
         await self.assertClosedFor("transport close")
@@ -8881,7 +9752,10 @@ class FlashPolicyTests(tornado.testing.AsyncTestCase):
     @gen_test
     async def test_the_policy_ends_with_a_nul(self):
         answer = await self.ask()
-        self.assertTrue(answer.startswith(b'<?xml version="1.0"?>') and answer.endswith(b"</cross-domain-policy>\n\0"))
+        self.assertTrue(
+            answer.startswith(b'<?xml version="1.0"?>')
+            and answer.endswith(b"</cross-domain-policy>\n\0")
+        )
 
     @gen_test
     async def test_a_file_of_ones_own(self):
@@ -9015,8 +9889,12 @@ class OtherJsonBehaviour:
     async def test_bytes_are_attachments_wherever_they_stand(self):
         for dialect in ("EIO3", "EIO4"):
             client = await self.client(dialect)
-            self.handler.handlers[-1].emit("news", b"\x00\xff", {"deep": [b"", bytearray(b"1"), memoryview(b"2")]})
-            self.assertEqual(await client.receive(), ("news", b"\x00\xff", {"deep": [b"", b"1", b"2"]}))
+            self.handler.handlers[-1].emit(
+                "news", b"\x00\xff", {"deep": [b"", bytearray(b"1"), memoryview(b"2")]}
+            )
+            self.assertEqual(
+                await client.receive(), ("news", b"\x00\xff", {"deep": [b"", b"1", b"2"]})
+            )
             await client.emit("news", {"deep": [b"\xff"]})
             await self.noted("news", {"deep": [b"\xff"]})
 
@@ -9098,7 +9976,9 @@ class OrjsonTests(OtherJsonBehaviour, RecorderTestCase):
         handler = await self.only()
         handler.emit("now", moment)
         self.handler.io.emit("now", [moment])
-        await asyncio.get_running_loop().run_in_executor(None, self.handler.io.emit, "now", {"a": moment})
+        await asyncio.get_running_loop().run_in_executor(
+            None, self.handler.io.emit, "now", {"a": moment}
+        )
         await asyncio.get_running_loop().run_in_executor(None, handler.emit, "now", moment)
         asked = asyncio.ensure_future(self.handler.io.call("now", moment))
         text = "2026-01-02T03:04:05"
@@ -9133,7 +10013,10 @@ class OrjsonTests(OtherJsonBehaviour, RecorderTestCase):
 # Nothing that a peer sends hurts anybody but the peer. `HostilityBehaviour` holds for every
 # generation over every transport; the tables say what is sent, and what becomes of who sends it.
 
-ENDS, STAYS = "ends", "stays"  # what becomes of the session; a third, an open one that nobody serves, is the defect
+ENDS, STAYS = (
+    "ends",
+    "stays",
+)  # what becomes of the session; a third, an open one that nobody serves, is the defect
 
 DEEP = 100_000  # levels of JSON: a decoder that recurses for each would take the process along
 LONG = 900_000  # characters, just below `max_message_bytes`
@@ -9435,7 +10318,9 @@ class Attacker(Client):
         self._post_wire.send_request("POST", self._url("send"), body, **headers)
         try:
             status, _, answer = await self._post_wire.answer()
-            if b"new Error(" in answer:  # a script that is refused arrives all the same: in 0.9 it says so
+            if (
+                b"new Error(" in answer
+            ):  # a script that is refused arrives all the same: in 0.9 it says so
                 status = 413 if b"too large" in answer else 400
             return status
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -9443,19 +10328,25 @@ class Attacker(Client):
 
     def _payload(self, frames):
         if self.dialect.name == "EIO4":
-            return self._body("\x1e".join("b" + encode_base64(f) if isinstance(f, bytes) else f for f in frames))
+            return self._body(
+                "\x1e".join("b" + encode_base64(f) if isinstance(f, bytes) else f for f in frames)
+            )
         if self.dialect.name == "0.6":
             return self._body("".join(frames))
         mark = "\ufffd" if self.dialect.name == "0.9" else ""
         texts = ["b4" + encode_base64(f) if isinstance(f, bytes) else f for f in frames]
-        return self._body("".join(f"{mark}{utf16_units(each)}{mark or ':'}{each}" for each in texts))
+        return self._body(
+            "".join(f"{mark}{utf16_units(each)}{mark or ':'}{each}" for each in texts)
+        )
 
     def _body(self, text):
         if self.dialect.name == "0.6":
             return b"data=" + self._quote(text)
         if self.transport != JSONP_POLLING:
             return text.encode()
-        return b"d=" + self._quote(json.dumps(text) if self.dialect.name == "0.9" else client_form_text(text))
+        return b"d=" + self._quote(
+            json.dumps(text) if self.dialect.name == "0.9" else client_form_text(text)
+        )
 
     @staticmethod
     def _quote(text):
@@ -9487,7 +10378,9 @@ class Attacker(Client):
         return super()._text_of(body)
 
     def _received_packet(self, packet):
-        if packet.type == CONNECT_ERROR and packet.namespace == "/":  # as 0.9 answers to an unknown sid
+        if (
+            packet.type == CONNECT_ERROR and packet.namespace == "/"
+        ):  # as 0.9 answers to an unknown sid
             self.disconnected.set()
         super()._received_packet(packet)
 
@@ -9640,7 +10533,9 @@ class HostilityBehaviour:
         """It has a poll, or a connection, and reads no more."""
         attacker._reader.cancel()
         attacker._wire.writer.transport.pause_reading()
-        attacker._wire.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        attacker._wire.writer.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_RCVBUF, 4096
+        )
 
     async def assertFreed(self):
         """Nothing is kept of those who have gone."""
@@ -9679,7 +10574,12 @@ class HostilityBehaviour:
         values += [Decimal("NaN"), Decimal("-Infinity")]
         for value in values:
             with self.subTest(type=type(value)):
-                for send in (victim.send, victim.volatile.send, self.handler.io.send, victim.io.to("innocents").send):
+                for send in (
+                    victim.send,
+                    victim.volatile.send,
+                    self.handler.io.send,
+                    victim.io.to("innocents").send,
+                ):
                     with self.assertRaises((TypeError, ValueError, RecursionError)):
                         send(value)
                 if victim.session.dialect.has_acks:
@@ -9722,7 +10622,9 @@ class HostilityBehaviour:
             "4",
         ]
         chance = random.Random(1)
-        strings = nasty + ["".join(chance.choices(nasty, k=chance.randint(2, 12))) for _ in range(150)]
+        strings = nasty + [
+            "".join(chance.choices(nasty, k=chance.randint(2, 12))) for _ in range(150)
+        ]
         for text in strings:
             self.handler.handlers[-1].send(text)
         for text in strings:
@@ -9746,13 +10648,22 @@ class HostilityBehaviour:
             received(session, packet, now)
 
         with mock.patch.object(Session, "received", fail):
-            good = next(frames for frames, outcome, _ in reversed(HOSTILE_ROWS[self.dialect]) if outcome == STAYS)
+            good = next(
+                frames
+                for frames, outcome, _ in reversed(HOSTILE_ROWS[self.dialect])
+                if outcome == STAYS
+            )
             attack = asyncio.ensure_future(attacker.throw(*good))
             await self.assertNobodyElseSuffers()
-            self.assertIn(await within(attack), (None, 400, 500))  # 400: by script, where 0.9 has no status
+            self.assertIn(
+                await within(attack), (None, 400, 500)
+            )  # 400: by script, where 0.9 has no status
         self.assertEqual((await within(attacker.heard.get(), 2))[0], "closed")
         await self.assertFreed()
-        self.assertIn("a mistake in socket_io.py", "".join(str(record.exc_info) for record in self.said.records))
+        self.assertIn(
+            "a mistake in socket_io.py",
+            "".join(str(record.exc_info) for record in self.said.records),
+        )
 
 
 class WebSocketHostilityBehaviour(HostilityBehaviour):
@@ -9788,7 +10699,9 @@ class WebSocketHostilityBehaviour(HostilityBehaviour):
         for size in (0, 1, 60, -2, None):
             with self.subTest(bytes_of_the_request=size):
                 attacker = Attacker(
-                    self.get_http_port(), self.dialect, self.transport.replace("upgrade", "xhr-polling")
+                    self.get_http_port(),
+                    self.dialect,
+                    self.transport.replace("upgrade", "xhr-polling"),
                 )
                 self._clients.append(attacker)
                 if attacker.dialect.handshakes_apart:
@@ -9797,12 +10710,20 @@ class WebSocketHostilityBehaviour(HostilityBehaviour):
                 elif self.transport == "upgrade":
                     await attacker.connect()
                 wire = await self.wire()
-                wire.writer.write(self.handshake(attacker._url().replace("polling", "websocket"))[:size])
+                wire.writer.write(
+                    self.handshake(attacker._url().replace("polling", "websocket"))[:size]
+                )
                 await wire.writer.drain()
                 wire.reset()
                 await self.assertNobodyElseSuffers()
         unread = masked_frame(TEXT_FRAME, b"")[:-1] + masked_frame(PING_FRAME, b"x" * 100) * 1000
-        for rest in (b"", b"\x81", masked_frame(TEXT_FRAME, b"x" * 1000)[:500], masked_frame(CLOSE_FRAME, b""), unread):
+        for rest in (
+            b"",
+            b"\x81",
+            masked_frame(TEXT_FRAME, b"x" * 1000)[:500],
+            masked_frame(CLOSE_FRAME, b""),
+            unread,
+        ):
             with self.subTest(rest=rest[:10]):
                 attacker = await self.attacker()
                 attacker._wire.writer.write(rest)
@@ -9810,16 +10731,30 @@ class WebSocketHostilityBehaviour(HostilityBehaviour):
                 attacker._wire.reset()
                 self.assertEqual((await within(attacker.heard.get(), 2))[0], "closed")
                 await self.assertNobodyElseSuffers()
-        for session in list(self.hub.sessions.values()):  # of polling clients that have not got any further
-            if session.transport != WEBSOCKET and session.sid not in {client.sid for client in self.innocents}:
+        for session in list(
+            self.hub.sessions.values()
+        ):  # of polling clients that have not got any further
+            if session.transport != WEBSOCKET and session.sid not in {
+                client.sid for client in self.innocents
+            }:
                 session.end("transport close")
         await self.assertFreed()
         self.assertQuiet()
 
     @staticmethod
     def handshake(path):
-        lines = [f"GET {path} HTTP/1.1", "Host: test.example", "Upgrade: websocket", "Connection: Upgrade"]
-        lines += ["Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "", ""]
+        lines = [
+            f"GET {path} HTTP/1.1",
+            "Host: test.example",
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+        ]
+        lines += [
+            "Sec-WebSocket-Version: 13",
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+            "",
+            "",
+        ]
         return "\r\n".join(lines).encode()
 
     @gen_test(timeout=60)
@@ -9873,8 +10808,12 @@ class PostingHostilityBehaviour(HostilityBehaviour):
                 wire.reset()
                 await self.assertNobodyElseSuffers()
                 if size < 0:
-                    self.assertEqual(await within(attacker.heard.get(), 2), ("closed", "transport error"))
-        for session in list(self.hub.sessions.values()):  # their deadlines are another test's subject
+                    self.assertEqual(
+                        await within(attacker.heard.get(), 2), ("closed", "transport error")
+                    )
+        for session in list(
+            self.hub.sessions.values()
+        ):  # their deadlines are another test's subject
             if session.sid not in {client.sid for client in self.innocents}:
                 session.end("transport close")
         await self.assertFreed()
@@ -10042,7 +10981,11 @@ class OddRequestTests(RecorderTestCase):
         wire = await self.wire()
         wire.send_request(method, urllib.parse.quote("/socket.io" + path, safe="/?&=%"), **headers)
         status, answer = await wire.head()
-        body = b"" if method == "HEAD" else await wire.within(wire.reader.readexactly(int(answer["content-length"])))
+        body = (
+            b""
+            if method == "HEAD"
+            else await wire.within(wire.reader.readexactly(int(answer["content-length"])))
+        )
         wire.close()
         return status, answer, body
 
@@ -10051,19 +10994,31 @@ class OddRequestTests(RecorderTestCase):
         innocent = await self.client()
         hub = self.handler.io._hub
         for path, headers, why in self.ROWS:
-            for method in ("GET", "POST", "PUT", "DELETE", "HEAD", "TRACE") if len(path) < 100 else ("GET", "POST"):
+            for method in (
+                ("GET", "POST", "PUT", "DELETE", "HEAD", "TRACE")
+                if len(path) < 100
+                else ("GET", "POST")
+            ):
                 with self.subTest(why, method=method):
                     if path.startswith("/socket.io.js") and method in ("GET", "HEAD"):
                         continue
                     status, answer, body = await self.ask(method, path, headers)
                     self.assertIn(status, (200, 302, 400, 403, 404, 405, 500))
                     if status == 200:  # in 0.9 a refusal may be a packet, or a script
-                        self.assertRegex(body, rb'\A(7:::1\+0|io\.j\[0\]\((new Error\(".*"\)|"7:::1\+0")\);)\Z')
+                        self.assertRegex(
+                            body, rb'\A(7:::1\+0|io\.j\[0\]\((new Error\(".*"\)|"7:::1\+0")\);)\Z'
+                        )
                     self.assertNotIn(self.MARK.encode(), body)
                     self.assertNotIn(self.MARK, str(answer))
                     self.assertNotIn("set-cookie", answer)
-                    if "content-type" in answer and status not in (404, 405):  # the application's own pages
-                        self.assertRegex(answer["content-type"], r"^(text/plain|text/javascript|application/json)\b")
+                    if "content-type" in answer and status not in (
+                        404,
+                        405,
+                    ):  # the application's own pages
+                        self.assertRegex(
+                            answer["content-type"],
+                            r"^(text/plain|text/javascript|application/json)\b",
+                        )
         self.assertEqual(await innocent.call("ping", 1), 1)
         self.assertEqual(list(hub.sessions), [innocent.sid])
 
@@ -10091,11 +11046,15 @@ class OddRequestTests(RecorderTestCase):
                     ("GET", "websocket", {**self.UPGRADE, "Sec_WebSocket_Version": "99"})]  # fmt: skip
             for method, transport, headers in rows:
                 with self.subTest(dialect=dialect, method=method, transport=transport):
-                    status, _, _ = await self.ask(method, f"{path}{transport}&sid={client.sid}", headers)
+                    status, _, _ = await self.ask(
+                        method, f"{path}{transport}&sid={client.sid}", headers
+                    )
                     self.assertEqual(status, 400)
                     self.assertEqual(await client.call("ping", 1), 1)
             other = {"EIO3": "EIO=4", "EIO4": "EIO=3"}[dialect]
-            status, _, body = await self.ask("POST", f"/?{other}&transport=polling&sid={client.sid}", {})
+            status, _, body = await self.ask(
+                "POST", f"/?{other}&transport=polling&sid={client.sid}", {}
+            )
             self.assertEqual((status, json.loads(body)["code"]), (400, 1))
             self.assertEqual(await client.call("ping", 1), 1)
 
@@ -10137,7 +11096,12 @@ class OddRequestTests(RecorderTestCase):
 
     @gen_test
     async def test_compression_is_not_taken_up_however_it_is_offered(self):
-        for offer in ("permessage-deflate", "permessage-deflate; server_max_window_bits=99", ";" * 5000, "a; b=" * 999):
+        for offer in (
+            "permessage-deflate",
+            "permessage-deflate; server_max_window_bits=99",
+            ";" * 5000,
+            "a; b=" * 999,
+        ):
             with self.subTest(offer=offer[:50]):
                 wire = await self.wire()
                 status, headers = await wire.upgrade(
@@ -10145,7 +11109,10 @@ class OddRequestTests(RecorderTestCase):
                     Sec_WebSocket_Extensions=offer,
                     Sec_WebSocket_Protocol=offer,
                 )
-                self.assertEqual((status, headers.keys()), (101, {"upgrade", "connection", "sec-websocket-accept"}))
+                self.assertEqual(
+                    (status, headers.keys()),
+                    (101, {"upgrade", "connection", "sec-websocket-accept"}),
+                )
 
     @gen_test
     async def test_a_refused_origin_is_one_short_line_whatever_it_says(self):
@@ -10153,7 +11120,9 @@ class OddRequestTests(RecorderTestCase):
         with self.assertLogs("socket_io", "WARNING") as logged:
             for origin in ("http://evil.example/\t" + "x" * 20_000, "http://\xff\x80\x9b[31m"):
                 for _ in range(3):
-                    status, _, _ = await wire.request("GET", "/socket.io/?EIO=4&transport=polling", Origin=origin)
+                    status, _, _ = await wire.request(
+                        "GET", "/socket.io/?EIO=4&transport=polling", Origin=origin
+                    )
                     self.assertEqual(status, 403)
         self.assertEqual(len(logged.records), 2)
         for record in logged.records:
@@ -10174,15 +11143,23 @@ class OddRequestTests(RecorderTestCase):
             for sid in ("", attacker.sid):
                 asked.sid = sid
                 for method in ("GET", "POST") if sid else ("GET",):
-                    for headers in (evil, {"Sec_Fetch_Site": "cross-site"}, {"Referer": "https://evil.example/x"}):
-                        with self.subTest(dialect=dialect, transport=transport, method=method, sid=bool(sid)):
+                    for headers in (
+                        evil,
+                        {"Sec_Fetch_Site": "cross-site"},
+                        {"Referer": "https://evil.example/x"},
+                    ):
+                        with self.subTest(
+                            dialect=dialect, transport=transport, method=method, sid=bool(sid)
+                        ):
                             more = self.UPGRADE if "websocket" in asked._url() else {}
                             if method == "POST" and more:
                                 continue
                             path = asked._url().removeprefix("/socket.io")
                             status, answer, body = await self.ask(method, path, {**headers, **more})
                             script = rb"io\.j\[0\]\(new Error\(.*origin.*\)\);|alert\('Cross domain .*'\);"
-                            refused = status in (401, 403) or (status == 200 and re.fullmatch(script, body))
+                            refused = status in (401, 403) or (
+                                status == 200 and re.fullmatch(script, body)
+                            )
                             self.assertTrue(refused, (status, body))
                             self.assertNotIn("access-control-allow-origin", answer)
             await attacker.send("alive")
@@ -10241,7 +11218,9 @@ class DeadlineTests(RecorderTestCase):
         for handler, attacker in zip(handlers, attackers, strict=True):
             while (entry := await within(handler.heard.get(), 10))[0] != "closed":
                 pass
-            self.assertIn(entry[1], ("ping timeout", "transport close", "transport error"), attacker.transport)
+            self.assertIn(
+                entry[1], ("ping timeout", "transport close", "transport error"), attacker.transport
+            )
         self.assertEqual(self.handler.io._hub.sessions, {})
         for misdeed in misdeeds:
             misdeed.cancel()
@@ -10304,7 +11283,10 @@ class SweepTests(RecorderTestCase):
                 raise RuntimeError("a mistake in socket_io.py")
             tick(session, now)
 
-        with mock.patch.object(Session, "tick", fail), self.assertLogs("socket_io", "ERROR") as logged:
+        with (
+            mock.patch.object(Session, "tick", fail),
+            self.assertLogs("socket_io", "ERROR") as logged,
+        ):
             self.assertEqual(await within(sick.heard.get()), ("closed", "forced close"))
             self.assertEqual(await within(silent.heard.get()), ("closed", "ping timeout"))
         self.assertEqual(len(logged.records), 1)
@@ -10336,7 +11318,10 @@ class LateRefusalTests(RecorderTestCase):
                 while len(self.handler.handlers) == count:
                     await asyncio.sleep(0)
                 wire.reset()
-            for path in ("/socket.io/?EIO=4&transport=websocket&sid=abcdefghijklmnopqrst", "/socket.io/1/websocket/x"):
+            for path in (
+                "/socket.io/?EIO=4&transport=websocket&sid=abcdefghijklmnopqrst",
+                "/socket.io/1/websocket/x",
+            ):
                 for _ in range(10):
                     wire = await self.wire()
                     wire.send_request("GET", path, **OddRequestTests.UPGRADE)
@@ -10351,7 +11336,11 @@ class LateRefusalTests(RecorderTestCase):
     async def test_the_body_of_the_first_request_of_all_is_taken_apart_by_nobody(self):
         await self.client()
         hub = self.handler.io._hub
-        for path in ("/socket.io/?EIO=4&transport=polling", "/socket.io/1/", "/socket.io/xhr-polling/"):
+        for path in (
+            "/socket.io/?EIO=4&transport=polling",
+            "/socket.io/1/",
+            "/socket.io/xhr-polling/",
+        ):
             for kind in ("multipart/form-data; boundary=x", "application/x-www-form-urlencoded"):
                 hub.loop = None
                 wire = await self.wire()
@@ -10364,7 +11353,12 @@ class StalledLoopTests(RecorderTestCase):
     """A handler that blocks harms everybody's time, and nobody's connection."""
 
     base = Victim
-    options = {"ping_interval": 0.8, "ping_timeout": 1.6, "poll_duration": 0.8, "connect_timeout": 1.6}
+    options = {
+        "ping_interval": 0.8,
+        "ping_timeout": 1.6,
+        "poll_duration": 0.8,
+        "connect_timeout": 1.6,
+    }
 
     async def keep_pinging(self, client):
         while True:
@@ -10432,14 +11426,19 @@ class BadHandlerTests(RecorderTestCase):
                 with self.subTest(transport, wrong=wrong):
                     client = await self.client(transport=transport)
                     handler = self.handler.handlers[-1]
-                    handler.on_message = lambda message, wrong=wrong, handler=handler: wrong(handler)
+                    handler.on_message = lambda message, wrong=wrong, handler=handler: wrong(
+                        handler
+                    )
                     client._acks[99] = asyncio.get_running_loop().create_future()
                     await client._send(Packet(EVENT, "/", ["message", "x"], 99))
                     self.assertEqual(await within(innocent.call("ping", 1), 2), 1)
                     if lives:
                         self.assertEqual(await client.call("ping", 2), 2)
                     else:
-                        self.assertEqual(await within(handler.heard.get()), ("closed", "server namespace disconnect"))
+                        self.assertEqual(
+                            await within(handler.heard.get()),
+                            ("closed", "server namespace disconnect"),
+                        )
 
     @gen_test
     async def test_on_close_may_speak_to_all_and_raise(self):
@@ -10456,7 +11455,10 @@ class BadHandlerTests(RecorderTestCase):
         innocent = await self.client()
         self.handler.on_close = last_words
         for dialect, transport in EndOfProcessTests.DOORS:
-            with self.subTest(dialect=dialect, transport=transport), self.assertLogs("tornado.application", "ERROR"):
+            with (
+                self.subTest(dialect=dialect, transport=transport),
+                self.assertLogs("tornado.application", "ERROR"),
+            ):
                 client = Attacker(self.get_http_port(), dialect, transport)
                 self._clients.append(client)
                 await client.connect()
@@ -10481,7 +11483,9 @@ class BadHandlerTests(RecorderTestCase):
             self.handler.io.emit("news", 1)
         for client in clients[::2]:
             self.assertEqual(await client.receive(), ("news", 1))
-        self.assertEqual(await within(self.handler.handlers[1].heard.get()), ("closed", "forced close"))
+        self.assertEqual(
+            await within(self.handler.handlers[1].heard.get()), ("closed", "forced close")
+        )
 
     @gen_test
     async def test_nor_do_those_that_vanish_in_the_same_moment(self):
@@ -10502,7 +11506,9 @@ class UpgradeRaceTests(RecorderTestCase):
 
     async def steps(self, client, websocket):
         """An upgrade, step by step."""
-        websocket.send_request("GET", client._url().replace("polling", "websocket"), **OddRequestTests.UPGRADE)
+        websocket.send_request(
+            "GET", client._url().replace("polling", "websocket"), **OddRequestTests.UPGRADE
+        )
         yield "asked"
         await websocket.head()
         yield "accepted"
@@ -10519,7 +11525,10 @@ class UpgradeRaceTests(RecorderTestCase):
             for last in ("asked", "accepted", "probing", "probed", "half way"):
                 for leave in ("reset", "close"):
                     with self.subTest(dialect=dialect, last=last, leave=leave):
-                        client, websocket = await self.client(dialect, "xhr-polling"), await self.wire()
+                        client, websocket = (
+                            await self.client(dialect, "xhr-polling"),
+                            await self.wire(),
+                        )
                         handler = self.handler.handlers[-1]
                         client._reader.cancel()  # a client that probes polls no more
                         await asyncio.wait([client._reader])
@@ -10576,7 +11585,9 @@ class OverlapTests(RecorderTestCase):
                 wire.send_request("GET", client._url())
                 if DIALECTS[dialect].overlap_closes:
                     self.assertEqual((await wire.answer())[0], 400)
-                    self.assertEqual(await within(handler.heard.get()), ("closed", "transport error"))
+                    self.assertEqual(
+                        await within(handler.heard.get()), ("closed", "transport error")
+                    )
                     await within(client.disconnected.wait())
                 else:
                     while handler._member.session.outlet in (first, None):
@@ -10598,7 +11609,9 @@ class OverlapTests(RecorderTestCase):
                     await asyncio.sleep(0)
                 if DIALECTS[dialect].overlap_closes:
                     self.assertEqual(await client.post(b"x"), 400)
-                    self.assertEqual(await within(handler.heard.get()), ("closed", "transport error"))
+                    self.assertEqual(
+                        await within(handler.heard.get()), ("closed", "transport error")
+                    )
                 else:
                     await client.send("alive")
                     self.assertEqual(await within(handler.heard.get()), ("message", "alive"))
@@ -10617,7 +11630,9 @@ logging.basicConfig(level=logging.INFO, stream=sys.stdout)
 logging.getLogger("socket_io").addFilter(lambda record: " = " not in record.msg)
 Server(tornado.web.Application([Chat.routes("socket.io")], socket_io_port=int(sys.argv[1]), enabled_protocols=%r))
 """
-    TRANSPORTS = [name for name in TRANSPORTS if name != FLASHSOCKET]  # which wants a port for Flash
+    TRANSPORTS = [
+        name for name in TRANSPORTS if name != FLASHSOCKET
+    ]  # which wants a port for Flash
     READER_LIMIT = 64 * 1024 * 1024  # bytes of one printed line
 
     def setUp(self):
@@ -10692,7 +11707,9 @@ class DescriptorTests(ServedTestCase):
         await newcomer.send("hello")
         self.assertEqual(await newcomer.receive(), ("message", "hello"))
         printed = await self.end()
-        self.assertEqual([line for line in printed.splitlines() if "file descriptors" not in line], [])
+        self.assertEqual(
+            [line for line in printed.splitlines() if "file descriptors" not in line], []
+        )
         self.assertEqual(len(printed.splitlines()), 1)
 
     @gen_test(timeout=30)
@@ -10761,7 +11778,9 @@ class Chat(Chat):
 
     @gen_test(timeout=30)
     async def test_also_where_it_is_more_than_the_kernel_takes(self):
-        await self.end_while_it_talks(1_000_000, [("EIO4", "websocket"), ("EIO4", "xhr-polling"), ("0.6", "htmlfile")])
+        await self.end_while_it_talks(
+            1_000_000, [("EIO4", "websocket"), ("EIO4", "xhr-polling"), ("0.6", "htmlfile")]
+        )
 
     @gen_test(timeout=30)
     async def test_and_where_the_last_poll_but_one_brings_it(self):
@@ -10781,13 +11800,18 @@ class Chat(Chat):
     async def test_and_the_last_in_0_9(self):
         await self.serve(self.LARGE)
         wire = await self.wire()
-        url = "/socket.io/1/xhr-polling/" + (await wire.request("GET", "/socket.io/1/"))[2].split(b":")[0].decode()
+        url = (
+            "/socket.io/1/xhr-polling/"
+            + (await wire.request("GET", "/socket.io/1/"))[2].split(b":")[0].decode()
+        )
         await wire.request("GET", url)
         await wire.request("POST", url, b"3:::go on")
         self.program.terminate()
         self.assertEqual(await self.line(), b"closed\n")
         _, _, body = await wire.request("GET", url)
-        self.assertRegex(body.decode(), "\\A\ufffd20000004\ufffd3:::x{20000000}\ufffd7\ufffd7:::1\\+0\\Z")
+        self.assertRegex(
+            body.decode(), "\\A\ufffd20000004\ufffd3:::x{20000000}\ufffd7\ufffd7:::1\\+0\\Z"
+        )
         await within(self.program.wait(), 20)
 
 
@@ -10800,7 +11824,9 @@ class SlowlorisTests(ServedTestCase):
 class Server(Server):
     IDLE_SECONDS, BODY_SECONDS = 0.5, 0.7
 """)
-        innocents = [await self.client("EIO4", transport) for transport in ("websocket", "xhr-polling")]
+        innocents = [
+            await self.client("EIO4", transport) for transport in ("websocket", "xhr-polling")
+        ]
         client = await self.client("EIO4", "xhr-polling")
         await client.close()
         path = client._url()
@@ -10853,7 +11879,9 @@ class ReadmeTests(SocketIOTestCase):
     def get_app(self):
         readme = pathlib.Path(__file__).with_name("README.md").read_text(encoding="utf-8")
         program = (
-            readme.split("```python\n")[1].split("```")[0].replace("SocketIOServer(Application", "app = (Application")
+            readme.split("```python\n")[1]
+            .split("```")[0]
+            .replace("SocketIOServer(Application", "app = (Application")
         )
         names: dict[str, Any] = {}
         exec(program, names)

@@ -25,7 +25,12 @@ class Child:
     async def start(cls, port: int = 0, **options: object) -> Child:
         arguments = [f"{name}={json.dumps(value)}" for name, value in options.items()]
         # One arena and no threshold that grows: what is freed can be given back, what is resident is in use.
-        environment = {**os.environ, "PORT": str(port), "MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "131072"}
+        environment = {
+            **os.environ,
+            "PORT": str(port),
+            "MALLOC_ARENA_MAX": "1",
+            "MALLOC_MMAP_THRESHOLD_": "131072",
+        }
         process = await asyncio.create_subprocess_exec(
             sys.executable, str(SERVER), *arguments, env=environment,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,

@@ -123,15 +123,30 @@ def explain(we: list[object], our_words: str, they: Reference) -> str:
         alike += 1
     mine = we[alike] if alike < len(we) else None
     theirs = they.found[alike] if alike < len(they.found) else None
-    if they.words == "incomplete fragmented message" and mine is not None and mine[:2] == ("control", Opcode.CLOSE):
+    if (
+        they.words == "incomplete fragmented message"
+        and mine is not None
+        and mine[:2] == ("control", Opcode.CLOSE)
+    ):
         return "close in a message"
     if theirs == ("fault", TOO_BIG) and mine == ("fault", PROTOCOL_ERROR):
         return "two faults"
-    if theirs == ("fault", NOT_UTF8) and mine == ("fault", PROTOCOL_ERROR) and our_words == "bad close code":
+    if (
+        theirs == ("fault", NOT_UTF8)
+        and mine == ("fault", PROTOCOL_ERROR)
+        and our_words == "bad close code"
+    ):
         return "two faults"
-    if our_words in ("length not in its shortest form", "bad control frame") and mine == ("fault", PROTOCOL_ERROR):
+    if our_words in ("length not in its shortest form", "bad control frame") and mine == (
+        "fault",
+        PROTOCOL_ERROR,
+    ):
         return "length form"
-    if theirs == ("fault", TOO_BIG) and they.protocol.current_size and (mine is None or mine[0] != "message"):
+    if (
+        theirs == ("fault", TOO_BIG)
+        and they.protocol.current_size
+        and (mine is None or mine[0] != "message")
+    ):
         return "control frame when full"
     return ""
 
@@ -140,29 +155,69 @@ def explain(we: list[object], our_words: str, they: Reference) -> str:
 
 
 def some_text(rng: random.Random) -> bytes:
-    text = rng.choice(["", "2", "3", '42["x",1]', "é€😀", "x" * 125, "x" * 126, "x" * MAX_BYTES, "x" * (MAX_BYTES + 1)])
+    text = rng.choice(
+        [
+            "",
+            "2",
+            "3",
+            '42["x",1]',
+            "é€😀",
+            "x" * 125,
+            "x" * 126,
+            "x" * MAX_BYTES,
+            "x" * (MAX_BYTES + 1),
+        ]
+    )
     data = text.encode()
     if rng.random() < 0.1 and data:
         at = rng.randrange(len(data))
-        data = data[:at] + rng.choice([b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xe2\x82"]) + data[at:]
+        data = (
+            data[:at]
+            + rng.choice([b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xe2\x82"])
+            + data[at:]
+        )
     return data
 
 
 def some_close(rng: random.Random) -> bytes:
     code = rng.choice(
-        [0, 999, 1000, 1001, 1003, 1004, 1005, 1006, 1007, 1011, 1014, 1015, 2999, 3000, 4999, 5000, 65535]
+        [
+            0,
+            999,
+            1000,
+            1001,
+            1003,
+            1004,
+            1005,
+            1006,
+            1007,
+            1011,
+            1014,
+            1015,
+            2999,
+            3000,
+            4999,
+            5000,
+            65535,
+        ]
     )
-    return rng.choice([b"", b"\x03", code.to_bytes(2, "big"), code.to_bytes(2, "big") + some_text(rng)[:123]])
+    return rng.choice(
+        [b"", b"\x03", code.to_bytes(2, "big"), code.to_bytes(2, "big") + some_text(rng)[:123]]
+    )
 
 
 def some_frames(rng: random.Random) -> list[bytes]:
     """One message, whole or in fragments with control frames between; or a control frame."""
     kind, mask = rng.randrange(10), rng.randbytes(4)
     if kind == 0:
-        return [frame(rng.randbytes(rng.choice([0, 1, 5, 125, 126])), rng.choice([9, 10]), mask=mask)]
+        return [
+            frame(rng.randbytes(rng.choice([0, 1, 5, 125, 126])), rng.choice([9, 10]), mask=mask)
+        ]
     if kind == 1 and rng.random() < 0.3:
         return [frame(some_close(rng), 8, mask=mask)]
-    opcode, data = rng.choice([(1, some_text(rng)), (1, some_text(rng)), (2, rng.randbytes(rng.choice([0, 3, 300])))])
+    opcode, data = rng.choice(
+        [(1, some_text(rng)), (1, some_text(rng)), (2, rng.randbytes(rng.choice([0, 3, 300])))]
+    )
     if kind > 3:
         return [frame(data, opcode, mask=mask)]
     cuts = sorted(rng.randint(0, len(data)) for _ in range(rng.choice([1, 2, 5])))
@@ -187,13 +242,20 @@ def wrong(rng: random.Random, data: bytes) -> bytes:
         at = rng.randint(0, len(data))
         return data[:at] + rng.randbytes(rng.choice([1, 2, 7])) + data[at:]
     if kind == 4:  # a length in a longer form, or far too long
-        length = rng.choice([0, 5, 125, 126, 300, MAX_BYTES + 1, 65535, 65536, 1 << 40, 1 << 63, (1 << 64) - 1])
+        length = rng.choice(
+            [0, 5, 125, 126, 300, MAX_BYTES + 1, 65535, 65536, 1 << 40, 1 << 63, (1 << 64) - 1]
+        )
         payload = masked(rng.randbytes(min(length, 300)), mask.ljust(4, b"\0"))
         if length < 65536 and rng.random() < 0.5:
             return data[:1] + b"\xfe" + length.to_bytes(2, "big") + mask.ljust(4, b"\0") + payload
         return data[:1] + b"\xff" + length.to_bytes(8, "big") + mask.ljust(4, b"\0") + payload
     if kind == 5:
-        return frame(some_text(rng)[:200], rng.randrange(16), first=0x10 * rng.randrange(16), mask=rng.randbytes(4))
+        return frame(
+            some_text(rng)[:200],
+            rng.randrange(16),
+            first=0x10 * rng.randrange(16),
+            mask=rng.randbytes(4),
+        )
     if kind == 6:
         return b""
     return data + data
@@ -236,9 +298,13 @@ def compare(seed: int, number: int, known: collections.Counter[str]) -> tuple[in
     reference = Reference()
     reference.feed(stream)
     if whole and whole[-1][0] == "fault" and not reference.ended:
-        reference.feed(bytes(MAX_BYTES + 1 + 14))  # we refuse by the header, it wants to see all of the frame first
+        reference.feed(
+            bytes(MAX_BYTES + 1 + 14)
+        )  # we refuse by the header, it wants to see all of the frame first
     elif reference.words and len(whole) < len(reference.found):
-        whole, words = ours([stream, bytes(4)])  # and it refuses by the length, we by all of the header
+        whole, words = ours(
+            [stream, bytes(4)]
+        )  # and it refuses by the length, we by all of the header
     if whole == reference.found:
         return frames, ""
     reason = explain(whole, words, reference)

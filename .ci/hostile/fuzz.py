@@ -84,7 +84,11 @@ ENGINE_PACKETS = [
 ]  # fmt: skip
 ATTACHED = [
     ["451-" + json.dumps(["echo", HELD]), b"\x01\x02"],
-    ["452-/admin,9" + json.dumps(["ask", HELD, {"x": {"_placeholder": True, "num": 1}}]), b"", b"\xff" * 300],
+    [
+        "452-/admin,9" + json.dumps(["ask", HELD, {"x": {"_placeholder": True, "num": 1}}]),
+        b"",
+        b"\xff" * 300,
+    ],
     ["461-0" + json.dumps([HELD]), b"abc"],
 ]
 
@@ -94,7 +98,17 @@ OLD_PACKETS = [
     "6::/admin:5+[1]", "7:::2", "7:::1+0", '5:::{"name":"echo"}',
 ]  # fmt: skip
 
-ANCESTOR_PACKETS = ["hello é€😀", "", '~j~{"a":1}', "~j~[1,null]", "~j~1", "~h~1", "~h~0", "~m~3~m~abc", "\n"]
+ANCESTOR_PACKETS = [
+    "hello é€😀",
+    "",
+    '~j~{"a":1}',
+    "~j~[1,null]",
+    "~j~1",
+    "~h~1",
+    "~h~0",
+    "~m~3~m~abc",
+    "\n",
+]
 
 
 def vocabulary(generation: Generation) -> list[list[str | bytes]]:
@@ -126,7 +140,16 @@ SNIPPETS = [
     "1e999", '"connect"', '"disconnecting"', '"__proto__"', '{"_placeholder":true,"num":0}', "[" * 3000,
     '{"a":' * 1500, '"\\ud800"', '{"_placeholder":true,"num":-1}', '{"_placeholder":1,"num":"0"}', "x" * 25_000,
 ]  # fmt: skip
-ODD_BYTES = [b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\x00", b"\x80", b"\xfe\xff", b"\xe2\x82"]
+ODD_BYTES = [
+    b"\xff",
+    b"\xc3",
+    b"\xed\xa0\x80",
+    b"\xf4\x90\x80\x80",
+    b"\x00",
+    b"\x80",
+    b"\xfe\xff",
+    b"\xe2\x82",
+]
 
 
 def wrong_text(rng: random.Random, text: str) -> str:
@@ -173,7 +196,9 @@ def wrong_bytes(rng: random.Random, data: bytes) -> bytes:
 def some_packets(rng: random.Random, generation: Generation) -> list[str | bytes]:
     """A few packets; some of them wrong, dropped, repeated or out of order."""
     packets = [
-        packet for said in rng.choices(VOCABULARY[generation.name], k=rng.choice([1, 1, 1, 2, 4])) for packet in said
+        packet
+        for said in rng.choices(VOCABULARY[generation.name], k=rng.choice([1, 1, 1, 2, 4]))
+        for packet in said
     ]
     for _ in range(rng.choice([0, 1, 1, 1, 2, 3])):
         if not packets:
@@ -204,7 +229,10 @@ def some_frames(rng: random.Random, generation: Generation, packets: list[str | 
         payload = generation.payload([packet for packet in packets if isinstance(packet, str)])
         messages = [wrong_text(rng, payload) if rng.random() < 0.3 else payload]
     else:
-        messages = [binary_message(generation, packet) if isinstance(packet, bytes) else packet for packet in packets]
+        messages = [
+            binary_message(generation, packet) if isinstance(packet, bytes) else packet
+            for packet in packets
+        ]
     frames = [some_frame(rng, message) for message in messages]
     if rng.random() < 0.15:
         frames.insert(rng.randint(0, len(frames)), rng.choice(CONTROLS))
@@ -233,9 +261,13 @@ def some_frame(rng: random.Random, message: str | bytes) -> bytes:
         return frame(wrong_bytes(rng, data), opcode, mask=mask)
     if kind == 1:  # in fragments
         cuts = sorted(rng.randint(0, len(data)) for _ in range(rng.choice([1, 2, 10])))
-        parts = [data[start:stop] for start, stop in zip([0, *cuts], [*cuts, len(data)], strict=True)]
+        parts = [
+            data[start:stop] for start, stop in zip([0, *cuts], [*cuts, len(data)], strict=True)
+        ]
         opcodes = [opcode, *[0] * (len(parts) - 1)]
-        frames = [frame(part, code, first=0, mask=mask) for part, code in zip(parts, opcodes, strict=True)]
+        frames = [
+            frame(part, code, first=0, mask=mask) for part, code in zip(parts, opcodes, strict=True)
+        ]
         frames[-1] = bytes([frames[-1][0] | 0x80]) + frames[-1][1:]
         if rng.random() < 0.3:
             frames.insert(rng.randrange(len(frames)), rng.choice(CONTROLS))
@@ -248,7 +280,10 @@ def some_frame(rng: random.Random, message: str | bytes) -> bytes:
             [
                 bytes([whole[0] | 0x10 << rng.randrange(3)]) + whole[1:],  # a reserved bit
                 bytes([0x80 | opcode, min(len(data), 125)]) + data[:125],  # not masked
-                bytes([0x80 | opcode, 0x80 | 126]) + len(data).to_bytes(4, "big")[2:] + mask + masked(data, mask),
+                bytes([0x80 | opcode, 0x80 | 126])
+                + len(data).to_bytes(4, "big")[2:]
+                + mask
+                + masked(data, mask),
                 bytes([0x80 | opcode, 0x80 | 127])
                 + rng.choice([0, 200, 70_000, 1 << 40, (1 << 64) - 1]).to_bytes(8, "big"),
                 frame(data, rng.randrange(16), first=0x80 * rng.randrange(2), mask=mask),
@@ -264,7 +299,10 @@ def some_body(rng: random.Random, generation: Generation, transport: str) -> tup
         body = b"".join([binary_packet(packet) for packet in packets])
         return "application/octet-stream", wrong_bytes(rng, body) if rng.random() < 0.4 else body
     start = "b4" if generation.name == "EIO3" else "b"
-    texts = [packet if isinstance(packet, str) else start + base64.b64encode(packet).decode() for packet in packets]
+    texts = [
+        packet if isinstance(packet, str) else start + base64.b64encode(packet).decode()
+        for packet in packets
+    ]
     payload = generation.payload(texts)
     if rng.random() < 0.3:
         payload = wrong_text(rng, payload)
@@ -344,11 +382,15 @@ class Plan:
         self.transport = rng.choice(generation.transports)
         self.steps: list[Step] = []
         self.requests: dict[str, int] = {}  # answers that a line waits for
-        self.loose: set[str] = set()  # lines whose HTTP is broken: a closed connection answers that, too
+        self.loose: set[str] = (
+            set()
+        )  # lines whose HTTP is broken: a closed connection answers that, too
         self.strange: set[str] = set()  # lines whose URL may be that of another generation
         self.websocket = ""  # the line of the WebSocket that carries the session, or would like to
         self.held = 0
-        self.upgrading = generation.upgrades and self.transport != "websocket" and rng.random() < 0.4
+        self.upgrading = (
+            generation.upgrades and self.transport != "websocket" and rng.random() < 0.4
+        )
         self._open()
         for _ in range(rng.choice([1, 1, 2, 3, 5])):
             self._attack()
@@ -360,7 +402,9 @@ class Plan:
     def step(self, act: str, line: str, data: bytes = b"") -> None:
         self.steps.append(Step(act, line, data))
 
-    def request(self, line: str, method: str, url: str, headers: dict[str, str], body: bytes = b"") -> None:
+    def request(
+        self, line: str, method: str, url: str, headers: dict[str, str], body: bytes = b""
+    ) -> None:
         """A request that may have something wrong; the first less often, for without it there is no session."""
         rng = self.rng
         often = 0.02 if not self.requests else 0.08
@@ -375,11 +419,17 @@ class Plan:
             if name in ("Content-Length", "Transfer-Encoding", "Expect"):
                 self.loose.add(line)
                 if value == "chunked" and rng.random() < 0.7:
-                    body = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (body[:3], body[3:]) if part)
+                    body = b"".join(
+                        b"%x\r\n%b\r\n" % (len(part), part) for part in (body[:3], body[3:]) if part
+                    )
                     body += b"0\r\n\r\n"
-        data = http_request(method, url.encode("utf-8", "surrogateescape").decode("latin-1"), headers, b"")
+        data = http_request(
+            method, url.encode("utf-8", "surrogateescape").decode("latin-1"), headers, b""
+        )
         data = data.replace(b"Content-Length: 0\r\n", b"Content-Length: %d\r\n" % len(body)) + body
-        if not re.fullmatch(r"[!-~]+", url) or any(not value.isprintable() for value in headers.values()):
+        if not re.fullmatch(r"[!-~]+", url) or any(
+            not value.isprintable() for value in headers.values()
+        ):
             self.loose.add(line)
         if rng.random() < often / 3:
             data = wrong_bytes(rng, data)
@@ -401,7 +451,15 @@ class Plan:
         generation, transport, rng = self.generation, self.transport, self.rng
         hello = generation.hello(transport)
         if generation.name == "EIO3":
-            hello = rng.choice([hello, hello, hello + "&b64=1", hello.replace("EIO=3", "EIO=2"), hello + "&t=123-0"])
+            hello = rng.choice(
+                [
+                    hello,
+                    hello,
+                    hello + "&b64=1",
+                    hello.replace("EIO=3", "EIO=2"),
+                    hello + "&t=123-0",
+                ]
+            )
         if generation.name == "0.9":
             self.request("hello", "GET", hello, {})
             self.step("opened", "hello")
@@ -425,7 +483,10 @@ class Plan:
         self.websocket = line
         self.request(line, "GET", url, UPGRADE)
         if self.rng.random() < 0.1:  # before the server can have agreed
-            self.send(line, some_frames(self.rng, self.generation, some_packets(self.rng, self.generation)))
+            self.send(
+                line,
+                some_frames(self.rng, self.generation, some_packets(self.rng, self.generation)),
+            )
         self.step("upgraded", line)
 
     def _join(self) -> None:
@@ -433,10 +494,14 @@ class Plan:
         if packets and self.transport in WEBSOCKETS:
             self.step("send", "socket", self.generation.frames(packets))
         elif packets:
-            content_type, body = self.generation.post(self.transport, self.generation.payload(packets))
+            content_type, body = self.generation.post(
+                self.transport, self.generation.payload(packets)
+            )
             url = self.generation.post_url(self.transport, "$SID")
             self.requests["join"] = 1
-            self.step("send", "join", http_request("POST", url, {"Content-Type": content_type}, body))
+            self.step(
+                "send", "join", http_request("POST", url, {"Content-Type": content_type}, body)
+            )
 
     def _poll(self) -> None:
         self.held += 1
@@ -445,7 +510,9 @@ class Plan:
     def _attack(self) -> None:
         rng = self.rng
         if self.transport in WEBSOCKETS:
-            self.send("socket", some_frames(rng, self.generation, some_packets(rng, self.generation)))
+            self.send(
+                "socket", some_frames(rng, self.generation, some_packets(rng, self.generation))
+            )
             if rng.random() < 0.03:
                 self.step(rng.choice(["reset", "close", "finish"]), "socket")
             return
@@ -454,7 +521,11 @@ class Plan:
             content_type, body = some_body(rng, self.generation, self.transport)
             line = f"post{len(self.steps)}" if rng.random() < 0.9 else "hello"
             self.request(
-                line, "POST", self.generation.post_url(self.transport, "$SID"), {"Content-Type": content_type}, body
+                line,
+                "POST",
+                self.generation.post_url(self.transport, "$SID"),
+                {"Content-Type": content_type},
+                body,
             )
         elif kind < 9 and self.transport not in STREAMS:
             self._poll()
@@ -472,7 +543,15 @@ class Plan:
         rng, generation = self.rng, self.generation
         self._open_websocket("upgrade", generation.url("websocket", "$SID"))
         for packet in rng.choice(
-            [["2probe", "5"], ["2probe", "5"], ["5"], ["2probe"], ["2probe", "2probe", "5"], ["2", "5"], []]
+            [
+                ["2probe", "5"],
+                ["2probe", "5"],
+                ["5"],
+                ["2probe"],
+                ["2probe", "2probe", "5"],
+                ["2", "5"],
+                [],
+            ]
         ):
             if rng.random() < 0.5:
                 self._poll()
@@ -523,7 +602,9 @@ class Attacker:
 
     async def _do(self, step: Step) -> None:
         if self.show:
-            print(f"  {step.act:8} {step.line:8} {step.data[:300]!r}{'...' if len(step.data) > 300 else ''}")
+            print(
+                f"  {step.act:8} {step.line:8} {step.data[:300]!r}{'...' if len(step.data) > 300 else ''}"
+            )
         if step.act == "turn":
             await asyncio.sleep(0)
         elif step.line not in self.lines:
@@ -536,7 +617,9 @@ class Attacker:
         if step.act == "send":
             self._send(step.line, step.data)
         elif step.act == "opened":
-            await line.until(lambda: self._look_for_sid(line) or re.match(rb"HTTP/1.1 [45]", line.received), 2.0)
+            await line.until(
+                lambda: self._look_for_sid(line) or re.match(rb"HTTP/1.1 [45]", line.received), 2.0
+            )
         elif step.act == "upgraded":
             await line.until(lambda: b"\r\n\r\n" in line.received, 2.0)
         elif step.act == "finish":
@@ -594,12 +677,18 @@ class Attacker:
         line.write(generation.frames([generation.message(self.token)]))
         if generation.name == "EIO3":  # may have left "/", and come back
             line.write(generation.frames(["40", generation.message(self.token)]))
-        seen = await line.until(lambda: self._seen(line), PATIENCE / 4 if generation.upgrades else PATIENCE)
-        if not seen and not line.ended and generation.upgrades:  # the server may have turned it out of "/"
+        seen = await line.until(
+            lambda: self._seen(line), PATIENCE / 4 if generation.upgrades else PATIENCE
+        )
+        if (
+            not seen and not line.ended and generation.upgrades
+        ):  # the server may have turned it out of "/"
             line.write(generation.frames(["40", generation.message(self.token)]))
             seen = await line.until(lambda: self._seen(line), PATIENCE)
         if not seen and not line.ended and name not in self.plan.strange:
-            raise Failure(f"mute: the WebSocket is open and answers nothing; received {bytes(line.received[-300:])!r}")
+            raise Failure(
+                f"mute: the WebSocket is open and answers nothing; received {bytes(line.received[-300:])!r}"
+            )
         return "works" if seen == "works" else "closed"
 
     def _seen(self, line: Line) -> str:
@@ -662,18 +751,23 @@ class Attacker:
 
     def _waiting_poll(self) -> bool:
         return any(
-            name.startswith("poll") and self._is_good(name) and not line.received for name, line in self.lines.items()
+            name.startswith("poll") and self._is_good(name) and not line.received
+            for name, line in self.lines.items()
         )
 
     def _is_good(self, name: str) -> bool:
         """Whether a line is still there, and belongs to the session."""
-        return name not in self.gone and name not in self.plan.strange and not self.lines[name].ended
+        return (
+            name not in self.gone and name not in self.plan.strange and not self.lines[name].ended
+        )
 
     async def _open_poll(self) -> None:
         line = self.lines[f"check{len(self.lines)}"] = await Line.open(self.port)
         line.write(http_request("GET", self.plan.generation.url(self.plan.transport, self.sid)))
 
-    async def _request(self, method: str, url: str, body: bytes, content_type: str) -> tuple[int, bytes]:
+    async def _request(
+        self, method: str, url: str, body: bytes, content_type: str
+    ) -> tuple[int, bytes]:
         line = await Line.open(self.port)
         try:
             return await line.request(method, url, body, PATIENCE, Content_Type=content_type)
@@ -709,14 +803,20 @@ class Attacker:
 
     @staticmethod
     def _is_stream(line: Line) -> bool:
-        return b"chunked" in line.received[:400] or b"multipart/x-mixed-replace" in line.received[:400]
+        return (
+            b"chunked" in line.received[:400] or b"multipart/x-mixed-replace" in line.received[:400]
+        )
 
     async def _farewell(self) -> None:
         """What still works is left as a client leaves it: so that polls that are held are answered."""
         plan, generation = self.plan, self.plan.generation
         if self.sid and plan.transport not in WEBSOCKETS and generation.farewell is not None:
-            content_type, body = generation.post(plan.transport, generation.payload([generation.farewell]))
-            status, _ = await self._request("POST", generation.post_url(plan.transport, self.sid), body, content_type)
+            content_type, body = generation.post(
+                plan.transport, generation.payload([generation.farewell])
+            )
+            status, _ = await self._request(
+                "POST", generation.post_url(plan.transport, self.sid), body, content_type
+            )
             if status == 0:
                 raise Failure("the farewell, a POST, was not answered")
 
@@ -732,14 +832,18 @@ class Attacker:
             if name == self.plan.websocket or name in ("socket", "upgrade", "upgrade2"):
                 continue  # its frames have been looked at
             # A poll of a session that is not ours, by a URL gone wrong, may be held until that one is over.
-            answered = await line.until(look, HEARTBEAT_SECONDS + 4 if self.plan.strange else PATIENCE)
+            answered = await line.until(
+                look, HEARTBEAT_SECONDS + 4 if self.plan.strange else PATIENCE
+            )
             partly = line.ended and (name in self.plan.loose or b"HTTP/1.1 " in line.received)
             if not answered and not partly:
                 raise Failure(
                     f"request on line {name} not answered ({'ended' if line.ended else 'open'}), session {self.sid}"
                 )
             status = re.match(rb"HTTP/1.1 (5\d\d)", line.received)
-            if status and b"Content-Length: 31" not in line.received:  # "Protocol version not supported."
+            if (
+                status and b"Content-Length: 31" not in line.received
+            ):  # "Protocol version not supported."
                 raise Failure(f"line {name} was answered with {status[1].decode()}")
 
 
@@ -754,7 +858,9 @@ class Fuzz:
         self.outcomes: dict[str, int] = {}
         self.played = 0
         self.errors = Errors()
-        self.suspects: dict[int, str] = {}  # inputs during which an error was logged: theirs, or another's
+        self.suspects: dict[
+            int, str
+        ] = {}  # inputs during which an error was logged: theirs, or another's
         self.worst = 0.0  # seconds that an innocent has waited
         self.starved = 0.0  # seconds in which others had the processor
         self.stopping = False
@@ -763,7 +869,9 @@ class Fuzz:
         self.errors.watch(asyncio.get_running_loop())
         return_soon(5.0)
         handler = type("Stage", (Stage,), dict(OPTIONS))
-        server = tornado.httpserver.HTTPServer(application(handler), idle_connection_timeout=4.0, body_timeout=2.0)
+        server = tornado.httpserver.HTTPServer(
+            application(handler), idle_connection_timeout=4.0, body_timeout=2.0
+        )
         sockets = tornado.netutil.bind_sockets(0, "127.0.0.1", backlog=4096)
         server.add_sockets(sockets)
         self.port = sockets[0].getsockname()[1]
@@ -775,7 +883,10 @@ class Fuzz:
         self.first = numbers[0]
         end = time.monotonic() + seconds
         waiting = iter(numbers)
-        innocents = [asyncio.ensure_future(self._innocent(transport)) for transport in self._innocent_transports()]
+        innocents = [
+            asyncio.ensure_future(self._innocent(transport))
+            for transport in self._innocent_transports()
+        ]
         innocents.append(asyncio.ensure_future(self._watch_machine()))
         await asyncio.gather(*[self._work(waiting, end) for _ in range(min(AT_ONCE, len(numbers)))])
         self.stopping = True
@@ -784,7 +895,10 @@ class Fuzz:
         await self._expect_no_errors()
 
     def _innocent_transports(self) -> list[str]:
-        return [self.generation.transports[0], next(name for name in self.generation.transports if "polling" in name)]
+        return [
+            self.generation.transports[0],
+            next(name for name in self.generation.transports if "polling" in name),
+        ]
 
     async def _work(self, waiting, end: float) -> None:
         for number in waiting:
@@ -817,7 +931,9 @@ class Fuzz:
         self.failed[number] = why
         print(f"FAILED {self.generation.name} input {number}: {why}")
         again = f"--only {number}" if number >= 0 else f"--first {self.first} --count {self.played}"
-        print(f"  again: python {sys.argv[0]} --generation {self.generation.name} --seed {self.seed} {again}")
+        print(
+            f"  again: python {sys.argv[0]} --generation {self.generation.name} --seed {self.seed} {again}"
+        )
 
     async def _innocent(self, transport: str) -> None:
         """Somebody else, who must not notice."""
@@ -835,7 +951,9 @@ class Fuzz:
             waited = time.monotonic() - self.starved - started
             self.worst = max(self.worst, waited)
             if waited > INNOCENT_SECONDS:
-                self.fail(-1, f"the innocent client over {transport} waited {waited:.1f} s for its echo")
+                self.fail(
+                    -1, f"the innocent client over {transport} waited {waited:.1f} s for its echo"
+                )
             await asyncio.sleep(0.03)
         await client.close(farewell=True)
 
@@ -856,14 +974,25 @@ class Fuzz:
         hub = self.hub
 
         def left():
-            members = sum(len(namespace.members) + len(namespace.rooms) for namespace in hub.namespaces.values())
-            return len(hub.sessions), len(hub.connections), members, len(hub.watched), len(hub.tasks)
+            members = sum(
+                len(namespace.members) + len(namespace.rooms)
+                for namespace in hub.namespaces.values()
+            )
+            return (
+                len(hub.sessions),
+                len(hub.connections),
+                members,
+                len(hub.watched),
+                len(hub.tasks),
+            )
 
         end = time.monotonic() + HEARTBEAT_SECONDS + 6
         while any(left()) and time.monotonic() < end:
             await asyncio.sleep(0.2)
         if any(left()):
-            self.fail(-1, f"left of sessions, connections, members and rooms, watched, tasks: {left()}")
+            self.fail(
+                -1, f"left of sessions, connections, members and rooms, watched, tasks: {left()}"
+            )
 
     async def _expect_no_errors(self) -> None:
         """What was logged is a failure; the suspects play again, one by one, to find whose."""

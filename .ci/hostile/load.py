@@ -107,7 +107,9 @@ async def heartbeats(scale: float, stall: float) -> str:
     if longest > INTERVAL + LATE:
         raise RuntimeError(f"a ping came after {longest:.1f} s, the interval is {INTERVAL} s")
     seen = f"{len(idlers)} clients, {end - started:.0f} s: none dropped"
-    return f"{seen}, none without a ping for more than {longest:.2f} s; the interval is {INTERVAL} s"
+    return (
+        f"{seen}, none without a ping for more than {longest:.2f} s; the interval is {INTERVAL} s"
+    )
 
 
 async def stalled_loop(scale: float, stall: float) -> str:
@@ -118,13 +120,17 @@ async def stalled_loop(scale: float, stall: float) -> str:
                for generation in GENERATIONS.values() for transport in generation.transports]  # fmt: skip
     for client in clients:
         client.patience += stall
-    pingers = [asyncio.ensure_future(ping(client)) for client in clients if client.generation.own_pings]
+    pingers = [
+        asyncio.ensure_future(ping(client)) for client in clients if client.generation.own_pings
+    ]
     await child.ask(f"/stall?seconds={stall}")
     await asyncio.sleep(stall + 3.0)
     for pinger in pingers:
         pinger.cancel()
     lost = [
-        f"{client.generation.name} {client.transport}" for client in clients if not await client.echo("still here.")
+        f"{client.generation.name} {client.transport}"
+        for client in clients
+        if not await client.echo("still here.")
     ]
     lost += ["EIO4 idle"] * sum(idler.lost for idler in idlers)
     for client in clients:
@@ -133,7 +139,9 @@ async def stalled_loop(scale: float, stall: float) -> str:
     if lost:
         raise RuntimeError(f"{len(lost)} were declared dead: {', '.join(lost[:20])}")
     count = len(idlers) + len(clients)
-    return f"{count} clients, a stall of {stall:.0f} s with heartbeats of 1 + 1 s: all are still there"
+    return (
+        f"{count} clients, a stall of {stall:.0f} s with heartbeats of 1 + 1 s: all are still there"
+    )
 
 
 async def ping(client: Client) -> None:
@@ -147,7 +155,8 @@ async def slow_client(scale: float, stall: float) -> str:
     """The same broadcasts without and with clients that do not read; the median counts, for the machine has moods."""
     child = await Child.start(max_buffered_bytes=2_000_000)
     readers = [
-        await Client(child.port, GENERATIONS["EIO4"], "websocket").connect() for _ in range(max(5, round(50 * scale)))
+        await Client(child.port, GENERATIONS["EIO4"], "websocket").connect()
+        for _ in range(max(5, round(50 * scale)))
     ]
 
     async def broadcasts() -> float:
@@ -155,7 +164,9 @@ async def slow_client(scale: float, stall: float) -> str:
         for _ in range(20):
             started = time.monotonic()
             await child.ask("/broadcast?count=1&bytes=20000")
-            if not all(await asyncio.gather(*[reader.hear('["shout",0,"xxx') for reader in readers])):
+            if not all(
+                await asyncio.gather(*[reader.hear('["shout",0,"xxx') for reader in readers])
+            ):
                 raise RuntimeError("a reader got no broadcast")
             seconds.append(time.monotonic() - started)
         return sorted(seconds)[len(seconds) // 2]
@@ -183,7 +194,11 @@ async def restart(scale: float, stall: float) -> str:
     """Clients that come back as theirs do: after a random delay that grows. Every generation and transport."""
     child = await Child.start()
     count, stop, here = max(10, round(500 * scale)), asyncio.Event(), set()
-    kinds = [(generation, transport) for generation in GENERATIONS.values() for transport in generation.transports]
+    kinds = [
+        (generation, transport)
+        for generation in GENERATIONS.values()
+        for transport in generation.transports
+    ]
 
     async def live(number: int) -> None:
         generation, transport = kinds[number % len(kinds)]
@@ -208,7 +223,9 @@ async def restart(scale: float, stall: float) -> str:
         started = time.monotonic()
         while len(here) < count:
             if time.monotonic() > started + seconds:
-                raise RuntimeError(f"only {len(here)} of {count} clients are here after {seconds:.0f} s")
+                raise RuntimeError(
+                    f"only {len(here)} of {count} clients are here after {seconds:.0f} s"
+                )
             await asyncio.sleep(0.1)
         return time.monotonic() - started
 
@@ -252,7 +269,9 @@ async def main() -> None:
     failed = 0
     for name in options.scenarios or SCENARIOS:
         try:
-            print(f"ok      {name}: {await SCENARIOS[name](options.scale, options.stall)}", flush=True)
+            print(
+                f"ok      {name}: {await SCENARIOS[name](options.scale, options.stall)}", flush=True
+            )
         except RuntimeError as error:
             failed += 1
             print(f"FAILED  {name}: {error}", flush=True)

@@ -29,7 +29,11 @@ MORE_BLOCKS = 3000  # the tables of the interpreter and of the loop have their m
 OPTIONS = {"max_message_bytes": 400_000, "max_buffered_bytes": MEBIBYTE, "max_rooms": 500, "max_attachments": 10,
            "ping_interval": 2.0, "ping_timeout": 2.0, "connect_timeout": 2.0, "upgrade_timeout": 2.0,
            "close_timeout": 1.0, "poll_duration": 1.0, "idle_seconds": 2.0, "body_seconds": 2.0}  # fmt: skip
-MESSAGE, BUFFERED, ROOMS = OPTIONS["max_message_bytes"], OPTIONS["max_buffered_bytes"], OPTIONS["max_rooms"]
+MESSAGE, BUFFERED, ROOMS = (
+    OPTIONS["max_message_bytes"],
+    OPTIONS["max_buffered_bytes"],
+    OPTIONS["max_rooms"],
+)
 
 # What the bounds are made of.
 FLOOR = 6 * MEBIBYTE  # for anything: garbage not yet collected, and buffers between two reads
@@ -52,7 +56,9 @@ class Scenario:
         return max(2, round(self.count * scale))
 
 
-async def in_parallel(work: Callable[[int], Coroutine[None, None, object]], count: int, at_once: int = AT_ONCE) -> None:
+async def in_parallel(
+    work: Callable[[int], Coroutine[None, None, object]], count: int, at_once: int = AT_ONCE
+) -> None:
     waiting = iter(range(count))
 
     async def worker() -> None:
@@ -101,7 +107,11 @@ async def half_requests(child: Child, count: int) -> None:
     """Connections that say nothing, and connections that stop in the middle of a header."""
     lines = await open_lines(child, count)
     for number, line in enumerate(lines):
-        line.write([b"", b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nX-Half: " + b"x" * 4000][number % 2])
+        line.write(
+            [b"", b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nX-Half: " + b"x" * 4000][
+                number % 2
+            ]
+        )
     await all_ended(lines)
 
 
@@ -115,7 +125,9 @@ async def half_posts(child: Child, count: int) -> None:
         line = await Line.open(child.port)
         url = client.generation.url("polling", client.sid)
         await client.close()
-        line.write(http_request("POST", url, {"Content-Length": str(MESSAGE)}, b"4" * (MESSAGE - 1)))
+        line.write(
+            http_request("POST", url, {"Content-Length": str(MESSAGE)}, b"4" * (MESSAGE - 1))
+        )
         lines.append(line)
 
     await in_parallel(one, count, 20)
@@ -157,7 +169,10 @@ def half_messages(*parts: bytes) -> Callable[[Child, int], Coroutine[None, None,
 
 
 HALF_FRAME = frame("x" * MESSAGE)[:-1]
-FRAGMENTS = [frame(b"x", TEXT_FRAME, first=0), frame(b"x" * 1000, 0, first=0) * (MESSAGE // 1000 - 1)]
+FRAGMENTS = [
+    frame(b"x", TEXT_FRAME, first=0),
+    frame(b"x" * 1000, 0, first=0) * (MESSAGE // 1000 - 1),
+]
 HELD = [frame("4510-" + '["x",' + ",".join(f'{{"_placeholder":true,"num":{number}}}' for number in range(10)) + "]"),
         frame(bytes((MESSAGE - 10) // 9)) * 9]  # fmt: skip
 
@@ -275,7 +290,12 @@ def deaf_bound(count: int) -> float:
 
 SCENARIOS = [
     *[
-        Scenario(f"{name}: come and go", 10_000, lambda count: AT_ONCE * (CONNECTION * 2 + CLIENT), churn(name))
+        Scenario(
+            f"{name}: come and go",
+            10_000,
+            lambda count: AT_ONCE * (CONNECTION * 2 + CLIENT),
+            churn(name),
+        )
         for name in GENERATIONS
     ],
     Scenario("handshakes, not followed up", 2_000, lambda count: count * CLIENT, handshakes),
@@ -285,11 +305,18 @@ SCENARIOS = [
     Scenario("half frames", 100, per_message(COPIES), half_messages(HALF_FRAME)),
     Scenario("half fragments", 100, per_message(COPIES), half_messages(*FRAGMENTS)),
     Scenario("held attachments", 100, per_message(1), half_messages(*HELD)),
-    Scenario("rooms", 100, lambda count: count * ((ROOMS + 20) * ROOM + CONNECTION + CLIENT), rooms),
+    Scenario(
+        "rooms", 100, lambda count: count * ((ROOMS + 20) * ROOM + CONNECTION + CLIENT), rooms
+    ),
     Scenario("namespaces", 20_000, lambda count: CONNECTION + CLIENT + BUFFERED, namespaces),
     Scenario("50 MB past the deaf, WebSocket", 10, deaf_bound, broadcast("websocket")),
     Scenario("50 MB past the deaf, polling", 10, deaf_bound, broadcast("polling")),
-    Scenario("echo never read", 10, lambda count: count * (BUFFERED + MESSAGE * 2 + CONNECTION + CLIENT), unread_echo),
+    Scenario(
+        "echo never read",
+        10,
+        lambda count: count * (BUFFERED + MESSAGE * 2 + CONNECTION + CLIENT),
+        unread_echo,
+    ),
 ]
 
 
@@ -306,7 +333,9 @@ async def measure(scenario: Scenario, child: Child, scale: float, first: dict[st
     last = await child.state(collect=True)
     base, end, blocks = first["resident"], last["resident"], last["blocks"] - first["blocks"]
     bound = base + scenario.bound(count) + FLOOR
-    good = peak <= bound and end <= base * (1 + BACK_WITHIN) and blocks <= MORE_BLOCKS and not problem
+    good = (
+        peak <= bound and end <= base * (1 + BACK_WITHIN) and blocks <= MORE_BLOCKS and not problem
+    )
     figures = " ".join(f"{figure / MEBIBYTE:8.1f}" for figure in (base, peak, bound, end))
     verdict = f"{'ok' if good else 'FAILED'}{problem} ({time.monotonic() - started:.0f} s)"
     print(f"{scenario.name:32} {count:6} {figures}  {blocks:+7.0f}  {verdict}", flush=True)
@@ -316,7 +345,9 @@ async def measure(scenario: Scenario, child: Child, scale: float, first: dict[st
 async def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--scale", type=float, default=1.0)
-    parser.add_argument("scenarios", nargs="*", help="the beginnings of their names; all without any")
+    parser.add_argument(
+        "scenarios", nargs="*", help="the beginnings of their names; all without any"
+    )
     options = parser.parse_args()
     chosen = [scenario for scenario in SCENARIOS
               if not options.scenarios or scenario.name.startswith(tuple(options.scenarios))]  # fmt: skip
@@ -325,7 +356,10 @@ async def main() -> None:
         await scenario.play(child, scenario.scaled(options.scale))
     await child.settled(lambda state: not state["sessions"] and not state["connections"], 70)
     base = await child.state(collect=True)
-    print(f"{'MiB':32} {'count':>6} {'base':>8} {'peak':>8} {'bound':>8} {'end':>8} {'blocks':>8}", flush=True)
+    print(
+        f"{'MiB':32} {'count':>6} {'base':>8} {'peak':>8} {'bound':>8} {'end':>8} {'blocks':>8}",
+        flush=True,
+    )
     failed = 0
     for scenario in chosen:
         failed += not await measure(scenario, child, options.scale, base)

@@ -193,7 +193,10 @@ class Stall(About):
     """/stall?seconds=..[&every=..]: block the loop, as a handler does that should not; again and again with *every*."""
 
     def get(self):
-        seconds, count = float(self.get_query_argument("seconds")), int(self.get_query_argument("count", "1"))
+        seconds, count = (
+            float(self.get_query_argument("seconds")),
+            int(self.get_query_argument("count", "1")),
+        )
         asyncio.get_running_loop().call_later(0.05, self.block, seconds, count)
 
     def block(self, seconds, count):
@@ -223,7 +226,11 @@ class Errors(logging.Handler):
     def emit(self, record):
         text = self.format(record)
         # Tornado's word for a body that turns out broken after its time was over, when nobody waits for it any more.
-        if not (text.startswith("Exception in Future") and "after timeout" in text and "HTTPInputError" in text):
+        if not (
+            text.startswith("Exception in Future")
+            and "after timeout" in text
+            and "HTTPInputError" in text
+        ):
             self.found.append(text)
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -231,7 +238,9 @@ class Errors(logging.Handler):
         logging.getLogger().addHandler(self)
         logging.captureWarnings(True)
         logging.getLogger("py.warnings").addFilter(self.raise_warning)
-        loop.set_exception_handler(lambda loop, context: self.note("asyncio", context.get("exception"), context))
+        loop.set_exception_handler(
+            lambda loop, context: self.note("asyncio", context.get("exception"), context)
+        )
         sys.unraisablehook = lambda problem: self.note("unraisable", problem.exc_value, problem)
 
     def note(self, where, error, more):
@@ -255,12 +264,17 @@ async def serve(options: dict[str, float]) -> None:
     routes = handler.routes("socket.io", namespaces=NAMESPACES)
     hub = handler.io._hub
     about = [
-        (f"/{name}", kind, {"hub": hub}) for name, kind in (("state", State), ("stall", Stall), ("broadcast", Shout))
+        (f"/{name}", kind, {"hub": hub})
+        for name, kind in (("state", State), ("stall", Stall), ("broadcast", Shout))
     ]
     server = tornado.httpserver.HTTPServer(
-        tornado.web.Application([routes, *about]), idle_connection_timeout=idle_seconds, body_timeout=body_seconds
+        tornado.web.Application([routes, *about]),
+        idle_connection_timeout=idle_seconds,
+        body_timeout=body_seconds,
     )
-    sockets = tornado.netutil.bind_sockets(int(os.environ.get("PORT", "0")), "127.0.0.1", backlog=4096)
+    sockets = tornado.netutil.bind_sockets(
+        int(os.environ.get("PORT", "0")), "127.0.0.1", backlog=4096
+    )
     server.add_sockets(sockets)
     print("READY", sockets[0].getsockname()[1], flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
@@ -273,4 +287,11 @@ def run(work) -> None:
 
 
 if __name__ == "__main__":
-    run(serve({name: json.loads(value) for name, _, value in (option.partition("=") for option in sys.argv[1:])}))
+    run(
+        serve(
+            {
+                name: json.loads(value)
+                for name, _, value in (option.partition("=") for option in sys.argv[1:])
+            }
+        )
+    )

@@ -58,7 +58,9 @@ class Soak:
             try:
                 await client.connect()
                 self.counts[kind] += 1
-                await self._life(client, min(end, time.monotonic() + self.rng.uniform(0.2, 15.0)), kind)
+                await self._life(
+                    client, min(end, time.monotonic() + self.rng.uniform(0.2, 15.0)), kind
+                )
             except ConnectionError as error:
                 self.problems[f"{kind}: {error}"] += 1
             finally:
@@ -72,7 +74,9 @@ class Soak:
             self.number += 1
             started = time.monotonic()
             if not await client.echo(f"echo {self.number}."):
-                self.problems[f"{kind}: no echo{', the connection was lost' if client.lost else ''}"] += 1
+                self.problems[
+                    f"{kind}: no echo{', the connection was lost' if client.lost else ''}"
+                ] += 1
                 return
             if self.phase:
                 self.waits[self.phase].append(time.monotonic() - started)
@@ -157,11 +161,15 @@ async def quiet(child: Child) -> dict[str, float]:
     return await child.state(collect=True)
 
 
-def report(traffic: Soak, start: dict[str, float], end: dict[str, float], errors: list[str]) -> bool:
+def report(
+    traffic: Soak, start: dict[str, float], end: dict[str, float], errors: list[str]
+) -> bool:
     rows = [("memory, MiB", start["resident"] / MEBIBYTE, end["resident"] / MEBIBYTE)]
     names = ("descriptors", "tasks", "sessions", "connections", "members", "rooms", "watched")
     rows += [(name, start[name], end[name]) for name in names]
-    p50, p99 = zip(percentiles(traffic.waits["start"]), percentiles(traffic.waits["end"]), strict=True)
+    p50, p99 = zip(
+        percentiles(traffic.waits["start"]), percentiles(traffic.waits["end"]), strict=True
+    )
     rows += [("echo p50, ms", *p50), ("echo p99, ms", *p99)]
     for kind, count in sorted(traffic.counts.items()):
         print(f"{count:8} {kind}")
@@ -182,7 +190,9 @@ def report(traffic: Soak, start: dict[str, float], end: dict[str, float], errors
     for error in errors:
         good = False
         print(f"FAILED the server logged: {error}")
-    print(f"{sum(traffic.counts.values())} clients, upgrades and hostile inputs: {'ok' if good else 'failed'}")
+    print(
+        f"{sum(traffic.counts.values())} clients, upgrades and hostile inputs: {'ok' if good else 'failed'}"
+    )
     return good
 
 

@@ -15,7 +15,12 @@ from collections.abc import Callable
 
 TEXT_FRAME, BINARY_FRAME, CLOSE_FRAME, PING_FRAME, PONG_FRAME = 1, 2, 8, 9, 10
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # of the example in RFC 6455
-UPGRADE = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": KEY}
+UPGRADE = {
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": KEY,
+}
 FORM = "application/x-www-form-urlencoded; charset=utf-8"
 PATIENCE = 10.0  # seconds for what comes at once, on a machine that is busy
 
@@ -27,7 +32,10 @@ STREAMS = ("xhr-multipart", "htmlfile")
 
 
 def frame(
-    payload: str | bytes, opcode: int | None = None, first: int = 0x80, mask: bytes = b"\x12\x34\x56\x78"
+    payload: str | bytes,
+    opcode: int | None = None,
+    first: int = 0x80,
+    mask: bytes = b"\x12\x34\x56\x78",
 ) -> bytes:
     """A masked frame: text for `str`, binary for `bytes`, or *opcode*; *first* holds its other four bits."""
     if opcode is None:
@@ -48,10 +56,14 @@ def masked(data: bytes, mask: bytes) -> bytes:
     return (int.from_bytes(data, "big") ^ int.from_bytes(key, "big")).to_bytes(len(data), "big")
 
 
-def http_request(method: str, path: str, headers: dict[str, str] | None = None, body: bytes = b"") -> bytes:
+def http_request(
+    method: str, path: str, headers: dict[str, str] | None = None, body: bytes = b""
+) -> bytes:
     lines = [f"{method} {path} HTTP/1.1", "Host: test.example"]
     lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
-    if (body or method == "POST") and not {"Content-Length", "Transfer-Encoding"} & (headers or {}).keys():
+    if (body or method == "POST") and not {"Content-Length", "Transfer-Encoding"} & (
+        headers or {}
+    ).keys():
         lines.append(f"Content-Length: {len(body)}")
     return "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape") + body
 
@@ -108,7 +120,14 @@ class Generation:
 
 class Ancestor(Generation):
     name = "0.6"
-    transports = ("websocket", "flashsocket", "xhr-polling", "jsonp-polling", "xhr-multipart", "htmlfile")
+    transports = (
+        "websocket",
+        "flashsocket",
+        "xhr-polling",
+        "jsonp-polling",
+        "xhr-multipart",
+        "htmlfile",
+    )
     sid = re.compile(rb"~m~20~m~([\w-]{20})")
     farewell = None
     pings = ("~h~", "~h~")
@@ -129,7 +148,9 @@ class Ancestor(Generation):
         return "~j~" + json.dumps({"wish": name, "args": args})
 
     def post(self, transport, payload):
-        return FORM, b"data=" + urllib.parse.quote(payload.encode("utf-8", "surrogatepass")).encode()
+        return FORM, b"data=" + urllib.parse.quote(
+            payload.encode("utf-8", "surrogatepass")
+        ).encode()
 
     def frames(self, packets):
         return frame(self.payload(packets))
@@ -146,7 +167,9 @@ class Protocol1(Generation):
         return "/socket.io/1/?t=1" + ("&jsonp=0" if transport == "jsonp-polling" else "")
 
     def url(self, transport, sid):
-        return f"/socket.io/1/{transport}/{sid}?t=1" + ("&i=0" if transport == "jsonp-polling" else "")
+        return f"/socket.io/1/{transport}/{sid}?t=1" + (
+            "&i=0" if transport == "jsonp-polling" else ""
+        )
 
     def payload(self, packets):
         if len(packets) == 1:
@@ -174,7 +197,9 @@ class Engine3(Generation):
 
     def hello(self, transport):
         name = "websocket" if transport == "websocket" else "polling"
-        return f"/socket.io/?EIO={self.revision}&transport={name}" + ("&j=0" if transport == "jsonp" else "")
+        return f"/socket.io/?EIO={self.revision}&transport={name}" + (
+            "&j=0" if transport == "jsonp" else ""
+        )
 
     def url(self, transport, sid):
         return f"{self.hello(transport)}&sid={sid}"
@@ -206,7 +231,9 @@ class Engine4(Engine3):
         return "\x1e".join(packets)
 
 
-GENERATIONS = {generation.name: generation for generation in (Ancestor(), Protocol1(), Engine3(), Engine4())}
+GENERATIONS = {
+    generation.name: generation for generation in (Ancestor(), Protocol1(), Engine3(), Engine4())
+}
 
 
 # -- Connections -----------------------------------------------------------------------
@@ -315,7 +342,9 @@ class Line(asyncio.Protocol):
         del data[: start + size]
         return found
 
-    async def request(self, method: str, path: str, body: bytes = b"", seconds: float = PATIENCE, **headers: str):
+    async def request(
+        self, method: str, path: str, body: bytes = b"", seconds: float = PATIENCE, **headers: str
+    ):
         """Status and body; (0, b"") if there is no answer."""
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
         self.write(http_request(method, path, headers, body))
@@ -340,7 +369,9 @@ class Line(asyncio.Protocol):
 
     def reset(self) -> None:
         """Vanish: what the server reads next is a TCP reset."""
-        self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+        )
         self.transport.abort()
 
 
@@ -383,7 +414,9 @@ class Client:
         self._reader = asyncio.ensure_future(self._read())
         for packet in generation.joins:
             await self.say(packet)
-        if generation.name == "0.9" and not await self.hear("1::"):  # what is posted before has no transport yet
+        if generation.name == "0.9" and not await self.hear(
+            "1::"
+        ):  # what is posted before has no transport yet
             raise ConnectionError("no CONNECT")
         return self
 
@@ -393,7 +426,9 @@ class Client:
         def look():
             if self.transport in WEBSOCKETS and self.generation.name != "0.9":
                 self._take_frames()
-            return self.generation.sid.search(self.got) or self.generation.sid.search(self.line.received)
+            return self.generation.sid.search(self.got) or self.generation.sid.search(
+                self.line.received
+            )
 
         found = await self.line.until(look)
         if found is None:
@@ -405,11 +440,15 @@ class Client:
         if self.transport in WEBSOCKETS:
             self.line.write(self.generation.frames(list(packets)))
             return
-        content_type, body = self.generation.post(self.transport, self.generation.payload(list(packets)))
+        content_type, body = self.generation.post(
+            self.transport, self.generation.payload(list(packets))
+        )
         url = self.generation.post_url(self.transport, self.sid)
         if self.posts.ended:  # the server does not keep an idle connection for ever
             self.posts = await Line.open(self.port)
-        status, _ = await self.posts.request("POST", url, body, self.patience, Content_Type=content_type)
+        status, _ = await self.posts.request(
+            "POST", url, body, self.patience, Content_Type=content_type
+        )
         if status != 200:
             raise ConnectionError(f"a POST was answered with {status}")
 
@@ -477,7 +516,11 @@ class Client:
     async def _answer_pings_in(self, body: bytes) -> None:
         """In what a poll or a stream brought; streams are taken to bring a ping in one piece."""
         if self.generation.name == "EIO4":
-            text = json.loads(body[body.index(b"(") + 1 : body.rindex(b")")]) if body[:3] == b"___" else body.decode()
+            text = (
+                json.loads(body[body.index(b"(") + 1 : body.rindex(b")")])
+                if body[:3] == b"___"
+                else body.decode()
+            )
             answers = ["3"] if "2" in text.split("\x1e") else []
         elif self.generation.name == "0.6":
             answers = re.findall(r"~m~(~h~\d+)", body.decode("utf-8", "replace"))
@@ -513,7 +556,9 @@ class Client:
                 line.wake()
                 await self._answer_pings_in(part)
             else:
-                status, body = await line.request("GET", self.generation.url(self.transport, self.sid), seconds=3600.0)
+                status, body = await line.request(
+                    "GET", self.generation.url(self.transport, self.sid), seconds=3600.0
+                )
                 self.lost = status != 200
                 self.got += body + b"\n"
                 await self._answer_pings_in(body)
