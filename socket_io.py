@@ -161,17 +161,25 @@ MAX_PATH = 4096  # characters of a path in which the tail is looked for,
 MAX_TAILS = 32  # at so many places at most: a pattern as resource may be slow to say no
 EVENTS_PER_TURN = 64  # that have waited for one handler, before others have a turn
 CLOSE_GRACE = 5.0  # seconds a peer has to answer a WebSocket close frame
+MAX_WARNING = 400  # characters of a warning that a peer can cause,
+MAX_WARNINGS = 10  # and how many different texts each cause may log
 
 
-_warned: set[str] = set()
+_warned: dict[str, set[str]] = {}  # by cause, the texts that were logged at WARNING
 
 
-def warn_once(message: str, *args: Any) -> None:
-    """A warning the first time, DEBUG from then on: peers can cause it, and must not fill a log."""
-    text = (message % args)[:400]
-    first = text not in _warned and len(_warned) < 100
+def warn_once(cause: str, message: str, *args: Any) -> None:
+    """Log a text at WARNING the first time, and at DEBUG from then on.
+
+    Peers can bring about these texts, and must not fill a log: each is cut at MAX_WARNING
+    characters, and each *cause* has MAX_WARNINGS of them in the life of this process. Anything
+    of a peer's must stand in *message* as `%r` with a precision, such as `%.100r`.
+    """
+    text = (message % args)[:MAX_WARNING]
+    texts = _warned.setdefault(cause, set())
+    first = text not in texts and len(texts) < MAX_WARNINGS
     if first:
-        _warned.add(text)
+        texts.add(text)
     log.log(logging.WARNING if first else logging.DEBUG, "%s", text)
 
 
@@ -2797,7 +2805,9 @@ class Namespace:
         try:
             return Outgoing(dialect, dialect.encode_packet(packet))
         except NotSupported as error:
-            warn_once("not sent to %s clients in a broadcast: %s", dialect.name, error)
+            warn_once(
+                "unsupported", "not sent to %s clients in a broadcast: %s", dialect.name, error
+            )
             return None
 
 
@@ -3293,7 +3303,7 @@ class Hub:
                 headers.get("Sec-Fetch-Site", ""),
                 "its Referrer-Policy must let it say where it comes from",
             )
-        warn_once("origin %.100r refused; to admit it: %s", origin, cure)
+        warn_once("origin", "origin %.100r refused; to admit it: %s", origin, cure)
         raise OriginRefused("Forbidden", FORBIDDEN, 403)
 
     def stats(self) -> dict[str, Any]:
@@ -3741,7 +3751,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         try:
             data = path.read_bytes()
         except OSError as error:
-            warn_once("client_path: %s", error)
+            warn_once("client_path", "client_path: %s", error)
             return self.respond(404, TEXT, b"no such file: see client_path")
         etag = f'W/"{hashlib.sha1(data).hexdigest()}"'  # weak: compressed or not
         caching = {"Etag": etag, "Cache-Control": "no-cache"}
@@ -4638,7 +4648,9 @@ class SocketIOHandler(tornado.web.RequestHandler):
 
     def on_message(self, message: Any) -> Any:
         """A message came: text, or anything JSON. May be a coroutine; what it returns is the ack, as for an event."""
-        warn_once("%s has no on_message: a message was dropped", type(self).__name__)
+        warn_once(
+            "no on_message", "%s has no on_message: a message was dropped", type(self).__name__
+        )
 
     def on_event(self, name: str, *args: Any) -> Any:
         """An event that no `@event` method claims. What it returns is the ack."""
@@ -5200,7 +5212,7 @@ class Listener(socket.socket):
         except OSError as error:
             if error.errno not in (errno.EMFILE, errno.ENFILE):
                 raise
-        warn_once("out of file descriptors: clients are turned away")
+        warn_once("descriptors", "out of file descriptors: clients are turned away")
         if self.reserve is not None:
             self.release()
             super().accept()[0].close()
