@@ -63,6 +63,7 @@ import re
 import secrets
 import signal
 import socket
+import sys
 import threading
 import types
 import urllib.parse
@@ -4339,6 +4340,22 @@ def event(name: Any) -> Any:
     return mark
 
 
+if sys.version_info >= (3, 14):
+    import annotationlib
+
+    def signature_of(function: Callable[..., Any]) -> inspect.Signature:
+        """Give the signature of *function*. An annotation's value is not needed, and may not exist at run time."""
+        return inspect.signature(function, annotation_format=annotationlib.Format.STRING)
+
+    def annotated_names(cls: type) -> Iterable[str]:
+        """Give the names that *cls* itself annotates. Their annotations are not evaluated."""
+        return annotationlib.get_annotations(cls, format=annotationlib.Format.STRING)
+
+else:
+    signature_of = inspect.signature
+    annotated_names = inspect.get_annotations
+
+
 @dataclasses.dataclass(slots=True)
 class Receiver:
     """The method for an event, and how many arguments it can take."""
@@ -4351,7 +4368,7 @@ class Receiver:
     def of(cls, handler_class: type[SocketIOHandler], name: str) -> Receiver:
         method = getattr(handler_class, name)
         positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        parameters = list(inspect.signature(method).parameters.values())
+        parameters = list(signature_of(method).parameters.values())
         takes = [parameter for parameter in parameters if parameter.kind in positional][1:]
         least = sum(parameter.default is inspect.Parameter.empty for parameter in takes)
         any_number = any(
@@ -4363,7 +4380,7 @@ class Receiver:
 def takes(function: Callable[..., Any], count: int) -> bool:
     """Whether *function* can be called with *count* arguments; what does not say may."""
     try:
-        inspect.signature(function).bind(*[None] * count)
+        signature_of(function).bind(*[None] * count)
     except TypeError:
         return False
     except ValueError:
@@ -5055,7 +5072,7 @@ def find_events(cls: type[SocketIOHandler]) -> dict[str, Receiver]:
 
 def check_options(cls: type[SocketIOHandler]) -> None:
     """TypeError for an option of the wrong type, and for what looks like an option but is none."""
-    for name, value in vars(cls).items():
+    for name, value in list(vars(cls).items()):  # Python 3.14 keeps annotations there when asked
         if name in OPTIONS:
             value = getattr(cls, name)  # of a class method: what can be called
             kind = type(OPTIONS[name])
@@ -5076,11 +5093,7 @@ def check_options(cls: type[SocketIOHandler]) -> None:
                 raise TypeError(
                     f"{cls.__name__}.json must have dumps and loads, as the module json has"
                 )
-        elif (
-            not name.startswith("_")
-            and not callable(value)
-            and name not in inspect.get_annotations(cls)
-        ):
+        elif not name.startswith("_") and not callable(value) and name not in annotated_names(cls):
             meant = FOREIGN_OPTIONS.get(name) or next(
                 (option for option in OPTIONS if is_slip(name, option)), None
             )

@@ -8915,6 +8915,32 @@ class SubclassTests(unittest.TestCase):
             {"ping_intervall": 5, "__annotations__": {"ping_intervall": int}},
         )
 
+    def test_an_annotation_may_name_what_does_not_exist_at_run_time(self):
+        program = """
+class Chat(SocketIOHandler):
+    greeting = "hi"
+    limit: Missing = 5
+    ping_intervall: Missing = 5
+
+    @property
+    def name(self) -> Missing: ...
+
+    @event
+    def rename(self, user: Missing, *more: Missing.kind) -> Missing[0]: ...
+
+    def on_event(self, name: Missing, *args: Missing): ...
+
+def late(answer: Missing): ...
+"""
+        futures = ["from __future__ import annotations\n"]
+        for future in futures if sys.version_info < (3, 14) else ["", *futures]:
+            with self.subTest(future):
+                names = {"SocketIOHandler": SocketIOHandler, "event": event}
+                exec(compile(future + program, "program", "exec", dont_inherit=True), names)
+                self.assertEqual(names["Chat"]._events["rename"].least, 1)
+                self.assertTrue(socket_io.takes(names["late"], 1))
+                self.assertFalse(socket_io.takes(names["late"], 2))
+
     def test_a_list_of_origins_that_can_be_read_only_once(self):
         self.assertRefused({"allowed_origins": iter(["https://a.example"])}, "allowed_origins")
         for allowed in (
