@@ -1,13 +1,16 @@
-"""Time under load: promises about time that must hold when the server has much to do.
+"""Check the promises about time that must hold when the server has much to do.
 
     load.py [--scale N] [--stall SECONDS] [SCENARIO ...]
 
-    heartbeats   thousands of idle clients and a busy loop: nobody is dropped, pings come within interval + 2 s
+    heartbeats   thousands of idle clients and a busy loop: no client is dropped, pings come within interval + 2 s
     stall        a handler blocks the loop for longer than any timeout: no client is declared dead for it
-    slow         a client that does not read slows no broadcast for the others
-    restart      the process is killed and started again under its clients: all of them come back
+    slow         clients that do not read slow no broadcast for the others
+    restart      the process is killed and started again while clients use it: all of them come back
 
-One line for each; the exit code is 1 when a promise was broken.
+At full size this is a check for a release: `heartbeats` and `slow` need thousands of clients before they can fail. The
+landing run plays `stall` and `restart` with a few clients, of which a single one that is lost is a failure.
+
+Each scenario prints one line; the exit code is 1 when a promise was broken.
 """
 
 from __future__ import annotations

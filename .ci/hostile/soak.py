@@ -1,10 +1,15 @@
-"""Mixed traffic of all generations, for as long as told; nothing may grow, nobody may go without an answer.
+"""Mix the traffic of all generations for a given time; the server's tables must not grow, every echo must come.
 
     soak.py [SECONDS] [--clients N]
 
-Every client lives some seconds: it connects (over any transport of its generation), upgrades where it can, sends, asks
-for acks, enters rooms, shouts, stays silent, and leaves in one of the ways there are. Some inputs of fuzz.py come in
-between. The table at the end compares the server when it had warmed up with the server at the end, without clients.
+This is a check for a release, for an hour: it finds memory, descriptors or table entries that are lost now and then,
+and echoes that get slower with the age of the process. In half a minute hardly any of that can be seen; the landing run
+has fuzz.py, which ends with the same question of what is left.
+
+Every client lives some seconds: it connects (over any transport of its generation), upgrades if its generation does,
+sends, asks for acks, enters rooms, shouts, stays silent, and leaves with or without a farewell. Inputs of fuzz.py are
+played in between. The table at the end compares the server after its warm-up with the server at the end, both without
+clients.
 """
 
 from __future__ import annotations
