@@ -6,11 +6,13 @@ within each round, and a figure is the median of the rounds.
 """
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import os
 import pathlib
 import resource
+import shutil
 import socket
 import statistics
 import subprocess
@@ -52,7 +54,9 @@ TITLES = {
 NEED_NODE_MODULES = {"node", "bun"}
 OURS, ASYNCIO, NODE, RAW = "ours-uvloop", "ours-asyncio", "node", "raw-tornado"
 
-#: What the load does: its title, and its options.
+BY_DEFAULT = "--mode default --headers browser"
+
+#: The title of each case, and the options of the load.
 CASES = {
     "echo": ("echo, 50 clients, 1 in flight", "--mode echo"),
     "echo16": ("echo, 50 clients, 16 in flight", "--mode echo --depth 16"),
@@ -61,9 +65,14 @@ CASES = {
     "poll": ("echo by long-polling", "--mode poll"),
     "handshake": ("polling handshake", "--mode handshake"),
     "connect": ("WebSocket, open and close", "--mode connect"),
+    "default": ("connect by default: polling, then WebSocket", BY_DEFAULT),
+    "page": ("the same, after a page", f"{BY_DEFAULT} --page /page"),
+    "nginx": ("the same, both through nginx", f"{BY_DEFAULT} --page /page"),
     "idle": ("idle client, of 5,000", "--mode idle --clients 5000 --seconds 0.5"),
+    "waiting": ("client that waits in a poll, of 2,000", "--mode waiting --clients 2000 --seconds 0.5"),
 }
-NOT_FOR_RAW = {"echoasync", "poll", "handshake"}
+FOR_RAW = {"echo", "echo16", "broadcast", "connect", "idle"}
+IN_BYTES = {"idle", "waiting"}
 GENERATIONS = ["EIO4", "EIO3", "0.9", "0.6"]
 MIXED = ",".join(GENERATIONS)
 
@@ -86,6 +95,7 @@ class Job:
     server: str
     load: str
     options: str = ""
+    behind_nginx: bool = False
 
 
 @dataclasses.dataclass
@@ -118,7 +128,7 @@ class Server:
         except FileNotFoundError as error:
             raise Missing(f"{error.filename} is missing") from error
         try:
-            self.wait_until_it_listens()
+            wait_until_it_listens(self.process, self.port, self.last_words)
         except BaseException:
             self.__exit__()
             raise
@@ -128,20 +138,89 @@ class Server:
         self.process.kill()
         self.process.wait()
 
-    def wait_until_it_listens(self):
-        end = time.monotonic() + START_SECONDS
-        while time.monotonic() < end and self.process.poll() is None:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return
-            except OSError:
-                time.sleep(0.05)
-        raise Failed(f"did not start: {self.last_words()}")
-
     def last_words(self):
         self.log.seek(0)
         lines = self.log.read().decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else "it said nothing"
+
+
+class Nginx:
+    """An nginx that runs while its block does. It keeps its connections to the server at *port* for further requests."""
+
+    CONFIGURATION = """
+        daemon off;
+        pid {folder.name}/pid;
+        error_log {folder.name}/log;
+        worker_processes 1;
+        events {{ worker_connections 4096; }}
+        http {{
+            access_log off;
+            client_body_temp_path {folder.name}/body;
+            proxy_temp_path {folder.name}/proxy;
+            fastcgi_temp_path {folder.name}/fastcgi;
+            uwsgi_temp_path {folder.name}/uwsgi;
+            scgi_temp_path {folder.name}/scgi;
+            map $http_upgrade $connection_of_upgrade {{ default upgrade; "" ""; }}
+            upstream server {{ server 127.0.0.1:{server_port}; keepalive 64; }}
+            server {{
+                listen 127.0.0.1:{port};
+                location / {{
+                    proxy_pass http://server;
+                    proxy_http_version 1.1;
+                    proxy_set_header Host $http_host;
+                    proxy_set_header Upgrade $http_upgrade;
+                    proxy_set_header Connection $connection_of_upgrade;
+                    proxy_set_header X-Real-IP $remote_addr;
+                    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+                    proxy_set_header X-Forwarded-Proto $scheme;
+                }}
+            }}
+        }}
+    """
+
+    def __init__(self, port):
+        self.server_port = port
+        self.port = free_port()
+
+    def __enter__(self):
+        program = find_nginx()
+        if program is None:
+            raise Missing("nginx is not installed (Debian: apt-get install nginx-light)")
+        self.folder = tempfile.TemporaryDirectory()
+        configuration = pathlib.Path(self.folder.name, "nginx.conf")
+        configuration.write_text(self.CONFIGURATION.format(**vars(self)))
+        command = [*on_core(1), program, "-e", "log", "-c", configuration, "-p", self.folder.name]
+        self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        try:
+            wait_until_it_listens(self.process, self.port, self.last_words)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *exception):
+        self.process.terminate()  # its worker would outlive a kill
+        self.process.wait()
+        self.folder.cleanup()
+
+    def last_words(self):
+        log = pathlib.Path(self.folder.name, "log")
+        return log.read_text().strip()[-300:] if log.exists() else "it said nothing"
+
+
+def find_nginx():
+    return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+
+
+def wait_until_it_listens(process, port, last_words):
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise Failed(f"did not start: {last_words()}")
 
 
 def free_port():
@@ -158,9 +237,11 @@ def on_core(number):
 
 def measure(job, seconds):
     """Start the server, put the load on it, and return the Figures."""
-    with Server(job.server, job.options) as server:
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(Server(job.server, job.options))
+        port = stack.enter_context(Nginx(server.port)).port if job.behind_nginx else server.port
         dialect = ["--dialect", "raw"] if job.server == RAW else []
-        where = ["--port", str(server.port), "--pid", str(server.process.pid), "--seconds", str(seconds)]
+        where = ["--port", str(port), "--pid", str(server.process.pid), "--seconds", str(seconds)]
         command = [*on_core(1), LOAD, *where, *dialect, *job.load.split()]
         try:
             done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=seconds + LOAD_SECONDS)
@@ -247,12 +328,11 @@ def compare_peers(bench, options):
     """Every case on every server, then the ratios in short."""
     found = {}
     for case in options.cases:
-        title, load = CASES[case]
-        jobs = {name: Job(name, load) for name in options.servers if name != RAW or case not in NOT_FOR_RAW}
+        jobs = {name: job_for(case, name) for name in options.servers if name != RAW or case in FOR_RAW}
         figures = bench.measure(jobs.values())
         found[case] = {name: figures.get(job) for name, job in jobs.items()}
-        print_case(case, title, found[case])
-    print("What socket_io.py on uvloop takes for one of the other (memory where clients are idle, else CPU):\n")
+        print_case(case, CASES[case][0], found[case])
+    print("What socket_io.py on uvloop takes for one of the other (memory where clients wait, else CPU):\n")
     peers = [name for name in options.servers if name != OURS]
     print_table(
         ["", *[TITLES[name] for name in peers]],
@@ -263,8 +343,13 @@ def compare_peers(bench, options):
     )
 
 
+def job_for(case, server):
+    load = CASES[case][1]
+    return Job(server, load, "xheaders", behind_nginx=True) if case == "nginx" else Job(server, load)
+
+
 def counts_in(case):
-    return "bytes" if case == "idle" else "cpu"
+    return "bytes" if case in IN_BYTES else "cpu"
 
 
 def print_case(case, title, row):
@@ -383,10 +468,13 @@ TABLES = {
 def smoke(bench):
     """Every kind of load once, on ours alone: whether it works, not how fast."""
     jobs = [Job(ASYNCIO, CASES["echo"][1])]
-    jobs += [Job(OURS, load) for case, (_, load) in CASES.items() if case != "idle"]
+    jobs += [job_for(case, OURS) for case in CASES if case not in IN_BYTES]
+    if find_nginx() is None:
+        jobs = [job for job in jobs if not job.behind_nginx]
     jobs += [Job(OURS, f"--mode echo --dialect {name}") for name in GENERATIONS]
     jobs += [
         Job(OURS, "--mode idle --clients 200"),
+        Job(OURS, "--mode waiting --clients 200"),
         Job(OURS, "--mode echo --clients 2 --bytes 999900"),
         Job(OURS, f"--mode broadcast --clients 40 --dialect {MIXED}"),
         Job(OURS, "--mode broadcast --clients 100 --event room --receivers 10", "rooms=1000"),

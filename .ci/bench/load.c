@@ -10,6 +10,13 @@
  *     idle       the clients stay, and answer heartbeats
  *     poll       echo over long-polling: a POST, then the GET that brings the answer
  *     handshake  polling handshakes alone, a new session each
+ *     default    every client connects as a browser does by default, again and again: over polling a handshake, the
+ *                CONNECT and a poll; a WebSocket that takes over; one event over it; then both connections close
+ *     waiting    the clients are connected over polling and wait in a poll, and answer heartbeats
+ *
+ * --page names a path that each client of the mode default asks for first, on its polling connection. --headers browser
+ * gives every request the twelve headers of Firefox (but not its offer to compress WebSocket frames, for what comes is
+ * compared byte by byte); without it a request has only those that it needs.
  *
  * --dialect names the generation of the clients; of several, as in EIO4,0.9, the clients take turns. --bytes is the
  * size of what a message carries. Every answer is compared, byte by byte, with what has to come.
@@ -184,8 +191,9 @@ static void prepare_event(Dialect *dialect, const char *name, size_t bytes)
 
 /* -- The run ----------------------------------------------------------------------- */
 
-typedef enum { ECHO_MODE, BROADCAST, CONNECT, IDLE, POLL, HANDSHAKE } Mode;
-static const char *const mode_names[] = {"echo", "broadcast", "connect", "idle", "poll", "handshake"};
+typedef enum { ECHO_MODE, BROADCAST, CONNECT, IDLE, POLL, HANDSHAKE, BY_DEFAULT, WAITING_POLLS } Mode;
+static const char *const mode_names[] = {"echo", "broadcast", "connect", "idle", "poll", "handshake", "default",
+                                         "waiting"};
 
 typedef enum {
     CLOSED,
@@ -200,12 +208,21 @@ typedef enum {
     POLL_WELCOME,
     POLL_POST,
     POLL_GET,
+    /* Polling, then a WebSocket that takes over. */
+    PAGE,                   /* is awaited */
+    POLL_HELD,              /* a poll waits, until the upgrade or a heartbeat releases it */
+    POLL_PONG,              /* the heartbeat has been answered by a POST */
+    POLL_OVER,              /* the WebSocket may tell that polling has stopped */
+    PROBING,                /* the WebSocket has asked whether it works */
+    PROBED,
 } Stage;
 
-typedef struct {
+typedef struct Client {
     int fd;
     Stage stage;
     Dialect *dialect;
+    struct Client *partner; /* mode default: of a polling connection its WebSocket, and the reverse */
+    bool takes_over;        /* it is the WebSocket of the two */
     char sid[128];
     bool blocked;           /* `out` waits until the socket takes more */
     unsigned long received; /* answers and broadcasts */
@@ -218,7 +235,8 @@ static struct {
     pid_t pid;
     size_t bytes;
     double seconds, warm;
-    char *event;
+    char *event, *page;
+    bool browser;           /* with a browser's headers */
     Dialect *dialects[8];
     int dialect_count;
 } options = {.clients = 50, .depth = 1, .bytes = 11, .seconds = 3, .warm = 0.5};
@@ -232,7 +250,8 @@ static int missing;                 /* and deliveries of the last one that have 
 
 static bool is_polling(void)
 {
-    return options.mode == POLL || options.mode == HANDSHAKE;
+    return options.mode == POLL || options.mode == HANDSHAKE || options.mode == BY_DEFAULT
+        || options.mode == WAITING_POLLS;
 }
 
 static double now(void)
@@ -325,16 +344,36 @@ typedef struct {
     size_t size;
 } Response;
 
-static void ask(Client *client, Stage stage, const char *path, const char *more_headers)
+/* What stands in every request; a browser's WebSocket handshake has others than its other requests. */
+static void append_headers(Client *client, bool upgrades)
 {
-    append_format(&client->out, "GET %s%s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n%s\r\n", path,
-                  client->sid, options.port, more_headers);
+    append_format(&client->out, "Host: 127.0.0.1:%d\r\n", options.port);
+    if (!options.browser)
+        return;
+    append_format(&client->out,
+                  "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0\r\n"
+                  "Accept: */*\r\nAccept-Language: en-US,en;q=0.5\r\nAccept-Encoding: gzip, deflate, br, zstd\r\n"
+                  "%sCookie: theme=dark; visitor=4f1c2d7e90ab35c8\r\nSec-Fetch-Dest: %s\r\nSec-Fetch-Mode: %s\r\n"
+                  "Sec-Fetch-Site: same-origin\r\n",
+                  upgrades ? "" : "Connection: keep-alive\r\nPriority: u=4\r\n", upgrades ? "websocket" : "empty",
+                  upgrades ? "websocket" : "cors");
+    append_format(&client->out, upgrades ? "Origin: http://127.0.0.1:%d\r\nPragma: no-cache\r\n"
+                  "Cache-Control: no-cache\r\n" : "Referer: http://127.0.0.1:%d/\r\n", options.port);
+}
+
+static void ask(Client *client, Stage stage, const char *path, bool upgrades, const char *more_headers)
+{
+    append_format(&client->out, "GET %s%s HTTP/1.1\r\n", path, client->sid);
+    append_headers(client, upgrades);
+    append_format(&client->out, "%s\r\n", more_headers);
     client->stage = stage;
 }
 
 static void ask_upgrade(Client *client)
 {
-    ask(client, UPGRADING, client->dialect->path,
+    char path[96];
+    snprintf(path, sizeof path, "%s%s", client->dialect->path, client->takes_over ? "&sid=" : "");
+    ask(client, UPGRADING, path, true,
         "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n");
 }
@@ -345,15 +384,17 @@ static void ask_poll(Client *client, Stage stage)
 {
     char path[96];
     snprintf(path, sizeof path, "%s%s", POLL_PATH, client->sid[0] ? "&sid=" : "");
-    ask(client, stage, path, "");
+    ask(client, stage, path, false, "");
 }
 
 static void post(Client *client, Stage stage, const char *text)
 {
-    append_format(&client->out,
-                  "POST %s&sid=%s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n"
-                  "Content-Type: text/plain;charset=UTF-8\r\nContent-Length: %zu\r\n\r\n%s",
-                  POLL_PATH, client->sid, options.port, strlen(text), text);
+    append_format(&client->out, "POST %s&sid=%s HTTP/1.1\r\n", POLL_PATH, client->sid);
+    append_headers(client, false);
+    if (options.browser)
+        append_format(&client->out, "Origin: http://127.0.0.1:%d\r\n", options.port);
+    append_format(&client->out, "Content-Type: text/plain;charset=UTF-8\r\nContent-Length: %zu\r\n\r\n%s",
+                  strlen(text), text);
     client->stage = stage;
 }
 
@@ -440,8 +481,40 @@ static void welcomed(Client *client)
     }
 }
 
+/* The poll of *polling* has been released, and its WebSocket has been told that it works: it takes over. */
+static void take_over(Client *polling)
+{
+    Client *websocket = polling->partner;
+    if (polling->stage != POLL_OVER || websocket->stage != PROBED)
+        return;
+    append_frame(&websocket->out, "5", 1);
+    send_event(websocket);
+    websocket->stage = READY;
+    ready++;
+    flush(websocket);
+}
+
+/* Connected, and taken over: once more. */
+static void start_over(Client *websocket)
+{
+    Client *polling = websocket->partner;
+    messages++;
+    close_client(websocket);
+    close_client(polling);
+    polling->sid[0] = 0;
+    open_client(polling);
+}
+
+static void open_websocket(Client *polling)
+{
+    memcpy(polling->partner->sid, polling->sid, sizeof polling->sid);
+    open_client(polling->partner);
+}
+
 static void answered(Client *client)
 {
+    if (options.mode == BY_DEFAULT)
+        return start_over(client);
     messages++;
     client->received++;
     if (options.mode == ECHO_MODE)
@@ -457,6 +530,13 @@ static void on_text(Client *client, const char *text, size_t size)
     Dialect *dialect = client->dialect;
     if (dialect->ping && starts_with(text, size, dialect->ping)) {
         append_frame(&client->out, dialect->pong ? dialect->pong : text, dialect->pong ? strlen(dialect->pong) : size);
+    } else if (client->takes_over && size == 1 && text[0] == '6') {
+        /* python-socketio's noop for the poll: it may come here, where clients ignore it */
+    } else if (client->stage == PROBING) {
+        if (size != 6 || memcmp(text, "3probe", 6))
+            return complain("no answer to the probe", text, size);
+        client->stage = PROBED;
+        take_over(client->partner);
     } else if (client->stage == WAITING) {
         if (starts_with(text, size, dialect->welcome))
             welcomed(client);
@@ -476,6 +556,11 @@ static void on_upgraded(Client *client, const Response *response)
         return close_client(client);
     }
     drop_front(&client->in, response->body - client->in.data);
+    if (client->takes_over) {
+        append_frame(&client->out, "2probe", 6);
+        client->stage = PROBING;
+        return;
+    }
     client->stage = WAITING;
     if (client->dialect->hello)
         append_frame(&client->out, client->dialect->hello, strlen(client->dialect->hello));
@@ -488,11 +573,13 @@ static void on_poll(Client *client, const char *body, size_t size)
     const char *sid;
     Dialect *dialect = client->dialect;
     switch (client->stage) {
+    case PAGE:
+        return ask_poll(client, POLL_OPENING);
     case POLL_OPENING:
         sid = memmem(body, size, "\"sid\":\"", 7);
         if (!take_sid(client, sid ? sid + 7 : NULL, "\""))
             return complain("no handshake", body, size);
-        if (options.mode == POLL)
+        if (options.mode != HANDSHAKE)
             return post(client, POLL_JOINING, dialect->hello);
         messages++;
         client->sid[0] = 0;
@@ -502,8 +589,22 @@ static void on_poll(Client *client, const char *body, size_t size)
     case POLL_WELCOME:
         if (!starts_with(body, size, dialect->welcome))
             return complain("not welcome", body, size);
-        ready++;
+        if (options.mode == BY_DEFAULT)
+            open_websocket(client);
+        else
+            ready++;
+        if (options.mode != POLL)
+            return ask_poll(client, POLL_HELD);
         return post(client, POLL_POST, dialect->text.data);
+    case POLL_HELD:
+        if (size == strlen(dialect->ping) && starts_with(body, size, dialect->ping))
+            return post(client, POLL_PONG, dialect->pong);
+        if (options.mode != BY_DEFAULT || size != 1 || body[0] != '6')
+            return complain("a poll was answered", body, size);
+        client->stage = POLL_OVER;
+        return take_over(client);
+    case POLL_PONG:
+        return ask_poll(client, POLL_HELD);
     case POLL_POST:
         return ask_poll(client, POLL_GET);
     default:
@@ -521,10 +622,14 @@ static void on_poll(Client *client, const char *body, size_t size)
 
 static void on_connected(Client *client)
 {
-    if (is_polling())
+    if (client->takes_over)
+        ask_upgrade(client);
+    else if (options.mode == BY_DEFAULT && options.page)
+        ask(client, PAGE, options.page, false, "");
+    else if (is_polling())
         ask_poll(client, POLL_OPENING);
     else if (client->dialect->handshake)
-        ask(client, SHAKING_HANDS, client->dialect->handshake, "");
+        ask(client, SHAKING_HANDS, client->dialect->handshake, false, "");
     else
         ask_upgrade(client);
 }
@@ -561,10 +666,15 @@ static size_t parse_header(const unsigned char *at, size_t there, size_t *size)
     return 2 + length_bytes;
 }
 
+static bool has_frames(const Client *client)
+{
+    return client->stage == WAITING || client->stage == READY || client->stage == PROBING || client->stage == PROBED;
+}
+
 static void on_frames(Client *client)
 {
     size_t position = 0, header, size;
-    while (client->stage == WAITING || client->stage == READY) {
+    while (has_frames(client)) {
         const char *frame = client->in.data + position;
         size_t there = client->in.size - position;
         header = parse_header((const unsigned char *)frame, there, &size);
@@ -572,11 +682,11 @@ static void on_frames(Client *client)
             break;
         if ((frame[0] & 0x0F) == 1)
             on_text(client, frame + header, size);
-        else if (client->stage != CONNECTING)
+        else if (client->stage != CONNECTING && client->stage != CLOSED)
             complain("not a text frame", frame + header, size);
         position += header + size;
     }
-    if (position && client->stage != CONNECTING)    /* a client that came anew has nothing left */
+    if (position && has_frames(client))     /* a client that closed, or came anew, has nothing left */
         drop_front(&client->in, position);
 }
 
@@ -593,9 +703,9 @@ static void on_readable(Client *client)
     }
     client->in.size += size;
     client->in.data[client->in.size] = 0;
-    if (client->stage != WAITING && client->stage != READY)
+    if (!has_frames(client))
         on_http(client);
-    if (client->stage == WAITING || client->stage == READY)
+    if (has_frames(client))
         on_frames(client);
 }
 
@@ -636,7 +746,7 @@ static void run_for(double seconds)
 /* Clients without any answer yet; others may keep the numbers up. */
 static int count_silent(void)
 {
-    int silent = messages == 0 && options.mode != IDLE;
+    int silent = messages == 0 && options.mode != IDLE && options.mode != WAITING_POLLS;
     for (int i = 0; i < options.clients && (options.mode == ECHO_MODE || options.mode == POLL); i++)
         silent += clients[i].received == 0;
     return silent;
@@ -665,7 +775,7 @@ static void warm_up(void)
 /* In modes that never rest, the first is enough to begin with. */
 static void wait_for_clients(void)
 {
-    bool all = options.mode != CONNECT && options.mode != HANDSHAKE;
+    bool all = options.mode != CONNECT && options.mode != HANDSHAKE && options.mode != BY_DEFAULT;
     double end = now() + PATIENCE;
     while (all ? ready < options.clients : messages == 0) {
         if (now() > end || failures > MAX_COMPLAINTS)
@@ -706,6 +816,8 @@ static void parse_option(const char *name, char *value)
     if (!strcmp(name, "--mode")) options.mode = find_mode(value);
     else if (!strcmp(name, "--dialect")) parse_dialects(value);
     else if (!strcmp(name, "--event")) options.event = value;
+    else if (!strcmp(name, "--page")) options.page = value;
+    else if (!strcmp(name, "--headers")) options.browser = !strcmp(value, "browser");
     else if (!strcmp(name, "--port")) options.port = atoi(value);
     else if (!strcmp(name, "--pid")) options.pid = atoi(value);
     else if (!strcmp(name, "--clients")) options.clients = atoi(value);
@@ -737,22 +849,28 @@ static void make_clients(void)
 {
     for (int i = 0; i < options.dialect_count; i++)
         prepare_event(options.dialects[i], options.event, options.bytes);
-    clients = calloc(options.clients, sizeof *clients);
+    int connections = options.mode == BY_DEFAULT ? 2 * options.clients : options.clients;
+    clients = calloc(connections, sizeof *clients);
     epoll = epoll_create1(0);
     if (!clients || epoll < 0)
         die("out of memory, or of file descriptors");
     for (int i = 0; i < options.clients; i++)
         clients[i].dialect = options.dialects[i % options.dialect_count];
+    for (int i = options.clients; i < connections; i++) {
+        Client *websocket = &clients[i], *polling = &clients[i - options.clients];
+        *websocket = (Client){.dialect = polling->dialect, .partner = polling, .takes_over = true};
+        polling->partner = websocket;
+    }
 }
 
 int main(int count, char **arguments)
 {
     parse_options(count, arguments);
-    allow_files(options.clients + 32);
+    allow_files(2 * options.clients + 32);
     make_clients();
     long memory_before = server_memory();
     wait_for_clients();
-    run_for(options.mode == IDLE ? SETTLING : 0);
+    run_for(options.mode == IDLE || options.mode == WAITING_POLLS ? SETTLING : 0);
     long memory_after = server_memory();
     start();
     warm_up();

@@ -7,4 +7,11 @@ const io = new Server();
 const engine = new Engine({ path: "/socket.io/" });
 io.bind(engine);
 serve(io);
-Bun.serve({ port: Number(process.argv[2]), hostname: "127.0.0.1", idleTimeout: 30, ...engine.handler() });
+const { fetch, ...handler } = engine.handler();
+Bun.serve({
+  port: Number(process.argv[2]),
+  hostname: "127.0.0.1",
+  idleTimeout: 30,
+  ...handler,
+  fetch: (request, server) => (request.url.endsWith("/page") ? new Response("a page") : fetch(request, server)),
+});

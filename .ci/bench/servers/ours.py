@@ -1,6 +1,6 @@
-"""socket_io.py, as all servers here: `echo` and `aecho` come back, `all` goes to everybody.
+"""socket_io.py, as all servers here: `echo` and `aecho` come back, `all` goes to everybody, /page is a page.
 
-ours.py PORT [uvloop] [rooms=N]: with rooms, ten clients in each; `room` goes to the first of them.
+ours.py PORT [uvloop] [xheaders] [rooms=N]: with rooms, ten clients in each; `room` goes to the first of them.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ import tornado.web
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[3]))
 
-from socket_io import SocketIOHandler, event
+from socket_io import SocketIOHandler, SocketIOServer, event
 
 logging.getLogger("tornado.access").setLevel(logging.ERROR)
 
@@ -50,8 +50,17 @@ class Bench(SocketIOHandler):
         self.send(message)
 
 
+class Page(tornado.web.RequestHandler):
+    def get(self):
+        self.write("a page")
+
+
 async def main():
-    tornado.web.Application([Bench.routes("socket.io")]).listen(PORT, "127.0.0.1", backlog=1024)
+    transports = ["websocket", "polling", "xhr-multipart", "htmlfile"]  # without Flash, and its port
+    application = tornado.web.Application(
+        [Bench.routes("socket.io"), ("/page", Page)], socket_io_port=PORT, enabled_protocols=transports
+    )
+    SocketIOServer(application, auto_start=False, address="127.0.0.1", xheaders="xheaders" in sys.argv)
     await asyncio.Event().wait()
 
 
