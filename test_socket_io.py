@@ -273,6 +273,14 @@ def masked_frame(opcode, payload, final=True, mask=b"\x12\x34\x56\x78"):
     return head + mask + socket_io.websocket_mask(mask, bytes(payload))
 
 
+def query_of(auth):
+    """Encode *auth* as the query string in which clients before 3.0 send it, in the words of JavaScript."""
+    return urllib.parse.urlencode(
+        {name: v if isinstance(v, str) else json.dumps(v) for name, v in auth.items()},
+        quote_via=urllib.parse.quote,
+    )
+
+
 async def within(awaitable, seconds=5.0):
     """Every wait of a test has an end."""
     return await asyncio.wait_for(awaitable, seconds)
@@ -306,6 +314,10 @@ class Client:
         self.path = path
         self.headers = headers or {}
         self.query = query
+        if (
+            auth and self.dialect.opens_root_unasked
+        ):  # these clients say it in every request's query
+            self.query += "&" + query_of(auth)
         self.id = self.sid = None
         self.closed = False
         self.disconnected = asyncio.Event()
@@ -315,6 +327,7 @@ class Client:
         self._acks = {}
         self._ack_ids = itertools.count()
         self._peer = Peer()
+        self._posting = asyncio.Lock()  # one POST after the other
         self._assembler = None
         self._wire = self._post_wire = self._reader = self._parts = None
 
@@ -335,8 +348,8 @@ class Client:
     async def join(self, namespace, auth=None):
         """Connect to one more namespace on the same connection."""
         wanted, packet_auth = namespace, auth
-        if auth and self.dialect.opens_root_unasked:  # these generations say it in a query
-            wanted, packet_auth = f"{namespace}?{urllib.parse.urlencode(auth)}", None
+        if auth and self.dialect.opens_root_unasked:  # a CONNECT of these generations has a query
+            wanted, packet_auth = f"{namespace}?{query_of(auth)}", None
         await self._send(Packet(CONNECT, wanted, packet_auth))
         return await self._accepted(namespace)
 
@@ -467,8 +480,9 @@ class Client:
                     self._received(packet)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
+        finally:
+            self.disconnected.set()
         self._wire.close()
-        self.disconnected.set()
 
     async def _next_payload(self):
         """The packets of the next frame or poll; None at the end."""
@@ -531,7 +545,9 @@ class Client:
 
     def _received_packet(self, packet):
         if packet.type == socket_io.ACK:
-            self._acks.pop(packet.ack_id).set_result(packet.data)
+            future = self._acks.pop(packet.ack_id, None)
+            if future is not None and not future.done():  # `call` may have stopped waiting
+                future.set_result(packet.data)
         elif (
             packet.type == DISCONNECT
             and packet.namespace == "/"
@@ -563,7 +579,8 @@ class Client:
             content_type = "application/x-www-form-urlencoded"
             body = self._form(self.dialect.encode_payload(packets)).encode()
         headers = {**self.headers, "Content_Type": content_type}
-        status, _, _ = await self._post_wire.request("POST", self._url("send"), body, **headers)
+        async with self._posting:
+            status, _, _ = await self._post_wire.request("POST", self._url("send"), body, **headers)
         assert status == 200, status
 
     def _form(self, payload):
@@ -7115,6 +7132,17 @@ class LateAckTests(RecorderTestCase):
 class TestClientTests(RecorderTestCase):
     """The client that users import: what it promises beyond what every other test here asks of it."""
 
+    ACKING = [
+        ("EIO4", "websocket"),
+        ("EIO4", "xhr-polling"),
+        ("EIO3", "jsonp-polling"),
+        ("0.9", "htmlfile"),
+    ]
+
+    @property
+    def namespaces(self):
+        return {"/other": self.handler}
+
     class base(Recorder):
         @event
         async def ask(self, gate):
@@ -7152,6 +7180,67 @@ class TestClientTests(RecorderTestCase):
             await client.call("never", timeout=0.05)
         with self.assertRaises(asyncio.TimeoutError):
             await client.receive(0.01)
+
+    @gen_test
+    async def test_an_ack_that_comes_after_the_timeout_of_its_call_does_not_make_the_client_deaf(
+        self,
+    ):
+        for dialect, transport in self.ACKING:
+            with self.subTest(dialect=dialect, transport=transport):
+                self.handler.gates = [asyncio.Event(), asyncio.Event()]
+                client = await self.client(dialect, transport)
+                with self.assertRaises(asyncio.TimeoutError):
+                    await client.call("ask", 0, timeout=0.01)
+                for gate in self.handler.gates:
+                    gate.set()
+                self.assertEqual(await client.call("ask", 1), 1)
+
+    @gen_test
+    async def test_an_ack_that_nobody_asked_for_does_not_make_the_client_deaf(self):
+        self.handler.gates = [asyncio.Event()]
+        self.handler.gates[0].set()
+        client = await self.client()
+        (await self.only())._member._send(
+            Packet(ACK, "/", [1], 77), [EnginePacket(MESSAGE, "377[1]")]
+        )
+        self.assertEqual(await client.call("ask", 0), 0)
+
+    @gen_test
+    async def test_a_client_whose_reading_breaks_is_disconnected(self):
+        client = await self.client()
+        (await self.only())._member.session.send_engine(MESSAGE, "nonsense")
+        await within(client.disconnected.wait())
+        with self.assertRaises(PayloadError):
+            await client._reader
+
+    @gen_test
+    async def test_calls_at_the_same_time_over_polling_each_get_their_own_ack(self):
+        for dialect, transport in self.ACKING:
+            with self.subTest(dialect=dialect, transport=transport):
+                self.handler.gates = [asyncio.Event() for _ in range(5)]
+                for gate in self.handler.gates:
+                    gate.set()
+                client = await self.client(dialect, transport)
+                calls = [client.call("ask", number) for number in range(5)]
+                self.assertEqual(await asyncio.gather(*calls), [0, 1, 2, 3, 4])
+
+    @gen_test
+    async def test_auth_reaches_the_handler_in_every_generation_and_namespace(self):
+        auth = {"token": "a b&c=d/é😀", "age": 7, "admin": True}
+        as_query = {"token": "a b&c=d/é😀", "age": "7", "admin": "true"}
+        for dialect, transport in EndOfProcessTests.DOORS:
+            if transport == "upgrade":
+                continue
+            for namespace in ("/", "/other") if DIALECTS[dialect].has_namespaces else ("/",):
+                with self.subTest(dialect=dialect, transport=transport, namespace=namespace):
+                    self.handler.handlers.clear()
+                    client = await self.client(dialect, transport, namespace, auth)
+                    handler = self.handler.handlers[-1]
+                    self.assertEqual(handler.namespace, namespace)
+                    self.assertEqual(handler.auth, auth if dialect == "EIO4" else as_query)
+                    if dialect != "EIO4":  # as with the real clients, the request has it too
+                        self.assertEqual(handler.get_query_argument("token"), auth["token"])
+                    await client.close()
 
 
 class Admin(SocketIOHandler):
@@ -10341,9 +10430,10 @@ class Attacker(Client):
 
     async def post(self, body, **headers):
         """The status of the answer, 0 if the connection ends without one."""
-        self._post_wire.send_request("POST", self._url("send"), body, **headers)
         try:
-            status, _, answer = await self._post_wire.answer()
+            async with self._posting:
+                self._post_wire.send_request("POST", self._url("send"), body, **headers)
+                status, _, answer = await self._post_wire.answer()
             if (
                 b"new Error(" in answer
             ):  # a script that is refused arrives all the same: in 0.9 it says so
