@@ -2382,6 +2382,18 @@ class Session:
 # tables, options, and the sweep over deadlines.
 
 NO_ROOMS: frozenset[str] = frozenset()
+NOT_ACKNOWLEDGED = object()  # given instead of what an event is to be acknowledged with
+
+
+def takes(function: Callable[..., Any], count: int) -> bool:
+    """Whether *function* can be called with *count* arguments; what does not say may."""
+    try:
+        signature_of(function).bind(*[None] * count)
+    except TypeError:
+        return False
+    except ValueError:
+        pass
+    return True
 
 
 class Member:
@@ -2437,31 +2449,17 @@ class Member:
         if self.session.dialect.recovers and self.namespace.history is not None:
             self.namespace.history.welcome(self, hub.now())
         self.namespace.add(self)
-        try:
-            self.handler = hub.make_handler(self)
-            answer = self.handler.on_open(*self.handler.path_args, **self.handler.path_kwargs)
-        except (Exception, asyncio.CancelledError) as problem:
-            return self._refuse(problem)
-        if not is_awaitable(answer):
-            return self._opened(answer)
-        hub.watch(self, hub.options.connect_timeout, self.overdue)
-        self.task = hub.spawn(self._finish_open(answer))
+        pending = self._enter(self._open, (), opening=True)
+        if pending is not None:
+            hub.watch(self, hub.options.connect_timeout, self.overdue)
+            self.task = hub.spawn(pending)
 
-    async def _finish_open(self, pending: Awaitable[Any]) -> None:
-        problem: BaseException | None = None
-        try:
-            answer = await pending
-        except asyncio.CancelledError:
-            problem = ConnectionRefused("Timed out")
-        except Exception as error:
-            problem = error
-        self.task = None
-        if problem is None:
-            self._opened(answer)
-        else:
-            self._refuse(problem)
+    def _open(self) -> Any:
+        handler = self.handler = self.session.hub.make_handler(self)
+        return handler.on_open(*handler.path_args, **handler.path_kwargs)
 
     def _opened(self, answer: Any) -> None:
+        self.task = None
         if answer is False:
             return self._refuse(ConnectionRefused())
         if self.close_reason is None:
@@ -2482,12 +2480,14 @@ class Member:
         self._work()
 
     def _refuse(self, problem: BaseException) -> None:
-        try:
-            if not isinstance(problem, ConnectionRefused):
-                raise problem
-            self.session.hub.json.encode([problem.message, problem.data])
-        except (Exception, asyncio.CancelledError) as error:
-            self.session.hub.report(self.handler, error)
+        self.task = None
+        if isinstance(problem, ConnectionRefused):
+            try:
+                self.session.hub.json.encode([problem.message, problem.data])
+            except (TypeError, ValueError) as error:
+                problem = error
+        if not isinstance(problem, ConnectionRefused):
+            self._report(problem, self.handler)
             problem = ConnectionRefused("Server error")
         self._release()
         self.session.unfinished -= 1
@@ -2507,7 +2507,7 @@ class Member:
             self.inbox.append((packet, size + QUEUED_BYTES))
             self.session.account(waiting=size + QUEUED_BYTES)
             return
-        pending = self.handler.run_event(packet)
+        pending = self._run_event(packet)
         if pending is not None:
             if (
                 self.inbox is None
@@ -2535,6 +2535,7 @@ class Member:
             if self.close_reason is not None:
                 self.session.hub.unwatch(self)
                 self.session.unfinished -= 1
+                self.handler = None  # this cycle would wait for the collector
 
     async def _work_on(self, pending: Awaitable[None]) -> None:
         with contextlib.suppress(
@@ -2549,9 +2550,16 @@ class Member:
     ) -> Awaitable[None] | None:
         packet, size = inbox.popleft()
         if packet is None:
-            return self.handler.run_close()  # type: ignore[no-any-return]
+            return self._enter(self.handler.on_close, ())
         self.session.account(waiting=-size)
-        return self.handler.run_event(packet)  # type: ignore[no-any-return]
+        return self._run_event(packet)
+
+    def _run_event(self, packet: Packet) -> Awaitable[None] | None:
+        """Have the handler act on an event; what is returned, if anything, must be awaited before the next."""
+        handler = self.handler
+        if handler._taps_incoming:
+            self._enter(handler.on_any, packet.data)
+        return self._enter(handler.dispatch, packet.data, packet.ack_id)
 
     def overdue(self) -> None:
         """Whatever the handler is doing has taken too long."""
@@ -2585,7 +2593,7 @@ class Member:
     def tap(self, packet: Packet) -> None:
         """Show an EVENT on its way out to a handler that wants to see them all."""
         if self.handler is not None:
-            self.handler.run_tap(self.handler.on_any_outgoing, packet)
+            self._enter(self.handler.on_any_outgoing, packet.data)
 
     def enqueue(self, outgoing: Outgoing) -> None:
         if self.close_reason is not None:
@@ -2631,6 +2639,91 @@ class Member:
         if future is not None:
             self.session.account(owed=-1)
         return future
+
+    def answered(self, ack: Callable[..., Any], future: asyncio.Future[list[Any]]) -> None:
+        """Hand the application's *ack* what *future*, made by `ask`, holds; nothing if no ack came."""
+        hub = self.session.hub
+        hub.unwatch(future)
+        if future.cancelled() or future.exception() is not None:
+            return
+        pending = self._enter(self._call_back, (ack, future.result()))
+        if pending is not None:
+            hub.spawn(pending)
+
+    def _call_back(self, ack: Callable[..., Any], args: list[Any]) -> Any:
+        if takes(ack, len(args)):
+            return ack(*args)
+        log.debug("%s ! ack with %d arguments", self.session.sid[:6], len(args))
+
+    # The application.
+
+    def _enter(
+        self,
+        method: Callable[..., Any],
+        args: Sequence[Any],
+        ack_id: int | None = None,
+        opening: bool = False,
+    ) -> Coroutine[Any, Any, None] | None:
+        """Call the application: the one guard between its code and ours, whatever of it runs.
+
+        What *method* gives is sent as the ack *ack_id*, or decides about the client that is *opening*; what it raises
+        is reported. A coroutine of ours is returned where this must wait for one of the application's.
+        """
+        try:
+            result = method(*args)
+            if result is not None and is_awaitable(result):
+                return self._settle(result, ack_id, opening, self.handler)
+            if ack_id is not None:
+                self._send_ack(ack_id, result)
+        except (Exception, asyncio.CancelledError) as error:
+            self._failed(error, opening, self.handler)
+            return None
+        if opening:
+            self._opened(result)
+        return None
+
+    async def _settle(
+        self, pending: Awaitable[Any], ack_id: int | None, opening: bool, handler: SocketIOHandler
+    ) -> None:
+        """The guard's other half: see `_enter`."""
+        try:
+            result = await pending
+            if is_awaitable(result):  # a `dispatch` that is a coroutine has returned another's
+                result = await result
+            if ack_id is not None:
+                self._send_ack(ack_id, result)
+        except asyncio.CancelledError:
+            if not opening:
+                raise
+            return self._refuse(ConnectionRefused("Timed out"))
+        except Exception as error:
+            return self._failed(error, opening, handler)
+        if opening:
+            self._opened(result)
+
+    def _failed(self, error: BaseException, opening: bool, handler: SocketIOHandler | None) -> None:
+        if opening:
+            self._refuse(error)
+        else:
+            self._report(error, handler)
+
+    def _report(self, error: BaseException, handler: SocketIOHandler | None) -> None:
+        """Give the application's own exception to its `on_error`; without a handler, to the log."""
+        if handler is None:
+            log.error("a handler could not be made", exc_info=error)
+        elif isinstance(error, Disconnected) and self.close_reason is not None:
+            log.debug("%s ! went while its handler was at work", self.session.sid[:6])
+        else:
+            try:
+                handler.on_error(error)
+            except Exception as failure:
+                log.error("on_error failed", exc_info=failure)
+
+    def _send_ack(self, ack_id: int, result: Any) -> None:
+        if result is NOT_ACKNOWLEDGED or self.close_reason is not None:
+            return
+        args = list(result) if isinstance(result, tuple) else [] if result is None else [result]
+        self.send(Packet(ACK, self.namespace.name, args, ack_id))
 
     # The end.
 
@@ -3270,18 +3363,6 @@ class Hub:
         handler.path_args = request.path_args
         handler.path_kwargs = request.path_kwargs
         return handler
-
-    def report(self, handler: SocketIOHandler | None, error: BaseException) -> None:
-        """The application's own exception goes where it would in any RequestHandler."""
-        if handler is None:
-            log.error("a handler could not be made", exc_info=error)
-        elif isinstance(error, Disconnected) and handler.close_reason is not None:
-            log.debug("%s ! went while its handler was at work", handler._member.session.sid[:6])
-        else:
-            try:
-                handler.on_error(error)
-            except Exception as failure:
-                log.error("on_error failed", exc_info=failure)
 
     def admits(self, headers: Headers) -> bool:
         """Whether a page that sent *headers* may talk to us; an `allowed_origins` that fails admits nobody."""
@@ -4377,17 +4458,6 @@ class Receiver:
         return cls(name, least, math.inf if any_number else len(takes))
 
 
-def takes(function: Callable[..., Any], count: int) -> bool:
-    """Whether *function* can be called with *count* arguments; what does not say may."""
-    try:
-        signature_of(function).bind(*[None] * count)
-    except TypeError:
-        return False
-    except ValueError:
-        pass
-    return True
-
-
 @dataclasses.dataclass(slots=True)
 class BroadcastAcks:
     """What came of a `call` on many: `answers` by client id, and the ids that are `missing`."""
@@ -4806,7 +4876,7 @@ class SocketIOHandler(tornado.web.RequestHandler):
         else:
             future = member.ask(packet)
             hub.watch(future, timeout, future.cancel)
-            future.add_done_callback(functools.partial(self._acknowledge, ack))
+            future.add_done_callback(functools.partial(member.answered, ack))
 
     async def call(self, event: str, *args: Any, timeout: float = 60.0) -> Any:
         """Emit, and return what the client acknowledges: one argument bare, several as a list, none as None.
@@ -4929,73 +4999,6 @@ class SocketIOHandler(tornado.web.RequestHandler):
         locals()[_name] = _answers_nothing(_name)
     del _name
 
-    def _acknowledge(self, ack: Callable[..., Any], future: asyncio.Future[list[Any]]) -> None:
-        self._member.session.hub.unwatch(future)
-        if future.cancelled() or future.exception() is not None:
-            return
-        try:
-            if not takes(ack, len(future.result())):
-                log.debug(
-                    "%s ! ack with %d arguments", self._member.session.sid[:6], len(future.result())
-                )
-                return
-            pending = ack(*future.result())
-            if is_awaitable(pending):
-                self._member.session.hub.spawn(self._settle(pending, None))
-        except Exception as error:
-            self._member.session.hub.report(self, error)
-
-    def run_event(self, packet: Packet) -> Awaitable[None] | None:
-        """Run the method for an event; what is returned, if anything, must be awaited before the next."""
-        try:
-            if self._taps_incoming:
-                self.run_tap(self.on_any, packet)
-            result = self.dispatch(*packet.data)
-            if result is not None and is_awaitable(result):
-                return self._settle(result, packet.ack_id)
-            if packet.ack_id is not None:
-                self._send_ack(packet.ack_id, result)
-        except (Exception, asyncio.CancelledError) as error:
-            self._member.session.hub.report(self, error)
-        return None
-
-    def run_tap(self, tap: Callable[..., None], packet: Packet) -> None:
-        try:
-            tap(*packet.data)
-        except Exception as error:
-            self._member.session.hub.report(self, error)
-
-    def run_close(self) -> Awaitable[None] | None:
-        self._member.handler = (
-            None  # the last it is needed for; the cycle would wait for the collector
-        )
-        try:
-            result = self.on_close()
-        except (Exception, asyncio.CancelledError) as error:
-            self._member.session.hub.report(self, error)
-            return None
-        return self._settle(result, None) if is_awaitable(result) else None
-
-    async def _settle(self, pending: Awaitable[Any], ack_id: int | None) -> None:
-        try:
-            result = await pending
-            if is_awaitable(
-                result
-            ):  # `dispatch` as a coroutine has returned what it got from the one above
-                result = await result
-            if ack_id is not None:
-                self._send_ack(ack_id, result)
-        except Exception as error:
-            self._member.session.hub.report(self, error)
-
-    def _send_ack(self, ack_id: int, result: Any) -> None:
-        if result is NOT_ACKNOWLEDGED or self._member.close_reason is not None:
-            return
-        args = list(result) if isinstance(result, tuple) else [] if result is None else [result]
-        self._member.send(Packet(ACK, self._member.namespace.name, args, ack_id))
-
-
-NOT_ACKNOWLEDGED = object()
 
 #: The options and their defaults: the public attributes of the class that are neither methods nor properties.
 OPTIONS = {

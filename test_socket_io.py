@@ -2945,6 +2945,7 @@ class FakeHandler:
 
     path_args: tuple = ()
     path_kwargs: dict = {}
+    _taps_incoming = False
 
     def __init__(self, member: Member) -> None:
         self.member = member
@@ -2955,11 +2956,14 @@ class FakeHandler:
         self.log.append("open")
         return self.member.session.hub.on_open(self)
 
-    def run_event(self, packet: Packet):
-        self.log.append(packet.data[0])
-        return self.answer(packet)
+    def dispatch(self, name: str, *args):
+        self.log.append(name)
+        return self.answer(Packet(EVENT, data=[name, *args]))
 
-    def run_close(self) -> None:
+    def on_error(self, error: Exception) -> None:
+        self.member.session.hub.reported.append(error)
+
+    def on_close(self) -> None:
         self.log.append(f"closed: {self.member.close_reason}")
 
 
@@ -3024,9 +3028,6 @@ class FakeHub:
         soon, self.soon = self.soon, []
         for work in soon:
             work()
-
-    def report(self, handler: FakeHandler, error: Exception) -> None:
-        self.reported.append(error)
 
     def forget(self, session: Session) -> None:
         self.forgotten.append(session)
@@ -4089,7 +4090,7 @@ class SlowOpeningTests(AsyncSessionTestCase):
         await self.settle(self.hub)
         self.assertEqual(self.member.handler.log, ["open"])
         await self.accept()
-        self.assertEqual(self.member.handler.log, ["open", "a", "closed: transport close"])
+        self.assertEqual(self.hub.handlers[0].log, ["open", "a", "closed: transport close"])
 
     async def test_and_is_not_closed_if_it_then_refuses(self):
         self.session.end("transport close")
