@@ -31,7 +31,8 @@ the packet, `Outgoing` keeps its bytes, `Session.enqueue` sends or queues it. Ov
 
 Sources, cited as [TAG "Heading"]: [EIO3] [EIO4] engine.io-protocol, revisions 3 and 4, [SIO5] socket.io-protocol,
 revision 5, [SIO1] the text of protocol 1 and the npm package socket.io 0.9.19, [SIO06] server and browser client of the
-npm package socket.io 0.6.18, [SIO] the documentation of socket.io 4, [RFC6455], [RFC7692], [Fetch] of the WHATWG.
+npm package socket.io 0.6.18, [SIO] the documentation of socket.io 4, [RFC6455], [RFC7692], [RFC9110], [Fetch] of the
+WHATWG.
 """
 
 from __future__ import annotations
@@ -146,6 +147,7 @@ log.addHandler(logging.NullHandler())
 # bytes in (section 11), and where application code is called (sections 8 and 12).
 
 MAX_ACK_DIGITS = 15  # below 2**53: more would come back from a JavaScript peer as another number
+MAX_EXACT_INTEGER = 2**53  # beyond it, different integers are one number in JavaScript
 MAX_LENGTH_DIGITS = 9  # of a declared length, before it is believed
 MAX_HEARTBEAT_DIGITS = 15
 SID_BYTES = 15  # 20 characters: what sticky-session helpers and cluster adapters match on
@@ -302,6 +304,18 @@ def message_packet(
     return Packet(EVENT, namespace, [name, *args], ack_id)
 
 
+def received_name(name: Any) -> str:
+    """The name of an event that a peer has sent: text, or an integer as its text, as node's servers take both.
+
+    Raises PayloadError for everything else, for integers that JavaScript cannot tell apart, and for RESERVED_EVENTS.
+    """
+    if type(name) is int and abs(name) <= MAX_EXACT_INTEGER:
+        name = str(name)
+    if not isinstance(name, str) or name in RESERVED_EVENTS:
+        raise PayloadError("an event without a name that it may have")
+    return name
+
+
 def bare(args: Sequence[Any]) -> Any:
     """Several arguments as a list, one as itself, none as None."""
     if len(args) == 1:
@@ -346,9 +360,14 @@ def wire_int(text: str, digits: int) -> int:
 
 
 def decode_base64(text: str) -> bytes:
-    """Strict base64, with or without its padding."""
+    """Decode base64, wherever a dialect has it: strict, with or without its padding.
+
+    CR, LF, space and tab are skipped: Java's encoder, in the Android clients, breaks its lines. Every length and limit
+    that a dialect or a transport knows counts *text* as it came, before they are skipped.
+    """
     try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+        digits = text.encode("ascii").translate(None, b"\r\n\t ")
+        return base64.b64decode(digits + b"=" * (-len(digits) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
         raise PayloadError("bad base64") from error
 
@@ -571,20 +590,30 @@ BYTES = "application/octet-stream"
 class Peer:
     """What a codec must remember of one client: 1.x encodes text as UTF-8 twice, and its handshake does not say so."""
 
-    __slots__ = ("encodes_once",)
+    __slots__ = ("encodes_once", "encodes_twice")
 
     def __init__(self) -> None:
         self.encodes_once = False  # seen for certain
+        self.encodes_twice = (
+            False  # seen in its latest text that is not ASCII, which can still be chance
+        )
 
     def undouble(self, text: str) -> str:
         """*text* without its second encoding, if it can have one: "Ã©" is an é of 1.x, more likely than a 2.x "Ã©"."""
         if self.encodes_once or text.isascii():
             return text
         try:
-            return text.encode("latin-1").decode("utf-8")
+            single = text.encode("latin-1").decode("utf-8")
         except UnicodeError:
-            self.encodes_once = True
+            self.encodes_once, self.encodes_twice = True, False
             return text
+        self.encodes_twice = True
+        return single
+
+
+def double(text: str) -> str:
+    """*text* as 1.x wants it where it decodes UTF-8 twice: each byte of it has become a character."""
+    return text if text.isascii() else text.encode("utf-8").decode("latin-1")
 
 
 class Dialect(abc.ABC):
@@ -609,6 +638,8 @@ class Dialect(abc.ABC):
     has_namespaces = True
     root_is_connection = False  #: to be refused in "/", or to leave it, ends the connection
     recovers = False  #: its clients can ask for events that they missed
+    base64: bool | None = None  #: True: the client has no bytes, neither in payloads nor in frames
+    doubles_frames = False  #: text in WebSocket frames is encoded as UTF-8 twice
     greets_alone = False  #: nothing else is in the payload with the OPEN packet
     handshakes_apart = (
         False  #: an HTTP request of its own makes the session, before any transport is chosen
@@ -649,8 +680,12 @@ class Dialect(abc.ABC):
             self._variants[key] = variant
         return self._variants[key]
 
-    def for_client(self, base64: bool, old: bool) -> Dialect:
-        """As a client needs it: *base64* says that it has no bytes, *old* that it is older than 1.4."""
+    def for_client(self, base64: bool, browser: bool, revision: str, cache_buster: str) -> Dialect:
+        """This dialect as a client needs it, by what its handshake says beside the dialect.
+
+        *base64*: it has no bytes. *browser*: it is a script in a browser. *revision* is its `EIO`, *cache_buster* its
+        `t`.
+        """
         return self
 
     def client_id(self, sid: str, namespace: str) -> str | None:
@@ -677,9 +712,13 @@ class Dialect(abc.ABC):
         self, body: bytes, content_type: str, jsonp: bool, peer: Peer
     ) -> list[EnginePacket]: ...
 
-    def encode_poll(self, packets: list[EnginePacket], jsonp: str) -> tuple[str, bytes]:
+    def encode_poll(
+        self, packets: list[EnginePacket], jsonp: str, peer: Peer | None = None
+    ) -> tuple[str, bytes]:
         """Content type and body of a poll's answer; *jsonp* holds the index digits, or nothing."""
-        text = self.encode_payload(packets)
+        return self._encode_text_poll(self.encode_payload(packets), jsonp)
+
+    def _encode_text_poll(self, text: str, jsonp: str) -> tuple[str, bytes]:
         if not jsonp:
             return TEXT, text.encode("utf-8")
         return SCRIPT, self.call_script(jsonp, text).encode("utf-8")
@@ -948,9 +987,9 @@ class SocketIO09(Dialect):
         name, args = (
             (value.get("name"), value.get("args", [])) if isinstance(value, dict) else (None, None)
         )
-        if not isinstance(name, str) or not isinstance(args, list) or name in RESERVED_EVENTS:
+        if not isinstance(args, list):
             raise PayloadError("malformed event")
-        return [name, *args]
+        return [received_name(name), *args]
 
     def encode_packet(self, packet: Packet) -> list[EnginePacket]:
         namespace = "" if packet.namespace == "/" else packet.namespace
@@ -1053,11 +1092,21 @@ class EngineIO(Dialect):
     def client_id(self, sid: str, namespace: str) -> str | None:
         return None  # CONNECT brings it
 
+    def for_client(self, base64: bool, browser: bool, revision: str, cache_buster: str) -> Dialect:
+        return self.having(base64=True) if base64 else self
+
     def decode_engine_packet(self, text: str) -> EnginePacket:
+        """A digit and the data; or, in payloads and frames alike, "b" and base64.  [EIO4 "Packet encoding"]"""
         kind = self.ENGINE_TYPES.get(text[:1])
-        if kind is None:
-            raise PayloadError("unknown engine packet type")
-        return EnginePacket(kind, text[1:])
+        if kind is not None:
+            return EnginePacket(kind, text[1:])
+        if text[:1] == "b":
+            return self._decode_base64(text[1:])
+        raise PayloadError("unknown engine packet type")
+
+    @abc.abstractmethod
+    def _decode_base64(self, text: str) -> EnginePacket:
+        """The engine packet of bytes that *text*, behind its "b", holds."""
 
     def decode_packet(self, data: str | bytes) -> Packet | Assembler:
         """type [attachments "-"] [namespace ","] [ack id] [JSON].  [SIO5 "Packet encoding"]"""
@@ -1094,12 +1143,9 @@ class EngineIO(Dialect):
         """PayloadError unless *packet* has the data its type asks for."""
         data = packet.data
         if packet.type is EVENT:
-            good = (
-                isinstance(data, list)
-                and data
-                and isinstance(data[0], str)
-                and data[0] not in RESERVED_EVENTS
-            )
+            good = isinstance(data, list) and bool(data)
+            if good and (type(data[0]) is not str or data[0] in RESERVED_EVENTS):
+                data[0] = received_name(data[0])
         elif packet.type is ACK:
             good = isinstance(data, list) and packet.ack_id is not None
         elif packet.type is DISCONNECT:
@@ -1157,19 +1203,28 @@ class EngineIO3(EngineIO):
     server_pings = False
     opens_root_unasked = True
 
-    #: Browsers of 1.x turn a text payload into a string by one call with an argument for each character.
+    #: In browsers, 1.4 to 1.7 turn a text payload into a string by one call with an argument for each character, and
+    #: overflow the stack by some 100,000 of them. Nothing in their requests tells them from 2.x, but both read binary
+    #: payloads; React Native, which does not, says in its User-Agent that it is no browser.
     MAX_TEXT = 50_000
+    OLD_CACHE_BUSTER = re.compile(r"[0-9]+-[0-9]+", re.ASCII)  # <ms>-<n>, of the clients up to 1.3
 
-    base64: bool | None = (
-        None  #: True: bytes neither in payloads nor in frames; False: always binary payloads
-    )
+    only_binary = False  #: payloads are always binary
+    calls_by_character = False  #: text payloads from MAX_TEXT on are binary
 
-    def for_client(self, base64: bool, old: bool) -> Dialect:
+    def for_client(self, base64: bool, browser: bool, revision: str, cache_buster: str) -> Dialect:
+        facts: dict[str, bool] = {}
+        if revision == "2":  # the browser script of 1.0
+            facts["doubles_frames"] = True
         if base64:
-            return self.having(base64=True)
-        # Up to 1.3 the browser script reads nothing but binary payloads; socketIO-client 0.6 of PyPI no further than
-        # the greeting, which servers of the time sent alone.
-        return self.having(base64=False, greets_alone=True) if old else self
+            facts["base64"] = True
+        elif revision == "2" or self.OLD_CACHE_BUSTER.fullmatch(cache_buster):
+            # Up to 1.3 the browser script reads nothing but binary payloads; socketIO-client 0.6 of PyPI no further
+            # than the greeting, which servers of the time sent alone.
+            facts["only_binary"] = facts["greets_alone"] = True
+        elif browser:
+            facts["calls_by_character"] = True
+        return self.having(**facts) if facts else self
 
     def client_id(self, sid: str, namespace: str) -> str | None:
         return sid if namespace == "/" else f"{namespace}#{sid}"
@@ -1184,16 +1239,21 @@ class EngineIO3(EngineIO):
                 raise PayloadError("a payload that does not add up")
             packet = counted(text, end + 1, text[position:end])
             position = end + 1 + len(packet)
-            packets.append(self._decode_text(packet if peer is None else peer.undouble(packet)))
+            packets.append(
+                self.decode_engine_packet(packet if peer is None else peer.undouble(packet))
+            )
         return packets
 
-    def _decode_text(self, text: str) -> EnginePacket:
-        if text[:1] != "b":
-            return self.decode_engine_packet(text)
-        return EnginePacket(self.decode_engine_packet(text[1:2]).type, decode_base64(text[2:]))
+    def _decode_base64(self, text: str) -> EnginePacket:
+        return EnginePacket(self._type_of(text[:1]), decode_base64(text[1:]))
 
     def _decode_bytes(self, data: bytes) -> EnginePacket:
-        return EnginePacket(self.decode_engine_packet(str(data[0]) if data else "").type, data[1:])
+        return EnginePacket(self._type_of(str(data[0]) if data else ""), data[1:])
+
+    def _type_of(self, digit: str) -> str:
+        if digit not in self.ENGINE_TYPES:
+            raise PayloadError("unknown engine packet type")
+        return self.ENGINE_TYPES[digit]
 
     def _decode_binary_payload(self, body: bytes) -> list[EnginePacket]:
         """0 (text) or 1 (binary), the length in bytes as one byte for each digit, 255, the packet; repeated."""
@@ -1215,8 +1275,10 @@ class EngineIO3(EngineIO):
             position = end + 1 + size
         return packets
 
-    def encode_payload(self, packets: list[EnginePacket]) -> str:
+    def encode_payload(self, packets: list[EnginePacket], twice: bool = False) -> str:
         texts = [self._encode_text(packet) for packet in packets]
+        if twice:
+            texts = [double(text) for text in texts]
         return "".join([f"{utf16_units(text)}:{text}" for text in texts]) or "0:"
 
     def _encode_text(self, packet: EnginePacket) -> str:
@@ -1227,23 +1289,30 @@ class EngineIO3(EngineIO):
             else digit + packet.data
         )
 
+    def _encode_bytes(self, packet: EnginePacket) -> str | bytes:
+        digit = self.ENGINE_DIGITS[packet.type]
+        if isinstance(packet.data, bytes):
+            return bytes([int(digit)]) + packet.data
+        return digit + packet.data
+
     def _encode_binary_payload(self, packets: list[EnginePacket]) -> bytes:
         parts = []
-        for frame in self.encode_frames(packets):
-            data = frame.encode() if isinstance(frame, str) else frame
-            parts.append(bytes([isinstance(frame, bytes), *map(int, str(len(data))), 255]) + data)
+        for packet in packets:
+            whole = self._encode_bytes(packet)
+            data = whole.encode() if isinstance(whole, str) else whole
+            parts.append(bytes([isinstance(whole, bytes), *map(int, str(len(data))), 255]) + data)
         return b"".join(parts)
 
     def decode_frame(self, frame: str | bytes, peer: Peer) -> list[EnginePacket]:
         return [
             self._decode_bytes(frame)
             if isinstance(frame, bytes)
-            else self._decode_text(peer.undouble(frame))
+            else self.decode_engine_packet(peer.undouble(frame))
         ]
 
     def encode_frames(self, packets: list[EnginePacket]) -> list[str | bytes]:
-        if self.base64:
-            return [self._encode_text(packet) for packet in packets]
+        if self.base64 or self.doubles_frames:
+            return self._encode_odd_frames(packets)
         digits = self.ENGINE_DIGITS
         return [
             bytes([int(digits[packet.type])]) + packet.data
@@ -1251,6 +1320,13 @@ class EngineIO3(EngineIO):
             else digits[packet.type] + packet.data
             for packet in packets
         ]
+
+    def _encode_odd_frames(self, packets: list[EnginePacket]) -> list[str | bytes]:
+        encode = self._encode_text if self.base64 else self._encode_bytes
+        frames = [encode(packet) for packet in packets]
+        if not self.doubles_frames:
+            return frames
+        return [double(frame) if isinstance(frame, str) else frame for frame in frames]
 
     def decode_packet(self, data: str | bytes) -> Packet | Assembler:
         packet = super().decode_packet(data)
@@ -1281,13 +1357,28 @@ class EngineIO3(EngineIO):
             return self._decode_binary_payload(body)
         return self.decode_payload(self.post_text(body, jsonp), peer)
 
-    def encode_poll(self, packets: list[EnginePacket], jsonp: str) -> tuple[str, bytes]:
-        # Clients of 1.x read lengths and text their own way; ASCII and binary payloads all read alike.
-        plain = all(isinstance(packet.data, str) and packet.data.isascii() for packet in packets)
-        short = sum(len(packet.data) for packet in packets) < self.MAX_TEXT
-        if jsonp or self.base64 or (plain and short and self.base64 is None):
-            return super().encode_poll(packets, jsonp)
-        return BYTES, self._encode_binary_payload(packets)
+    def encode_poll(
+        self, packets: list[EnginePacket], jsonp: str, peer: Peer | None = None
+    ) -> tuple[str, bytes]:
+        """Text, wherever the client can read it, encoded as often as *peer* has been seen to encode it.
+
+        1.x counts and reads text its own way; ASCII and binary payloads are the same for all.
+        """
+        if not jsonp and not self.base64 and self._wants_binary(packets, peer):
+            return BYTES, self._encode_binary_payload(packets)
+        return self._encode_text_poll(
+            self.encode_payload(packets, peer is not None and peer.encodes_twice), jsonp
+        )
+
+    def _wants_binary(self, packets: list[EnginePacket], peer: Peer | None) -> bool:
+        if self.only_binary or any(isinstance(packet.data, bytes) for packet in packets):
+            return True
+        if peer is not None and peer.encodes_once:  # of 2.x, in a browser or not
+            return False
+        if self.calls_by_character and sum(len(packet.data) for packet in packets) >= self.MAX_TEXT:
+            return True
+        is_ascii = all(packet.data.isascii() for packet in packets)
+        return not is_ascii and (peer is None or peer.encodes_twice or self.calls_by_character)
 
 
 class EngineIO4(EngineIO):
@@ -1303,12 +1394,10 @@ class EngineIO4(EngineIO):
     def decode_payload(self, text: str) -> list[EnginePacket]:
         if text.count(self.SEPARATOR) >= self.max_packets:
             raise PayloadError("too many packets in one payload")
-        return [self._decode_text(part) for part in text.split(self.SEPARATOR)]
+        return [self.decode_engine_packet(part) for part in text.split(self.SEPARATOR)]
 
-    def _decode_text(self, text: str) -> EnginePacket:
-        if text[:1] == "b":
-            return EnginePacket(MESSAGE, decode_base64(text[1:]))
-        return self.decode_engine_packet(text)
+    def _decode_base64(self, text: str) -> EnginePacket:
+        return EnginePacket(MESSAGE, decode_base64(text))
 
     def encode_payload(self, packets: list[EnginePacket]) -> str:
         return self.SEPARATOR.join([self._encode_text(packet) for packet in packets])
@@ -1324,6 +1413,8 @@ class EngineIO4(EngineIO):
         return [self.decode_engine_packet(frame)]
 
     def encode_frames(self, packets: list[EnginePacket]) -> list[str | bytes]:
+        if self.base64:
+            return [self._encode_text(packet) for packet in packets]
         return [
             packet.data
             if isinstance(packet.data, bytes)
@@ -1359,7 +1450,9 @@ DEFLATE_TAIL = (
 )
 DEFLATE_LEVEL = 1  # the loop waits for it
 DEFLATE_PARAMETER = re.compile(
-    r"(server|client)_no_context_takeover|client_max_window_bits(=(8|9|1[0-5]))?", re.ASCII
+    r'((?:server|client)_no_context_takeover)|(client_max_window_bits)(?:=("?)(?:8|9|1[0-5])\3)?'
+    r'|(server_max_window_bits)=("?)15\5',  # of less than 15 bits ours cannot be
+    re.ASCII,
 )
 
 
@@ -1401,9 +1494,13 @@ def deflate_answer(offers: str) -> str:
     """The Sec-WebSocket-Extensions that accepts one of *offers*; empty if we can do none.  [RFC7692 "Extension"]"""
     for offer in offers.split(","):
         name, *parameters = [part.strip() for part in offer.split(";")]
-        known = all(DEFLATE_PARAMETER.fullmatch(parameter) for parameter in parameters)
-        if name == DEFLATE and known and len(set(parameters)) == len(parameters):
-            return f"{DEFLATE}; server_no_context_takeover; client_no_context_takeover"
+        matches = [DEFLATE_PARAMETER.fullmatch(parameter) for parameter in parameters]
+        names = {match and (match[1] or match[2] or match[4]) for match in matches}
+        if name == DEFLATE and None not in names and len(names) == len(parameters):
+            answer = f"{DEFLATE}; server_no_context_takeover; client_no_context_takeover"
+            if "server_max_window_bits" in names:  # the offer of iOS; it must hear the number again
+                answer += "; server_max_window_bits=15"
+            return answer
     return ""
 
 
@@ -1552,7 +1649,8 @@ class FrameParser:
 
 # -- 7. Requests -----------------------------------------------------------------------
 # A request is parsed to a value, or refused, before anything is done for it. Values are looked
-# up in closed sets, duplicates are refused, and nothing is assumed to be there.
+# up in closed sets, duplicates of a parameter that decides are refused, and nothing is assumed
+# to be there.
 
 
 @dataclasses.dataclass(slots=True)
@@ -1576,8 +1674,12 @@ PARAMETERS = frozenset(
     ["EIO", "transport", "sid", "t", "j", "i", "jsonp", "b64"]
 )  # of the protocols themselves
 SID = re.compile(r"[0-9A-Za-z_-]{1,64}", re.ASCII)
-OLD_CACHE_BUSTER = re.compile(r"[0-9]+-[0-9]+", re.ASCII)  # t=<ms>-<n>, of the clients up to 1.3
+BROWSERS = (
+    "Mozilla/",
+    "Opera/",
+)  # a browser's User-Agent begins so; okhttp's and CFNetwork's do not
 JSONP_INDEX = re.compile(r"[0-9]{1,9}", re.ASCII)
+TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}", re.ASCII)  # [RFC9110 "Tokens"]
 CLIENT_FILE = re.compile(
     r"/(socket\.io(?:\.min|\.esm\.min|\.msgpack\.min)?\.js(?:\.map)?)", re.ASCII
 )
@@ -1595,7 +1697,7 @@ def parse_request(
     elif len(segments) > 1 and segments[1].isdigit():
         request = _parse_protocol_1(method, segments[1:], query, dialects)
     elif tail in ("", "/"):
-        request = _parse_query(method, query, dialects)
+        request = _parse_query(method, query, headers, dialects)
     else:
         raise Refused("Not found", 0, 404)
     request.upgrade = headers.get("Upgrade", "").lower() == "websocket"
@@ -1623,11 +1725,14 @@ def _parse_protocol_1(
     """1/[transport]/[sid], the JSONP index in the query.  [SIO1 "Handshake"]"""
     dialect = dialects.get(SocketIO09.name)
     if dialect is None or segments[0] != "1":
-        raise Refused("Protocol version not supported.", 5, 500)
+        raise Refused("Protocol version not supported.", 5)
     transport, sid, *_ = [*segments[1:], "", ""]
-    request = Request(
-        dialect, transport, method, sid, _single(query, "i") or _single(query, "jsonp")
-    )
+    request = Request(dialect, transport, method, sid)
+    if transport in (
+        "",
+        JSONP_POLLING,
+    ):  # another transport has no index; the handshake calls it "jsonp"
+        request.jsonp = (transport and _single(query, "i")) or _single(query, "jsonp")
     request.farewell = bool(sid) and "disconnect" in query
     if (transport or sid) and transport not in dialect.transports and not request.farewell:
         raise Refused("Transport unknown", 0)
@@ -1638,7 +1743,9 @@ def _parse_protocol_1(
     return request
 
 
-def _parse_query(method: str, query: Query, dialects: dict[str, Dialect]) -> Request:
+def _parse_query(
+    method: str, query: Query, headers: Headers, dialects: dict[str, Dialect]
+) -> Request:
     """?EIO=..&transport=..[&sid=..][&j=..].  [EIO4 "Protocol"]"""
     transport = _single(query, "transport")
     if transport not in ("polling", "websocket"):
@@ -1647,19 +1754,22 @@ def _parse_query(method: str, query: Query, dialects: dict[str, Dialect]) -> Req
     dialect = dialects.get({"": "EIO3", "2": "EIO3", "3": "EIO3", "4": "EIO4"}.get(revision, ""))
     if dialect is None:
         raise Refused("Unsupported protocol version", 5)
-    jsonp = _single(query, "j")
-    if "j" in query and not JSONP_INDEX.fullmatch(jsonp):
+    polls = transport == "polling"
+    jsonp = _single(query, "j") if polls else ""
+    if polls and "j" in query and not JSONP_INDEX.fullmatch(jsonp):
         raise Refused("JSONP index must be digits")
     dialect = dialect.for_client(
-        "b64" in query,
-        revision == "2" or OLD_CACHE_BUSTER.fullmatch(_single(query, "t")) is not None,
+        base64=any(query.get("b64", ())),
+        browser=polls and headers.get("User-Agent", "").startswith(BROWSERS),
+        revision=revision,
+        cache_buster=query.get("t", [b""])[0].decode("latin-1"),
     )
-    name = WEBSOCKET if transport == "websocket" else JSONP_POLLING if jsonp else XHR_POLLING
+    name = WEBSOCKET if not polls else JSONP_POLLING if jsonp else XHR_POLLING
     return Request(dialect, name, method, _single(query, "sid"), jsonp)
 
 
 def _single(query: Query, name: str) -> str:
-    """The one value of a parameter, empty if it is missing."""
+    """The one value of a parameter that decides something, empty if it is missing."""
     values = query.get(name)
     if values is None:
         return ""
@@ -1693,6 +1803,15 @@ def websocket_accept(headers: Headers) -> str:
         raise Refused("Bad WebSocket handshake")
     digest = hashlib.sha1(key.encode("utf-8") + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
     return encode_base64(digest)
+
+
+def first_subprotocol(offers: str) -> str:
+    """The first of the names in a Sec-WebSocket-Protocol, for the answer; empty if it is none that we repeat.
+
+    The client option `protocols` asks for one, and browsers fail a connection that has asked and hears none.
+    """
+    name = next((name for offer in offers.split(",") if (name := offer.strip(" \t"))), "")
+    return name if TOKEN.fullmatch(name) else ""
 
 
 def is_awaitable(value: Any) -> bool:
@@ -2088,6 +2207,9 @@ class Session:
 
     def _connect(self, packet: Packet) -> None:
         """Make the member that *packet* asks for, or tell the client why not."""
+        if self.peer.encodes_twice and self.transport in WEBSOCKETS:
+            # Node's 1.0, whose revision is 3: only names of namespaces leave here as other than ASCII.
+            self.dialect = self.dialect.having(doubles_frames=True)
         self.left.discard(packet.namespace)
         if self.unfinished >= self.hub.options.max_namespaces:
             self.left.add(packet.namespace)
@@ -2237,6 +2359,7 @@ class Session:
         """The WebSocket takes over; a poll that still waits is released."""
         log.debug("%s = upgraded", self.sid[:6])
         self.upgrade, self.dialect = Upgrade.DONE, dialect
+        self.peer.encodes_twice = False  # of 1.x, only 1.0 encodes twice in frames too
         self.disarm("upgrade")
         old, self.outlet, self.prober, self.transport = self.outlet, None, None, WEBSOCKET
         if old is not None:
@@ -3627,6 +3750,8 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             self.session = self.hub.session(request.sid)
             if self.session is None or self.session.dialect.name != request.dialect.name:
                 raise Refused("Session ID unknown", UNKNOWN_SID)
+            if self.session.dialect.base64 and not request.dialect.base64:
+                request.dialect = request.dialect.having(base64=True)  # said for the whole session
         elif request.dialect.handshakes_apart and request.transport:
             raise Refused("Session ID unknown", UNKNOWN_SID)
 
@@ -3657,8 +3782,15 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
                 request.dialect = request.dialect.having(
                     deflate_from=self.hub.options.websocket_compression
                 )
+            answers = {
+                "Sec-WebSocket-Accept": accept,
+                "Sec-WebSocket-Extensions": extensions,
+                "Sec-WebSocket-Protocol": first_subprotocol(
+                    self.headers.get("Sec-WebSocket-Protocol", "")
+                ),
+            }
             return self._take_over(
-                WebSocket(self.hub, request.dialect, accept, extensions, self._begin_websocket)
+                WebSocket(self.hub, request.dialect, answers, self._begin_websocket)
             )
         if request.transport in STREAMS and request.method == "GET":
             if self.session is not None and not request.dialect.handshakes_apart:
@@ -3755,7 +3887,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             packets = [packet for outgoing in waiting for packet in outgoing.packets]
             if goodbye is not None:
                 packets.append(EnginePacket(goodbye))
-            self.respond(200, *session.dialect.encode_poll(packets, request.jsonp))
+            self.respond(200, *session.dialect.encode_poll(packets, request.jsonp, session.peer))
         session.detach(self, self.hub.now())
 
     # Posts.
@@ -4006,18 +4138,17 @@ class WebSocket(TakenOver):
         self,
         hub: Hub,
         dialect: Dialect,
-        accept: str,
-        extensions: str,
+        answers: dict[str, str],
         begin: Callable[[WebSocket], None],
     ) -> None:
         lines = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade"]
-        lines.append(f"Sec-WebSocket-Accept: {accept}")
-        if extensions:
-            lines.append(f"Sec-WebSocket-Extensions: {extensions}")
+        lines += [f"{name}: {value}" for name, value in answers.items() if value]
         super().__init__(hub, "\r\n".join([*lines, "", ""]).encode("ascii"))
         self.dialect = dialect
         self.start: Callable[[WebSocket], None] | None = begin
-        self.frames = FrameParser(hub.options.max_message_bytes, inflates=bool(extensions))
+        self.frames = FrameParser(
+            hub.options.max_message_bytes, inflates=bool(answers["Sec-WebSocket-Extensions"])
+        )
         self.cork: list[bytes] | None = (
             None  # while one read is answered: its answers leave in one write
         )
@@ -4185,6 +4316,7 @@ class Stream(TakenOver):
             "HTTP/1.1 200 OK",
             f"Content-Type: {self.TYPES[request.transport]}",
             "Connection: keep-alive",
+            "X-Accel-Buffering: no",  # nginx would keep the parts until there are 4 kB of them
         ]
         if self.chunked:
             lines.append("Transfer-Encoding: chunked")

@@ -800,7 +800,7 @@ class WireIntTests(Assertions):
 
 
 class Base64Tests(Assertions):
-    """Attachments as text: strict, with or without the padding."""
+    """Attachments as text: strict, with or without the padding; white space is skipped, as node's decoder skips it."""
 
     GOOD = [
         ("", b"", "an empty attachment"),
@@ -808,6 +808,11 @@ class Base64Tests(Assertions):
         ("AQIDBA==", b"\x01\x02\x03\x04", "with padding"),
         ("AQIDBA", b"\x01\x02\x03\x04", "without"),
         ("AQI", b"\x01\x02", "without, one short"),
+        ("AQ ID", b"\x01\x02\x03", "a blank"),
+        ("AQID\n", b"\x01\x02\x03", "a newline at the end, of Java's encoder"),
+        ("AQ\r\nIDBA=\r\n=\r\n", b"\x01\x02\x03\x04", "lines, and one within the padding"),
+        ("\tAQIDBA", b"\x01\x02\x03\x04", "a tab, and no padding"),
+        (" \r\n\t", b"", "nothing else"),
     ]
     BAD = [
         ("A", "six bits are no byte"),
@@ -816,8 +821,11 @@ class Base64Tests(Assertions):
         ("AQI==", "too much padding"),
         ("AQ==AQ==", "something behind the padding"),
         ("AQ_-", "the alphabet of URLs"),
-        ("AQ ID", "a blank"),
-        ("AQID\n", "a newline at the end"),
+        ("AQ\fID", "a form feed"),
+        ("AQ\vID", "a vertical tab"),
+        ("AQ\0ID", "a null"),
+        ("AQ\xa0ID", "a blank that is not ASCII"),
+        ("AQ-_", "the alphabet of URLs, at the end"),
         ("AQI\xe9", "not ASCII"),
         ("\uff21QID", "a full-width letter"),
         ("A" * 5, "one character over"),
@@ -1647,7 +1655,10 @@ class EngineIO4CodecTests(DialectBehaviour, Assertions):
         ('2"x"', "with a string"),
         ("2null", "with null"),
         ("2[null]", "a name that is null"),
-        ("2[1]", "a number"),
+        ("2[true]", "a boolean"),
+        ("2[7.5]", "a fraction"),
+        ("2[9007199254740993]", "an integer that JavaScript cannot tell from its neighbour"),
+        ("2[-9007199254740993]", "another, below zero"),
         ("2[true]", "a boolean"),
         ('2[["x"]]', "a list"),
         ('2[{"toString":1}]', "an object: CVE-2023-32695"),
@@ -1844,8 +1855,13 @@ class EngineIO4CodecTests(DialectBehaviour, Assertions):
                 )
                 self.assertEqual(self.dialect.encode_frames([EnginePacket(MESSAGE, data)]), [data])
 
+    def test_a_text_frame_of_base64_is_an_attachment_too(self):
+        self.assertEqual(
+            self.dialect.decode_frame("bAQL/\n", Peer()), [EnginePacket(MESSAGE, b"\x01\x02\xff")]
+        )
+
     def test_a_frame_of_no_known_type_is_a_payload_error(self):
-        for frame in ("", "7", "x", "²", "\uff14", "bAQL/"):
+        for frame in ("", "7", "x", "²", "\uff14", "B", "bA"):
             with self.subTest(frame):
                 self.assertPayloadError(self.dialect.decode_frame, frame, Peer())
 
@@ -2541,6 +2557,20 @@ class EngineRequestTests(RequestAssertions):
             {},
             (XHR_POLLING, "", "", False),
             "what is not ours may repeat",
+        ),
+        (
+            "GET",
+            "EIO=4&transport=polling&t=1&t=2&b64=1&b64=1&i=1&i=2&jsonp=a&jsonp=b",
+            {},
+            (XHR_POLLING, "", "", False),
+            "nor what decides nothing here",
+        ),
+        (
+            "GET",
+            "EIO=4&transport=websocket&j=x&j=y",
+            UPGRADING,
+            (WEBSOCKET, "", "", True),
+            "a WebSocket has no JSONP index",
         ),
     ]
     REFUSED = [
@@ -5074,6 +5104,128 @@ class PollingTests(RecorderTestCase):
         self.assertEqual(json.loads(payload[2:]), ["message", '"</script>\u2028\\"'])
 
 
+class Base64WireTests(RecorderTestCase):
+    """Bytes as text, on every transport that can carry them so, and both ways."""
+
+    HEAD = '51-["x",{"_placeholder":true,"num":0}]'
+    DATA = b"\x01\x02\x03\x04\xff"
+    #: What the client sends behind HEAD's `4`, by revision: with a line break, as Java's encoder makes them.
+    SENT = {3: "b4AQID\r\nBP8=\n", 4: "bAQID\r\nBP8=\n"}
+    GOT = {3: "b4AQIDBP8=", 4: "bAQIDBP8="}
+
+    def payload(self, revision, *packets):
+        if revision == 4:
+            return "\x1e".join(packets)
+        return "".join([f"{len(packet)}:{packet}" for packet in packets])
+
+    async def open(self, wire, revision, query=""):
+        """A polling session whose client is in "/"; its URL."""
+        path = f"/socket.io/?EIO={revision}&transport=polling"
+        _, _, body = await wire.request("GET", path + query)
+        sid = re.search(rb'sid[\\":]+([\w-]{20})', body)[1].decode()
+        url = f"{path}&sid={sid}" + (query if "j=" in query else "")
+        if revision == 4:
+            self.assertEqual((await self.post(wire, url, "40"))[0], 200)
+            await wire.request("GET", url)
+        return url
+
+    async def post(self, wire, url, payload):
+        """Send a payload, over JSONP as the client puts it into a form."""
+        if "j=" not in url:
+            return await wire.request("POST", url, payload.encode())
+        form = urllib.parse.quote(payload.replace("\\n", "\\\\n").replace("\n", "\\n"))
+        return await wire.request("POST", url, f"d={form}".encode())
+
+    @gen_test
+    async def test_line_breaks_within_base64_are_skipped_in_posts_and_jsonp_forms(self):
+        for revision in (3, 4):
+            for query in ("", "&j=0"):
+                with self.subTest(revision=revision, query=query):
+                    wire = await self.wire()
+                    url = await self.open(wire, revision, query)
+                    payload = self.payload(revision, "4" + self.HEAD, self.SENT[revision])
+                    self.assertEqual((await self.post(wire, url, payload))[2], b"ok")
+                    await self.noted("x", self.DATA)
+
+    @gen_test
+    async def test_a_text_frame_of_base64_is_an_attachment(self):
+        for revision in (3, 4):
+            for query in ("", "&b64=1"):
+                with self.subTest(revision=revision, query=query):
+                    wire = await self.wire()
+                    await wire.upgrade(f"/socket.io/?EIO={revision}&transport=websocket{query}")
+                    wire.send_frame("40")
+                    wire.send_frame("4" + self.HEAD)
+                    wire.send_frame(self.SENT[revision])
+                    await self.noted("x", self.DATA)
+
+    @gen_test
+    async def test_what_is_skipped_has_been_counted_before(self):
+        wire = await self.wire()
+        url = await self.open(wire, 3)
+        payload = f"{len(self.HEAD) + 1}:4{self.HEAD}10:{self.SENT[3]}"  # 10 without the breaks
+        self.assertEqual((await self.post(wire, url, payload))[0], 400)
+        await self.assertClosedFor("parse error")
+
+    @gen_test
+    async def test_a_client_that_has_no_bytes_gets_base64_over_every_transport(self):
+        for revision in (3, 4):
+            frames = ["4" + self.HEAD, self.GOT[revision]]
+            for query in ("&b64=1", "&b64=1&j=0", "&b64=true"):
+                with self.subTest(revision=revision, query=query):
+                    wire = await self.wire()
+                    url = await self.open(wire, revision, query)
+                    self.handler.handlers[-1].emit("x", self.DATA)
+                    _, _, body = await wire.request("GET", url)
+                    text = json.loads(body[10:-2]) if "j=" in query else body.decode()
+                    self.assertEqual(text, self.payload(revision, *frames))
+            with self.subTest(revision=revision, transport="websocket"):
+                wire = await self.wire()
+                await wire.upgrade(f"/socket.io/?EIO={revision}&transport=websocket&b64=1")
+                wire.send_frame("40")
+                self.assertTrue((await wire.text())[0] == "0" and (await wire.text())[:2] == "40")
+                self.handler.handlers[-1].emit("x", self.DATA)
+                self.assertEqual([await wire.message(), await wire.message()], frames)
+
+    @gen_test
+    async def test_it_gets_base64_after_an_upgrade_too_whether_or_not_it_says_so_again(self):
+        for revision in (3, 4):
+            for first, second in (("&b64=1", "&b64=1"), ("&b64=1", ""), ("", "&b64=1")):
+                with self.subTest(revision=revision, first=first, second=second):
+                    polling, websocket = await self.wire(), await self.wire()
+                    url = await self.open(polling, revision, first)
+                    await websocket.upgrade(url.replace("polling", "websocket") + second)
+                    websocket.send_frame("2probe")
+                    self.assertEqual(await websocket.text(), "3probe")
+                    websocket.send_frame("5")
+                    handler = self.handler.handlers[-1]
+                    while handler.protocol != "websocket":
+                        await asyncio.sleep(0)
+                    handler.emit("x", self.DATA)
+                    self.assertEqual(
+                        [await websocket.message(), await websocket.message()],
+                        ["4" + self.HEAD, self.GOT[revision]],
+                    )
+
+    @gen_test
+    async def test_others_in_the_same_broadcast_get_bytes(self):
+        for revision, raw in ((3, b"\x04" + self.DATA), (4, self.DATA)):
+            wires = []
+            for query in ("&b64=1", "", "&b64=", "&b64=1"):
+                wire = await self.wire()
+                await wire.upgrade(f"/socket.io/?EIO={revision}&transport=websocket{query}")
+                wire.send_frame("40")
+                self.assertTrue((await wire.text())[0] == "0" and (await wire.text())[:2] == "40")
+                wires.append(wire)
+            self.handler.io.emit("x", self.DATA)
+            got = [(await wire.message(), await wire.message())[1] for wire in wires]
+            text = self.GOT[revision]
+            self.assertEqual(got, [text, raw, raw, text])
+            for wire in wires:
+                wire.reset()
+                await self.assertClosedFor("transport close")
+
+
 class UpgradeTests(RecorderTestCase):
     """[EIO4 "Upgrade"]"""
 
@@ -5153,6 +5305,49 @@ class UpgradeTimeoutTests(RecorderTestCase):
         await websocket.upgrade(url.replace("polling", "websocket"))
         self.assertEqual((await websocket.frame())[0], 8)
         self.assertEqual((await polling.request("POST", url, b'42["x"]'))[0], 200)
+
+
+class SubprotocolTests(RecorderTestCase):
+    """[RFC6455 "Server Requirements"]: a browser that has asked for subprotocols fails a connection that names none."""
+
+    ROWS = [
+        (None, None, "no offer"),
+        ("a", "a", "one"),
+        ("a, b", "a", "the first of several"),
+        (" , ,\ta.b!#$%&'*+-^_`|~9 ,c", "a.b!#$%&'*+-^_`|~9", "behind empty ones"),
+        ("x" * 100, "x" * 100, "a long one"),
+        ("x" * 101 + ", b", None, "too long a one"),
+        ('"a", b', None, "no token"),
+        ("a b", None, "a blank within"),
+        ("\xe9, b", None, "not ASCII"),
+        ("", None, "nothing"),
+    ]
+
+    @gen_test
+    async def test_every_generation_is_answered_with_its_first_offer(self):
+        for path in (
+            "/?EIO=4&transport=websocket",
+            "/?EIO=3&transport=websocket",
+            "/websocket",
+            "/flashsocket",
+        ):
+            for offer, expected, why in self.ROWS:
+                with self.subTest(why, path=path):
+                    wire = await self.wire()
+                    headers = {} if offer is None else {"Sec_WebSocket_Protocol": offer}
+                    status, answer = await wire.upgrade("/socket.io" + path, **headers)
+                    self.assertEqual(status, 101)
+                    self.assertEqual(answer.get("sec-websocket-protocol"), expected)
+
+    @gen_test
+    async def test_also_after_a_handshake_and_for_an_upgrade(self):
+        wire = await self.wire()
+        sid = (await wire.request("GET", "/socket.io/1/"))[2].decode().split(":")[0]
+        polling = await self.join_polling(wire)
+        for url in (f"/socket.io/1/websocket/{sid}", polling.replace("polling", "websocket")):
+            websocket = await self.wire()
+            status, answer = await websocket.upgrade(url, Sec_WebSocket_Protocol="b, a")
+            self.assertEqual((status, answer.get("sec-websocket-protocol")), (101, "b"))
 
 
 class WebSocketTests(RecorderTestCase):
@@ -6169,9 +6364,10 @@ class Protocol1Tests(RecorderTestCase):
             self.assertEqual(headers["access-control-allow-origin"], "http://test.example")
         _, headers, body = await wire.request("GET", "/socket.io/1/?t=1&jsonp=3")
         self.assertRegex(body, rb'\Aio\.j\[3\]\("[\w-]{20}:60:60:.*"\);\Z')
-        self.assertEqual(
-            (await wire.request("GET", "/socket.io/2/"))[2], b"Protocol version not supported."
-        )
+        for path in ("/2/", "/2", "/0/", "/01/", "/2/websocket/abc", "/12345678901234567890/"):
+            with self.subTest(path):
+                status, _, body = await wire.request("GET", "/socket.io" + path)
+                self.assertEqual((status, body), (400, b"Protocol version not supported."))
 
     @gen_test
     async def test_a_foreign_page_is_told(self):
@@ -6270,10 +6466,12 @@ class EngineIO3Tests(RecorderTestCase):
 
     async def open(self, wire, query=""):
         _, _, body = await wire.request("GET", f"/socket.io/?EIO=3&transport=polling{query}")
-        return (
-            f"/socket.io/?EIO=3&transport=polling&sid={re.search(rb'.sid.:.([^,]+).,', body)[1].decode()}",
-            body,
-        )
+        return f"/socket.io/?EIO=3&transport=polling&sid={self.sid_in(body)}", body
+
+    @staticmethod
+    def sid_in(body):
+        """The sid in the OPEN packet of a payload, which may stand in a script."""
+        return re.search(rb'sid[\\":]+([\w-]{20})', body)[1].decode()
 
     @gen_test
     async def test_the_root_is_connected_unasked_in_the_first_answer(self):
@@ -6319,6 +6517,96 @@ class EngineIO3Tests(RecorderTestCase):
             self.assertEqual(
                 (headers["content-type"], body[:1]), ("application/octet-stream", b"\0")
             )
+
+    @gen_test
+    async def test_long_text_stays_text_but_for_the_browsers_that_overflow_their_stack_with_it(
+        self,
+    ):
+        chromium = (
+            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0"
+        )
+        binary, text = "application/octet-stream", "text/plain; charset=UTF-8"
+        rows = [
+            ("", None, text, "a program"),
+            ("", "okhttp/4.9.2", text, "React Native on Android"),
+            ("", "Chat/1 CFNetwork/1410.0.3 Darwin/22.6.0", text, "React Native on iOS"),
+            ("&t=NkZ8w2a", "okhttp/4.9.2", text, "with the cache buster of 2.x"),
+            ("&t=NkZ8w2a", chromium, binary, "1.4 to 2.x in a browser"),
+            ("", "Opera/9.80 (X11; Linux x86_64)", binary, "another"),
+            ("&b64=1", chromium, text, "a browser that has no bytes"),
+            ("&j=0", chromium, "text/javascript; charset=UTF-8", "JSONP"),
+            ("&t=1400000000000-0", None, binary, "a script that reads nothing else"),
+        ]
+        for query, agent, expected, why in rows:
+            for size in (51_000, 400):
+                with self.subTest(why, size=size):
+                    wire = await self.wire()
+                    wire_headers = {} if agent is None else {"User_Agent": agent}
+                    path = f"/socket.io/?EIO=3&transport=polling{query}"
+                    _, _, body = await wire.request("GET", path, **wire_headers)
+                    sid = self.sid_in(body)
+                    if b"40" not in body[-8:]:
+                        await wire.request("GET", f"{path}&sid={sid}", **wire_headers)
+                    self.handler.handlers[-1].emit("x", "a" * size)
+                    _, got, body = await wire.request("GET", f"{path}&sid={sid}", **wire_headers)
+                    self.assertIn(b"a" * size, body)
+                    short = text if expected == binary and "1400" not in query else expected
+                    self.assertEqual(got["content-type"], expected if size > 400 else short)
+
+    @gen_test
+    async def test_a_browser_that_has_shown_that_it_encodes_once_gets_long_text_as_text(self):
+        wire, agent = await self.wire(), {"User_Agent": "Mozilla/5.0"}
+        path = "/socket.io/?EIO=3&transport=polling"
+        _, _, body = await wire.request("GET", path, **agent)
+        url = f"{path}&sid={self.sid_in(body)}"
+        await wire.request("POST", url, '8:42["xя"]'.encode(), **agent)
+        await self.noted("xя")
+        (await self.only()).emit("x", "a" * 51_000)
+        _, headers, _ = await wire.request("GET", url, **agent)
+        self.assertEqual(headers["content-type"], "text/plain; charset=UTF-8")
+
+    @gen_test
+    async def test_text_goes_out_as_the_client_has_been_seen_to_encode_it(self):
+        wire = await self.wire()
+        for query, twice, expected in (
+            ("&b64=1", True, "29:" + '44/чат,"Invalid namespace"'.encode().decode("latin-1")),
+            ("&b64=1", False, '26:44/чат,"Invalid namespace"'),
+            ("&j=0", True, "29:" + '44/чат,"Invalid namespace"'.encode().decode("latin-1")),
+            ("&j=0", False, '26:44/чат,"Invalid namespace"'),
+            ("", True, b"\x00\x02\x09\xff" + '44/чат,"Invalid namespace"'.encode()),
+            ("", False, '26:44/чат,"Invalid namespace"'),
+        ):
+            with self.subTest(query, twice=twice):
+                url, _ = await self.open(wire, query)
+                packet = "40/чат".encode().decode("latin-1") if twice else "40/чат,"
+                payload = f"{len(packet)}:{packet}"
+                if query == "&j=0":
+                    url += query
+                    payload = "d=" + urllib.parse.quote(payload)
+                await wire.request("POST", url, payload.encode())
+                _, _, body = await wire.request("GET", url)
+                if query == "&j=0":
+                    body = json.loads(body[len("___eio[0](") : -2]).encode()
+                self.assertEqual(
+                    body, expected if isinstance(expected, bytes) else expected.encode()
+                )
+
+    @gen_test
+    async def test_frames_go_out_encoded_twice_to_1_0_which_sends_them_so(self):
+        double = "40/чат".encode().decode("latin-1")
+        answer = '44/чат,"Invalid namespace"'
+        for query, packet, expected in (
+            ("EIO=2", double, answer.encode().decode("latin-1")),  # in browsers
+            ("EIO=3", double, answer.encode().decode("latin-1")),  # in Node
+            ("EIO=3", "40/чат", answer),  # 1.1 and later
+            ("EIO=3", "40/чат,", answer),  # 2.x
+        ):
+            with self.subTest(query, packet=packet):
+                wire = await self.wire()
+                await wire.upgrade(f"/socket.io/?{query}&transport=websocket")
+                self.assertEqual(((await wire.text())[0], await wire.text()), ("0", "40"))
+                wire.send_frame(packet)
+                self.assertEqual(await wire.text(), expected)
 
     @gen_test
     async def test_what_reads_binary_payloads_only_is_greeted_by_a_packet_alone(self):
@@ -6769,6 +7057,10 @@ class ReceiverTests(RecorderTestCase):
         def decorated(self, *args):
             return ["decorated", *args]
 
+        @event("7")
+        def seven(self, *args):
+            return ["seven", *args]
+
         def on_event(self, name, first, second=None):
             return [name, first, second]
 
@@ -6783,6 +7075,19 @@ class ReceiverTests(RecorderTestCase):
         self.assertEqual(await client.call("anything", 1), ["anything", 1, None])
         self.assertEqual(await client.call("wrapper", 1, 2), ["wrapper", 1, 2])
         self.assertEqual(await client.call("on_close", 1), ["on_close", 1, None])
+
+    @gen_test
+    async def test_an_integer_as_an_events_name_is_its_text(self):
+        largest = str(2**53)
+        for dialect in ("EIO3", "EIO4", "0.9"):
+            for transport in ("websocket", "xhr-polling"):
+                with self.subTest(dialect, transport=transport):
+                    client = await self.client(dialect, transport)
+                    self.assertEqual(await client.call(7, "a"), ["seven", "a"])
+                    self.assertEqual(await client.call(-8, 1), ["-8", 1, None])
+                    self.assertEqual(await client.call(int(largest), 1), [largest, 1, None])
+                    if dialect != "0.9":
+                        self.assertEqual((await client.call(7, b"a"))[1], b"a")
 
     @gen_test
     async def test_more_or_fewer_arguments_than_on_event_takes_are_the_clients_mistake(self):
@@ -8559,6 +8864,16 @@ class EarlyNamespaceTests(RecorderTestCase):
 
 class StreamTests(RecorderTestCase):
     @gen_test
+    async def test_an_answer_that_never_ends_tells_nginx_not_to_keep_it(self):
+        handshake = await (await self.wire()).request("GET", "/socket.io/1/")
+        sid = handshake[2].decode().split(":")[0]
+        for path in ("/htmlfile//1", "/xhr-multipart/", f"/1/htmlfile/{sid}"):
+            with self.subTest(path):
+                wire = await self.wire()
+                wire.send_request("GET", "/socket.io" + path)
+                self.assertEqual((await wire.head())[1].get("x-accel-buffering"), "no")
+
+    @gen_test
     async def test_a_stream_ends_after_its_last_message(self):
         wire = await self.wire()
         wire.send_request("GET", "/socket.io/htmlfile//1")
@@ -9606,12 +9921,20 @@ class WebSocketCompressionTests(RecorderTestCase):
             "permessage-deflate;server_no_context_takeover;client_no_context_takeover",
             "x-webkit-deflate-frame, permessage-deflate",
             "permessage-deflate; server_max_window_bits=99, permessage-deflate",
+            'permessage-deflate; client_max_window_bits="10"',
+            "permessage-deflate; server_max_window_bits=15",
+            'permessage-deflate; client_max_window_bits; server_max_window_bits="15"',
         ]
         bad = [
             "",
             "x-webkit-deflate-frame",
             "permessage-deflate; server_max_window_bits=99",
             "permessage-deflate; nonsense",
+            "permessage-deflate; server_max_window_bits=14",
+            "permessage-deflate; server_max_window_bits",
+            'permessage-deflate; server_max_window_bits="15',
+            "permessage-deflate; server_max_window_bits=15; server_max_window_bits=15",
+            "permessage-deflate; client_max_window_bits; client_max_window_bits=10",
             "permessage-deflate; client_max_window_bits=7",
             "permessage-deflate; client_max_window_bits=16",
             "permessage-deflate; client_max_window_bits=\xb2",
@@ -9624,6 +9947,11 @@ class WebSocketCompressionTests(RecorderTestCase):
             with self.subTest(offer):
                 wire, agreed = await self.open(offer)
                 self.assertEqual(agreed is not None, offer in good)
+                if agreed:  # iOS fails a connection that does not hear its number again
+                    self.assertEqual(
+                        "; server_max_window_bits=15" in agreed,
+                        re.search('server_max_window_bits="?15', offer) is not None,
+                    )
                 (await self.only()).send("x" * 1000)
                 self.assertEqual((await wire.read())[0], 0xC1 if agreed else 0x81)
                 self.handler.handlers.clear()
@@ -10158,7 +10486,11 @@ ENGINE_ROWS = [
     (["42"], ENDS, "an event without data"),
     (["42{}"], ENDS, "an event that is an object"),
     (["42[]"], ENDS, "an event without a name"),
-    (["42[1]"], ENDS, "a number as its name"),
+    *[
+        ([f"42[{name}]"], ENDS, f"{name} as its name")
+        for name in ("true", "1.5", "1e2", "1" * 17, "-" + "9" * 20)
+    ],
+    (["42[1]"], STAYS, "an integer as its name, which is taken as text"),
     (["42[null]"], ENDS, "null as its name"),
     (['42[{"toString":1}]'], ENDS, "an object as its name: it took whole processes down"),
     (['42[["x"]]'], ENDS, "a list as its name"),
