@@ -3245,7 +3245,7 @@ class Hub:
         self._reset()
 
     def _serve_at(self, key: Any, handler_class: type[SocketIOHandler]) -> None:
-        for option in OPTIONS.keys() - PER_CLASS_OPTIONS:
+        for option in [name for name, option in OPTIONS.items() if not option.per_class]:
             ours, theirs = getattr(self.options, option), getattr(handler_class, option)
             if theirs != ours and theirs != getattr(SocketIOHandler, option):
                 raise ValueError(
@@ -4513,22 +4513,78 @@ class StreamCarrier:
 # The public door. `SocketIOHandler` is what applications subclass; `Broadcast` and its kin are
 # what its operators give: some or all clients of a namespace. Start reading here.
 
-#: What users of other servers may write out of habit, and ours for it.
-FOREIGN_OPTIONS = {
-    "pingInterval": "ping_interval",
-    "pingTimeout": "ping_timeout",
-    "connectTimeout": "connect_timeout",
-    "upgradeTimeout": "upgrade_timeout",
-    "maxHttpBufferSize": "max_message_bytes",
-    "max_http_buffer_size": "max_message_bytes",
-    "allowUpgrades": "allow_upgrades",
-    "cors": "allowed_origins",
-    "cors_allowed_origins": "allowed_origins",
-    "allowEIO3": "enabled_dialects",
-    "allow_eio3": "enabled_dialects",
-    "connectionStateRecovery": "recovery_window",
-    "perMessageDeflate": "websocket_compression",
-    "httpCompression": "http_compression",
+
+def squeezed(name: str) -> str:
+    """Give *name* as it is compared with other spellings: `pingTimeOut` and `ping_timeout` are one."""
+    return name.replace("_", "").lower()
+
+
+#: Names that other servers have for what is called otherwise here, and ours for each. With `()`: a method.
+FOREIGN_NAMES = {
+    squeezed(name): ours
+    for name, ours in {
+        # node's socket.io and engine.io; 0.9 among them
+        "maxHttpBufferSize": "max_message_bytes",
+        "cors": "allowed_origins",
+        "origins": "allowed_origins",
+        "allowEIO3": "enabled_dialects",
+        "connectionStateRecovery": "recovery_window",
+        "perMessageDeflate": "websocket_compression",
+        "serveClient": "client_path",
+        "transports": "the application setting enabled_protocols",
+        "namespaces": "routes(namespaces=...)",
+        "destroyUpgradeTimeout": "upgrade_timeout",
+        "destroyUpgrade": "upgrade_timeout",
+        "addTrailingSlash": "nothing: the path is served with and without it",
+        "cleanupEmptyChildNamespaces": "nothing: a family forgets its empty namespaces always",
+        "wsEngine": "nothing: WebSocket is part of this file",
+        "heartbeatInterval": "ping_interval",
+        "heartbeatTimeout": "ping_timeout",
+        "pollingDuration": "poll_duration",
+        "authorization()": "allow_request",
+        "onConnection()": "on_open",
+        "onDisconnecting()": "on_close",
+        # python-socketio, python-engineio, Flask-SocketIO
+        "cors_allowed_origins": "allowed_origins",
+        "cors_allow_origins": "allowed_origins",
+        "cors_origins": "allowed_origins",
+        "cors_credentials": "nothing: an admitted origin may send its cookies",
+        "compression_threshold": "http_compression",
+        "async_mode": "nothing: the loop is Tornado's",
+        "async_handlers": "nothing: events of one client run in their order, coroutines too",
+        "always_connect": "on_open, which accepts when it returns",
+        "monitor_clients": "nothing: silent clients are always noticed",
+        "manage_session": "self.session",
+        "client_manager": "nothing: clients of other processes cannot be reached",
+        "message_queue": "nothing: clients of other processes cannot be reached",
+        "engineio_logger": 'logging.getLogger("socket_io")',
+        "on_connect()": "on_open",
+        "on_disconnect()": "on_close",
+        "trigger_event()": "dispatch",
+        "on_error_default()": "on_error",
+        # Tornado's WebSocketHandler, and application settings for it
+        "open()": "on_open",
+        "check_origin()": "allowed_origins",
+        "get_compression_options()": "websocket_compression",
+        "select_subprotocol()": "nothing: Socket.IO has no subprotocols",
+        "on_ping()": "ping_interval and ping_timeout: heartbeats are kept without you",
+        "on_pong()": "ping_interval and ping_timeout: heartbeats are kept without you",
+        "on_ws_connection_close()": "on_close",
+        "websocket_ping_interval": "ping_interval",
+        "websocket_ping_timeout": "ping_timeout",
+        "websocket_max_message_size": "max_message_bytes",
+        # tornadio2, and application settings of ours
+        "client_timeout": "ping_timeout",
+        "session_expiry": "ping_timeout",
+        "session_check_interval": "nothing: every session has its deadlines",
+        "global_heartbeats": "nothing: one sweep looks after all clients",
+        "xhr_polling_timeout": "poll_duration",
+        "get_endpoint()": "routes(namespaces=...)",
+        "enabled_protocols": "the application setting enabled_protocols",
+        "socket_io_port": "the application setting socket_io_port",
+        "flash_policy_port": "the application setting flash_policy_port",
+        "flash_policy_file": "the application setting flash_policy_file",
+    }.items()
 }
 
 
@@ -5104,6 +5160,8 @@ class SocketIOHandler(tornado.web.RequestHandler):
         called with name and auth of each client and says whether there is such a namespace: these are made for the
         first client and forgotten after the last. *kwargs* go to `initialize`, as in Tornado.
         """
+        for handler_class in {cls, *(namespaces or {}).values()}:
+            handler_class._examine()
         hub = Hub(cls, namespaces or {}, kwargs or {})
         extra = f"{extraSep or ''}(?P<extra>{extraRE})" if extraRE else ""
         pattern = re.compile(f"/(?:{resource.strip('/')}){extra}")
@@ -5113,12 +5171,16 @@ class SocketIOHandler(tornado.web.RequestHandler):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        check_overrides(cls)
-        check_options(cls)
+        cls._examine()
+
+    @classmethod
+    def _examine(cls) -> None:
+        """Check the class, and note its events and taps; again when it is served, because it may have changed."""
         cls._events = find_events(cls)
         cls._catch_all = Receiver.of(cls, "on_event")
         cls._taps_incoming = cls.on_any is not SocketIOHandler.on_any
         cls._taps_outgoing = cls.on_any_outgoing is not SocketIOHandler.on_any_outgoing
+        check_class(cls)
 
     # Private.
 
@@ -5132,45 +5194,65 @@ class SocketIOHandler(tornado.web.RequestHandler):
     del _name
 
 
-#: The options and their defaults: the public attributes of the class that are neither methods nor properties.
+@dataclasses.dataclass(frozen=True)
+class Option:
+    """Values of an option are of *types*, and zero only with *zero*; with *per_class* namespaces may differ."""
+
+    types: tuple[Any, ...]
+    zero: bool = False
+    per_class: bool = False
+
+
+SECONDS, WHOLE, SWITCH, NOTHING = (float, int), (int,), (bool,), type(None)
+#: Every option of SocketIOHandler; what it means stands at its default, in the class.
 OPTIONS = {
-    name: value
-    for name, value in vars(SocketIOHandler).items()
-    if not name.startswith("_")
-    and not callable(value)
-    and not isinstance(value, (property, classmethod, HomeIO))
+    "ping_interval": Option(SECONDS),
+    "ping_timeout": Option(SECONDS),
+    "connect_timeout": Option(SECONDS),
+    "upgrade_timeout": Option(SECONDS),
+    "poll_duration": Option(SECONDS),
+    "close_timeout": Option(SECONDS),
+    "max_message_bytes": Option(WHOLE),
+    "max_buffered_bytes": Option(WHOLE),
+    "max_packets": Option(WHOLE),
+    "max_attachments": Option(WHOLE),
+    "max_namespaces": Option(WHOLE),
+    "max_rooms": Option(WHOLE, per_class=True),
+    "allow_upgrades": Option(SWITCH),
+    "allowed_origins": Option((str, re.Pattern, Collection, Callable)),
+    "enabled_dialects": Option((list, tuple)),
+    "recovery_window": Option(SECONDS, zero=True, per_class=True),
+    "http_compression": Option(SWITCH),
+    "websocket_compression": Option((int, NOTHING), zero=True),
+    "cookie": Option((str, NOTHING)),
+    "client_path": Option((str, os.PathLike, NOTHING)),
+    "json": Option((object,)),
 }
-PER_CLASS_OPTIONS = {"max_rooms", "recovery_window"}  # the others are options of the connection
-OPTION_TYPES: dict[str, tuple[type, ...]] = {
-    "websocket_compression": (int, type(None)),
-    "cookie": (str, type(None)),
-    "json": (object,),
-    "allowed_origins": (str, re.Pattern, collections.abc.Collection, collections.abc.Callable),  # type: ignore[dict-item]
-    "enabled_dialects": (list, tuple),
-    "client_path": (str, os.PathLike, type(None)),
+#: Methods of a RequestHandler that nothing calls here, and what to use instead.
+NEVER_CALLED = {
+    **dict.fromkeys(["get", "head", "post", "put", "patch", "delete", "options"], "on_open"),
+    "data_received": "on_message",
+    "prepare": "on_open",
+    "on_finish": "on_close",
+    "on_connection_close": "on_close",
+    "set_default_headers": "nothing: a handler answers no request",
+    "write_error": "allow_request, which may raise an HTTPError with a reason",
+    "check_xsrf_cookie": "allowed_origins",
 }
-MAY_BE_ZERO = {"recovery_window", "websocket_compression"}
-NOT_TO_OVERRIDE = (
-    "get",
-    "head",
-    "post",
-    "put",
-    "patch",
-    "delete",
-    "options",
-    "prepare",
-    "on_finish",
-    "data_received",
-)
 
 
-def check_overrides(cls: type[SocketIOHandler]) -> None:
-    """TypeError for methods that would never be called here, or never awaited."""
-    for name in NOT_TO_OVERRIDE:
-        if getattr(cls, name) is not getattr(tornado.web.RequestHandler, name):
-            raise TypeError(
-                f"{cls.__name__}.{name} would never be called: a Socket.IO client makes no such request; use on_open"
-            )
+def check_class(cls: type[SocketIOHandler]) -> None:
+    """TypeError or ValueError, with the cure, for all that a class would do in vain, or not be able to do.
+
+    Called when the class is made and again when it is served, because options can be set meanwhile. What a class
+    inherits from a base that is no SocketIOHandler may be of use elsewhere: it is warned of, if it does no harm.
+    """
+    parents = [base for base in cls.__mro__[1:] if issubclass(base, SocketIOHandler)]
+    for base in reversed(cls.__mro__):
+        refused = issubclass(base, SocketIOHandler) and base is not SocketIOHandler
+        if refused or not any(issubclass(parent, base) for parent in parents):
+            _check_never_called(cls, base, refused)
+            _check_names(cls, base, refused)
     if not isinstance(inspect.getattr_static(cls, "allow_request"), (classmethod, staticmethod)):
         raise TypeError(
             f"{cls.__name__}.allow_request is asked before there is a handler: make it a @classmethod"
@@ -5178,6 +5260,115 @@ def check_overrides(cls: type[SocketIOHandler]) -> None:
     for name in ("on_error", "on_any", "on_any_outgoing"):
         if inspect.iscoroutinefunction(getattr(cls, name)):
             raise TypeError(f"{cls.__name__}.{name} cannot be a coroutine: nobody waits for it")
+    for name in OPTIONS:
+        _check_option(cls, name, getattr(cls, name))
+    _check_origins(f"{cls.__name__}.allowed_origins", cls.allowed_origins)
+
+
+def _check_never_called(cls: type[SocketIOHandler], base: type, refused: bool) -> None:
+    found = {
+        name: cure
+        for name, cure in NEVER_CALLED.items()
+        if inspect.getattr_static(cls, name) is vars(base).get(name)
+        and getattr(cls, name) is not getattr(tornado.web.RequestHandler, name)
+    }
+    for name, cure in found.items():
+        where = f"{base.__name__}.{name}"
+        if name == "prepare" and not refused:
+            raise TypeError(
+                f"{where} would never be called in {cls.__name__}, and may have to let in only some: override "
+                "allow_request for that, or say prepare = tornado.web.RequestHandler.prepare"
+            )
+        if refused:
+            raise TypeError(f"{where} would never be called here; ours for it: {cure}")
+    if found:
+        names = ", ".join(f"{base.__name__}.{name}" for name in found)
+        warn_once(
+            "inherited", "%s inherits %s: never called for a Socket.IO client", cls.__name__, names
+        )
+
+
+def _check_names(cls: type[SocketIOHandler], base: type, refused: bool) -> None:
+    for name in list(vars(base)):  # a list: Python 3.14 puts annotations there when asked for them
+        ours = _ours_for(cls, base, name)
+        if ours is None:
+            continue
+        text = f"{base.__name__}.{name} would do nothing here; ours for it: {ours}"
+        if refused:
+            raise TypeError(text)
+        warn_once("inherited", "%s inherits it: %s", cls.__name__, text)
+
+
+def _ours_for(cls: type[SocketIOHandler], base: type, name: str) -> str | None:
+    """Give our name for what *name* is elsewhere, or is a slip for; None for a name of the application's own."""
+    if name.startswith("_") or hasattr(SocketIOHandler, name):
+        return None
+    plain, value = squeezed(name), vars(base)[name]
+    if isinstance(value, type):
+        return None
+    if callable(value) or isinstance(value, (classmethod, staticmethod)):
+        ours = FOREIGN_NAMES.get(plain + "()") or OWN_NAMES.get(plain)
+        is_event = ours and name in [receiver.method for receiver in find_events(cls).values()]
+        return None if is_event else ours
+    ours = SPELLINGS.get(plain) or next(
+        (ours for known, ours in SPELLINGS.items() if is_slip(plain, known)), None
+    )
+    return None if ours is None or name in annotated_names(base) else ours
+
+
+def _check_option(cls: type[SocketIOHandler], name: str, value: Any) -> None:
+    where, option = f"{cls.__name__}.{name}", OPTIONS[name]
+    if not isinstance(value, option.types) or isinstance(value, bool) and bool not in option.types:
+        wanted = " or ".join(kind.__name__ for kind in option.types)
+        raise TypeError(f"{where} must be {wanted}, not {value!r}")
+    if isinstance(value, (int, float)) and option.types is not SWITCH:
+        if not math.isfinite(value):
+            raise ValueError(f"{where} must be a finite number, not {value!r}")
+        if value < 0 or value == 0 and not option.zero:
+            raise ValueError(f"{where} must be above zero, not {value!r}")
+    if (
+        name == "json"
+        and value is not None
+        and not (hasattr(value, "dumps") and hasattr(value, "loads"))
+    ):
+        raise TypeError(f"{where} must have dumps and loads, as the module json has")
+
+
+#: An origin as browsers and apps send it; whatever else stands in a list of origins can match nothing.
+ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\x00-\x20\x7f-\U0010ffff/?#@\\,*]*/*")
+
+
+def _check_origins(where: str, allowed: Any) -> None:
+    """ValueError or TypeError for an entry that can match nothing."""
+    if callable(allowed):
+        if inspect.iscoroutinefunction(allowed):
+            raise TypeError(f"{where} cannot be a coroutine: it is asked while the request waits")
+        return
+    for entry in (allowed,) if isinstance(allowed, (str, re.Pattern)) else allowed:
+        if isinstance(entry, re.Pattern) and isinstance(entry.pattern, str):
+            continue
+        if not isinstance(entry, str):
+            raise TypeError(f"{where}: an origin is text or a pattern of text, not {entry!r}")
+        origin = entry.lower()
+        hosted = origin.partition("://")[2].strip("/") or origin.startswith("file:")
+        if entry != "*" and not (hosted and ORIGIN.fullmatch(origin)):
+            raise ValueError(f"{where}: {entry!r} can match nothing; write {_origin_meant(entry)}")
+
+
+def _origin_meant(entry: str) -> str:
+    """Give what to write in place of *entry*, as Python has it."""
+    if entry == "null":
+        return "'*', or a function that admits 'null'"
+    scheme, separator, place = entry.strip().rpartition("://")
+    host = re.split(r"[/?#\\]", place.removeprefix("//"))[0].rpartition("@")[2]
+    if not host or re.search(r"[\s,]", entry.strip()):
+        return "a list of origins, such as ['https://example.com']"
+    with contextlib.suppress(UnicodeError):  # browsers send the ASCII form of a name
+        host = host.encode("idna").decode("ascii")
+    origin = f"{scheme if separator else 'https'}://{host}"
+    if "*" in host:
+        return "re.compile(r'{}')".format(re.escape(origin).replace(r"\*", "[^/]+"))
+    return repr(origin)
 
 
 def find_events(cls: type[SocketIOHandler]) -> dict[str, Receiver]:
@@ -5205,46 +5396,27 @@ def find_events(cls: type[SocketIOHandler]) -> dict[str, Receiver]:
     return {event_name: Receiver.of(cls, name) for event_name, name in methods.items()}
 
 
-def check_options(cls: type[SocketIOHandler]) -> None:
-    """TypeError for an option of the wrong type, and for what looks like an option but is none."""
-    for name, value in list(vars(cls).items()):  # Python 3.14 keeps annotations there when asked
-        if name in OPTIONS:
-            value = getattr(cls, name)  # of a class method: what can be called
-            kind = type(OPTIONS[name])
-            expected = OPTION_TYPES.get(name, (int, float) if kind is float else (kind,))
-            if not isinstance(value, expected) or isinstance(value, bool) and kind is not bool:
-                wanted = " or ".join(kind.__name__ for kind in expected)
-                raise TypeError(f"{cls.__name__}.{name} must be {wanted}, not {value!r}")
-            too_small = isinstance(value, (int, float)) and (
-                value < 0 or value == 0 and name not in MAY_BE_ZERO
-            )
-            if too_small and kind is not bool:
-                raise ValueError(f"{cls.__name__}.{name} must be above zero, not {value!r}")
-            if (
-                name == "json"
-                and value is not None
-                and not (hasattr(value, "dumps") and hasattr(value, "loads"))
-            ):
-                raise TypeError(
-                    f"{cls.__name__}.json must have dumps and loads, as the module json has"
-                )
-        elif not name.startswith("_") and not callable(value) and name not in annotated_names(cls):
-            meant = FOREIGN_OPTIONS.get(name) or next(
-                (option for option in OPTIONS if is_slip(name, option)), None
-            )
-            if meant is not None and not hasattr(SocketIOHandler, name):
-                raise TypeError(f"{cls.__name__}.{name} is no option: did you mean {meant}?")
-
-
-def is_slip(name: str, option: str) -> bool:
-    """Whether *name* is one edit (or a swap of neighbours) away from *option*; short names are too near to too much."""
-    if len(option) < 9:
+def is_slip(name: str, known: str) -> bool:
+    """Whether *name* is one edit, or a swap of neighbours, from *known*. Short names are too near to too much."""
+    if len(known) < (8 if known in OWN_NAMES else 12):
         return False
     start = 0
-    while start < min(len(name), len(option)) and name[start] == option[start]:
+    while start < min(len(name), len(known)) and name[start] == known[start]:
         start += 1
-    a, b = name[start:], option[start:]
+    a, b = name[start:], known[start:]
     return a[1:] == b[1:] or a[1:] == b or a == b[1:] or (a[:2] == b[:2][::-1] and a[2:] == b[2:])
+
+
+#: Names of ours by their squeezed form: options, and methods that applications override.
+OWN_NAMES = {
+    squeezed(name): name
+    for name in [*OPTIONS, "on_open", "on_message", "on_event", "on_close", "on_error", "on_any", "on_any_outgoing",
+                 "allow_request"]
+}  # fmt: skip
+#: What an attribute may be meant for, by its squeezed form, and ours for it. `JSON` and `Cookie` are ordinary names.
+SPELLINGS = {squeezed(name): name for name in OPTIONS if name not in ("json", "cookie")} | {
+    name: ours for name, ours in FOREIGN_NAMES.items() if not name.endswith("()")
+}
 
 
 # -- 13. Serving ---------------------------------------------------------------------

@@ -9271,8 +9271,48 @@ class SubclassTests(unittest.TestCase):
             self.assertIn(word, str(refused.exception))
 
     def test_methods_that_would_never_be_called(self):
-        for name in ("get", "post", "prepare"):
+        for name in ("get", "post", "options", "prepare"):
             self.assertRefused({name: lambda self: None}, name, "on_open")
+        for name, ours in [
+            ("data_received", "on_message"),
+            ("on_finish", "on_close"),
+            ("on_connection_close", "on_close"),
+            ("write_error", "allow_request"),
+            ("set_default_headers", "answers no request"),
+            ("check_xsrf_cookie", "allowed_origins"),
+        ]:
+            self.assertRefused({name: lambda self: None}, f"Chat.{name}", ours)
+
+    def test_an_inherited_method_that_would_never_be_called_is_warned_of_once(self):
+        class BaseHandler(tornado.web.RequestHandler):
+            def get(self): ...
+
+            def post(self): ...
+
+            def data_received(self, chunk): ...
+
+            def set_default_headers(self): ...
+
+        for bases in ((BaseHandler, SocketIOHandler), (SocketIOHandler, BaseHandler)):
+            with self.subTest(bases), self.assertLogs("socket_io", "WARNING") as logged:
+                socket_io._warned.clear()
+                chat = type("Chat", bases, {})
+                type("Child", (chat,), {})
+                chat.routes("socket.io")
+                self.assertEqual(len(logged.output), 1)
+                for word in ("Chat", "BaseHandler.get", "BaseHandler.post", "BaseHandler.data_rec"):
+                    self.assertIn(word, logged.output[0])
+
+    def test_an_inherited_prepare_may_authenticate_and_must_be_answered_for(self):
+        class BaseHandler(tornado.web.RequestHandler):
+            def prepare(self): ...
+
+        with self.assertRaises(TypeError) as refused:
+            type("Chat", (BaseHandler, SocketIOHandler), {})
+        for word in ("BaseHandler.prepare", "Chat", "allow_request", "prepare = tornado.web"):
+            self.assertIn(word, str(refused.exception))
+        body = {"prepare": tornado.web.RequestHandler.prepare}
+        type("Child", (type("Chat", (BaseHandler, SocketIOHandler), body),), {})
 
     def test_events_that_hide_a_method_of_the_base(self):
         for name in ("join", "clear", "get_cookie"):
@@ -9345,6 +9385,146 @@ def late(answer: Missing): ...
                 self.assertEqual(names["Chat"]._events["rename"].least, 1)
                 self.assertTrue(socket_io.takes(names["late"], 1))
                 self.assertFalse(socket_io.takes(names["late"], 2))
+
+    def test_options_of_other_servers_in_every_spelling(self):
+        for name, ours in [
+            ("pingTimeOut", "ping_timeout"),
+            ("PING_TIMEOUT", "ping_timeout"),
+            ("pingIntervall", "ping_interval"),
+            ("maxHttpBufferSize", "max_message_bytes"),
+            ("max_http_buffer_size", "max_message_bytes"),
+            ("max_http_bufer_size", "max_message_bytes"),
+            ("transports", "enabled_protocols"),
+            ("cors_allow_origins", "allowed_origins"),
+            ("cors", "allowed_origins"),
+            ("origins", "allowed_origins"),
+            ("heartbeat_interval", "ping_interval"),
+            ("async_mode", "Tornado"),
+            ("allowEIO3", "enabled_dialects"),
+            ("serveClient", "client_path"),
+            ("namespaces", "routes(namespaces=...)"),
+            ("websocket_ping_interval", "ping_interval"),
+            ("session_expiry", "ping_timeout"),
+            ("socket_io_port", "application setting"),
+        ]:
+            with self.subTest(name):
+                self.assertRefused({name: 5}, f"Chat.{name}", ours)
+                type("Fine", (SocketIOHandler,), {name: 5, "__annotations__": {name: int}})
+        for name in ("transport", "open", "on_connect", "JSON", "Cookie", "heartbeat", "logger"):
+            with self.subTest(name):
+                type("Fine", (SocketIOHandler,), {name: 5})
+
+    def test_methods_of_other_servers(self):
+        for name, ours in [
+            ("on_connect", "on_open"),
+            ("on_disconnect", "on_close"),
+            ("open", "on_open"),
+            ("check_origin", "allowed_origins"),
+            ("get_compression_options", "websocket_compression"),
+            ("on_pong", "ping_interval"),
+            ("select_subprotocol", "no subprotocols"),
+            ("trigger_event", "dispatch"),
+            ("allowRequest", "allow_request"),
+            ("onMessage", "on_message"),
+            ("get_endpoint", "namespaces="),
+        ]:
+
+            async def method(self, *args): ...
+
+            for kind in (lambda self: None, method, classmethod(method), staticmethod(method)):
+                with self.subTest(name=name, kind=kind):
+                    self.assertRefused({name: kind}, f"Chat.{name}", ours)
+            base = type("Fine", (SocketIOHandler,), {name: event(name)(lambda self: None)})
+            type("Override", (base,), {name: lambda self: None})
+            type("Fine", (SocketIOHandler,), {name: property(lambda self: None)})
+
+    def test_a_name_of_another_server_that_is_inherited_is_warned_of(self):
+        class Mixin:
+            pingInterval = 5
+
+            def on_connect(self): ...
+
+        with self.assertLogs("socket_io", "WARNING") as logged:
+            socket_io._warned.clear()
+            type("Chat", (Mixin, SocketIOHandler), {})
+        self.assertEqual(len(logged.output), 2)
+        for line, words in zip(
+            logged.output,
+            [("Mixin.pingInterval", "ping_interval"), ("Mixin.on_connect", "on_open")],
+            strict=True,
+        ):
+            for word in ("Chat", *words):
+                self.assertIn(word, line)
+
+    def test_what_is_set_on_a_class_after_it_was_made_is_checked_when_it_is_served(self):
+        for name, value, words in [
+            ("ping_interval", "5", ("ping_interval", "float")),
+            ("ping_timeout", 0, ("ping_timeout", "above zero")),
+            ("max_packets", math.nan, ("max_packets", "int")),
+            ("recovery_window", math.inf, ("recovery_window", "finite")),
+            ("json", object(), ("json", "dumps")),
+            ("pingInterval", 5, ("pingInterval", "ping_interval")),
+            ("allowed_origins", ["example.com"], ("allowed_origins", "https://example.com")),
+            ("on_connect", lambda self: None, ("on_connect", "on_open")),
+            ("get", lambda self: None, ("get", "on_open")),
+            ("allow_request", lambda self, request: True, ("allow_request", "@classmethod")),
+        ]:
+            for changed in ("Base", "Chat", "Side"):
+                with self.subTest(name=name, changed=changed):
+                    classes = {"Base": type("Base", (SocketIOHandler,), {})}
+                    classes["Chat"] = type("Chat", (classes["Base"],), {})
+                    classes["Side"] = type("Side", (SocketIOHandler,), {})
+                    setattr(classes[changed], name, value)
+                    with self.assertRaises((TypeError, ValueError)) as refused:
+                        classes["Chat"].routes("socket.io", namespaces={"/side": classes["Side"]})
+                    for word in words:
+                        self.assertIn(word, str(refused.exception))
+
+    def test_an_option_that_a_mixin_gives_is_checked_too(self):
+        with self.assertRaises(TypeError) as refused:
+            type("Chat", (type("Mixin", (), {"json": lambda self: None}), SocketIOHandler), {})
+        self.assertIn("Chat.json", str(refused.exception))
+
+    def test_every_option_has_its_place_in_the_table(self):
+        public = {
+            name
+            for name, value in vars(SocketIOHandler).items()
+            if not name.startswith("_") and not callable(value) and not hasattr(value, "__get__")
+        }
+        self.assertEqual(public, set(OPTIONS))
+
+    def test_origins_that_can_match_nothing(self):
+        for entry, cure in [
+            ("example.com", "'https://example.com'"),
+            ("localhost:3000", "'https://localhost:3000'"),
+            ("//example.com", "'https://example.com'"),
+            ("https://example.com/app", "'https://example.com'"),
+            ("https://example.com?x", "'https://example.com'"),
+            ("https://ada@example.com", "'https://example.com'"),
+            (" https://example.com", "'https://example.com'"),
+            ("https://*.example.com", r"re.compile(r'https://[^/]+\.example\.com')"),
+            ("*.example.com", r"re.compile(r'https://[^/]+\.example\.com')"),
+            ("http://localhost:*", "re.compile(r'http://localhost:[^/]+')"),
+            ("https://b\u00fccher.example", "'https://xn--bcher-kva.example'"),
+            ("https://a.example, https://b.example", "a list"),
+            ("https://a.example https://b.example", "a list"),
+            ("null", "'*', or a function"),
+            ("", "a list"),
+            ("https://", "a list"),
+            (None, "text or a pattern"),
+            (b"https://example.com", "text or a pattern"),
+            (re.compile(b"x"), "text or a pattern"),
+        ]:
+            with self.subTest(entry):
+                words = ("Chat.allowed_origins", cure)
+                self.assertRefused({"allowed_origins": ["https://fine.example", entry]}, *words)
+                if isinstance(entry, str):
+                    self.assertRefused({"allowed_origins": entry}, *words)
+        self.assertRefused({"allowed_origins": AsyncSessionTestCase.asyncSetUp}, "coroutine")
+        for entry in ("https://example.com", "HTTPS://Example.com:8443/", "http://[::1]:80", "wss://h:443",
+                      "file://", "file:///", "capacitor://localhost", "app://.", "chrome-extension://abc", "*",
+                      "http://under_score.example", re.compile("x")):  # fmt: skip
+            type("Fine", (SocketIOHandler,), {"allowed_origins": [entry]})
 
     def test_a_list_of_origins_that_can_be_read_only_once(self):
         self.assertRefused({"allowed_origins": iter(["https://a.example"])}, "allowed_origins")
