@@ -1684,7 +1684,11 @@ CLIENT_FILE = re.compile(
     r"/(socket\.io(?:\.min|\.esm\.min|\.msgpack\.min)?\.js(?:\.map)?)", re.ASCII
 )
 TAIL = re.compile(f"/?|/(?:[0-9]+|{'|'.join(TRANSPORTS)})(?:/.*)?|{CLIENT_FILE.pattern}", re.ASCII)
-DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+DEFAULT_PORTS = {"http": ":80", "https": ":443", "ws": ":80", "wss": ":443"}  # iOS says wss://
+#: An origin that can stand in a list: a scheme and a host, or the file:// of Cordova and Electron.
+LISTABLE = re.compile(
+    r"[a-z][a-z0-9+.-]*://[^\x00-\x20\x7f-\U0010ffff/?#@\\,*]+|file:///*", re.IGNORECASE | re.ASCII
+)
 
 
 def parse_request(
@@ -1826,34 +1830,26 @@ def verdict(answer: Any) -> bool:
     return bool(answer)
 
 
-def origin_admitted(headers: Headers, allowed: AllowedOrigins) -> bool:
-    """Whether a page that sent *headers* may talk to us: one decision for every transport and dialect.
-
-    A browser says where a page comes from in `Origin`, else in `Sec-Fetch-Site`, else in `Referer`; who says nothing
-    at all is no browser, and a program that is not one can write any header it likes.
-    """
-    origin = headers.get("Origin", "")
-    if origin:
-        return _origin_matches(origin, headers.get("Host", ""), allowed)
-    site = headers.get("Sec-Fetch-Site", "")
-    if site in ("same-origin", "none"):
-        return True
-    referer = referer_origin(headers)
-    if referer:
-        return _origin_matches(referer, headers.get("Host", ""), allowed)
-    return not site
+def _host_of(headers: Headers, xheaders: bool) -> str:
+    """Host and port that the browser has asked, by the proxy in front of us if its *xheaders* are believed."""
+    forwarded = headers.get("X-Forwarded-Host", "") if xheaders else ""
+    return forwarded.partition(",")[0].strip() or headers.get("Host", "")
 
 
-def referer_origin(headers: Headers) -> str:
+def _referer_origin(headers: Headers) -> str:
     """The scheme and host of `Referer`; empty without one."""
     return "/".join(headers.get("Referer", "").split("/")[:3])
 
 
-def _origin_matches(origin: str, host: str, allowed: AllowedOrigins) -> bool:
+def _split_origin(origin: str) -> tuple[str, str]:
+    """The scheme of an origin and what stands behind it, in small letters; without the port that is the default."""
     scheme, _, place = origin.lower().partition("://")
-    default = DEFAULT_PORTS.get(scheme, "")
-    # The scheme is not compared with our own: behind a proxy that ends TLS it differs.
-    if place and place.removesuffix(default) == host.lower().removesuffix(default):
+    return scheme, place.removesuffix(DEFAULT_PORTS.get(scheme, ""))
+
+
+def _is_ours_or_allowed(origin: str, host: str, allowed: AllowedOrigins) -> bool:
+    scheme, place = _split_origin(origin)
+    if place and place == host.lower().removesuffix(DEFAULT_PORTS.get(scheme, "")):
         return True
     if allowed == "*":
         return True
@@ -1867,10 +1863,77 @@ def _origin_matches(origin: str, host: str, allowed: AllowedOrigins) -> bool:
         if (
             entry.fullmatch(origin)
             if isinstance(entry, re.Pattern)
-            else entry.rstrip("/").lower() == origin.lower()
+            else _means(entry, origin, scheme, place)
         ):
             return True
     return False
+
+
+def _means(entry: str, origin: str, scheme: str, place: str) -> bool:
+    """Whether *entry* of a list is *origin*, which is split already; a slash at its end stands there by mistake."""
+    if entry.lower() == origin.lower():
+        return True
+    name, mark, rest = entry.partition("://")
+    return bool(mark) and _split_origin(name + mark + rest.rstrip("/")) == (scheme, place)
+
+
+def origin_admitted(
+    headers: Headers,
+    allowed: AllowedOrigins,
+    xheaders: bool = False,
+    handshake: Headers | None = None,
+) -> bool:
+    """Decide whether a page that sent *headers* may talk to us: for every transport and dialect alike.
+
+    The first of these that applies decides:
+      * `Sec-Fetch-Site: same-origin` admits. The browser says so, no page can, and the browser compares with the
+        address that its user sees: we may know another one, from a proxy.
+      * A page's origin, from `Origin`, must be ours or among *allowed*.
+      * `Sec-Fetch-Site: none` admits: the user has typed the address, or followed a bookmark.
+      * A page's origin, from `Referer`, likewise must be ours or among *allowed*.
+      * Any other `Sec-Fetch-Site` refuses: a browser asks for a page that does not say where it comes from.
+      * Otherwise this is no browser, and a program that is none can write any header it likes: admitted.
+
+    Most browsers send no Sec-Fetch-Site with a WebSocket. One with the sid of a session speaks for the page that
+    began it, because a sid is secret: the first rule then holds for *handshake*, the headers of that session's first
+    request, as well.
+
+    An origin is ours if its host and port are those that the request was sent to. Its scheme is not compared with our
+    own, for behind a proxy that ends TLS it differs.
+    """
+    for sent in (headers, handshake or {}):
+        if sent.get("Sec-Fetch-Site", "") == "same-origin":
+            return True
+    site, host = headers.get("Sec-Fetch-Site", ""), _host_of(headers, xheaders)
+    if headers.get("Origin", ""):
+        return _is_ours_or_allowed(headers["Origin"], host, allowed)
+    if site == "none":
+        return True
+    if referer := _referer_origin(headers):
+        return _is_ours_or_allowed(referer, host, allowed)
+    return not site
+
+
+def origin_refusal(headers: Headers, option: str, xheaders: bool = False) -> str:
+    """Say what `origin_admitted` refused, and which value of *option* would admit it; for the log."""
+    origin = headers.get("Origin", "") or _referer_origin(headers)
+    if not origin:
+        site = headers.get("Sec-Fetch-Site", "")
+        cure = "its Referrer-Policy must let it say where it comes from"
+        return f"origin {site!r:.100} refused; to admit it: {cure}"
+    if origin == "null":
+        cure = f"{option} = '*', or a function that admits 'null'"
+    elif not LISTABLE.fullmatch(origin):
+        # Such as the * of elephant.io, up to its version 3.3: the list ['*'] would admit everybody.
+        cure = f"{option} = a function that admits {origin!r:.40}"
+    elif len(origin) > 60:
+        cure = f"{option} with it in the list"
+    else:
+        cure = f"{option} = [{origin!r}]"
+    if _split_origin(origin)[0] in DEFAULT_PORTS:
+        host = f"{_host_of(headers, xheaders)!r:.40}"
+        cure += f"; a page of our own, behind a proxy that made Host {host}: proxy_set_header Host $http_host"
+    return f"origin {origin!r:.100} refused; to admit it: {cure}"
 
 
 # -- 8. Session ------------------------------------------------------------------------
@@ -3487,29 +3550,25 @@ class Hub:
         handler.path_kwargs = request.path_kwargs
         return handler
 
-    def admits(self, headers: Headers) -> bool:
-        """Whether a page that sent *headers* may talk to us; an `allowed_origins` that fails admits nobody."""
+    def admits(self, headers: Headers, handshake: Headers | None = None) -> bool:
+        """Ask `origin_admitted`; an `allowed_origins` that fails admits nobody."""
         try:
-            return origin_admitted(headers, self.options.allowed_origins)
+            allowed = self.options.allowed_origins
+            return origin_admitted(headers, allowed, self.xheaders, handshake)
         except Exception as error:
             log.error("allowed_origins failed", exc_info=error)
             return False
 
     def refuse_origin(self, headers: Headers) -> NoReturn:
         """Refused, with a log line that names the cure."""
-        origin = headers.get("Origin", "") or referer_origin(headers)
-        cure = f"{self.options.__name__}.allowed_origins = [{origin[:100]!r}]"
-        if origin == "null":
-            cure = (
-                f"{self.options.__name__}.allowed_origins = '*', or a function that admits 'null'"
-            )
-        elif not origin:
-            origin, cure = (
-                headers.get("Sec-Fetch-Site", ""),
-                "its Referrer-Policy must let it say where it comes from",
-            )
-        warn_once("origin", "origin %.100r refused; to admit it: %s", origin, cure)
+        option = f"{self.options.__name__}.allowed_origins"
+        warn_once("origin", "%s", origin_refusal(headers, option, self.xheaders))
         raise OriginRefused("Forbidden", FORBIDDEN, 403)
+
+    @property
+    def xheaders(self) -> bool:
+        """Whether X-Forwarded-Host is believed: `SocketIOServer(xheaders=True)`, or the application's setting."""
+        return self.application is not None and bool(self.application.settings.get("xheaders"))
 
     def stats(self) -> dict[str, Any]:
         """See `NamespaceIO.stats`."""
@@ -3744,10 +3803,13 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         apart = request.dialect.handshakes_apart and (not request.transport or request.farewell)
         if request.transport not in self.hub.transports & request.dialect.transports and not apart:
             raise Refused("Transport unknown", 0)
+        session = self.hub.session(request.sid) if request.sid else None
+        if not self.admitted and request.upgrade and session is not None:
+            self.admitted = self.hub.admits(self.headers, session.http_request.headers)
         if not self.admitted:
             self.hub.refuse_origin(self.headers)
         if request.sid:
-            self.session = self.hub.session(request.sid)
+            self.session = session
             if self.session is None or self.session.dialect.name != request.dialect.name:
                 raise Refused("Session ID unknown", UNKNOWN_SID)
             if self.session.dialect.base64 and not request.dialect.base64:
@@ -5553,6 +5615,9 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
 
     Reads the application's settings `socket_io_port` (8888), `flash_policy_port` (843) and `flash_policy_file`. With
     *auto_start* False it only listens, on the loop that runs or will be run. Further keywords are HTTPServer's.
+
+    With `xheaders=True`, behind a proxy, a page's origin is compared with the first host in X-Forwarded-Host. Where
+    the HTTPServer is one of your own, the application's setting `xheaders` does the same.
     """
 
     IDLE_SECONDS = (
@@ -5571,6 +5636,8 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
         self.address = address
         self.flash_policy: FlashPolicyServer | None = None
         self.transports = enabled_transports(application)
+        if kwargs.get("xheaders"):  # the hubs know the application, not its servers
+            application.settings["xheaders"] = True
         kwargs = {
             "idle_connection_timeout": self.IDLE_SECONDS,
             "body_timeout": self.BODY_SECONDS,

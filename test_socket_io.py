@@ -16,6 +16,7 @@ In the order of the map of socket_io.py. Sections 2 to 9 need no server and no s
 Sections 11 and 12 run over the real wire.
 """
 
+import ast
 import asyncio
 import atexit
 import collections
@@ -173,7 +174,7 @@ class Wire:
         return await self.answer()
 
     def send_request(self, method, path, body=b"", **headers):
-        lines = [f"{method} {path} HTTP/1.1", "Host: test.example"]
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {headers.pop('Host', 'test.example')}"]
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
         if (
             (body or method == "POST")
@@ -2796,7 +2797,7 @@ class WebSocketAcceptTests(unittest.TestCase):
 
 
 class OriginDecisionTests(unittest.TestCase):
-    """One decision for every transport: `Origin`, else `Sec-Fetch-Site`, else `Referer`; who has none is no browser."""
+    """One decision for every transport: what the browser says, of itself or of the page; who says nothing is none."""
 
     HERE = "chat.example"
     SAME = [
@@ -2809,6 +2810,15 @@ class OriginDecisionTests(unittest.TestCase):
         ("HTTP://Chat.Example", "chat.EXAMPLE", "letters"),
         ("http://[::1]:8888", "[::1]:8888", "an address of six"),
         ("http://127.0.0.1:8888", "127.0.0.1:8888", "of four"),
+        ("wss://chat.example", "chat.example:443", "every client on iOS"),
+        ("wss://chat.example:443", "chat.example", "the port on the other side"),
+        ("wss://chat.example", "chat.example", "on neither"),
+        ("WSS://chat.EXAMPLE:443", "Chat.example:443", "on both, in capital letters"),
+        ("ws://chat.example", "chat.example:80", "without TLS"),
+        ("ws://chat.example:80", "chat.example", "likewise"),
+        ("ws://[2001:DB8::1]:80", "[2001:db8::1]", "an address of six, and its letters"),
+        ("https://[::1]", "[::1]:443", "with the default port in one"),
+        ("wss://chat.example:8443", "chat.example:8443", "another port in both"),
     ]
     OTHER = [
         ("http://evil.example", "chat.example", "another host"),
@@ -2828,6 +2838,12 @@ class OriginDecisionTests(unittest.TestCase):
         ("null", "", "and there is no Host"),
         ("file://", "", "a file"),
         ("chat.example", "chat.example", "no scheme"),
+        ("ws://chat.example:443", "chat.example", "not the default of ws"),
+        ("wss://chat.example:80", "chat.example", "not that of wss"),
+        ("wss://chat.example:443", "chat.example:80", "two ports"),
+        ("https://[::443]", "[::]", "an address is no port"),
+        ("file://", "file", "a file is nobody's own"),
+        ("*", "*", "nor is a star"),
     ]
 
     def admitted(self, headers: dict, allowed=()) -> bool:
@@ -2851,16 +2867,21 @@ class OriginDecisionTests(unittest.TestCase):
         rows = [
             ({}, True, "nobody speaks: no browser"),
             (
-                {"Origin": evil, "Sec-Fetch-Site": "same-origin", "Referer": here + "/"},
-                False,
-                "Origin before all",
+                {"Origin": evil, "Sec-Fetch-Site": "same-origin", "Referer": evil + "/"},
+                True,
+                "same-origin before all: no page can say so",
             ),
+            *[
+                ({"Origin": evil, "Sec-Fetch-Site": site}, False, f"but not {site}")
+                for site in ("none", "same-site", "cross-site", "Same-Origin", "same-origin, none")
+            ],
             (
                 {"Origin": here, "Sec-Fetch-Site": "cross-site", "Referer": evil + "/"},
                 True,
                 "Origin before all",
             ),
-            ({"Origin": "null", "Sec-Fetch-Site": "same-origin"}, False, "null is an Origin"),
+            ({"Origin": "null", "Sec-Fetch-Site": "same-origin"}, True, "a page without referrers"),
+            ({"Origin": "null", "Sec-Fetch-Site": "none"}, False, "null is an Origin"),
             (
                 {"Sec-Fetch-Site": "same-origin", "Referer": evil + "/"},
                 True,
@@ -2901,6 +2922,22 @@ class OriginDecisionTests(unittest.TestCase):
             ({"https://a.example"}, "https://a.example", True, "in a set"),
             ("https://a.example", "https://a.example", True, "one, bare"),
             (["https://A.example/"], "https://a.Example", True, "letters, and a slash by mistake"),
+            (["https://a.example:443//"], "https://a.example", True, "the default port, in it"),
+            (["https://a.example"], "https://a.example:443", True, "and in the origin"),
+            (["wss://a.example"], "wss://a.example:443", True, "of a WebSocket's scheme"),
+            (["https://a.example"], "wss://a.example", False, "which is another than https"),
+            (["file://"], "file://", True, "Cordova, Electron"),
+            (["file:///"], "file://", True, "with the root"),
+            (["file:///"], "file:///", True, "in both"),
+            (["https://a.example"], "https://a.example/", False, "no origin has a slash"),
+            (["file"], "file://", False, "a scheme alone is none"),
+            (["capacitor://localhost"], "capacitor://localhost", True, "Capacitor on iOS"),
+            (["ionic://localhost"], "ionic://localhost", True, "Ionic"),
+            (["app://localhost/"], "app://localhost", True, "another app"),
+            (["tauri://localhost"], "tauri://localhost", True, "Tauri"),
+            (["chrome-extension://abcdef"], "chrome-extension://abcdef", True, "an extension"),
+            (["capacitor://localhost"], "http://localhost", False, "not any app's"),
+            (["https://a.example"], "*", False, "a star as origin is no star as entry"),
             (["https://a.example"], "http://a.example", False, "entries are exact: the scheme"),
             (["https://a.example"], "https://a.example:8443", False, "the port"),
             (["https://a.example"], "https://x.a.example", False, "the host"),
@@ -2955,6 +2992,24 @@ class OriginDecisionTests(unittest.TestCase):
         self.assertFalse(
             self.admitted({"Referer": "https://a.example.evil/page"}, ["https://a.example"])
         )
+
+    def test_the_host_in_front_of_a_proxy_is_ours_where_its_headers_are_believed(self):
+        pub, back = "https://pub.example", {"Host": "127.0.0.1:8888"}
+        rows = [
+            ("pub.example", pub, True, "its host"),
+            ("pub.example:443", pub, True, "with its port"),
+            (" PUB.example , inner.example", pub, True, "the first of several"),
+            ("inner.example, pub.example", pub, False, "not another of them"),
+            ("evil.example", pub, False, "another host"),
+            ("pub.example", "http://127.0.0.1:8888", False, "it stands for Host"),
+            ("", "http://127.0.0.1:8888", True, "empty, there is Host"),
+            (", pub.example", "http://127.0.0.1:8888", True, "and behind nothing too"),
+        ]
+        for forwarded, origin, expected, why in rows:
+            headers = {**back, "Origin": origin, "X-Forwarded-Host": forwarded}
+            with self.subTest(why):
+                self.assertIs(origin_admitted(headers, (), True), expected)
+                self.assertIs(origin_admitted(headers, (), False), origin != pub)
 
     def test_our_own_origin_needs_no_permission(self):
         self.assertTrue(self.admitted({"Origin": "http://chat.example"}, ["https://a.example"]))
@@ -4840,6 +4895,11 @@ class RecorderTestCase(SocketIOTestCase):
     async def assertClosedFor(self, reason):
         await self.noted("closed", reason)
 
+    @staticmethod
+    def sid_in(body):
+        """The sid in the OPEN packet of a payload, which may stand in a script."""
+        return re.search(rb'sid[\\":]+([\w-]{20})', body)[1].decode()
+
     async def open_polling(self, wire, path="/socket.io/?EIO=4&transport=polling"):
         """A handshake; the session's URL."""
         status, _, body = await wire.request("GET", path)
@@ -5122,8 +5182,7 @@ class Base64WireTests(RecorderTestCase):
         """A polling session whose client is in "/"; its URL."""
         path = f"/socket.io/?EIO={revision}&transport=polling"
         _, _, body = await wire.request("GET", path + query)
-        sid = re.search(rb'sid[\\":]+([\w-]{20})', body)[1].decode()
-        url = f"{path}&sid={sid}" + (query if "j=" in query else "")
+        url = f"{path}&sid={self.sid_in(body)}" + (query if "j=" in query else "")
         if revision == 4:
             self.assertEqual((await self.post(wire, url, "40"))[0], 200)
             await wire.request("GET", url)
@@ -5908,6 +5967,40 @@ class OriginFormsTests(RecorderTestCase):
                 self.assertNotIn("token", logged.output[0])
 
     @gen_test
+    async def test_a_cure_works_when_it_is_done(self):
+        name = self.handler.__name__
+        lists = [
+            "https://evil.example",
+            "HTTP://Evil.example:8080",
+            "wss://api.example:443",
+            "http://[::1]:3000",
+            "file://",
+            "file:///",
+            "app://localhost",
+            "capacitor://localhost",
+            "ionic://localhost",
+            "tauri://localhost",
+            "chrome-extension://abcdefghijklmnop",
+        ]
+        functions = ["null", "*", "https://a.example/path", "a.example", "https://*.example", "é://x",
+                     "https://a.example, https://b.example", "http://"]  # fmt: skip
+        for origin in lists + functions:
+            with self.subTest(origin):
+                socket_io._warned.clear()
+                self.handler.allowed_origins = ()
+                with self.assertLogs("socket_io", "WARNING") as logged:
+                    self.assertEqual(await self.ask(Origin=origin), {403, 401})
+                line = logged.records[0].getMessage()
+                if origin in lists:
+                    cure = re.search(rf"{name}\.allowed_origins = (\[.*?'\])(;|$)", line)
+                    self.handler.allowed_origins = ast.literal_eval(cure[1])
+                else:
+                    self.assertIn("a function that admits", line)
+                    self.assertNotIn("['*']", line)
+                    self.handler.allowed_origins = lambda got, origin=origin: got == origin
+                self.assertEqual(await self.ask(Origin=origin), {200, 101})
+
+    @gen_test
     async def test_a_coroutine_admits_nobody(self):
         async def later(origin):
             return False
@@ -5916,6 +6009,99 @@ class OriginFormsTests(RecorderTestCase):
         with warnings.catch_warnings(), self.assertLogs("socket_io", "ERROR"):
             warnings.simplefilter("ignore", RuntimeWarning)  # nor is it awaited
             self.assertEqual(await self.ask(Origin=self.EVIL), {403, 401})
+
+
+class OriginBehindProxyTests(RecorderTestCase):
+    """A proxy that changes `Host` keeps nobody out who has the browser's own word, or who does what the log says."""
+
+    PAGE = {"Host": "127.0.0.1:8888", "Origin": "https://pub.example"}
+    FETCH = {**PAGE, "Sec_Fetch_Site": "same-origin"}
+
+    @gen_test
+    async def test_our_own_page_polls_and_goes_on_over_a_websocket(self):
+        for revision in (3, 4):
+            with self.subTest(revision=revision):
+                socket_io._warned.clear()
+                polling, websocket = await self.wire(), await self.wire()
+                path = f"/socket.io/?EIO={revision}&transport=polling"
+                status, answer, body = await polling.request("GET", path, **self.FETCH)
+                self.assertEqual(
+                    (status, answer["access-control-allow-origin"]), (200, self.PAGE["Origin"])
+                )
+                url = f"{path}&sid={self.sid_in(body)}"
+                post = "40" if revision == 4 else "1:6"
+                status, _, _ = await polling.request("POST", url, post.encode(), **self.FETCH)
+                self.assertEqual(status, 200)
+                with self.assertLogs("socket_io", "WARNING"):  # a sid is asked too
+                    self.assertEqual((await polling.request("GET", url, **self.PAGE))[0], 403)
+                url = url.replace("polling", "websocket")
+                self.assertEqual((await websocket.upgrade(url, **self.PAGE))[0], 101)
+                websocket.send_frame("2probe")
+                self.assertEqual(await websocket.text(), "3probe")
+
+    @gen_test
+    async def test_a_client_of_0_9_chooses_a_websocket_after_its_handshake(self):
+        wire, websocket = await self.wire(), await self.wire()
+        _, _, body = await wire.request("GET", "/socket.io/1/?t=1", **self.FETCH)
+        sid = body.decode().split(":")[0]
+        status, _ = await websocket.upgrade(f"/socket.io/1/websocket/{sid}", **self.PAGE)
+        self.assertEqual((status, await websocket.text()), (101, "1::"))
+
+    @gen_test
+    async def test_the_sid_of_a_session_that_was_admitted_otherwise_admits_nobody(self):
+        wire, websocket = await self.wire(), await self.wire()
+        url = (await self.join_polling(wire)).replace("polling", "websocket")
+        with self.assertLogs("socket_io", "WARNING"):
+            self.assertEqual((await websocket.upgrade(url, **self.PAGE))[0], 403)
+            unknown = re.sub("sid=.*", "sid=" + "a" * 20, url)
+            self.assertEqual((await (await self.wire()).upgrade(unknown, **self.PAGE))[0], 403)
+
+    @gen_test
+    async def test_a_websocket_without_a_sid_is_refused_and_the_log_names_the_cure(self):
+        for path in ("/?EIO=4&transport=websocket", "/?EIO=3&transport=websocket", "/websocket"):
+            with self.subTest(path):
+                socket_io._warned.clear()
+                with self.assertLogs("socket_io", "WARNING") as logged:
+                    status, _ = await (await self.wire()).upgrade("/socket.io" + path, **self.PAGE)
+                self.assertEqual(status, 403)
+                self.assertIn("proxy_set_header Host $http_host", logged.output[0])
+                self.assertIn("'127.0.0.1:8888'", logged.output[0])
+                headers = {**self.PAGE, "Host": "pub.example"}  # what that makes of it
+                status, _ = await (await self.wire()).upgrade("/socket.io" + path, **headers)
+                self.assertEqual(status, 101)
+
+    @gen_test
+    async def test_x_forwarded_host_is_believed_when_the_application_says_so(self):
+        forwarded = {**self.PAGE, "X_Forwarded_Host": "pub.example, inner.example"}
+        path = "/socket.io/?EIO=4&transport="
+        for believed in (False, True):
+            self._app.settings["xheaders"] = believed
+            status, _, _ = await (await self.wire()).request("GET", path + "polling", **forwarded)
+            self.assertEqual(status, 200 if believed else 403)
+            status, _ = await (await self.wire()).upgrade(path + "websocket", **forwarded)
+            self.assertEqual(status, 101 if believed else 403)
+
+
+class ServerBehindProxyTests(tornado.testing.AsyncTestCase):
+    @gen_test
+    async def test_a_server_with_xheaders_believes_x_forwarded_host(self):
+        for more in ({}, {"xheaders": True}):
+            chat = type("Chat", (SocketIOHandler,), {})
+            application = tornado.web.Application(
+                [chat.routes("socket.io")], socket_io_port=0, enabled_protocols=["websocket"]
+            )
+            server = socket_io.SocketIOServer(
+                application, auto_start=False, address="127.0.0.1", **more
+            )
+            port = next(iter(server._sockets.values())).getsockname()[1]
+            wire = await Wire.open(port)
+            headers = {"Host": "127.0.0.1", "Origin": "https://pub.example"}
+            status, _ = await wire.upgrade(
+                "/socket.io/?EIO=4&transport=websocket", X_Forwarded_Host="pub.example", **headers
+            )
+            self.assertEqual(status, 101 if more else 403)
+            wire.close()
+            await server.close()
 
 
 class AdmissionTests(RecorderTestCase):
@@ -6467,11 +6653,6 @@ class EngineIO3Tests(RecorderTestCase):
     async def open(self, wire, query=""):
         _, _, body = await wire.request("GET", f"/socket.io/?EIO=3&transport=polling{query}")
         return f"/socket.io/?EIO=3&transport=polling&sid={self.sid_in(body)}", body
-
-    @staticmethod
-    def sid_in(body):
-        """The sid in the OPEN packet of a payload, which may stand in a script."""
-        return re.search(rb'sid[\\":]+([\w-]{20})', body)[1].decode()
 
     @gen_test
     async def test_the_root_is_connected_unasked_in_the_first_answer(self):
