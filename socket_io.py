@@ -638,7 +638,7 @@ class Dialect(abc.ABC):
     has_namespaces = True
     root_is_connection = False  #: to be refused in "/", or to leave it, ends the connection
     recovers = False  #: its clients can ask for events that they missed
-    base64: bool | None = None  #: True: the client has no bytes, neither in payloads nor in frames
+    base64 = False  #: the client has no bytes, neither in payloads nor in frames
     doubles_frames = False  #: text in WebSocket frames is encoded as UTF-8 twice
     greets_alone = False  #: nothing else is in the payload with the OPEN packet
     handshakes_apart = (
@@ -2297,7 +2297,7 @@ class Session:
                 self.send_engine(OPEN, self.greeting)
         self.hub.messages_sent += len(member.missed)
         for outgoing in member.missed:  # the client keeps them until it is connected
-            self.enqueue(outgoing)
+            self.enqueue(self._for_client(outgoing))
         member.missed = ()
         self.send_packet(Packet(CONNECT, member.namespace.name, member.identity))
         early, self.early = self.early, []
@@ -2334,6 +2334,12 @@ class Session:
             self.end("transport error")
         elif self.outlet is not None:
             self.outlet.wake()
+
+    def _for_client(self, outgoing: Outgoing) -> Outgoing:
+        """*outgoing*, which was encoded for others or for another transport, without bytes if the client has none."""
+        if outgoing.dialect.base64 == self.dialect.base64:
+            return outgoing
+        return Outgoing(self.dialect, outgoing.packets)
 
     def send_packet(self, packet: Packet) -> None:
         packets = self.dialect.encode_packet(packet)
@@ -2427,6 +2433,7 @@ class Session:
         old, self.outlet, self.prober, self.transport = self.outlet, None, None, WEBSOCKET
         if old is not None:
             old.drop(NOOP)
+        self.outbox = collections.deque(map(self._for_client, self.outbox))
         self.attach(outlet, now)
 
     def abandon_upgrade(self) -> None:

@@ -5256,15 +5256,19 @@ class Base64WireTests(RecorderTestCase):
                     await websocket.upgrade(url.replace("polling", "websocket") + second)
                     websocket.send_frame("2probe")
                     self.assertEqual(await websocket.text(), "3probe")
-                    websocket.send_frame("5")
                     handler = self.handler.handlers[-1]
+                    handler.emit(
+                        "x", self.DATA
+                    )  # no poll is there for it: it waits for the upgrade
+                    websocket.send_frame("5")
                     while handler.protocol != "websocket":
                         await asyncio.sleep(0)
                     handler.emit("x", self.DATA)
-                    self.assertEqual(
-                        [await websocket.message(), await websocket.message()],
-                        ["4" + self.HEAD, self.GOT[revision]],
-                    )
+                    for _ in ("before", "after"):
+                        self.assertEqual(
+                            [await websocket.message(), await websocket.message()],
+                            ["4" + self.HEAD, self.GOT[revision]],
+                        )
 
     @gen_test
     async def test_others_in_the_same_broadcast_get_bytes(self):
@@ -8518,6 +8522,27 @@ class RecoveryTests(RecoveryTestCase):
         self.assertIsNone(client.pid)
         await self.lose(client)
         await self.arrive(recovered=False, auth=client.recovery)
+
+    @gen_test
+    async def test_a_client_that_has_no_bytes_gets_what_it_missed_as_base64(self):
+        path, first, second = (
+            "/socket.io/?EIO=4&transport=websocket&b64=1",
+            await self.wire(),
+            await self.wire(),
+        )
+        await first.upgrade(path)
+        first.send_frame("40")
+        self.assertEqual((await first.text())[0], "0")
+        pid = json.loads((await first.text())[2:])["pid"]
+        await self.noted("opened", False)
+        first.reset()
+        await self.assertClosedFor("transport close")
+        self.handler.io.emit("x", b"\x01\x02\xff")
+        await second.upgrade(path)
+        second.send_frame("40" + json.dumps({"pid": pid}))
+        self.assertEqual((await second.text())[0], "0")
+        self.assertTrue((await second.text()).startswith('451-["x",{"_placeholder"'))
+        self.assertEqual(await second.message(), "bAQL/")
 
 
 class RecoveryBoundsTests(RecoveryTestCase):
