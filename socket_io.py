@@ -1685,9 +1685,11 @@ CLIENT_FILE = re.compile(
 )
 TAIL = re.compile(f"/?|/(?:[0-9]+|{'|'.join(TRANSPORTS)})(?:/.*)?|{CLIENT_FILE.pattern}", re.ASCII)
 DEFAULT_PORTS = {"http": ":80", "https": ":443", "ws": ":80", "wss": ":443"}  # iOS says wss://
-#: An origin that can stand in a list: a scheme and a host, or the file:// of Cordova and Electron.
+#: An origin that can stand in a list: a scheme and a host, or the file:// of Cordova and Electron. Whatever else stands
+#: there can match nothing, but for the star.
 LISTABLE = re.compile(
-    r"[a-z][a-z0-9+.-]*://[^\x00-\x20\x7f-\U0010ffff/?#@\\,*]+|file:///*", re.IGNORECASE | re.ASCII
+    r"([a-z][a-z0-9+.-]*://[^\x00-\x20\x7f-\U0010ffff/?#@\\,*]+|file://)/*",
+    re.IGNORECASE | re.ASCII,
 )
 
 
@@ -5403,10 +5405,6 @@ def _check_option(cls: type[SocketIOHandler], name: str, value: Any) -> None:
         raise TypeError(f"{where} must have dumps and loads, as the module json has")
 
 
-#: An origin as browsers and apps send it; whatever else stands in a list of origins can match nothing.
-ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\x00-\x20\x7f-\U0010ffff/?#@\\,*]*/*")
-
-
 def _check_origins(where: str, allowed: Any) -> None:
     """ValueError or TypeError for an entry that can match nothing."""
     if callable(allowed):
@@ -5418,9 +5416,7 @@ def _check_origins(where: str, allowed: Any) -> None:
             continue
         if not isinstance(entry, str):
             raise TypeError(f"{where}: an origin is text or a pattern of text, not {entry!r}")
-        origin = entry.lower()
-        hosted = origin.partition("://")[2].strip("/") or origin.startswith("file:")
-        if entry != "*" and not (hosted and ORIGIN.fullmatch(origin)):
+        if entry != "*" and not LISTABLE.fullmatch(entry):
             raise ValueError(f"{where}: {entry!r} can match nothing; write {_origin_meant(entry)}")
 
 
