@@ -4502,7 +4502,7 @@ class StreamCarrier:
         self.paused = False
         self.may_read = asyncio.Event()
         self.may_read.set()
-        stream.set_nodelay(True)  # as asyncio does it for its own transports: Nagle's wait is up to 40 ms
+        stream.set_nodelay(True)  # asyncio does it too: Nagle's algorithm waits up to 40 ms
         stream.set_close_callback(
             self.may_read.set
         )  # else the end would not be noticed while reading pauses

@@ -528,9 +528,7 @@ class Client:
         if (
             engine_packet.type in (PING, PONG) and self.dialect.server_pings
         ):  # the 0.x have one word for both
-            self._pong = asyncio.ensure_future(
-                self._send_engine([EnginePacket(PONG, engine_packet.data)])
-            )
+            self._pong = asyncio.ensure_future(self._send_pong(engine_packet.data))
         elif engine_packet.type == CLOSE or engine_packet.data == SocketIO09.RECONNECT:
             self.disconnected.set()
         elif engine_packet.type == socket_io.MESSAGE:
@@ -566,6 +564,11 @@ class Client:
             ):
                 self.offset = packet.data[-1]  # or so the client believes
             self._packets.put_nowait(packet)
+
+    async def _send_pong(self, data):
+        # The session may have ended meanwhile: the server refuses the POST, or the connection has gone.
+        with contextlib.suppress(AssertionError, asyncio.IncompleteReadError, ConnectionError):
+            await self._send_engine([EnginePacket(PONG, data)])
 
     async def _send(self, packet):
         await self._send_engine(self.dialect.encode_packet(packet))
@@ -636,6 +639,13 @@ class SocketIOTestCase(tornado.testing.AsyncHTTPTestCase):
         super().tearDown()
 
 
+def setUpModule():
+    """Print only errors of what nobody listens to: the tests provoke warnings by the hundred."""
+    level = logging.lastResort.level
+    logging.lastResort.setLevel(logging.ERROR)
+    unittest.addModuleCleanup(logging.lastResort.setLevel, level)
+
+
 LONE = "\ud83d"  # half of an emoji
 
 
@@ -657,17 +667,18 @@ class Assertions(unittest.TestCase):
 
     def assertGrowsLinearly(self, function: Callable, make: Callable, size: int = 10_000) -> None:
         """Eight times the input may take about eight times as long; quadratic work takes sixty-four."""
-        few, many = (self._seconds(function, make(count)) for count in (size, 8 * size))
-        self.assertLess(many, 30 * few + 0.02)
+        few, many = make(size), make(8 * size)
+        limit = 30 * min(self._seconds(function, few) for _ in range(3)) + 0.02
+        for _ in range(3):  # a busy machine may disturb one measurement
+            if (seconds := self._seconds(function, many)) < limit:
+                return
+        self.assertLess(seconds, limit)
 
     def _seconds(self, function: Callable, argument) -> float:
-        best = math.inf
-        for _ in range(3):
-            begun = time.process_time()
-            with contextlib.suppress(SocketIOError):
-                function(argument)
-            best = min(best, time.process_time() - begun)
-        return best
+        begun = time.process_time()
+        with contextlib.suppress(SocketIOError):
+            function(argument)
+        return time.process_time() - begun
 
 
 # -- 2. Packets ------------------------------------------------------------------------
@@ -5541,6 +5552,7 @@ class WebSocketTests(RecorderTestCase):
     async def test_a_client_that_does_not_read_is_cut_off_and_the_others_lose_nothing(self):
         deaf, reader = await self.wire(), await self.client()
         await self.open_websocket(deaf)
+        deaf.writer.transport.pause_reading()
         number = 0
         while self.handler.entries.empty():
             self.handler.io.emit("much", number, "x" * 500_000)
@@ -5592,8 +5604,16 @@ class TLSTests(OverTLS, SocketIOTestCase):
             self.assertEqual(json.loads((await wire.text())[2:]), ["message", "é" * (size // 2)])
 
     @gen_test
+    async def test_what_is_sent_over_tls_does_not_wait_for_an_acknowledgement_of_the_network(self):
+        await self.open()
+        (connection,) = self.handler.io._hub.connections
+        sock = connection.carrier.stream.socket
+        self.assertTrue(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    @gen_test
     async def test_a_client_that_does_not_read_over_tls_is_cut_off(self):
         deaf = await self.open()
+        deaf.writer.transport.pause_reading()
         ended = asyncio.Event()
         self.handler.on_close = lambda handler: ended.set()
         while not ended.is_set():
@@ -5618,7 +5638,9 @@ def make_certificate():
             "req",
             "-x509",
             "-newkey",
-            "rsa:2048",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
             "-nodes",
             "-days",
             "2",
@@ -5647,11 +5669,11 @@ class HeartbeatTests(RecorderTestCase):
 
     @gen_test
     async def test_a_client_that_answers_lives_on_both_transports(self):
-        for transport in ("websocket", "xhr-polling"):
-            client = await self.client(transport=transport)
-            await asyncio.sleep(0.8)
-            self.assertTrue(self.handler.handlers[-1].connected, transport)
-            await client.close()
+        transports = ("websocket", "xhr-polling")
+        clients = [await self.client(transport=transport) for transport in transports]
+        await asyncio.sleep(0.8)  # twice the time after which silence is the end
+        for handler, client in zip(self.handler.handlers, clients, strict=True):
+            self.assertTrue(handler.connected, client.transport)
 
     @gen_test
     async def test_a_silent_websocket_is_closed(self):
@@ -5671,8 +5693,8 @@ class HeartbeatTests(RecorderTestCase):
     @gen_test
     async def test_the_servers_own_lag_kills_nobody(self):
         await self.client()
-        time.sleep(1.0)  # a handler that blocks
-        await asyncio.sleep(0.3)
+        time.sleep(0.5)  # a handler that blocks for longer than interval and timeout together
+        await asyncio.sleep(0.2)
         self.assertTrue((await self.only()).connected)
 
 
@@ -6819,7 +6841,7 @@ class EngineIO3Tests(RecorderTestCase):
 class SocketIO06TimeTests(RecorderTestCase):
     """Heartbeats where there are any, polls that end, clients that stay away."""
 
-    options = {"ping_interval": 0.2, "ping_timeout": 0.15, "poll_duration": 0.2}
+    options = {"ping_interval": 0.1, "ping_timeout": 0.15, "poll_duration": 0.1}
 
     @gen_test
     async def test_heartbeats_are_numbered_and_must_come_back(self):
@@ -7575,10 +7597,9 @@ class LateAckTests(RecorderTestCase):
 
     @gen_test
     async def test_a_callback_for_an_ack_is_given_up_after_its_timeout(self):
-        self.handler.upgrade_timeout = 0.2
+        self.handler._home[0].sweep_seconds = 0.05
         client = await self.client()
         handler = await self.only()
-        handler._member.session.hub.sweep_seconds = 0.05
         answers = []
         handler.emit("question", ack=answers.append, timeout=0.01)
         while handler._member.acks:
@@ -9350,7 +9371,7 @@ class OperatorTests(RecorderTestCase):
         for handler in self.handler.handlers:
             handler.join("quiz")
         await self.client()
-        asked = asyncio.ensure_future(self.handler.io.to("quiz").timeout(0.5).call("question", "?"))
+        asked = asyncio.ensure_future(self.handler.io.to("quiz").timeout(0.3).call("question", "?"))
         await answers.answer({"a": 1})
         await several.answer(1, 2)
         await none.answer()
@@ -10549,7 +10570,7 @@ class StatsTests(RecorderTestCase):
         await wire.request("GET", url)
         self.assertEqual(self.handler.io.stats()["buffered_bytes"], 0)
         deaf = await self.client()
-        deaf._reader.cancel()
+        deaf._wire.writer.transport.pause_reading()
         while self.handler.io.stats()["buffered_bytes"] < 100_000:
             self.handler.handlers[-1].send("x" * 100_000)
             await asyncio.sleep(0)
@@ -10560,7 +10581,6 @@ class StatsTests(RecorderTestCase):
         await self.client()
         while self.handler._home[0].sweep_due == math.inf:
             await asyncio.sleep(0.01)
-        await asyncio.sleep(1.1)  # the first sweep was due in a second
         time.sleep(0.3)
         while self.handler.io.stats()["lag"] < 0.2:
             await asyncio.sleep(0)
@@ -10581,6 +10601,7 @@ class FlashPolicyTests(tornado.testing.AsyncTestCase):
         wire = await Wire.open(port)
         wire.writer.write(question)
         answer = await wire.end()
+        wire.close()
         server.stop()
         return answer
 
@@ -10609,6 +10630,10 @@ class FlashPolicyTests(tornado.testing.AsyncTestCase):
         with sock, self.assertLogs("socket_io", "INFO") as logged:
             FlashPolicyServer(port)
         self.assertIn(str(port), logged.output[0])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            del logged  # with the error, and the socket that Tornado could not bind and left open
+            gc.collect()
 
 
 class SocketIOServerTests(tornado.testing.AsyncTestCase):
@@ -10646,6 +10671,7 @@ print("ended", flush=True)
                 flash = await Wire.open(int(ports[1]))
                 flash.writer.write(b"<policy-file-request/>\0")
                 self.assertTrue((await flash.end()).endswith(b"\0"))
+                flash.close()
                 program.send_signal(name)
                 await within(websocket.disconnected.wait())
                 await within(polling.disconnected.wait())
@@ -12196,10 +12222,10 @@ class StalledLoopTests(RecorderTestCase):
 
     base = Victim
     options = {
-        "ping_interval": 0.8,
-        "ping_timeout": 1.6,
-        "poll_duration": 0.8,
-        "connect_timeout": 1.6,
+        "ping_interval": 0.3,
+        "ping_timeout": 0.5,
+        "poll_duration": 0.3,
+        "connect_timeout": 0.5,
     }
 
     async def keep_pinging(self, client):
@@ -12208,7 +12234,7 @@ class StalledLoopTests(RecorderTestCase):
             await asyncio.sleep(0.1)
 
     @gen_test(timeout=30)
-    async def test_three_seconds_kill_nobody(self):
+    async def test_a_stall_longer_than_every_deadline_kills_nobody(self):
         clients, pings = [], []
         for dialect, transport in EndOfProcessTests.DOORS:
             client = Attacker(self.get_http_port(), dialect, transport)
@@ -12217,12 +12243,12 @@ class StalledLoopTests(RecorderTestCase):
             if not client.dialect.server_pings:
                 pings.append(asyncio.ensure_future(self.keep_pinging(client)))
         with (
-            mock.patch.object(socket_io.SocketIO06, "poll_return", 1.6),
-            mock.patch.object(socket_io.SocketIO09, "poll_return", 1.6),
+            mock.patch.object(socket_io.SocketIO06, "poll_return", 0.5),
+            mock.patch.object(socket_io.SocketIO09, "poll_return", 0.5),
         ):
-            await asyncio.sleep(0.2)
-            time.sleep(3)
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.1)
+            time.sleep(1)
+            await asyncio.sleep(0.1)
             self.handler.io.send("still here")
             for client in clients:
                 with self.subTest(dialect=client.dialect.name, transport=client.transport):
@@ -12259,7 +12285,7 @@ class BadHandlerTests(RecorderTestCase):
             raise KeyError("handler")
 
         rows = [(lambda handler: 1 / 0, True), (raise_later, True), (cancel_itself, True), (cancelled, True),
-                (answer_nonsense, True), (lambda handler: time.sleep(0.3), True), (end_it, False)]  # fmt: skip
+                (answer_nonsense, True), (lambda handler: time.sleep(0.1), True), (end_it, False)]  # fmt: skip
         innocent = await self.client()
         logging.getLogger("tornado.application").setLevel(logging.CRITICAL)
         self.addCleanup(logging.getLogger("tornado.application").setLevel, logging.NOTSET)
@@ -12664,7 +12690,7 @@ class SlowlorisTests(ServedTestCase):
     async def test_dripping_requests_are_cut_off(self):
         await self.serve("""
 class Server(Server):
-    IDLE_SECONDS, BODY_SECONDS = 0.5, 0.7
+    IDLE_SECONDS, BODY_SECONDS = 0.3, 0.4
 """)
         innocents = [
             await self.client("EIO4", transport) for transport in ("websocket", "xhr-polling")
@@ -12682,7 +12708,7 @@ class Server(Server):
             for innocent in innocents:
                 await innocent.send(number)
                 self.assertEqual(await innocent.receive(2), ("message", number))
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.05)
         await within(asyncio.gather(*slow), 10)
 
     async def drip(self, wire, data):
