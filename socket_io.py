@@ -3293,7 +3293,6 @@ class Hub:
         kwargs: dict[str, Any],
     ) -> None:
         self.options = options
-        self.kwargs = kwargs
         self.json = STRICT_JSON if options.json is None else ForeignJSON(options.json)
         self.dialects = resolve_dialects(options, self.json)
         self.classes: dict[
@@ -3304,6 +3303,7 @@ class Hub:
             **namespaces,
             "/": namespaces.get("/", options),
         }  # "/" last: there is the home of its class
+        self.kwargs = kwargs_by_class(set(served.values()), kwargs)
         for key, handler_class in served.items():
             self._serve_at(key, handler_class)
         timeouts = [options.ping_interval, options.ping_timeout, options.connect_timeout, options.upgrade_timeout,
@@ -3312,8 +3312,6 @@ class Hub:
         self.application: tornado.web.Application | None = None
         self.transports: frozenset[str] = frozenset(TRANSPORTS)
         self.loop: Any = None  # an asyncio event loop, from the first request on
-        self.read_buffer = bytearray(READ_SIZE)
-        self.read_view = memoryview(self.read_buffer)
         self._reset()
 
     def _serve_at(self, key: Any, handler_class: type[SocketIOHandler]) -> None:
@@ -3336,12 +3334,19 @@ class Hub:
         if isinstance(key, re.Pattern) or callable(key):
             family = Family(key, handler_class)
             self.families.append(family)
-            handler_class._home = (self, family)
+            self._be_home_of(handler_class, family)
         elif not key.startswith("/") or "," in key:
             raise ValueError(f"namespace {key!r}: a name starts with a slash and holds no comma")
         else:
             self.classes[key] = handler_class
-            handler_class._home = (self, key)
+            self._be_home_of(handler_class, key)
+
+    def _be_home_of(self, handler_class: type[SocketIOHandler], place: str | Family) -> None:
+        """Let `io` of *handler_class* reach *place* here, beside its homes in other hubs whose loops live."""
+        handler_class._home = (self, place)
+        if "_homes" not in vars(handler_class):
+            handler_class._homes = weakref.WeakKeyDictionary()
+        handler_class._homes[self] = place
 
     def _reset(self) -> None:
         self.sessions: dict[str, Session] = {}
@@ -3365,10 +3370,28 @@ class Hub:
     def is_bound(self) -> bool:
         return self.loop is not None and not self.loop.is_closed()
 
+    def is_over(self) -> bool:
+        return self.loop is not None and self.loop.is_closed()
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: these sessions' sockets are the parent's, and nothing may be written to them."""
+        self.loop, self.thread = PARENTS_LOOP, 0
+        # The tables are kept from being collected: an end of their transports would reach into the parent's loop.
+        kept_for_parents.append((self.sessions, self.namespaces, self.connections, self.tasks))
+
+    def check_process(self) -> None:
+        if self.loop is PARENTS_LOOP:
+            raise RuntimeError(
+                f"the clients of {self.options.__name__} belong to the process that this one was forked from: "
+                "it cannot reach them; let that process send, or serve here"
+            )
+
     def bind(self, application: tornado.web.Application) -> None:
         """Serve *application* on the loop that runs; a new one (as in tests) forgets the sessions of the old."""
         loop = asyncio.get_running_loop()
         self._reset()
+        self.read_buffer = bytearray(READ_SIZE)
+        self.read_view = memoryview(self.read_buffer)
         self.loop = loop
         self.thread = threading.get_ident()
         self.application = application
@@ -3381,7 +3404,7 @@ class Hub:
     def run(self, work: Callable[..., Any], *args: Any) -> None:
         """Do *work* now, or soon when another thread asks; without a loop there is nobody to do it for."""
         if not self.is_bound():
-            return
+            return self.check_process()
         if self.on_loop():
             work(*args)
         else:
@@ -3389,6 +3412,11 @@ class Hub:
 
     async def on_its_loop(self, work: Coroutine[Any, Any, Any]) -> Any:
         """What *work* gives, for a coroutine on the loop of another thread."""
+        try:
+            self.check_process()
+        except RuntimeError:
+            work.close()
+            raise
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.loop))
 
     def call_soon(self, work: Callable[[], object]) -> None:
@@ -3550,7 +3578,8 @@ class Hub:
             set_close_callback=id
         )  # RequestHandler's constructor asks for one
         try:
-            handler = member.namespace.handler_class(self.application, request, **self.kwargs)
+            handler_class = member.namespace.handler_class
+            handler = handler_class(self.application, request, **self.kwargs[handler_class])
         finally:
             request.connection = None
         handler._member = member
@@ -3607,7 +3636,7 @@ class Hub:
     async def close(self) -> None:
         """Say goodbye to everybody; wait until they have gone, at most for a grace."""
         if not self.is_bound():
-            return
+            return self.check_process()
         self.closing = True
         now = self.now()
         for session in list(self.sessions.values()):
@@ -3626,6 +3655,22 @@ class Hub:
 application_hubs: weakref.WeakKeyDictionary[tornado.web.Application, weakref.WeakSet[Hub]] = (
     weakref.WeakKeyDictionary()
 )
+
+
+#: The loop of a hub in a forked child, in place of the parent's: no loop that anything may be done on.
+PARENTS_LOOP = types.SimpleNamespace(is_closed=lambda: True)
+kept_for_parents: list[Any] = []
+
+
+def leave_hubs_to_parent() -> None:
+    for hubs in application_hubs.values():
+        for hub in hubs:
+            if hub.loop is not None:
+                hub.leave_to_parent()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(after_in_child=leave_hubs_to_parent)
 
 
 def resolve_dialects(options: type[SocketIOHandler], codec: StrictJSON) -> dict[str, Dialect]:
@@ -4718,6 +4763,41 @@ class Receiver:
         return cls(name, least, math.inf if any_number else len(takes))
 
 
+def kwargs_by_class(
+    classes: Set[type[SocketIOHandler]], kwargs: dict[str, Any]
+) -> dict[type[SocketIOHandler], dict[str, Any]]:
+    """Give each of *classes* those of *kwargs* that its `initialize` takes; TypeError for one missing or of no use."""
+    chosen = {}
+    for handler_class in classes:
+        parameters = list(signature_of(handler_class.initialize).parameters.values())[1:]
+        named = {
+            parameter.name: parameter
+            for parameter in parameters
+            if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        }
+        anything = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+        given = {name: value for name, value in kwargs.items() if anything or name in named}
+        for parameter in parameters:
+            needed = parameter.default is parameter.empty and parameter.kind in (
+                parameter.KEYWORD_ONLY,
+                parameter.POSITIONAL_OR_KEYWORD,
+                parameter.POSITIONAL_ONLY,
+            )
+            if needed and parameter.name not in given:
+                raise TypeError(
+                    f"{handler_class.__name__}.initialize needs {parameter.name}: "
+                    f"routes(kwargs={{{parameter.name!r}: ...}})"
+                )
+        chosen[handler_class] = given
+    unknown = kwargs.keys() - set().union(*chosen.values())
+    if unknown:
+        names = " or ".join(sorted(handler_class.__name__ for handler_class in classes))
+        raise TypeError(
+            f"routes(kwargs=...): {unknown.pop()!r} is taken by no initialize of {names}"
+        )
+    return chosen
+
+
 @dataclasses.dataclass(slots=True)
 class BroadcastAcks:
     """What came of a `call` on many: `answers` by client id, and the ids that are `missing`."""
@@ -4818,6 +4898,7 @@ class Broadcast:
 
     def sockets(self) -> list[SocketIOHandler]:
         """Their handlers."""
+        self._hub.check_process()
         return [member.handler for member in self._select() if member.life is Life.OPEN]
 
     def join(self, *rooms: str) -> None:
@@ -4899,6 +4980,7 @@ class NamespaceIO(Broadcast):
         `clients` by generation and transport, `messages_received`, `messages_sent` (events and acks), `bytes_received`,
         `bytes_sent`, `buffered_bytes` that clients have not taken yet, and `lag`: seconds by which the loop is late.
         """
+        self._hub.check_process()
         return self._hub.stats()
 
     async def close(self) -> None:
@@ -4909,18 +4991,92 @@ class NamespaceIO(Broadcast):
         await self._hub.close()
 
 
+class Several(Broadcast):
+    """Some or all clients of a class that several routes serve: whatever is done here is done to each part."""
+
+    def __init__(self, each: Sequence[Broadcast]) -> None:
+        super().__init__(**vars(each[-1]))
+        self._each = each
+
+    def _but(self, **changes: Any) -> Broadcast:
+        return Several([one._but(**changes) for one in self._each])
+
+    def emit(self, event: str, *args: Any) -> None:
+        for one in self._each:
+            one.emit(event, *args)
+
+    async def call(self, event: str, *args: Any, timeout: float | None = None) -> BroadcastAcks:
+        asked = [one.call(event, *args, timeout=timeout) for one in self._each]
+        gathered = BroadcastAcks({}, set())
+        for acks in await asyncio.gather(*asked):
+            gathered.answers.update(acks.answers)
+            gathered.missing.update(acks.missing)
+        return gathered
+
+    def sockets(self) -> list[SocketIOHandler]:
+        return [handler for one in self._each for handler in one.sockets()]
+
+    def join(self, *rooms: str) -> None:
+        for one in self._each:
+            one.join(*rooms)
+
+    def leave(self, *rooms: str) -> None:
+        for one in self._each:
+            one.leave(*rooms)
+
+    def disconnect(self, close: bool = False) -> None:
+        for one in self._each:
+            one.disconnect(close)
+
+
+class SeveralIO(Several, NamespaceIO):
+    """`io` of such a class."""
+
+    _each: Sequence[NamespaceIO]
+
+    def of(self, name: str) -> NamespaceIO:
+        found = []
+        for one in self._each:
+            with contextlib.suppress(KeyError):
+                found.append(one.of(name))
+        return SeveralIO(found) if found else super().of(name)
+
+    def stats(self) -> dict[str, Any]:
+        all_stats = [one.stats() for one in self._each]
+        clients: dict[str, dict[str, int]] = {}
+        for stats in all_stats:
+            for dialect, transports in stats["clients"].items():
+                counts = collections.Counter(clients.get(dialect, {}))
+                clients[dialect] = dict(counts + collections.Counter(transports))
+        summed = {
+            name: sum(stats[name] for stats in all_stats)
+            for name in all_stats[0]
+            if name != "clients"
+        }
+        return {**summed, "clients": clients, "lag": max(stats["lag"] for stats in all_stats)}
+
+    async def close(self) -> None:
+        await asyncio.gather(*[one.close() for one in self._each])
+
+
+class NotServed(SocketIOError, RuntimeError, AttributeError):
+    """A class has no `io` before it has routes. An AttributeError too, for those who look at a class from outside."""
+
+
 class HomeIO:
-    """`io`: on a handler its own namespace, on a class the one that the latest `routes` gave that very class."""
+    """`io`: on a handler its own namespace, on a class those that `routes` has given that very class."""
 
     def __get__(self, handler: SocketIOHandler | None, owner: type[SocketIOHandler]) -> NamespaceIO:
         if handler is not None:
             return NamespaceIO(handler._member.namespace.hub, handler._member.namespace.name)
-        home: tuple[Hub, str | Family] | None = owner.__dict__.get("_home")
-        if home is None:
-            raise RuntimeError(
+        if "_home" not in vars(owner):
+            raise NotServed(
                 f"{owner.__name__} is not served yet: {owner.__name__}.routes(...) comes first"
             )
-        return NamespaceIO(*home)
+        homes = [NamespaceIO(*home) for home in owner._homes.items() if not home[0].is_over()]
+        if len(homes) > 1:
+            return SeveralIO(homes)
+        return homes[0] if homes else NamespaceIO(*owner._home)
 
 
 def _answers_nothing(name: str) -> Any:
@@ -4983,7 +5139,8 @@ class SocketIOHandler(tornado.web.RequestHandler):
     _catch_all: ClassVar[Receiver] = Receiver("on_event", 1, math.inf)
     _taps_incoming = _taps_outgoing = False
     _member: Member = None  # type: ignore[assignment]  # set before on_open
-    _home: ClassVar[tuple[Hub, str | Family]]
+    _home: ClassVar[tuple[Hub, str | Family]]  # the latest, which is kept
+    _homes: ClassVar[weakref.WeakKeyDictionary[Hub, str | Family]]  # all that are served
 
     # What applications override.
 
@@ -5223,23 +5380,22 @@ class SocketIOHandler(tornado.web.RequestHandler):
         extraSep: str | None = None,
         namespaces: Mapping[Any, type[SocketIOHandler]] | None = None,
         kwargs: dict[str, Any] | None = None,
-    ) -> tornado.routing.Rule:
+    ) -> tuple[tornado.routing.Matcher, Any]:
         """The rule to put into a Tornado Application: serve this class at /*resource*.
 
         *resource* may be a regular expression, *extraRE* one for more of the path, behind *extraSep*. Named groups, and
         `extra` for all that *extraRE* matched, reach `on_open` as keywords, unnamed groups as arguments. *namespaces*
         maps further namespaces to their classes; this class serves "/". A key is a name, or a compiled pattern, or is
         called with name and auth of each client and says whether there is such a namespace: these are made for the
-        first client and forgotten after the last. *kwargs* go to `initialize`, as in Tornado.
+        first client and forgotten after the last. *kwargs* go to `initialize`, as in Tornado; each class gets those
+        that its own takes. One rule in two Applications serves each by itself, and `io` of the class reaches both.
         """
         for handler_class in {cls, *(namespaces or {}).values()}:
             handler_class._examine()
-        hub = Hub(cls, namespaces or {}, kwargs or {})
+        hubs = Hubs(functools.partial(Hub, cls, dict(namespaces or {}), dict(kwargs or {})))
         extra = f"{extraSep or ''}(?P<extra>{extraRE})" if extraRE else ""
         pattern = re.compile(f"/(?:{resource.strip('/')}){extra}")
-        door = tornado.routing.Rule(tornado.routing.AnyMatches(), Door(hub))
-        gateway = tornado.routing.Rule(tornado.routing.AnyMatches(), Gateway, {"hub": hub})
-        return tornado.routing.Rule(Resource(pattern), [door, gateway])
+        return Resource(pattern), Entrances(hubs)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -5522,16 +5678,58 @@ class Resource(tornado.routing.Matcher):
         return None
 
 
+class Hubs:
+    """The hubs behind one `routes()`: one for each Application that serves it."""
+
+    def __init__(self, make: Callable[[], Hub]) -> None:
+        self.make = make
+        self.known = [
+            make()
+        ]  # waits for the first Application; what is wrong with the classes is said now
+
+    def of(self, application: tornado.web.Application) -> Hub:
+        for owner in (application, None):
+            for hub in self.known:
+                if hub.application is owner:
+                    return hub
+        self.known = [hub for hub in self.known if not hub.is_over()]
+        self.known.append(self.make())
+        return self.known[-1]
+
+
+class Entrances(list[tornado.routing.Rule]):
+    """The target of a route. Each Application walks through it once, and gets a door of its own."""
+
+    def __init__(self, hubs: Hubs) -> None:
+        super().__init__(self._rules(hubs))
+        self.hubs = hubs
+
+    def __iter__(self) -> Iterator[tornado.routing.Rule]:
+        return iter(self._rules(self.hubs))
+
+    @staticmethod
+    def _rules(hubs: Hubs) -> list[tornado.routing.Rule]:
+        door, anything = Door(hubs), tornado.routing.AnyMatches()
+        return [
+            tornado.routing.Rule(anything, door),
+            tornado.routing.Rule(anything, Gateway, {"door": door}),
+        ]
+
+
 class Door(tornado.routing.Router):
     """The way of every request but the first, which binds the hub: no RequestHandler is made for it."""
 
-    def __init__(self, hub: Hub) -> None:
-        self.hub = hub
+    hub: Hub | None = None  #: from the first request on
+
+    def __init__(self, hubs: Hubs) -> None:
+        self.hubs = hubs
 
     def find_handler(
         self, request: tornado.httputil.HTTPServerRequest, **kwargs: Any
     ) -> Exchange | None:
-        return Exchange(self.hub, request) if self.hub.is_bound() else None
+        if self.hub is None or not self.hub.is_bound():
+            return None
+        return Exchange(self.hub, request)
 
 
 @tornado.web.stream_request_body  # so that `prepare` runs when the headers are there, before any body
@@ -5540,8 +5738,8 @@ class Gateway(tornado.web.RequestHandler):
 
     exchange: Exchange | None = None  #: from `prepare` on
 
-    def initialize(self, hub: Hub) -> None:
-        self.hub = hub
+    def initialize(self, door: Door) -> None:
+        self.door = door
 
     def check_xsrf_cookie(self) -> None:
         """Not by cookie: the origin decides, for every transport alike."""
@@ -5550,10 +5748,11 @@ class Gateway(tornado.web.RequestHandler):
         return True  # likewise
 
     async def prepare(self) -> None:
-        if not self.hub.is_bound():  # else another first request was as early
-            self.hub.bind(self.application)
+        hub = self.door.hub = self.door.hubs.of(self.application)
+        if not hub.is_bound():  # else another first request was as early
+            hub.bind(self.application)
         exchange = self.exchange = Exchange(
-            self.hub, copy.copy(self.request)
+            hub, copy.copy(self.request)
         )  # a copy, which will be the session's
         await (exchange.headers_received() or asyncio.sleep(0))
         if exchange.connection.stream is None:

@@ -26,6 +26,7 @@ import functools
 import gc
 import gzip
 import importlib.util
+import inspect
 import itertools
 import json
 import logging
@@ -9835,6 +9836,10 @@ def late(answer: Missing): ...
         with self.assertRaises(RuntimeError) as refused:
             Chat.io.emit("x")
         self.assertIn("routes", str(refused.exception))
+        self.assertFalse(hasattr(Chat, "io"))
+        self.assertIn("on_open", dict(inspect.getmembers(Chat)))
+        self.assertTrue(callable(mock.create_autospec(Chat).on_open))
+        self.assertTrue(callable(mock.create_autospec(Chat, instance=True).join))
         Chat.routes("socket.io")
         Chat.io.emit("reaches nobody")
         self.assertEqual(Chat.io.sockets(), [])
@@ -9921,6 +9926,308 @@ class MessageEventTests(RecorderTestCase):
         client = await self.client()
         await client.emit("message", 1, 2)
         await self.noted("heard", 1, 2)
+
+
+class TwoApplicationsTests(RecorderTestCase):
+    """One value of `routes` in several Applications, and several routes of one class."""
+
+    settings = {"name": "first"}
+
+    def get_app(self):
+        application = super().get_app()
+        self.rule = self.handler.routes("again", namespaces={"/side": self.handler})
+        self.more = [
+            tornado.web.Application([self.rule], name=name, **settings)
+            for name, settings in [
+                ("second", {"enabled_protocols": ["websocket"]}),
+                ("third", {}),
+            ]
+        ]
+        return application
+
+    def setUp(self):
+        super().setUp()
+        self.servers = []
+
+    def tearDown(self):
+        for server in self.servers:
+            server.stop()
+        super().tearDown()
+
+    async def served(self, application, dialect="EIO4", transport="websocket", **kwargs):
+        """A client of *application*, on a server of its own."""
+        sock, port = tornado.testing.bind_unused_port()
+        server = tornado.httpserver.HTTPServer(application)
+        server.add_socket(sock)
+        self.servers.append(server)
+        client = Client(port, dialect, transport, **kwargs)
+        self._clients.append(client)
+        return await client.connect()
+
+    @gen_test
+    async def test_each_application_serves_by_itself(self):
+        for dialect, transport in [("EIO4", "websocket"), ("0.9", "websocket")]:
+            for application in (self.more[1], self.more[0]):
+                client = await self.served(application, dialect, transport, path="/again")
+                handler = self.handler.handlers[-1]
+                with self.subTest(dialect=dialect, name=application.settings["name"]):
+                    self.assertIs(handler.application, application)
+                    self.assertEqual(handler.io.sockets(), [handler])
+                    handler.io.emit("here", application.settings["name"])
+                    told = await client.receive()
+                    self.assertEqual(told, ("here", application.settings["name"]))
+                await client.close()
+                await self.assertClosedFor("transport close")
+        with self.assertRaises(ConnectionRefused):  # only the second may not poll
+            await self.served(self.more[0], "EIO4", "xhr-polling", path="/again")
+        await self.served(self.more[1], "EIO4", "xhr-polling", path="/again")
+
+    @gen_test
+    async def test_one_application_has_one_hub_wherever_it_puts_the_rule(self):
+        application = tornado.web.Application([(r"/nothing", tornado.web.RequestHandler)])
+        for host in ("127.0.0.1", ".*"):
+            application.add_handlers(host, [self.rule])
+        client = await self.served(application, path="/again")
+        wire = await Wire.open(client.port)
+        self._clients.append(wire)
+        request = "GET /again/?EIO=3&transport=polling HTTP/1.1\r\nHost: example.com\r\n\r\n"
+        wire.writer.write(request.encode())
+        self.assertEqual((await wire.answer())[0], 200)
+        self.assertEqual(len(self.handler.handlers), 2)
+        for handler in self.handler.handlers:
+            self.assertEqual(len(handler.io.sockets()), 2)
+
+    @gen_test
+    async def test_io_of_the_class_reaches_all_of_them(self):
+        clients = [
+            await self.client(),
+            await self.served(self.more[0], path="/again"),
+            await self.served(self.more[1], "0.9", "xhr-polling", path="/again"),
+        ]
+        ids = [handler.id for handler in self.handler.handlers]
+        io = self.handler.io
+        io.emit("all", 1)
+        io.to(ids[0], ids[2]).except_(ids[2]).volatile.emit("first", 2)
+        io.to(ids[2]).send("third")
+        io.to(ids[1]).join("room")
+        io.to("room").local.emit("second", 3)
+        for client in clients:
+            self.assertEqual(await client.receive(), ("all", 1))
+        self.assertEqual(await clients[0].receive(), ("first", 2))
+        self.assertEqual(await clients[1].receive(), ("second", 3))
+        self.assertEqual(await clients[2].receive(), ("message", "third"))
+        io.to(ids[1]).leave("room")
+        self.assertEqual(io.to("room").sockets(), [])
+        self.assertEqual({handler.id for handler in io.sockets()}, set(ids))
+        asked = asyncio.ensure_future(io.timeout(5).call("question"))
+        for number, client in enumerate(clients):
+            await client.answer(number)
+        acks = await within(asked)
+        self.assertEqual(acks.answers, {id: number for number, id in enumerate(ids)})
+        self.assertEqual(acks.missing, set())
+        with self.assertRaises(TypeError):
+            io.emit("no JSON", object())
+        self.assertEqual(
+            io.stats()["clients"],
+            {"EIO4": {"websocket": 2}, "0.9": {"xhr-polling": 1}},
+        )
+        self.assertGreaterEqual(io.stats()["messages_sent"], 9)
+        self.assertEqual(io.of("/side").sockets(), [])
+        with self.assertRaises(KeyError):
+            io.of("/nowhere")
+        io.to(ids[1]).disconnect()
+        await self.assertClosedFor("server namespace disconnect")
+        await io.close()
+        for _ in range(2):
+            await self.assertClosedFor("server shutting down")
+
+    @gen_test
+    async def test_what_io_can_do_it_can_do_for_several_routes(self):
+        io = self.handler.io
+        self.assertIsInstance(io, NamespaceIO)
+        self.assertFalse(hasattr(io.to("room"), "close"))
+        inherited = (
+            "send",
+            "to",
+            "in_",
+            "except_",
+            "volatile",
+            "local",
+            "timeout",
+            "server_side_emit",
+        )
+        for name in dir(NamespaceIO):
+            if (not name.startswith("_") or name == "__len__") and name not in inherited:
+                own = next(base for base in type(io).__mro__ if name in vars(base))
+                self.assertIn(own.__name__, ("Several", "SeveralIO"), name)
+
+    def test_routes_of_closed_loops_are_forgotten(self):
+        class Chat(SocketIOHandler):
+            pass
+
+        async def bind(application):
+            Chat._home[0].bind(application)
+
+        for _ in range(3):
+            application = tornado.web.Application([Chat.routes("socket.io")])
+            loop = asyncio.new_event_loop()
+            loop.run_until_complete(bind(application))
+            self.assertIs(type(Chat.io), NamespaceIO)
+            self.assertIs(Chat.io._hub, Chat._home[0])
+            loop.close()
+            self.assertIs(Chat.io._hub, Chat._home[0])
+            Chat.io.emit("reaches nobody")
+
+    def test_routes_that_nobody_keeps_are_forgotten(self):
+        class Chat(SocketIOHandler):
+            pass
+
+        hubs = []
+        for _ in range(3):
+            Chat.routes("socket.io")
+            hubs.append(weakref.ref(Chat._home[0]))
+        gc.collect()
+        self.assertEqual([hub() is None for hub in hubs], [True, True, False])
+
+
+class InitializeTests(RecorderTestCase):
+    """`routes(kwargs=...)` reach the `initialize` of each class that takes them."""
+
+    class Admin(Recorder):
+        def initialize(self, log):
+            self.note("admin", log)
+
+    class Game(Recorder):
+        def initialize(self, **kwargs):
+            self.note("game", kwargs)
+
+    class base(Recorder):
+        def initialize(self, db, size=5):
+            self.note("chat", db, size)
+
+    def get_app(self):
+        self.handler = self.base
+        for handler in (self.base, self.Admin, self.Game):
+            handler.entries, handler.handlers = Recorder.entries, Recorder.handlers
+        namespaces = {"/admin": self.Admin, re.compile("/game-."): self.Game, "/plain": Room}
+        rule = self.handler.routes("socket.io", namespaces=namespaces, kwargs={"db": 1, "log": 2})
+        return tornado.web.Application([rule])
+
+    def setUp(self):
+        Recorder.entries, Recorder.handlers = asyncio.Queue(), []
+        super().setUp()
+
+    def tearDown(self):
+        del Recorder.entries, Recorder.handlers
+        super().tearDown()
+
+    @gen_test
+    async def test_each_class_gets_what_its_own_takes(self):
+        client = await self.client()
+        await self.noted("chat", 1, 5)
+        await client.join("/admin")
+        await self.noted("admin", 2)
+        await client.join("/game-1")
+        await self.noted("game", {"db": 1, "log": 2})
+
+    def test_what_is_missing_and_what_nobody_takes_is_refused(self):
+        class Strict(SocketIOHandler):
+            def initialize(self, db, /): ...
+
+        for classes, kwargs, words in [
+            ((self.base, {}), {}, ("base.initialize", "db")),
+            ((self.base, {"/admin": self.Admin}), {"db": 1}, ("Admin.initialize", "log")),
+            ((self.base, {}), {"db": 1, "dbb": 1}, ("dbb", "base")),
+            ((SocketIOHandler, {}), {"db": 1}, ("db", "SocketIOHandler")),
+            ((Strict, {}), {"db": 1}, ("Strict.initialize", "db")),
+        ]:
+            with self.subTest(kwargs=kwargs), self.assertRaises(TypeError) as refused:
+                classes[0].routes("socket.io", namespaces=classes[1], kwargs=kwargs)
+            for word in words:
+                self.assertIn(word, str(refused.exception))
+        self.base.routes("socket.io", namespaces={"/": SocketIOHandler})
+
+
+@unittest.skipUnless(hasattr(os, "fork"), "only Unix forks")
+class ForkTests(RecorderTestCase):
+    """A process that was forked from one that serves has its handlers, but not its clients."""
+
+    @gen_test
+    async def test_nothing_can_be_sent_from_a_forked_child(self):
+        clients = [await self.client(), await self.client("EIO4", "xhr-polling")]
+        handler = self.handler.handlers[0]
+        io, kept, serving = self.handler.io, handler.io, handler._member.session.hub
+
+        def sends():
+            yield lambda: self.handler.io.emit("no")
+            for one in (io, kept, io.to(handler.id), handler.broadcast):
+                yield lambda one=one: one.emit("no")
+                yield lambda one=one: one.send("no")
+                yield lambda one=one: one.disconnect()
+                yield lambda one=one: one.join("room")
+                yield lambda one=one: one.sockets()
+                yield lambda one=one: asyncio.run(one.call("no"))
+            yield io.stats
+            yield lambda: asyncio.run(io.close())
+            yield lambda: handler.emit("no")
+            yield lambda: handler.emit("no", ack=print)
+            yield lambda: handler.send("no")
+            yield lambda: asyncio.run(handler.call("no"))
+
+        def in_child():
+            failures = []
+            for number, send in enumerate(sends()):
+                try:
+                    send()
+                    failures.append(f"{number} passed")
+                except RuntimeError as error:
+                    if "forked" not in str(error):
+                        failures.append(f"{number}: {error!r}")
+            return ", ".join(failures)
+
+        self.assertEqual(self.fork(in_child), "")
+        self.handler.io.emit("yes")
+        for client in clients:
+            self.assertEqual(await client.receive(), ("yes",))
+        self.assertIs(serving.loop, asyncio.get_running_loop())
+
+    @gen_test
+    async def test_a_forked_child_may_serve_by_itself(self):
+        await self.client()
+        sock, port = tornado.testing.bind_unused_port()
+
+        async def serve():
+            server = tornado.httpserver.HTTPServer(self._app)
+            server.add_socket(sock)
+            client = await Client(port, "EIO4", "websocket").connect()
+            self.handler.io.emit("hello")
+            return repr(await client.receive())
+
+        with sock:
+            self.assertEqual(self.fork(lambda: asyncio.run(serve())), "('hello',)")
+        self.assertEqual(len(self.handler.io.sockets()), 1)
+
+    def fork(self, work):
+        """What *work* gives in a forked child, or its error."""
+        reader, writer = os.pipe()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # that there are threads
+            child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            try:
+                asyncio.events._set_running_loop(None)
+                asyncio.set_event_loop(None)
+                said = work()
+            except BaseException as error:
+                said = repr(error)
+            os.write(writer, said.encode())
+            os._exit(0)
+        os.close(writer)
+        with open(reader) as pipe:
+            said = pipe.read()
+        os.waitpid(child, 0)
+        return said
 
 
 class RouteTests(SocketIOTestCase):
