@@ -81,10 +81,12 @@ from collections.abc import (
     Sequence,
     Set,
 )
-from typing import Any, ClassVar, NoReturn, Protocol
+from typing import Any, ClassVar, NoReturn, Protocol, TypeVar, overload
 
+import tornado.autoreload
 import tornado.httpserver
 import tornado.httputil
+import tornado.ioloop
 import tornado.iostream
 import tornado.netutil
 import tornado.routing
@@ -137,7 +139,6 @@ __all__ = [
 ]
 
 log = logging.getLogger("socket_io")
-log.addHandler(logging.NullHandler())
 
 
 # -- 1. Limits and errors --------------------------------------------------------------
@@ -446,14 +447,19 @@ class ForeignJSON(StrictJSON):
         try:
             library.dumps(b"")
             self.takes_bytes = True
-        except TypeError:
+        except Exception:  # of whatever family: this codec writes no bytes
             self.takes_bytes = False
 
     def _encode_any(self, value: Any) -> str:
         found: list[bytes] = []
         if self.takes_bytes and take_attachments(value, found) and found:
             raise TypeError("bytes cannot be JSON")  # the library would write them as text
-        written = self.library.dumps(value)
+        try:
+            written = self.library.dumps(value)
+        except Exception:  # a TypeError is how `encode_with_attachments` learns of bytes
+            if take_attachments(value, found) and found:
+                raise TypeError("bytes cannot be JSON") from None
+            raise
         text: str = written.decode("utf-8") if isinstance(written, bytes) else written
         if self.SUSPECT.search(text):
             self._decoder.decode(text)
@@ -3633,20 +3639,26 @@ class Hub:
             "lag": self.lag,
         }
 
+    def reopen(self) -> None:
+        """Take clients again, after a goodbye: another server begins on this loop."""
+        self.closing = False
+        self.ended = asyncio.Event()
+
     async def close(self) -> None:
         """Say goodbye to everybody; wait until they have gone, at most for a grace."""
         if not self.is_bound():
             return self.check_process()
         self.closing = True
         now = self.now()
-        for session in list(self.sessions.values()):
+        leaving = list(self.sessions.values())
+        for session in leaving:
             session.close("server shutting down", now)
         self.notice_end()
         ended = asyncio.ensure_future(self.ended.wait())
         others = {task for task in self.tasks if task is not asyncio.current_task()}
         await asyncio.wait([ended, *others], timeout=CLOSE_GRACE)
         ended.cancel()
-        for session in list(self.sessions.values()):
+        for session in leaving:
             session.end("server shutting down")
         await asyncio.sleep(0)  # the last `on_close`
 
@@ -4705,7 +4717,18 @@ FOREIGN_NAMES = {
 }
 
 
-def event(name: Any) -> Any:
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+@overload
+def event(name: Method) -> Method: ...
+
+
+@overload
+def event(name: str = ...) -> Callable[[Method], Method]: ...
+
+
+def event(name: Any = ...) -> Any:
     """Make a method the receiver of an event: `@event` under the method's own name, `@event("any name")` else.
 
     The method gets the event's arguments; what it returns, or its coroutine does, is the acknowledgement if the client
@@ -4714,12 +4737,14 @@ def event(name: Any) -> Any:
     """
     if callable(name):
         return event(name.__name__)(name)
-    if not isinstance(name, str):
+    if name is not ... and not isinstance(name, str):
         raise TypeError("@event takes the event's name, or nothing")
     if name in RESERVED_EVENTS:
         raise ValueError(f"{name!r} is never sent as an event: override on_open or on_close")
 
     def mark(method: Any) -> Any:
+        if name is ...:
+            return event(method)
         method._socket_io_event = name
         return method
 
@@ -4806,6 +4831,22 @@ class BroadcastAcks:
     missing: set[str]
 
 
+#: What stands for rooms in a call: names, or lists of names.
+Rooms = str | list[str] | tuple[str, ...] | Set[str]
+
+
+def room_names(rooms: Iterable[Any]) -> list[str]:
+    """Give the names among *rooms*, and those in the lists among them, as node takes both; TypeError for all else."""
+    names = []
+    for room in rooms:
+        for name in room if isinstance(room, (list, tuple, set, frozenset)) else (room,):
+            if not isinstance(name, str):
+                cure = "its id is its room" if isinstance(name, SocketIOHandler) else "use str()"
+                raise TypeError(f"a room is text, not {type(name).__name__}: {cure}")
+            names.append(name)
+    return names
+
+
 @dataclasses.dataclass
 class Broadcast:
     """Some or all clients of a namespace. Immutable: every operator gives a new one, so they may be kept and shared.
@@ -4822,15 +4863,15 @@ class Broadcast:
     _volatile: bool = False
     _seconds: float = 60.0
 
-    def to(self, *rooms: str) -> Broadcast:
-        """Also those in *rooms*; a client in several of them gets one copy. A client's `id` is a room."""
-        return self._but(_rooms=self._rooms.union(rooms))
+    def to(self, *rooms: Rooms) -> Broadcast:
+        """Also those in *rooms*, names or lists of them. A client in several gets one copy; its `id` is a room."""
+        return self._but(_rooms=self._rooms.union(room_names(rooms)))
 
     in_ = to
 
-    def except_(self, *rooms: str) -> Broadcast:
+    def except_(self, *rooms: Rooms) -> Broadcast:
         """But nobody in *rooms*."""
-        return self._but(_excluded=self._excluded.union(rooms))
+        return self._but(_excluded=self._excluded.union(room_names(rooms)))
 
     @property
     def volatile(self) -> Broadcast:
@@ -4901,13 +4942,15 @@ class Broadcast:
         self._hub.check_process()
         return [member.handler for member in self._select() if member.life is Life.OPEN]
 
-    def join(self, *rooms: str) -> None:
+    def join(self, *rooms: Rooms) -> None:
         """Put them all into *rooms*."""
-        self._hub.run(self._for_each, lambda member: member.namespace.join(member, rooms))
+        names = room_names(rooms)
+        self._hub.run(self._for_each, lambda member: member.namespace.join(member, names))
 
-    def leave(self, *rooms: str) -> None:
+    def leave(self, *rooms: Rooms) -> None:
         """Take them all out of *rooms*."""
-        self._hub.run(self._for_each, lambda member: member.namespace.leave(member, rooms))
+        names = room_names(rooms)
+        self._hub.run(self._for_each, lambda member: member.namespace.leave(member, names))
 
     def disconnect(self, close: bool = False) -> None:
         """Disconnect them all; see `SocketIOHandler.disconnect`."""
@@ -4951,13 +4994,13 @@ class Oneself(Broadcast):
             self._hub, self._place, NO_ROOMS, self._rooms, self._volatile, self._seconds
         )
 
-    def to(self, *rooms: str) -> Broadcast:
+    def to(self, *rooms: Rooms) -> Broadcast:
         """The others in *rooms*."""
         return self.broadcast.to(*rooms)
 
     in_ = to
 
-    def except_(self, *rooms: str) -> Broadcast:
+    def except_(self, *rooms: Rooms) -> Broadcast:
         """The others, but nobody in *rooms*."""
         return self.broadcast.except_(*rooms)
 
@@ -5016,11 +5059,11 @@ class Several(Broadcast):
     def sockets(self) -> list[SocketIOHandler]:
         return [handler for one in self._each for handler in one.sockets()]
 
-    def join(self, *rooms: str) -> None:
+    def join(self, *rooms: Rooms) -> None:
         for one in self._each:
             one.join(*rooms)
 
-    def leave(self, *rooms: str) -> None:
+    def leave(self, *rooms: Rooms) -> None:
         for one in self._each:
             one.leave(*rooms)
 
@@ -5089,6 +5132,9 @@ def _answers_nothing(name: str) -> Any:
     return refuse
 
 
+Handler = TypeVar("Handler", bound="SocketIOHandler")
+
+
 class SocketIOHandler(tornado.web.RequestHandler):
     """One client in one namespace, from before `on_open` until after `on_close`. Subclass it.
 
@@ -5142,9 +5188,19 @@ class SocketIOHandler(tornado.web.RequestHandler):
     _home: ClassVar[tuple[Hub, str | Family]]  # the latest, which is kept
     _homes: ClassVar[weakref.WeakKeyDictionary[Hub, str | Family]]  # all that are served
 
+    def __new__(
+        cls: type[Handler], application: tornado.web.Application, request: Any, **kwargs: Any
+    ) -> Handler:
+        """Refuse to be what Tornado makes of a plain rule, which comes with the request's own connection."""
+        if isinstance(request.connection, tornado.httputil.HTTPConnection):
+            return PlainRule(application, request, handler_class=cls)  # type: ignore[return-value]
+        return super().__new__(cls)
+
     # What applications override.
 
-    def on_open(self, *args: str, **kwargs: str) -> Any:
+    # `Any` lets a subclass annotate what it expects, and be a coroutine or not.
+
+    def on_open(self, *args: Any, **kwargs: Any) -> Any:
         """A client wants to come in; may be a coroutine. Return False or raise `ConnectionRefused` to turn it away.
 
         *args* and *kwargs* are what the groups of the route matched. What is sent from here follows the acceptance.
@@ -5164,14 +5220,14 @@ class SocketIOHandler(tornado.web.RequestHandler):
     def on_close(self) -> Any:
         """The client is gone; `close_reason` says why, `rooms` where it was. Once for each `on_open` that accepted."""
 
-    def on_error(self, error: BaseException) -> None:
+    def on_error(self, error: Any) -> Any:
         """A method of this handler has raised *error*, or the coroutine that it gave. The connection lives on."""
         self.log_exception(type(error), error, error.__traceback__)
 
-    def on_any(self, name: str, *args: Any) -> None:
+    def on_any(self, name: str, *args: Any) -> Any:
         """Sees every event that comes in, before its method does; for logs and metrics."""
 
-    def on_any_outgoing(self, name: str, *args: Any) -> None:
+    def on_any_outgoing(self, name: str, *args: Any) -> Any:
         """Sees every event on its way to this client, broadcasts too."""
 
     def dispatch(self, name: str, *args: Any) -> Any:
@@ -5347,26 +5403,26 @@ class SocketIOHandler(tornado.web.RequestHandler):
 
     # To others.
 
-    def join(self, *rooms: str) -> None:
+    def join(self, *rooms: Rooms) -> None:
         """Be in *rooms* too; `SocketIOError` beyond `max_rooms`."""
-        self._member.namespace.join(self._member, rooms)
+        self._member.namespace.join(self._member, room_names(rooms))
 
-    def leave(self, *rooms: str) -> None:
+    def leave(self, *rooms: Rooms) -> None:
         """Be in *rooms* no longer."""
-        self._member.namespace.leave(self._member, rooms)
+        self._member.namespace.leave(self._member, room_names(rooms))
 
     @property
     def broadcast(self) -> Broadcast:
         """Everybody in this namespace but this client."""
         return self.io.except_(self.id)
 
-    def to(self, *rooms: str) -> Broadcast:
+    def to(self, *rooms: Rooms) -> Broadcast:
         """Everybody in *rooms* but this client."""
         return self.broadcast.to(*rooms)
 
     in_ = to
 
-    def except_(self, *rooms: str) -> Broadcast:
+    def except_(self, *rooms: Rooms) -> Broadcast:
         """Everybody but this client and those in *rooms*."""
         return self.broadcast.except_(*rooms)
 
@@ -5415,7 +5471,43 @@ class SocketIOHandler(tornado.web.RequestHandler):
     def clear(self) -> None:
         """Called by Tornado's constructor to make an empty answer; there is none here (and 1.5 kB less to keep)."""
 
-    for _name in ("write", "finish", "render", "render_string", "redirect", "flush", "send_error", "write_error",
+    @property
+    def xsrf_token(self) -> bytes:
+        """The token that fits the `_xsrf` cookie of the handshake; without that cookie, it fits no form."""
+        vars(self)["set_cookie"] = self._miss_cookie
+        try:
+            return super().xsrf_token
+        finally:
+            del vars(self)["set_cookie"]
+
+    def _miss_cookie(self, *args: Any, **kwargs: Any) -> None:
+        warn_once(
+            "xsrf",
+            "%s.xsrf_token fits no form: the client's handshake brought no cookie for it; "
+            "let the page that the client came from use xsrf_token",
+            type(self).__name__,
+        )
+
+    def get_template_namespace(self) -> dict[str, Any]:
+        if self.ui is None:
+            self.ui = self._make_ui()
+        return super().get_template_namespace()
+
+    def _make_ui(self) -> Any:
+        """Have Tornado's constructor make again what templates need; see `Hub.make_handler`."""
+        request: Any = self.request
+        state = dict(vars(self))
+        request.connection = types.SimpleNamespace(set_close_callback=id)
+        vars(self)["initialize"] = lambda: None
+        try:
+            tornado.web.RequestHandler.__init__(self, self.application, request)
+            return self.ui
+        finally:
+            request.connection = None
+            vars(self).clear()
+            vars(self).update(state)
+
+    for _name in ("write", "finish", "render", "redirect", "flush", "send_error", "write_error",
                   "set_status", "set_header", "add_header", "clear_header", "set_cookie", "set_signed_cookie",
                   "clear_cookie", "clear_all_cookies", "set_etag_header", "detach"):  # fmt: skip
         locals()[_name] = _answers_nothing(_name)
@@ -5777,6 +5869,29 @@ class Gateway(tornado.web.RequestHandler):
             self.exchange.on_connection_close()
 
 
+class PlainRule(tornado.web.RequestHandler):
+    """Answers for a SocketIOHandler that an application has put into a plain rule, where it cannot serve."""
+
+    def initialize(self, handler_class: type[SocketIOHandler]) -> None:
+        self.handler_class = handler_class
+
+    def check_xsrf_cookie(self) -> None:
+        """Not before it is said what is wrong."""
+
+    def check_trusted_origin(self, origin: str) -> bool:
+        return True  # likewise
+
+    def prepare(self) -> None:
+        name = self.handler_class.__name__
+        warn_once(
+            "plain rule",
+            '%s cannot serve as a plain rule: put %s.routes("socket.io") in its place',
+            name,
+            name,
+        )
+        self.send_error(500)
+
+
 class Listener(socket.socket):
     """A socket that listens. Out of file descriptors it turns clients away, by one that it keeps in reserve.
 
@@ -5816,8 +5931,10 @@ class Listener(socket.socket):
 class SocketIOServer(tornado.httpserver.HTTPServer):
     """An HTTPServer that listens at once and runs until SIGINT or SIGTERM, then says goodbye to its clients.
 
-    Reads the application's settings `socket_io_port` (8888), `flash_policy_port` (843) and `flash_policy_file`. With
-    *auto_start* False it only listens, on the loop that runs or will be run. Further keywords are HTTPServer's.
+    Reads the application's settings `socket_io_port` (8888), `flash_policy_port` and `flash_policy_file`: where one of
+    these two is set, or "flashsocket" stands in `enabled_protocols`, Flash's policy is served too, on port 843 by
+    itself. With *auto_start* False it only listens, on the loop that runs or will be run. Further keywords are
+    HTTPServer's. In a thread it hears no signals, and runs as long as the process.
 
     With `xheaders=True`, behind a proxy, a page's origin is compared with the first host in X-Forwarded-Host. Where
     the HTTPServer is one of your own, the application's setting `xheaders` does the same.
@@ -5838,7 +5955,7 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
         self.application = application
         self.address = address
         self.flash_policy: FlashPolicyServer | None = None
-        self.transports = enabled_transports(application)
+        enabled_transports(application)  # an unknown name is said now
         if kwargs.get("xheaders"):  # the hubs know the application, not its servers
             application.settings["xheaders"] = True
         kwargs = {
@@ -5848,36 +5965,56 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
         }
         super().initialize(application, **kwargs)
         if not auto_start:
-            self._listen()
+            self._listen(self._bind())
         elif is_loop_running():
             raise RuntimeError(
                 "a loop is running already: use SocketIOServer(application, auto_start=False)"
             )
         else:
-            run_loop(self._serve())
+            allow_all_descriptors()
+            run_loop(self._serve(self._bind()), bool(application.settings.get("autoreload")))
 
-    def _listen(self) -> None:
+    def _bind(self) -> list[Listener]:
+        port = self.application.settings.get("socket_io_port", 8888)
+        try:
+            if isinstance(port, int) and not 0 <= port <= 65535:  # else another one would be taken
+                raise OverflowError("a port is a number from 0 to 65535")
+            bound = tornado.netutil.bind_sockets(port, self.address)
+        except (OSError, OverflowError, ValueError, TypeError) as error:
+            raise cannot_listen(port, self.address, error) from None
+        return [Listener(sock) for sock in bound]
+
+    def _listen(self, listeners: list[Listener]) -> None:
+        for hub in application_hubs.get(self.application, ()):
+            hub.reopen()
         settings = self.application.settings
-        port = settings.get("socket_io_port", 8888)
-        self.add_sockets(
-            [Listener(sock) for sock in tornado.netutil.bind_sockets(port, self.address)]
+        self.add_sockets(listeners)
+        log.info("listening on port %s", settings.get("socket_io_port", 8888))
+        policy_port, policy_file = (
+            settings.get(name) for name in ("flash_policy_port", "flash_policy_file")
         )
-        log.info("listening on port %s", port)
-        if FLASHSOCKET in self.transports:
-            self.flash_policy = FlashPolicyServer(
-                settings.get("flash_policy_port", 843), settings.get("flash_policy_file")
-            )
+        named = FLASHSOCKET in (settings.get("enabled_protocols") or ())
+        if named or policy_port is not None or policy_file is not None:
+            port = 843 if policy_port is None else policy_port
+            self.flash_policy = FlashPolicyServer(port, policy_file, self.address)
+        if settings.get("autoreload"):  # the application's own start was on the loop of its making
+            tornado.autoreload.start()
 
-    async def _serve(self) -> None:
-        allow_all_descriptors()
-        self._listen()
+    async def _serve(self, listeners: list[Listener]) -> None:
+        self._listen(listeners)
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
-        for name in (signal.SIGINT, signal.SIGTERM):
-            with contextlib.suppress(
-                NotImplementedError
-            ):  # Windows: Ctrl-C interrupts `run_loop` instead
-                loop.add_signal_handler(name, stop.set)
+        if threading.current_thread() is threading.main_thread():
+            for name in (signal.SIGINT, signal.SIGTERM):
+                with contextlib.suppress(
+                    NotImplementedError
+                ):  # Windows: Ctrl-C interrupts `run_loop` instead
+                    loop.add_signal_handler(name, stop.set)
+        else:
+            log.warning(
+                "a SocketIOServer in a thread hears no signals: only the end of the process stops it; "
+                "auto_start=False is for a loop of your own"
+            )
         await stop.wait()
         await self.close()
 
@@ -5889,6 +6026,15 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
         for hub in list(application_hubs.get(self.application, ())):
             await hub.close()
         await self.close_all_connections()
+
+
+def cannot_listen(port: Any, address: str, error: Exception) -> OSError:
+    """Give the error that says which port it was, and why."""
+    place = f"port {port} of {address}" if address else f"port {port}"
+    why = getattr(error, "strerror", None) or error
+    text = f"cannot listen on {place}: {why}; the application setting socket_io_port names the port"
+    code = getattr(error, "errno", None)
+    return OSError(text) if code is None else OSError(code, text)
 
 
 def allow_all_descriptors() -> None:
@@ -5914,20 +6060,27 @@ def is_loop_running() -> bool:
     return True
 
 
-def run_loop(work: Coroutine[Any, Any, None]) -> None:
-    """Run *work* to its end, on uvloop where it is installed."""
-    try:
+def run_loop(work: Coroutine[Any, Any, None], reloading: bool) -> None:
+    """Run *work* to its end, on uvloop where it is installed.
+
+    With *reloading* it runs on Tornado's current loop, where the application has begun to watch its files.
+    """
+    run: Callable[..., None] = asyncio.run
+    with contextlib.suppress(ImportError):
         import uvloop
-    except ImportError:
-        asyncio.run(work)
+
+        run = uvloop.run
+    if reloading:
+        tornado.ioloop.IOLoop.current().run_sync(lambda: work)
     else:
-        uvloop.run(work)
+        run(work)
 
 
 class FlashPolicyServer(tornado.tcpserver.TCPServer):
     """Answers Flash's question whether a page may open sockets here; flashsocket needs it on port 843.
 
-    *policy_file* is an XML file; without one every page may. A port that may not be bound is a line in the log.
+    *policy_file* is an XML file; without one every page may. *address* is the one to listen on, all by itself. A port
+    that may not be bound is a line in the log.
     """
 
     REQUEST = b"<policy-file-request/>\0"
@@ -5938,14 +6091,15 @@ class FlashPolicyServer(tornado.tcpserver.TCPServer):
     )
     SECONDS = 10.0
 
-    def __init__(self, port: int = 843, policy_file: str | None = None) -> None:
+    def __init__(self, port: int = 843, policy_file: str | None = None, address: str = "") -> None:
         super().__init__()
         self.policy = (
             self.PERMISSIVE if policy_file is None else pathlib.Path(policy_file).read_bytes()
         )
         try:
-            self.listen(port)
-        except OSError as error:
+            self.listen(port, address)
+            log.info("the Flash policy is served on port %s", port)
+        except (OSError, OverflowError, ValueError) as error:
             log.info(
                 "no Flash policy server on port %s (%s): flashsocket clients will use another transport",
                 port,

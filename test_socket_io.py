@@ -9248,6 +9248,54 @@ class OperatorTests(RecorderTestCase):
         return heard
 
     @gen_test
+    async def test_rooms_may_come_in_lists(self):
+        ann, bob, cat = await self.people((), (), ())
+        first, second, third = self.handler.handlers
+        first.join(["tea", "coffee"])
+        second.join("tea", ("milk",), {"sugar"})
+        drinks = {"tea", "coffee", "milk", "sugar", "water"}
+        self.assertEqual(first.rooms & drinks, {"tea", "coffee"})
+        self.assertEqual(second.rooms & drinks, {"tea", "milk", "sugar"})
+        io = self.handler.io
+        io.to(third.id).join(["milk", "water"])
+        io.to(["coffee", "milk"]).emit("a", 1)
+        io.in_(["coffee"], "milk").except_(["water"]).emit("a", 2)
+        io.except_(frozenset([first.id, "water"])).emit("a", 3)
+        third.to(["tea"]).emit("a", 4)
+        third.in_(["tea"]).except_(["coffee"]).emit("a", 5)
+        third.except_(["tea"]).emit("a", 6)
+        third.volatile.to(["coffee"]).emit("a", 7)
+        io.to([]).emit("a", 8)  # as in node: no room is no choice
+        self.assertEqual(
+            await self.told([ann, bob, cat]), [[1, 2, 4, 7, 8], [1, 2, 3, 4, 5, 8], [1, 8]]
+        )
+        second.leave(["tea", "milk"], "sugar")
+        io.leave(["tea", "water"])
+        self.assertEqual(second.rooms & drinks, set())
+        self.assertEqual(first.rooms & drinks, {"coffee"})
+
+    @gen_test
+    async def test_a_room_that_is_no_text_is_a_type_error_with_the_cure(self):
+        await self.people(())
+        handler = await self.only()
+        io = self.handler.io
+        for one in (io, handler, io.to("room"), handler.volatile, handler.broadcast):
+            for verb in (one.to, one.in_, one.except_, one.join, one.leave):
+                for room, cure in [
+                    (5, "str()"),
+                    (None, "str()"),
+                    (b"tea", "str()"),
+                    (["tea", 5], "str()"),
+                    ([["tea"]], "str()"),
+                    ({"tea": 1}, "str()"),
+                    (handler, "id"),
+                ]:
+                    with self.subTest(verb=verb, room=room), self.assertRaises(TypeError) as said:
+                        verb("tea", room)
+                    self.assertIn(cure, str(said.exception))
+        self.assertEqual(handler.rooms, {handler.id})
+
+    @gen_test
     async def test_each_is_a_new_one_and_can_be_kept(self):
         clients = await self.people(["a"], ["b"], ["a", "b"], [])
         io = self.handler.io
@@ -9564,6 +9612,24 @@ class SubclassTests(unittest.TestCase):
             event("disconnect")
         self.assertIn("on_close", str(refused.exception))
 
+    def test_empty_parentheses_are_as_good_as_none(self):
+        class Chat(SocketIOHandler):
+            @event()
+            def rename(self, name): ...
+
+            @event
+            def move(self): ...
+
+            @event(name="any name")
+            @classmethod
+            def other(cls): ...
+
+        self.assertEqual(set(Chat._events), {"rename", "move", "any name"})
+        for name in (None, 5, ["rename"]):
+            with self.subTest(name), self.assertRaises(TypeError) as refused:
+                event(name)
+            self.assertIn("or nothing", str(refused.exception))
+
     def test_an_override_without_the_decorator_stays_the_event(self):
         class Base(SocketIOHandler):
             @event("x")
@@ -9850,7 +9916,25 @@ def late(answer: Missing): ...
 class RequestHandlerTests(RecorderTestCase):
     """A handler is a RequestHandler in what reads the request; it answers none."""
 
-    settings = {"cookie_secret": "secret", "login_url": "/login"}
+    class Note(tornado.web.UIModule):
+        def render(self, number):
+            return f"note {number}"
+
+    class base(Recorder):
+        initialized = 0
+
+        def initialize(self):
+            type(self).initialized += 1
+
+        def get_template_namespace(self):
+            return {**super().get_template_namespace(), "own": "own"}
+
+    settings = {
+        "cookie_secret": "secret",
+        "login_url": "/login",
+        "ui_methods": {"greet": lambda handler, mark: handler.id + mark},
+        "ui_modules": {"Note": Note},
+    }
 
     @gen_test
     async def test_it_reads_the_handshake(self):
@@ -9880,6 +9964,65 @@ class RequestHandlerTests(RecorderTestCase):
             with self.subTest(name), self.assertRaises(RuntimeError) as refused:
                 getattr(handler, name)("x")
             self.assertIn("send", str(refused.exception))
+
+    @gen_test
+    async def test_templates_can_be_rendered(self):
+        await self.client()
+        handler = await self.only()
+        before = set(vars(handler))
+        with tempfile.TemporaryDirectory() as folder:
+            write_file(
+                folder,
+                "hello.html",
+                "{{ name }} {{ handler.id }} {{ locale.code }} {{ greet('!') }} {% module Note(7) %}"
+                "{% module Template('part.html', what='more') %} {{ own }}",
+            )
+            write_file(folder, "part.html", "<b>{{ what }}</b>")
+            handler.settings["template_path"] = folder
+            text = handler.render_string("hello.html", name="<Ada>")
+        expected = f"&lt;Ada&gt; {handler.id} en_US {handler.id}! note 7<b>more</b> own"
+        self.assertEqual(text.decode(), expected)
+        self.assertEqual(handler.get_template_namespace()["handler"], handler)
+        self.assertLessEqual(
+            set(vars(handler)) - before, {"_locale", "_active_modules", "_current_user"}
+        )
+        handler.emit("still", "here")
+        self.assertIs(handler._member.handler, handler)
+        self.assertEqual(self.handler.initialized, 1)
+
+    @gen_test
+    async def test_a_token_against_forgery_fits_the_cookie_of_the_handshake(self):
+        class Form(tornado.web.RequestHandler):
+            def get(self):
+                self.write(self.xsrf_token)
+
+            def post(self):
+                self.write("admitted")
+
+        self._app.add_handlers(".*", [("/form", Form)])
+        self._app.settings["xsrf_cookies"] = True
+        wire = await self.wire()
+        _, headers, _ = await wire.request("GET", "/form")
+        cookie = headers["set-cookie"].split(";")[0]
+        await self.client(headers={"Cookie": cookie})
+        handler = await self.only()
+        for token in (
+            handler.xsrf_token.decode(),
+            re.search('value="(.*?)"', handler.xsrf_form_html())[1],
+        ):
+            wire.send_request("POST", "/form", f"_xsrf={token}".encode(), Cookie=cookie,
+                              **{"Content-Type": "application/x-www-form-urlencoded"})  # fmt: skip
+            status, _, body = await wire.answer()
+            self.assertEqual((status, body), (200, b"admitted"))
+
+    @gen_test
+    async def test_a_token_that_fits_no_cookie_is_warned_of(self):
+        await self.client()
+        handler = await self.only()
+        with self.assertLogs("socket_io", "WARNING") as logged:
+            self.assertIsInstance(handler.xsrf_token, bytes)
+        self.assertIn("xsrf_token", logged.output[0])
+        self.assertEqual(handler.xsrf_token, handler.xsrf_token)
 
     @gen_test
     async def test_auth_is_the_query_where_a_generation_has_no_other(self):
@@ -10228,6 +10371,35 @@ class ForkTests(RecorderTestCase):
             said = pipe.read()
         os.waitpid(child, 0)
         return said
+
+
+class PlainRuleTests(RecorderTestCase):
+    """A handler that stands in an Application as any other would, without `routes`."""
+
+    settings = {"xsrf_cookies": True}
+
+    def get_app(self):
+        super().get_app()
+        rules = [("/socket.io/(.*)", self.handler, {"db": 1}), ("/other", self.handler)]
+        return tornado.web.Application(rules, **self.settings)
+
+    @gen_test
+    async def test_every_request_is_500_and_the_log_names_routes(self):
+        wire = await self.wire()
+        with self.assertLogs("socket_io", "WARNING") as logged:
+            for method, path in [
+                ("GET", "/socket.io/?EIO=4&transport=polling"),
+                ("POST", "/socket.io/?EIO=4&transport=polling&sid=x"),
+                ("OPTIONS", "/socket.io/"),
+                ("GET", "/socket.io/1/"),
+                ("GET", "/other"),
+            ]:
+                with self.subTest(method=method, path=path):
+                    body = b"40" if method == "POST" else b""
+                    self.assertEqual((await wire.request(method, path, body))[0], 500)
+            self.assertEqual((await wire.upgrade("/socket.io/?EIO=4&transport=websocket"))[0], 500)
+        self.assertEqual(len(logged.output), 1)
+        self.assertIn('Recorder.routes("socket.io")', logged.output[0])
 
 
 class RouteTests(SocketIOTestCase):
@@ -10932,6 +11104,40 @@ class FlashPolicyTests(tornado.testing.AsyncTestCase):
         self.assertEqual(await self.ask(question=b"GET / HTTP/1.1\r\n\r\n......"), b"")
 
     @gen_test
+    async def test_it_is_served_only_where_the_application_asks_and_on_the_servers_address(self):
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(b"<mine/>")
+            file.flush()
+            for settings, asked in [
+                ({}, None),
+                ({"enabled_protocols": ["websocket", "polling"]}, None),
+                ({"enabled_protocols": ["websocket", "flashsocket"]}, (843, None)),
+                ({"flash_policy_file": file.name}, (843, file.name)),
+                ({"flash_policy_port": 10843}, (10843, None)),
+                ({"flash_policy_port": 10843, "enabled_protocols": ["websocket"]}, (10843, None)),
+                ({"flash_policy_port": None, "flash_policy_file": None}, None),
+            ]:
+                application = tornado.web.Application([], socket_io_port=0, **settings)
+                with self.subTest(settings), mock.patch("socket_io.FlashPolicyServer") as made:
+                    server = SocketIOServer(application, auto_start=False, address="127.0.0.1")
+                    await server.close()
+                    asked = [mock.call(*asked, "127.0.0.1")] if asked else []
+                    self.assertEqual(made.mock_calls[: len(made.mock_calls) // 2], asked)
+
+    @gen_test
+    async def test_it_listens_on_one_address_and_says_so(self):
+        port = unused_port()
+        with self.assertLogs("socket_io", "INFO") as logged:
+            server = FlashPolicyServer(port, address="127.0.0.2")
+        self.assertIn(str(port), logged.output[0])
+        with self.assertRaises(ConnectionRefusedError):
+            await Wire.open(port)
+        wire = await Wire.open(port, "127.0.0.2")
+        wire.writer.write(b"<policy-file-request/>\0")
+        self.assertTrue((await wire.end()).endswith(b"\0"))
+        server.stop()
+
+    @gen_test
     async def test_a_port_that_may_not_be_bound_is_one_line(self):
         sock, port = tornado.testing.bind_unused_port()
         with sock, self.assertLogs("socket_io", "INFO") as logged:
@@ -10993,6 +11199,149 @@ print("ended", flush=True)
                 await client.close()
 
     @gen_test
+    async def test_made_again_on_the_same_loop_it_serves_again(self):
+        class Chat(Recorder):
+            entries, handlers = asyncio.Queue(), []
+
+        port = unused_port()
+        application = tornado.web.Application([Chat.routes("socket.io")], socket_io_port=port)
+        for number in range(3):
+            server = SocketIOServer(application, auto_start=False)
+            for transport in ("websocket", "xhr-polling"):
+                client = await Client(port, "EIO4", transport).connect()
+                Chat.io.emit("hello", number)
+                self.assertEqual(await client.receive(), ("hello", number))
+                await client.close()
+            client = await Client(port, "EIO4", "websocket").connect()
+            await server.close()
+            await within(client.disconnected.wait())
+            await client.close()
+
+    async def run_program(self, program, *arguments):
+        """What *program* prints until it ends, and with which code."""
+        running = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", program, *map(str, arguments),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            cwd=pathlib.Path(__file__).parent,
+        )  # fmt: skip
+        printed, _ = await within(running.communicate(), 20)
+        return printed.decode(), running.returncode
+
+    @gen_test(timeout=30)
+    async def test_a_port_in_use_is_one_sentence_that_names_it(self):
+        sock, port = tornado.testing.bind_unused_port()
+        with sock:
+            printed, code = await self.run_program(self.PROGRAM, port, unused_port())
+        self.assertEqual(code, 1)
+        self.assertEqual(printed.count("Traceback"), 1)
+        for word in (f"port {port}", "Address already in use", "socket_io_port"):
+            self.assertIn(word, printed.splitlines()[-1])
+        self.assertNotIn("uvloop", printed)
+
+    @gen_test
+    async def test_whatever_keeps_a_port_from_being_bound_the_port_is_named(self):
+        for port, address in [
+            (70000, ""),
+            ("no port", ""),
+            (8888, "no.such.host.invalid"),
+            (8888, "a..b"),
+            (8888, "203.0.113.1"),
+            ([8888], ""),
+        ]:
+            application = tornado.web.Application([], socket_io_port=port)
+            with self.subTest(port=port, address=address), self.assertRaises(OSError) as refused:
+                SocketIOServer(application, auto_start=False, address=address)
+            self.assertIn(f"port {port}", str(refused.exception))
+            self.assertIn(address, str(refused.exception))
+            self.assertTrue(refused.exception.__suppress_context__)
+
+    IN_THREAD = """
+import asyncio, sys, threading, tornado.web, socket_io
+sys.path.append(".")
+from test_socket_io import Client
+class Echo(socket_io.SocketIOHandler):
+    def on_message(self, message): self.send(message)
+application = tornado.web.Application([Echo.routes("socket.io")], socket_io_port=int(sys.argv[1]))
+threading.Thread(target=socket_io.SocketIOServer, args=[application], daemon=True).start()
+async def talk():
+    while True:
+        try:
+            client = await Client(int(sys.argv[1]), "EIO4", "websocket").connect()
+            break
+        except OSError:
+            await asyncio.sleep(0.01)
+    await client.send("hello")
+    print(await client.receive())
+    Echo.io.emit("news", 5)
+    print(await client.receive())
+    await client.close()
+asyncio.run(talk())
+"""
+
+    @gen_test(timeout=30)
+    async def test_in_a_thread_it_runs_and_says_what_stops_it(self):
+        printed, code = await self.run_program(self.IN_THREAD, unused_port())
+        self.assertEqual(code, 0, printed)
+        warning, *heard = printed.splitlines()
+        self.assertIn("auto_start=False", warning)
+        self.assertEqual(heard, ["('message', 'hello')", "('news', 5)"])
+
+    RELOADED = """
+import pathlib, sys, tornado.web, socket_io
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import words
+print(words.WORD, flush=True)
+class Chat(socket_io.SocketIOHandler): ...
+socket_io.SocketIOServer(
+    tornado.web.Application([Chat.routes("socket.io")], socket_io_port=int(sys.argv[1]), debug=True))
+"""
+
+    @gen_test(timeout=30)
+    async def test_in_debug_mode_it_begins_anew_when_a_file_changes(self):
+        with tempfile.TemporaryDirectory() as folder:
+            program = write_file(folder, "program.py", self.RELOADED)
+            write_file(folder, "words.py", "WORD = 'first'")
+            port, here = unused_port(), pathlib.Path(__file__).parent
+            running = await asyncio.create_subprocess_exec(
+                *(sys.executable, program, str(port)),
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                env={**os.environ, "PYTHONPATH": f"{here}:{os.environ.get('PYTHONPATH', '')}"},
+            )
+            try:
+                self.assertEqual(await within(running.stdout.readline(), 20), b"first\n")
+                while True:
+                    with contextlib.suppress(OSError):
+                        client = await Client(port, "EIO4", "websocket").connect()
+                        break
+                    await asyncio.sleep(0.01)
+                await asyncio.sleep(0.6)  # Tornado looks every half a second for what has changed
+                write_file(folder, "words.py", "WORD = 'second one'")
+                line = await within(running.stdout.readline(), 20)
+                while line.strip() and line != b"second one\n":  # that a file was modified
+                    self.assertIn(b"modified", line)
+                    line = await within(running.stdout.readline(), 20)
+                self.assertEqual(line, b"second one\n")
+                await within(client.disconnected.wait())
+                await client.close()
+            finally:
+                running.kill()
+                await running.communicate()
+
+    WITHOUT_LOGGING = """
+import socket_io
+class Mixin:
+    def on_connect(self): ...
+class Chat(Mixin, socket_io.SocketIOHandler): ...
+"""
+
+    @gen_test(timeout=30)
+    async def test_warnings_are_seen_by_a_program_without_logging_set_up(self):
+        printed, _ = await self.run_program(self.WITHOUT_LOGGING)
+        self.assertIn("Mixin.on_connect", printed)
+
+    @gen_test
     async def test_inside_a_running_loop_it_must_not_start_one(self):
         class Chat(SocketIOHandler):
             pass
@@ -11023,6 +11372,34 @@ class Sloppy:
         if '"poison"' in text:
             raise KeyError("an error of no family")
         return json.loads(text)
+
+
+class FailingProbeTests(RecorderTestCase):
+    """What a codec raises for bytes may be anything: it takes none."""
+
+    codecs = [
+        types.SimpleNamespace(
+            dumps=lambda value: json.dumps(value, default=lambda other: other.__dict__),
+            loads=json.loads,
+        ),
+        types.SimpleNamespace(
+            dumps=lambda value: json.dumps(value, default=lambda other: {}[other]), loads=json.loads
+        ),
+    ]
+
+    def get_app(self):
+        self.rules = [type("Chat", (Recorder,), {"json": codec}) for codec in self.codecs]
+        for handler in self.rules:
+            handler.entries, handler.handlers = asyncio.Queue(), []
+        rules = [handler.routes(f"chat{number}") for number, handler in enumerate(self.rules)]
+        return tornado.web.Application(rules)
+
+    @gen_test
+    async def test_bytes_are_attachments(self):
+        for number, handler in enumerate(self.rules):
+            client = await self.client(path=f"/chat{number}")
+            handler.io.emit("x", b"\x00", [1])
+            self.assertEqual(await client.receive(), ("x", b"\x00", [1]))
 
 
 class OtherJsonBehaviour:
@@ -12790,6 +13167,13 @@ class OverlapTests(RecorderTestCase):
                 else:
                     await client.send("alive")
                     self.assertEqual(await within(handler.heard.get()), ("message", "alive"))
+
+
+def write_file(folder, name, text):
+    path = os.path.join(folder, name)
+    with open(path, "w") as file:
+        file.write(text)
+    return path
 
 
 class ServedTestCase(tornado.testing.AsyncTestCase):
