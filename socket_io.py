@@ -3384,13 +3384,11 @@ class Hub:
         self.loop, self.thread = PARENTS_LOOP, 0
         # The tables are kept from being collected: an end of their transports would reach into the parent's loop.
         kept_for_parents.append((self.sessions, self.namespaces, self.connections, self.tasks))
+        self.sessions = self.namespaces = ParentsTable()
 
     def check_process(self) -> None:
         if self.loop is PARENTS_LOOP:
-            raise RuntimeError(
-                f"the clients of {self.options.__name__} belong to the process that this one was forked from: "
-                "it cannot reach them; let that process send, or serve here"
-            )
+            ParentsTable().refuse()
 
     def bind(self, application: tornado.web.Application) -> None:
         """Serve *application* on the loop that runs; a new one (as in tests) forgets the sessions of the old."""
@@ -3672,6 +3670,18 @@ application_hubs: weakref.WeakKeyDictionary[tornado.web.Application, weakref.Wea
 #: The loop of a hub in a forked child, in place of the parent's: no loop that anything may be done on.
 PARENTS_LOOP = types.SimpleNamespace(is_closed=lambda: True)
 kept_for_parents: list[Any] = []
+
+
+class ParentsTable(dict[str, Any]):
+    """The table of sessions, and that of namespaces, in a forked child: whoever looks for a client there is told."""
+
+    def refuse(self, *args: Any) -> Any:
+        raise RuntimeError(
+            "these clients belong to the process that this one was forked from, and cannot be reached from here: "
+            "let that process send, or serve clients here"
+        )
+
+    __contains__ = __getitem__ = __iter__ = __len__ = get = values = items = pop = refuse
 
 
 def leave_hubs_to_parent() -> None:
@@ -4939,7 +4949,6 @@ class Broadcast:
 
     def sockets(self) -> list[SocketIOHandler]:
         """Their handlers."""
-        self._hub.check_process()
         return [member.handler for member in self._select() if member.life is Life.OPEN]
 
     def join(self, *rooms: Rooms) -> None:
@@ -5023,7 +5032,6 @@ class NamespaceIO(Broadcast):
         `clients` by generation and transport, `messages_received`, `messages_sent` (events and acks), `bytes_received`,
         `bytes_sent`, `buffered_bytes` that clients have not taken yet, and `lag`: seconds by which the loop is late.
         """
-        self._hub.check_process()
         return self._hub.stats()
 
     async def close(self) -> None:
@@ -5569,8 +5577,9 @@ def check_class(cls: type[SocketIOHandler]) -> None:
     """
     parents = [base for base in cls.__mro__[1:] if issubclass(base, SocketIOHandler)]
     for base in reversed(cls.__mro__):
-        refused = issubclass(base, SocketIOHandler) and base is not SocketIOHandler
-        if refused or not any(issubclass(parent, base) for parent in parents):
+        refused = issubclass(base, SocketIOHandler)
+        known = not refused and any(issubclass(parent, base) for parent in parents)
+        if base not in SocketIOHandler.__mro__ and not known:
             _check_never_called(cls, base, refused)
             _check_names(cls, base, refused)
     if not isinstance(inspect.getattr_static(cls, "allow_request"), (classmethod, staticmethod)):

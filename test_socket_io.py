@@ -9580,6 +9580,7 @@ class SubclassTests(unittest.TestCase):
                 chat = type("Chat", bases, {})
                 type("Child", (chat,), {})
                 chat.routes("socket.io")
+                SocketIOHandler.routes("socket.io")
                 self.assertEqual(len(logged.output), 1)
                 for word in ("Chat", "BaseHandler.get", "BaseHandler.post", "BaseHandler.data_rec"):
                     self.assertIn(word, logged.output[0])
