@@ -1,4 +1,4 @@
-"""server.py as a child process, and questions to it."""
+"""Start server.py as a child process, ask it about itself, and end it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 from wire import Line
 
@@ -24,7 +25,7 @@ class Child:
     @classmethod
     async def start(cls, port: int = 0, **options: object) -> Child:
         arguments = [f"{name}={json.dumps(value)}" for name, value in options.items()]
-        # One arena and no threshold that grows: what is freed can be given back, what is resident is in use.
+        # With one arena and a fixed threshold the allocator can give freed memory back: resident memory is in use.
         environment = {
             **os.environ,
             "PORT": str(port),
@@ -39,7 +40,7 @@ class Child:
         ready = await asyncio.wait_for(process.stdout.readline(), 20)
         return cls(process, int(ready.split()[1]))
 
-    async def ask(self, path: str) -> dict[str, float]:
+    async def ask(self, path: str) -> dict[str, Any]:
         line = await Line.open(self.port)
         try:
             status, body = await line.request("GET", path, seconds=120.0)
@@ -49,12 +50,12 @@ class Child:
             raise ConnectionError(f"{path} was answered with {status}")
         return json.loads(body) if body else {}
 
-    async def state(self, collect: bool = False) -> dict[str, float]:
-        """With *collect* all that is free is given back before."""
+    async def state(self, collect: bool = False) -> dict[str, Any]:
+        """Ask for the figures of /state; with *collect* the server gives free memory back before it measures."""
         return await self.ask("/state?collect=1" if collect else "/state")
 
-    async def settled(self, look, seconds: float) -> dict[str, float]:
-        """The state, as soon as *look* likes it; the last one when time is over."""
+    async def settled(self, look, seconds: float) -> dict[str, Any]:
+        """Wait until *look* returns true for the state, at most so many seconds; return the last state."""
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
         while not look(state := await self.state()) and loop.time() < end:
@@ -65,7 +66,7 @@ class Child:
         self.process.send_signal(signal.SIGKILL)
 
     async def stop(self) -> list[str]:
-        """Ends it; what it has logged as errors."""
+        """End the server, and return the errors that it has logged."""
         output, _ = await asyncio.wait_for(self.process.communicate(b""), 30)
         found = [line[7:] for line in output.decode().splitlines() if line.startswith("ERRORS ")]
         return json.loads(found[0]) if found else ["the server has died"]

@@ -1,10 +1,10 @@
-"""The frame parser of socket_io.py against that of the package websockets, input by input.
+"""Compare the frame parser of socket_io.py with that of the package websockets, stream by stream.
 
     frames.py [--frames N] [--seed N] [--only N]
 
-Both read the same stream of a client's frames, valid or mutated: ours whole, in random pieces and byte by byte. They
-must give the same messages and control frames, and end with the same close code. Where they differ for a reason, the
-reason is in DIFFERENCES, and how often it came is printed.
+Both parsers read the same stream of a client's frames, valid or mutated; ours reads it whole, in random pieces and byte
+by byte. Both must return the same messages and control frames, and end with the same close code. DIFFERENCES holds the
+reasons why they may differ; the number of streams is printed for each reason.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ from socket_io import NOT_UTF8, PROTOCOL_ERROR, TOO_BIG, Control, FrameError, Fr
 MAX_BYTES = 700
 FRAMES_AT_MOST = 12  # in one stream
 
-#: What may differ, and why. The keys are what `explain` finds.
+#: The differences that are allowed, and their reasons. `explain` returns the keys.
 DIFFERENCES = {
     "length form": "RFC 6455 5.2: a length must be in its shortest form, that of a control frame in seven bits;"
     " websockets takes any",
-    "close in a message": "RFC 6455 5.4: control frames may come between fragments; there websockets takes a close for"
-    " a protocol error, we for the end that the client wants",
+    "close in a message": "RFC 6455 5.4: control frames may come between fragments; websockets calls a close"
+    " there a protocol error, we take it for the end that the client wants",
     "control frame when full": "a control frame is no part of a message; websockets counts it against what a"
     " fragmented message may still have",
     "two faults": "a frame that breaks the protocol and is too big, or a close with a bad code and a bad reason: we"
-    " name what stands first, for a length is believed only of a frame that may be",
+    " name the fault that stands first in the bytes, and believe a length only of a valid frame",
 }
 
-# What is found is ("message", text or bytes), ("control", opcode, code, data) or ("fault", code).
+# A parser's findings are ("message", text or bytes), ("control", opcode, code, data) and ("fault", code).
 
 
 def ours(pieces: Iterable[bytes]) -> tuple[list[object], str]:
-    """What our parser makes of it, up to a close frame or a fault; and its words for the fault."""
+    """Return the findings of our parser up to a close frame or a fault, and its reason for the fault."""
     parser = FrameParser(MAX_BYTES)
     found: list[object] = []
     try:
@@ -64,7 +64,7 @@ def ours(pieces: Iterable[bytes]) -> tuple[list[object], str]:
 
 
 class Reference:
-    """The other parser, and the little that it leaves to others: messages out of frames."""
+    """The other parser; it returns frames, which are joined to messages here."""
 
     def __init__(self) -> None:
         self.protocol = ServerProtocol(state=State.OPEN, max_size=MAX_BYTES)
@@ -117,7 +117,7 @@ class Reference:
 
 
 def explain(we: list[object], our_words: str, they: Reference) -> str:
-    """The key in DIFFERENCES of what is known; empty for what is not."""
+    """Return the key in DIFFERENCES that explains the first difference, or "" if none does."""
     alike = 0
     while alike < min(len(we), len(they.found)) and we[alike] == they.found[alike]:
         alike += 1
@@ -207,7 +207,7 @@ def some_close(rng: random.Random) -> bytes:
 
 
 def some_frames(rng: random.Random) -> list[bytes]:
-    """One message, whole or in fragments with control frames between; or a control frame."""
+    """Make one message, whole or in fragments with control frames between them; or a control frame."""
     kind, mask = rng.randrange(10), rng.randbytes(4)
     if kind == 0:
         return [
@@ -230,7 +230,7 @@ def some_frames(rng: random.Random) -> list[bytes]:
 
 
 def wrong(rng: random.Random, data: bytes) -> bytes:
-    """A frame that no client should send."""
+    """Turn the frame *data* into bytes that no client should send."""
     kind, mask = rng.randrange(8), data[2:6]
     if kind == 0:
         return bytes([data[0] ^ 1 << rng.randrange(8)]) + data[1:]
@@ -241,7 +241,7 @@ def wrong(rng: random.Random, data: bytes) -> bytes:
     if kind == 3:
         at = rng.randint(0, len(data))
         return data[:at] + rng.randbytes(rng.choice([1, 2, 7])) + data[at:]
-    if kind == 4:  # a length in a longer form, or far too long
+    if kind == 4:  # a length in a longer form than needed, or far too large
         length = rng.choice(
             [0, 5, 125, 126, 300, MAX_BYTES + 1, 65535, 65536, 1 << 40, 1 << 63, (1 << 64) - 1]
         )
@@ -262,7 +262,7 @@ def wrong(rng: random.Random, data: bytes) -> bytes:
 
 
 def some_stream(rng: random.Random) -> tuple[bytes, int]:
-    """A stream, and how many frames it was made of."""
+    """Make a stream; return it and the number of its frames."""
     frames: list[bytes] = []
     while len(frames) < rng.randint(1, FRAMES_AT_MOST):
         frames += some_frames(rng)
@@ -284,7 +284,7 @@ def pieces(rng: random.Random, data: bytes) -> Iterable[bytes]:
 
 
 def compare(seed: int, number: int, known: collections.Counter[str]) -> tuple[int, str]:
-    """How many frames were compared; and what is wrong, empty if nothing is."""
+    """Return the number of frames that were compared, and a description of what is wrong, or ""."""
     rng = random.Random(f"{seed}/{number}")
     stream, frames = some_stream(rng)
     whole, words = ours([stream])
@@ -298,13 +298,11 @@ def compare(seed: int, number: int, known: collections.Counter[str]) -> tuple[in
     reference = Reference()
     reference.feed(stream)
     if whole and whole[-1][0] == "fault" and not reference.ended:
-        reference.feed(
-            bytes(MAX_BYTES + 1 + 14)
-        )  # we refuse by the header, it wants to see all of the frame first
+        # Our parser refuses a frame by its header, the other one wants to see all of the frame first.
+        reference.feed(bytes(MAX_BYTES + 1 + 14))
     elif reference.words and len(whole) < len(reference.found):
-        whole, words = ours(
-            [stream, bytes(4)]
-        )  # and it refuses by the length, we by all of the header
+        # The other parser refuses a frame by its length, ours when the mask has come as well.
+        whole, words = ours([stream, bytes(4)])
     if whole == reference.found:
         return frames, ""
     reason = explain(whole, words, reference)

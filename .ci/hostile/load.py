@@ -65,7 +65,7 @@ class Idler(asyncio.Protocol):
         self.received.clear()
 
     def longest_wait(self, end: float) -> float:
-        """For a ping, until *end*."""
+        """Return the longest time between two pings, the first after the join, the last before *end*."""
         moments = [self.joined, *self.pinged, end]
         return max(later - earlier for earlier, later in itertools.pairwise(moments))
 
@@ -90,11 +90,12 @@ async def open_idlers(child: Child, count: int) -> list[Idler]:
     return idlers
 
 
-# -- Scenarios: each says what it has seen, or raises RuntimeError ---------------------
+# -- Scenarios -------------------------------------------------------------------------
+# Each returns a sentence for its line, or raises RuntimeError when a promise was broken.
 
 
 async def heartbeats(scale: float, stall: float) -> str:
-    """The loop is kept busy by a handler that blocks for 60 ms, three quarters of the time."""
+    """Keep the loop busy by a handler that blocks for 60 ms, three quarters of the time."""
     child = await Child.start(ping_interval=INTERVAL, ping_timeout=TIMEOUT)
     idlers = await open_idlers(child, max(10, round(5000 * scale)))
     started = time.monotonic()
@@ -116,7 +117,7 @@ async def heartbeats(scale: float, stall: float) -> str:
 
 
 async def stalled_loop(scale: float, stall: float) -> str:
-    """Nothing moves for longer than interval and timeout together. Clients of all generations are there."""
+    """Block the loop for longer than interval and timeout together, with clients of all generations connected."""
     child = await Child.start(ping_interval=1.0, ping_timeout=1.0, poll_duration=1.0)
     idlers = await open_idlers(child, max(10, round(500 * scale)))
     clients = [await Client(child.port, generation, transport).connect()
@@ -148,14 +149,14 @@ async def stalled_loop(scale: float, stall: float) -> str:
 
 
 async def ping(client: Client) -> None:
-    """What a client of EIO3 does."""
+    """Send a ping every half second, as EIO3 clients do."""
     while True:
         await client.say("2")
         await asyncio.sleep(0.5)
 
 
 async def slow_client(scale: float, stall: float) -> str:
-    """The same broadcasts without and with clients that do not read; the median counts, for the machine has moods."""
+    """Compare broadcasts without and with clients that do not read, by their medians: single times vary by chance."""
     child = await Child.start(max_buffered_bytes=2_000_000)
     readers = [
         await Client(child.port, GENERATIONS["EIO4"], "websocket").connect()
@@ -194,7 +195,7 @@ async def slow_client(scale: float, stall: float) -> str:
 
 
 async def restart(scale: float, stall: float) -> str:
-    """Clients that come back as theirs do: after a random delay that grows. Every generation and transport."""
+    """Kill the server under clients of every kind, which come back as real ones do: after a random, growing delay."""
     child = await Child.start()
     count, stop, here = max(10, round(500 * scale)), asyncio.Event(), set()
     kinds = [

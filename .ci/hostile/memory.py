@@ -29,8 +29,8 @@ from wire import GENERATIONS, TEXT_FRAME, Client, Line, frame, http_request
 
 KIBIBYTE, MEBIBYTE = 1024, 1024 * 1024
 BACK_WITHIN = 0.10
-MORE_BLOCKS = 3000  # the tables of the interpreter and of the loop have their moods
-#: One message may be 400 kB and a client may leave 1 MiB unread; what is half done ends within seconds.
+MORE_BLOCKS = 3000  # the tables of the interpreter and of the loop vary by so many
+#: One message may be 400 kB and a client may leave 1 MiB unread; sessions that are half made end within seconds.
 OPTIONS = {"max_message_bytes": 400_000, "max_buffered_bytes": MEBIBYTE, "max_rooms": 500, "max_attachments": 10,
            "ping_interval": 2.0, "ping_timeout": 2.0, "connect_timeout": 2.0, "upgrade_timeout": 2.0,
            "close_timeout": 1.0, "poll_duration": 1.0, "idle_seconds": 2.0, "body_seconds": 2.0}  # fmt: skip
@@ -40,13 +40,15 @@ MESSAGE, BUFFERED, ROOMS = (
     OPTIONS["max_rooms"],
 )
 
-# What the bounds are made of.
-FLOOR = 6 * MEBIBYTE  # for anything: garbage not yet collected, and buffers between two reads
+# The bounds are sums of these.
+FLOOR = (
+    6 * MEBIBYTE
+)  # allowed to every scenario: garbage not yet collected, and buffers between two reads
 CONNECTION = 64 * KIBIBYTE  # one HTTP connection with its streams, read buffer and request
 CLIENT = 24 * KIBIBYTE  # one session without a connection
 ROOM = KIBIBYTE  # a room of one: its name, its dict, its places in two tables
-GROWTH = 1.25  # a bytearray that grows reserves more than it holds,
-COPIES = 2  # and is copied once, when it is complete
+GROWTH = 1.25  # a bytearray that grows reserves more than it holds
+COPIES = 2  # a bytearray is copied once, when it is complete
 AT_ONCE = 100
 
 
@@ -78,7 +80,7 @@ async def in_parallel(
 
 def churn(name: str) -> Callable[[Child, int], Coroutine[None, None, None]]:
     async def play(child: Child, count: int) -> None:
-        """Connect and disconnect, every transport in turn."""
+        """Connect and disconnect *count* clients, over each transport in turn."""
         generation = GENERATIONS[name]
 
         async def one(number: int) -> None:
@@ -93,7 +95,7 @@ def churn(name: str) -> Callable[[Child, int], Coroutine[None, None, None]]:
 
 
 async def handshakes(child: Child, count: int) -> None:
-    """Sessions that nobody comes back to."""
+    """Make sessions to which no client comes back."""
     hellos = [generation.hello(transport) for generation in GENERATIONS.values() for transport in generation.transports
               if "polling" in transport]  # fmt: skip
 
@@ -109,7 +111,7 @@ async def handshakes(child: Child, count: int) -> None:
 
 
 async def half_requests(child: Child, count: int) -> None:
-    """Connections that say nothing, and connections that stop in the middle of a header."""
+    """Open connections that say nothing, and connections that stop in the middle of a header."""
     lines = await open_lines(child, count)
     for number, line in enumerate(lines):
         line.write(
@@ -121,7 +123,7 @@ async def half_requests(child: Child, count: int) -> None:
 
 
 async def half_posts(child: Child, count: int) -> None:
-    """Bodies of which the end does not come."""
+    """Send bodies without their last byte."""
     lines = []
 
     async def one(number: int) -> None:
@@ -140,7 +142,7 @@ async def half_posts(child: Child, count: int) -> None:
 
 
 async def half_upgrades(child: Child, count: int) -> None:
-    """WebSockets that probe, or not even that, and never take over."""
+    """Open WebSockets that never finish the upgrade; every second one does not even probe."""
     lines = []
 
     async def one(number: int) -> None:
@@ -158,7 +160,7 @@ async def half_upgrades(child: Child, count: int) -> None:
 
 def half_messages(*parts: bytes) -> Callable[[Child, int], Coroutine[None, None, None]]:
     async def play(child: Child, count: int) -> None:
-        """WebSockets that begin a message and do not end it."""
+        """Open WebSockets that begin a message and do not end it."""
         lines = []
 
         async def one(number: int) -> None:
@@ -186,7 +188,7 @@ HELD = [frame("4510-" + '["x",' + ",".join(f'{{"_placeholder":true,"num":{number
 
 
 async def rooms(child: Child, count: int) -> None:
-    """As many rooms as allowed, and more."""
+    """Enter as many rooms as one client may, and 100 more."""
     lines = []
 
     async def one(number: int) -> None:
@@ -201,7 +203,7 @@ async def rooms(child: Child, count: int) -> None:
 
 
 async def namespaces(child: Child, count: int) -> None:
-    """Namespaces that there are, again and again; and thousands that there are not."""
+    """Join and leave a namespace again and again, and ask for thousands that do not exist."""
     line = await open_websocket(child)
     for number in range(count):
         line.write(frame(f"40/nowhere {number},") + frame("40/admin,") + frame("41/admin,"))
@@ -210,14 +212,14 @@ async def namespaces(child: Child, count: int) -> None:
     await all_ended([line])
 
 
-# -- Who does not read -----------------------------------------------------------------
+# -- Clients that do not read ----------------------------------------------------------
 
 BROADCASTS, BROADCAST_BYTES = 50, 1_000_000
 
 
 def broadcast(transport: str) -> Callable[[Child, int], Coroutine[None, None, None]]:
     async def play(child: Child, count: int) -> None:
-        """*count* clients that do not read, one that does, and 50 MB for all of them."""
+        """Broadcast 50 MB to *count* clients that do not read and to one that reads."""
         reader = await Client(child.port, GENERATIONS["EIO4"], transport).connect()
         deaf = []
         for _ in range(count):
@@ -228,9 +230,9 @@ def broadcast(transport: str) -> Callable[[Child, int], Coroutine[None, None, No
         for number in range(BROADCASTS):
             await child.ask(f"/broadcast?count=1&bytes={BROADCAST_BYTES}")
             if not await reader.hear(f'["shout",0,"{"x" * 100}'):
-                raise RuntimeError(f"who reads was lost at broadcast {number}")
+                raise RuntimeError(f"the client that reads was lost at broadcast {number}")
         if not await reader.echo("still here."):
-            raise RuntimeError("who reads got no echo afterwards")
+            raise RuntimeError("the client that reads got no echo afterwards")
         for client in [reader, *deaf]:
             await client.close()
 
@@ -238,7 +240,7 @@ def broadcast(transport: str) -> Callable[[Child, int], Coroutine[None, None, No
 
 
 async def unread_echo(child: Child, count: int) -> None:
-    """Who sends for ever and never reads the echo."""
+    """Send without end, and never read the echo."""
     lines = []
     message = frame('42["message","' + "x" * 10_000 + '"]')
     for _ in range(count):
@@ -246,7 +248,7 @@ async def unread_echo(child: Child, count: int) -> None:
         line.transport.pause_reading()
         line.write(message * 2000)
         lines.append(line)
-    # The server ends it by its heartbeat; who does not read does not even see that.
+    # The server ends such a client by its heartbeat, which a client that does not read cannot see.
     await child.settled(lambda state: state["connections"] == 0, 40)
     for line in lines:
         line.transport.abort()
@@ -266,7 +268,7 @@ async def open_lines(child: Child, count: int) -> list[Line]:
 
 
 async def open_websocket(child: Child) -> Line:
-    """One that has joined "/", and then answers nothing any more: the heartbeat ends it."""
+    """Open a WebSocket that joins "/" and then answers nothing: the server's heartbeat will end it."""
     line = await Line.open(child.port)
     if not await line.upgrade("/socket.io/?EIO=4&transport=websocket"):
         raise RuntimeError("no WebSocket")
@@ -275,7 +277,7 @@ async def open_websocket(child: Child) -> Line:
 
 
 async def all_ended(lines: list[Line], seconds: float = 40.0) -> None:
-    """The server has to end them; what comes until then is not kept."""
+    """Wait until the server has ended all connections; bytes that come until then are dropped."""
     end = time.monotonic() + seconds
     while left := sum([not line.is_over() for line in lines]):
         if time.monotonic() > end:
@@ -284,12 +286,15 @@ async def all_ended(lines: list[Line], seconds: float = 40.0) -> None:
 
 
 def per_message(copies: float) -> Callable[[int], float]:
-    """So many clients, each with one message of the largest size that is held so many times."""
+    """Return the bound for clients that each have one message of the largest size, held in so many copies."""
     return lambda count: count * (MESSAGE * GROWTH * copies + 3 * CONNECTION + CLIENT)
 
 
 def deaf_bound(count: int) -> float:
-    """A message in the making is JSON, frame and answer at once; every deaf client may queue its share and one more."""
+    """Return the bound for deaf clients: each may queue its share and one message more.
+
+    One message exists as JSON, frame and answer at the same time.
+    """
     return (count + 1) * (BUFFERED + BROADCAST_BYTES) + 6 * BROADCAST_BYTES
 
 

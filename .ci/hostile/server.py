@@ -1,15 +1,17 @@
-"""The server that the scripts of this folder attack, load and measure.
+"""Run the server that the scripts of this folder attack, load and measure.
 
     server.py [OPTION=SECONDS_OR_NUMBER ...]
 
-serves on a free port and prints "READY <port>". Options are those of SocketIOHandler, idle_seconds and body_seconds
-for Tornado's HTTPServer, and return_seconds, see `return_soon`. It tells about itself at /state
-and does what /stall?seconds=.. and /broadcast?kind=..&bytes=..&count=.. say. It ends with its standard input.
+The server takes a free port, or PORT from the environment, and prints "READY <port>". Options are those of
+SocketIOHandler, idle_seconds and body_seconds for Tornado's HTTPServer, and return_seconds (see `return_soon`). The
+server tells about itself at /state, and obeys /stall?seconds=..&count=.. and /broadcast?bytes=..&count=... It ends when
+its standard input does.
 """
 
 from __future__ import annotations
 
 import asyncio
+import collections
 import ctypes
 import gc
 import json
@@ -32,7 +34,7 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Stage(SocketIOHandler):
-    """Does all that a handler can do, and never raises: an error in the log is the server's own."""
+    """Handler that uses everything that a handler can do, and never raises: an error in the log is the server's own."""
 
     def on_message(self, message):
         return self.say("message", message)
@@ -44,11 +46,8 @@ class Stage(SocketIOHandler):
         try:
             self.emit(name, *args)
             return args[0] if args else None
-        except (
-            RecursionError,
-            SocketIOError,
-            ValueError,
-        ):  # deep JSON comes in and does not go out; 0.x takes no bytes
+        # JSON that is nested too deep can come in but not go out, and 0.x clients take no bytes.
+        except (RecursionError, SocketIOError, ValueError):
             return None
 
     @event
@@ -113,7 +112,7 @@ RETURN_SECONDS = 60.0
 
 
 def return_soon(seconds: float) -> None:
-    """A 0.9 client that polls may stay away for a minute, which its handshake promises: too long for some scripts."""
+    """Shorten the minute that a polling 0.9 client may stay away, which is too long for some scripts."""
     socket_io.DIALECTS["0.9"].poll_return = seconds
 
 
@@ -140,7 +139,7 @@ def resident_bytes() -> int:
 
 
 def peak_bytes() -> int:
-    """The highest since `forget_peak`."""
+    """Return the largest resident size since `forget_peak`."""
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
 
@@ -151,12 +150,34 @@ def forget_peak() -> None:
 
 
 def give_back() -> None:
-    """What is free goes back to the system: what stays is in use, and not merely unreturned."""
+    """Give free memory back to the system, so that what is still resident is in use."""
     gc.collect()
     try:
         ctypes.CDLL(None).malloc_trim(0)
     except (AttributeError, OSError):
         pass
+
+
+def tables(hub) -> collections.Counter[str]:
+    """Count the entries in every table of a hub, and of the objects that it holds, by class and attribute.
+
+    No table is asked for by name, so that new tables are found. Dialects are left out: each keeps its few variants.
+    """
+    found: collections.Counter[str] = collections.Counter()
+    held = [item for value in vars(hub).values() for item in (*entries(value), value)]
+    ours = [item for item in held if type(item).__module__ == socket_io.__name__]
+    for thing in [hub, *[item for item in ours if not isinstance(item, socket_io.Dialect)]]:
+        for name in {*getattr(thing, "__dict__", ()), *getattr(thing, "__slots__", ())}:
+            value = getattr(thing, name, None)
+            if isinstance(value, (dict, set, list, collections.deque)) and value:
+                found[f"{type(thing).__name__}.{name}"] += len(value)
+    return found
+
+
+def entries(table) -> list[object]:
+    if isinstance(table, dict):
+        return list(table.values())
+    return list(table) if isinstance(table, (set, list, collections.deque)) else []
 
 
 class About(tornado.web.RequestHandler):
@@ -165,7 +186,7 @@ class About(tornado.web.RequestHandler):
 
 
 class State(About):
-    """/state[?collect=1]: memory, and everything that could be forgotten."""
+    """/state[?collect=1]: the memory, and the size of every table from which a client could fail to be removed."""
 
     def get(self):
         if self.get_query_argument("collect", ""):
@@ -179,9 +200,7 @@ class State(About):
                 "blocks": sys.getallocatedblocks(),
                 "sessions": len(hub.sessions),
                 "connections": len(hub.connections),
-                "members": sum(len(namespace.members) for namespace in hub.namespaces.values()),
-                "rooms": sum(len(namespace.rooms) for namespace in hub.namespaces.values()),
-                "watched": len(hub.watched),
+                "tables": tables(hub),
                 "descriptors": len(os.listdir("/proc/self/fd")),
                 "tasks": len(asyncio.all_tasks()),
                 "cpu": time.process_time(),
@@ -190,7 +209,7 @@ class State(About):
 
 
 class Stall(About):
-    """/stall?seconds=..[&every=..]: block the loop, as a handler does that should not; again and again with *every*."""
+    """/stall?seconds=..[&count=..]: block the loop, as a bad handler does; *count* times, with pauses of a third."""
 
     def get(self):
         seconds, count = (
@@ -206,7 +225,7 @@ class Stall(About):
 
 
 class Shout(About):
-    """/broadcast?bytes=..&count=..: to everybody, at once."""
+    """/broadcast?bytes=..&count=..: send so many texts of that size to everybody, in one turn of the loop."""
 
     def get(self):
         text = "x" * int(self.get_query_argument("bytes"))
@@ -217,7 +236,7 @@ class Shout(About):
 
 
 class Errors(logging.Handler):
-    """Keeps what should never have been logged."""
+    """Log handler that keeps the errors, of which there should be none."""
 
     def __init__(self):
         super().__init__(logging.ERROR)
@@ -225,7 +244,7 @@ class Errors(logging.Handler):
 
     def emit(self, record):
         text = self.format(record)
-        # Tornado's word for a body that turns out broken after its time was over, when nobody waits for it any more.
+        # Tornado logs this for a body that turns out to be broken after its timeout, when no task awaits it any more.
         if not (
             text.startswith("Exception in Future")
             and "after timeout" in text
@@ -234,7 +253,7 @@ class Errors(logging.Handler):
             self.found.append(text)
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        """The root logger, what asyncio finds unhandled, and what the interpreter can only complain about."""
+        """Listen to the root logger, to asyncio's unhandled errors, to warnings and to unraisable exceptions."""
         logging.getLogger().addHandler(self)
         logging.captureWarnings(True)
         logging.getLogger("py.warnings").addFilter(self.raise_warning)
@@ -248,7 +267,7 @@ class Errors(logging.Handler):
 
     @staticmethod
     def raise_warning(record):
-        """A coroutine that was never awaited is an error."""
+        """Turn a warning into an error: most tell of a coroutine that was never awaited."""
         record.levelno, record.levelname = logging.ERROR, "ERROR"
         return True
 
@@ -282,7 +301,7 @@ async def serve(options: dict[str, float]) -> None:
 
 
 def run(work) -> None:
-    """On uvloop where it is installed, as SocketIOServer does."""
+    """Run *work* on uvloop where that is installed, as SocketIOServer does."""
     socket_io.run_loop(work)
 
 

@@ -21,16 +21,17 @@ import random
 import statistics
 import sys
 import time
+from typing import Any
 
 import fuzz
 from child import Child
 from wire import GENERATIONS, Client, Generation, frame
 
 MEBIBYTE = 1024 * 1024
-MAY_GROW = 0.10  # of the resident memory,
-MAY_GROW_BYTES = 4 * MEBIBYTE  # or so much
+MAY_GROW = 0.10  # of the resident memory at the start
+MAY_GROW_BYTES = 4 * MEBIBYTE  # if that is more
 OPTIONS = {
-    "max_message_bytes": fuzz.OPTIONS["max_message_bytes"],  # fuzz.py has to know where a frame is refused
+    "max_message_bytes": fuzz.OPTIONS["max_message_bytes"],  # fuzz.py must know from which size on a frame is refused
     "ping_interval": 4.0, "ping_timeout": 6.0, "connect_timeout": 5.0, "upgrade_timeout": 5.0, "close_timeout": 3.0,
     "poll_duration": 3.0, "return_seconds": 6.0,
 }  # fmt: skip
@@ -48,7 +49,7 @@ class Soak:
         self.number = 0
 
     async def run(self, seconds: float, clients: int) -> None:
-        """*clients* at a time, each replaced when it leaves."""
+        """Keep *clients* clients at a time: each that leaves is replaced."""
         end = time.monotonic() + seconds
         await asyncio.gather(*[self._lives(end) for _ in range(clients)], self._attacks(end))
 
@@ -108,7 +109,7 @@ class Soak:
         )
 
     async def _upgrade(self, client: Client) -> None:
-        """To a WebSocket, as a client does it: probe while polling, wait for the poll in flight, then switch."""
+        """Upgrade to a WebSocket as real clients do: probe while polling, wait for the poll in flight, then switch."""
         old = client.line
         line = await type(old).open(self.child.port)
         if not await line.upgrade(client.generation.url("websocket", client.sid)):
@@ -144,7 +145,7 @@ def percentiles(waits: list[float]) -> tuple[float, float]:
 async def soak(seconds: float, clients: int, seed: int) -> bool:
     child = await Child.start(**OPTIONS)
     traffic = Soak(child, seed)
-    # A round before the first measurement: caches fill, modules are imported, the allocator has its pools.
+    # The warm-up comes before the first measurement: it fills caches, imports modules and makes the allocator's pools.
     warm, tail = min(60.0, seconds / 4), min(120.0, seconds / 4)
     await traffic.run(warm / 2, clients)
     traffic.phase = "start"
@@ -159,36 +160,39 @@ async def soak(seconds: float, clients: int, seed: int) -> bool:
     return report(traffic, start, end, errors)
 
 
-async def quiet(child: Child) -> dict[str, float]:
-    """The server without clients, when all timeouts are over."""
+async def quiet(child: Child) -> dict[str, Any]:
+    """Wait until the server has forgotten every client, and return its figures."""
     await child.settled(lambda state: state["sessions"] == 0 and state["connections"] == 0, LONGEST)
     await asyncio.sleep(0.5)
     return await child.state(collect=True)
 
 
-def report(
-    traffic: Soak, start: dict[str, float], end: dict[str, float], errors: list[str]
-) -> bool:
+def report(traffic: Soak, start: dict[str, Any], end: dict[str, Any], errors: list[str]) -> bool:
     rows = [("memory, MiB", start["resident"] / MEBIBYTE, end["resident"] / MEBIBYTE)]
-    names = ("descriptors", "tasks", "sessions", "connections", "members", "rooms", "watched")
-    rows += [(name, start[name], end[name]) for name in names]
+    sizes = [("descriptors", start["descriptors"], end["descriptors"])]
+    sizes += [("tasks", start["tasks"], end["tasks"])]
+    sizes += [
+        (name, start["tables"].get(name, 0), end["tables"].get(name, 0))
+        for name in sorted({*start["tables"], *end["tables"]})
+    ]
+    rows += sizes
     p50, p99 = zip(
         percentiles(traffic.waits["start"]), percentiles(traffic.waits["end"]), strict=True
     )
     rows += [("echo p50, ms", *p50), ("echo p99, ms", *p99)]
     for kind, count in sorted(traffic.counts.items()):
         print(f"{count:8} {kind}")
-    print(f"{'':14}{'start':>10}{'end':>10}")
+    print(f"{'':24}{'start':>10}{'end':>10}")
     for name, first, last in rows:
-        print(f"{name:14}{first:10.1f}{last:10.1f}")
+        print(f"{name:24}{first:10.1f}{last:10.1f}")
     good = True
     if end["resident"] > start["resident"] + max(MAY_GROW * start["resident"], MAY_GROW_BYTES):
         good = False
-        print("FAILED memory has grown")
-    for name in names:
-        if end[name] > start[name]:
+        print("FAILED the memory grew")
+    for name, first, last in sizes:
+        if last > first:
             good = False
-            print(f"FAILED {name} have grown from {start[name]} to {end[name]}")
+            print(f"FAILED {name} grew from {first} to {last}")
     for problem, count in traffic.problems.most_common(20):
         good = False
         print(f"FAILED {count} times: {problem}")

@@ -1,6 +1,7 @@
-"""The clients of this folder: bare connections, and what each generation says on them.
+"""The clients of this folder: bare connections, and the words of each generation of clients.
 
-Nothing here uses the codecs of socket_io.py: what it should understand is written down a second time.
+Nothing here uses the codecs of socket_io.py: the wire formats are written down a second time, so that a mistake of the
+one is not a mistake of the other.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ UPGRADE = {
     "Sec-WebSocket-Key": KEY,
 }
 FORM = "application/x-www-form-urlencoded; charset=utf-8"
-PATIENCE = 10.0  # seconds for what comes at once, on a machine that is busy
+PATIENCE = 10.0  # seconds for an answer that comes at once, unless the machine is busy
 
 WEBSOCKETS = ("websocket", "flashsocket")
 STREAMS = ("xhr-multipart", "htmlfile")
@@ -37,7 +38,7 @@ def frame(
     first: int = 0x80,
     mask: bytes = b"\x12\x34\x56\x78",
 ) -> bytes:
-    """A masked frame: text for `str`, binary for `bytes`, or *opcode*; *first* holds its other four bits."""
+    """Build a masked frame: text for `str`, binary for `bytes`, or *opcode*; *first* holds FIN and reserved bits."""
     if opcode is None:
         opcode = TEXT_FRAME if isinstance(payload, str) else BINARY_FRAME
     data = payload.encode("utf-8", "surrogatepass") if isinstance(payload, str) else payload
@@ -69,7 +70,7 @@ def http_request(
 
 
 def units(text: str) -> int:
-    """The length of *text* as JavaScript counts it."""
+    """Count the UTF-16 code units of *text*, which is its length in JavaScript."""
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
@@ -77,38 +78,38 @@ def units(text: str) -> int:
 
 
 class Generation:
-    """What one generation of clients says, and where it says it."""
+    """One generation of clients: its packets, and the URLs to which it sends them."""
 
     name = ""
     transports: tuple[str, ...] = ()
     upgrades = False
     sid = re.compile(rb'"sid\\?":\\?"([\w-]{20})')  # in a JSONP script the quotes are escaped
-    joins: tuple[str, ...] = ()  # what must be said before anything else is heard
+    joins: tuple[str, ...] = ()  # packets without which the server hears nothing else
     farewell: str | None = "1"
-    pings: tuple[str, str] | None = None  # the server's word, and the client's answer
-    own_pings: tuple[str, ...] = ()  # what a client says unasked, to be believed alive
+    pings: tuple[str, str] | None = None  # the server's ping, and the client's answer
+    own_pings: tuple[str, ...] = ()  # packets that a client sends unasked, to be believed alive
 
     def hello(self, transport: str) -> str:
-        """The URL that makes a session."""
+        """Return the URL that makes a session."""
         raise NotImplementedError
 
     def url(self, transport: str, sid: str) -> str:
-        """The URL of a session."""
+        """Return the URL of a session."""
         raise NotImplementedError
 
     def payload(self, packets: list[str]) -> str:
-        """Several packets in one HTTP body."""
+        """Put several packets into one HTTP body."""
         raise NotImplementedError
 
     def message(self, text: str) -> str:
-        """The packet that is answered with the same *text*."""
+        """Return the packet of a message, which the server answers with the same *text*."""
         raise NotImplementedError
 
     def event(self, name: str, *args: object) -> str:
         raise NotImplementedError
 
     def post(self, transport: str, payload: str) -> tuple[str, bytes]:
-        """Content type and body."""
+        """Return content type and body of a POST."""
         return "text/plain;charset=UTF-8", payload.encode("utf-8", "surrogatepass")
 
     def frames(self, packets: list[str]) -> bytes:
@@ -240,7 +241,7 @@ GENERATIONS = {
 
 
 class Line(asyncio.Protocol):
-    """One connection. What comes is kept until somebody takes it."""
+    """One connection. Bytes that come are kept until a method takes them."""
 
     def __init__(self) -> None:
         self.received = bytearray()
@@ -266,14 +267,14 @@ class Line(asyncio.Protocol):
         self.wake()
 
     def wake(self) -> None:
-        """Have everybody who waits look again."""
+        """Have every `until` look again."""
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
 
     async def until(self, look: Callable[[], object], seconds: float = PATIENCE) -> object:
-        """What *look* finds, as soon as it finds something; None when the connection ends before, or time is over."""
+        """Return the first true value of *look*; None when the connection ends before that, or time is over."""
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
         while not (found := look()):
@@ -294,7 +295,7 @@ class Line(asyncio.Protocol):
             self.transport.write(data)
 
     def finish(self) -> None:
-        """Say no more, but go on listening."""
+        """Send no more, but go on listening."""
         if not self.finished and not self.transport.is_closing():
             try:
                 self.transport.write_eof()
@@ -303,7 +304,7 @@ class Line(asyncio.Protocol):
         self.finished = True
 
     def take_head(self) -> int | None:
-        """The status of the next answer, when all its headers are there; they are dropped."""
+        """Take the head of the next answer and return its status; None while it is not complete."""
         end = self.received.find(b"\r\n\r\n")
         if end < 0:
             return None
@@ -312,7 +313,7 @@ class Line(asyncio.Protocol):
         return self.take_head() if status == 100 else status
 
     def take_answer(self) -> tuple[int, bytes] | None:
-        """Status and body of the next answer, when it is all there."""
+        """Take the next answer and return its status and body; None while it is not complete."""
         end = self.received.find(b"\r\n\r\n")
         if end < 0:
             return None
@@ -326,7 +327,7 @@ class Line(asyncio.Protocol):
         return int(head.split(b" ", 2)[1]), body
 
     def take_frame(self) -> tuple[int, bytes] | None:
-        """Opcode and payload of the next frame, when it is all there."""
+        """Take the next frame and return its opcode and payload; None while it is not complete."""
         data = self.received
         if len(data) < 2:
             return None
@@ -345,7 +346,7 @@ class Line(asyncio.Protocol):
     async def request(
         self, method: str, path: str, body: bytes = b"", seconds: float = PATIENCE, **headers: str
     ):
-        """Status and body; (0, b"") if there is no answer."""
+        """Send a request and return status and body of the answer; (0, b"") if none comes."""
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
         self.write(http_request(method, path, headers, body))
         return await self.until(self.take_answer, seconds) or (0, b"")
@@ -356,7 +357,7 @@ class Line(asyncio.Protocol):
         return self.is_websocket
 
     def is_over(self) -> bool:
-        """Whether the server has ended it; a WebSocket is closed as soon as it says so. What has come is forgotten."""
+        """Tell whether the server has ended the connection, or sent a close frame. Bytes that have come are dropped."""
         while self.is_websocket and (taken := self.take_frame()):
             if taken[0] == CLOSE_FRAME:
                 self.close()
@@ -368,7 +369,7 @@ class Line(asyncio.Protocol):
         self.transport.close()
 
     def reset(self) -> None:
-        """Vanish: what the server reads next is a TCP reset."""
+        """Vanish, so that the server's next read is a TCP reset."""
         self.transport.get_extra_info("socket").setsockopt(
             socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
         )
@@ -376,14 +377,14 @@ class Line(asyncio.Protocol):
 
 
 class Client:
-    """A well-behaved client of any generation that sends texts, and looks for texts in what comes."""
+    """A well-behaved client of any generation, which sends texts and looks for texts in the bytes that come."""
 
     def __init__(self, port: int, generation: Generation, transport: str) -> None:
         self.port = port
         self.generation = generation
         self.transport = transport
         self.sid = ""
-        self.got = bytearray()  # all that came since it was last searched
+        self.got = bytearray()  # the bytes that came behind the last text that was found
         self.line: Line | None = None
         self.posts: Line | None = None
         self.lost = False
@@ -392,7 +393,7 @@ class Client:
         self._polling = True
 
     async def connect(self) -> Client:
-        """Raises ConnectionError if it is turned away."""
+        """Connect; raises ConnectionError if the server turns the client away."""
         generation, transport = self.generation, self.transport
         self.line = await Line.open(self.port)
         if transport not in WEBSOCKETS:
@@ -414,9 +415,8 @@ class Client:
         self._reader = asyncio.ensure_future(self._read())
         for packet in generation.joins:
             await self.say(packet)
-        if generation.name == "0.9" and not await self.hear(
-            "1::"
-        ):  # what is posted before has no transport yet
+        # A 0.9 session has no transport before its CONNECT, and could not take a POST.
+        if generation.name == "0.9" and not await self.hear("1::"):
             raise ConnectionError("no CONNECT")
         return self
 
@@ -436,7 +436,7 @@ class Client:
         return found
 
     async def say(self, *packets: str) -> None:
-        """Send packets; over HTTP until they are accepted. Raises ConnectionError if they are not."""
+        """Send packets; over HTTP, wait until they are accepted. Raises ConnectionError if they are not."""
         if self.transport in WEBSOCKETS:
             self.line.write(self.generation.frames(list(packets)))
             return
@@ -444,7 +444,7 @@ class Client:
             self.transport, self.generation.payload(list(packets))
         )
         url = self.generation.post_url(self.transport, self.sid)
-        if self.posts.ended:  # the server does not keep an idle connection for ever
+        if self.posts.ended:  # the server ends a connection that was idle for long
             self.posts = await Line.open(self.port)
         status, _ = await self.posts.request(
             "POST", url, body, self.patience, Content_Type=content_type
@@ -453,7 +453,7 @@ class Client:
             raise ConnectionError(f"a POST was answered with {status}")
 
     async def hear(self, text: str, seconds: float = PATIENCE) -> bool:
-        """Whether *text* comes in time. What came before it is forgotten."""
+        """Wait for *text* and tell whether it came in time. Bytes before it are dropped."""
         wanted = text.encode()
 
         def look():
@@ -485,7 +485,7 @@ class Client:
                 line.close()
 
     def deafen(self) -> None:
-        """Read no more: what the server sends stays where it is."""
+        """Read no more, so that the server cannot get rid of its messages."""
         self._polling = False
         if self.transport in WEBSOCKETS:
             self.line.transport.pause_reading()
@@ -497,13 +497,13 @@ class Client:
         self._polling = True
 
     def read_on(self) -> None:
-        """On another line."""
+        """Go on reading, on the line that has taken the place of the old one."""
         self._reader = asyncio.ensure_future(self._read())
 
     # Private.
 
     def _take_frames(self) -> bool:
-        """Whether there were any."""
+        """Take all frames that have come, and tell whether there were any."""
         before = len(self.got)
         while taken := self.line.take_frame():
             opcode, payload = taken
@@ -514,7 +514,7 @@ class Client:
         return len(self.got) > before
 
     async def _answer_pings_in(self, body: bytes) -> None:
-        """In what a poll or a stream brought; streams are taken to bring a ping in one piece."""
+        """Answer the pings in the body of a poll or in a part of a stream, which brings a ping in one piece."""
         if self.generation.name == "EIO4":
             text = (
                 json.loads(body[body.index(b"(") + 1 : body.rindex(b")")])
@@ -543,7 +543,7 @@ class Client:
             self.line.write(self.generation.frames([pong]))
 
     async def _read(self) -> None:
-        """All that comes, until the connection ends."""
+        """Read until the connection ends."""
         line = self.line
         while not line.ended and not self.lost and self._polling:
             if self.transport in WEBSOCKETS:
