@@ -32,8 +32,8 @@ export async function servePage() {
   return `http://127.0.0.1:${listener.address().port}/`;
 }
 
-// One page with one client: two jsonp-polling clients on one page break each other. The page has a context of its own:
-// pages of one context share connections.
+// One page with one client, because two jsonp-polling clients on one page break each other. The page has a context of
+// its own, because pages of one context share connections.
 export class Ancestor {
   static async open(browser, address, transport) {
     const context = await browser.newContext();
@@ -66,13 +66,13 @@ export class Ancestor {
     return this.send({ wish: name, args });
   }
 
-  // Everything this client heard, once that are `count` messages.
+  // Waits until this client has heard `count` messages, and returns all of them.
   async hears(count) {
     await this.until(`it has heard ${count} messages`, (number) => heard.length >= number, count);
     return this.page.evaluate(() => heard);
   }
 
-  // What was told with this tag at its end, once that are `count` texts.
+  // Waits until `count` texts with this tag at their end were told, and returns these.
   async isTold(count, tag) {
     const find = ([number, end]) => told.filter((text) => text.slice(-end.length) === end).length >= number;
     await this.until(`it is told ${count} texts`, find, [count, tag]);

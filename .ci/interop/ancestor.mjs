@@ -1,12 +1,12 @@
-// The client of 2010 in the matrix, with checks of its own: it has messages, and neither events nor acks nor namespaces.
+// The client of 2010 in the matrix. Its checks are its own, because it has messages, but no events, acks or namespaces.
 //
 //     node ancestor.mjs http://127.0.0.1:PORT CLIENT [words]      prints one JSON object per check
 
 import assert from "node:assert/strict";
 import { io } from "socket.io-client";
 import { Ancestor, launch, servePage } from "./ancestor-client.mjs";
-import { closeReason, eventually, inShort, pause, within } from "./checks.mjs";
-import { CLIENTS, titleOf, transportsOf, wayOf, whySkipped } from "./matrix-clients.mjs";
+import { closeReason, eventually, inShort, next, pause, within } from "./checks.mjs";
+import { clientOf, transportsOf, wayOf, whySkipped } from "./matrix-clients.mjs";
 import { surroundings } from "./matrix-lines.mjs";
 
 const [server, title, words = ""] = process.argv.slice(2);
@@ -20,7 +20,7 @@ class Clients {
     this.stage = stage;
     this.way = way;
     this.transport = way.protocols[0];
-    this.tag = Math.random().toString(36).slice(2);    // others share the server
+    this.tag = Math.random().toString(36).slice(2);    // other checks use the same server
     this.ancestors = [];
     this.successors = [];
   }
@@ -50,13 +50,6 @@ class Clients {
     this.successors.forEach((socket) => socket.io._close());
     await Promise.all(this.ancestors.map((ancestor) => ancestor.close()));
   }
-}
-
-// The arguments of the next `name`. Listening starts at once, so call it before what brings the event about.
-function next(socket, name) {
-  const promise = within(15, `"${name}"`, new Promise((resolve) => { socket.once(name, (...args) => resolve(args)); }));
-  promise.catch(() => {});    // a check that fails early never looks
-  return promise;
 }
 
 async function comesBack(clients, ...messages) {
@@ -158,7 +151,7 @@ const CHECKS = {
     await ann.wish("tell the others", `hello bob${clients.tag}`);
     assert.deepEqual(await bob.isTold(1, clients.tag), ["hello bob"]);
     await bob.wish("tell the others", `hello ann${clients.tag}`);
-    assert.deepEqual(await ann.isTold(1, clients.tag), ["hello ann"]);    // and not her own words
+    assert.deepEqual(await ann.isTold(1, clients.tag), ["hello ann"]);    // but not what she said herself
   },
 
   async "shares a room with a client of today"(clients) {
@@ -189,14 +182,15 @@ const CHECKS = {
     const { id } = await ancestor.whoAmI();
     await ancestor.page.evaluate(() => client.disconnect());
     await ancestor.until("it is disconnected", () => disconnects === 1);
-    assert.ok(await closeReason(server, id, 20));    // polling: 8 s after the last poll
+    assert.ok(await closeReason(server, id, 20));    // a polling client is missed 8 s after its last poll
   },
 
   async [CUT](clients) {
     const ancestor = await clients.open();
-    await ancestor.connect(clients.stage.lines[clients.way.name], { reconnect: true, reconnectionDelay: 50 });
-    await pause(0.2);    // now the next poll waits
-    clients.stage.cut(clients.way.name);
+    const { address, number } = await clients.stage.openLine();
+    await ancestor.connect(address, { reconnect: true, reconnectionDelay: 50 });
+    await pause(0.2);    // the next poll waits at the server after that
+    await clients.stage.cutLine(number);
     await eventually(20, "an answer", async () => {
       await ancestor.send("back");
       return ancestor.until("it hears itself", () => heard.includes("back"), null, 1).then(() => true, () => false);
@@ -207,13 +201,13 @@ const CHECKS = {
   },
 };
 
-// These mostly wait. They run beside the others.
+// These checks mostly wait, and run beside the others.
 const PATIENT = {
   async "is missed when its page is closed"(clients) {
     const ancestor = await clients.connect();
     const { id } = await ancestor.whoAmI();
     await ancestor.page.close();
-    assert.ok(await closeReason(server, id, 20));    // polling: 8 s after the last poll
+    assert.ok(await closeReason(server, id, 20));    // a polling client is missed 8 s after its last poll
   },
 };
 
@@ -238,7 +232,8 @@ const IDLE_POLLS = {
     let polls = 0;
     ancestor.page.on("request", (request) => { polls += request.method() === "GET" && /-polling\//.test(request.url()); });
     await ancestor.connect(server);
-    await eventually(20, "a second poll that is repeated", () => polls >= 3);    // the handshake, the idle one, the next
+    // The first poll is the handshake, the second ends with nothing, the third follows it.
+    await eventually(20, "a third poll", () => polls >= 3);
     await ancestor.send("alive");
     assert.deepEqual(await ancestor.hears(1), ["alive"]);
     assert.equal(await ancestor.page.evaluate(() => connects), 1);
@@ -247,7 +242,7 @@ const IDLE_POLLS = {
 
 // -- Acting -----------------------------------------------------------------------------
 
-const client = CLIENTS.find((one) => titleOf(one) === title);
+const client = clientOf(title);
 
 async function actOver(stage, way) {
   const run = async (checks) => {
@@ -272,7 +267,7 @@ async function runCheck(stage, way, check, body) {
   stage.report({ transport: way.name, check, error });
 }
 
-const stage = { ...await surroundings(server, client), browser: await launch(), page: await servePage() };
+const stage = { ...surroundings(server), browser: await launch(), page: await servePage() };
 try {
   await Promise.all(transportsOf(client).map((transport) => actOver(stage, wayOf(client, transport))));
 } finally {

@@ -1,10 +1,10 @@
-"""A small server on which real Socket.IO clients act out the checks of this folder.
+"""Run a small server on which real Socket.IO clients act out the checks of this folder.
 
-    app.py PORT     0 takes a free port; "READY <port>" on stdout says which one, and that it listens
+    app.py PORT     0 takes a free port; the line "READY <port>" says which one, and that the server listens
 
-`modern.mjs` and the matrix use the events of StageHandler. A 0.6 client knows no events: in its place `ancestor.mjs`
-sends the message {"wish": name, "args": [...]} and hears the answer as a message. `family.mjs` also knocks at doors that
-are closed to some, and `wire.mjs` compares WireHandler's bytes with those of the servers of the time.
+The matrix uses the events of StageHandler. A 0.6 client knows no events: `ancestor.mjs` sends the message
+{"wish": name, "args": [...]} in their place, and hears the answer as a message. `family.mjs` also uses the paths that
+are closed to some generations, and `wire.mjs` compares WireHandler's bytes with those of the servers of its time.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ sys.path.insert(0, str(HERE.parents[1]))
 
 from socket_io import ConnectionRefused, FlashPolicyServer, SocketIOHandler, event
 
-UNUSUAL = "é€😀\u2028"  # one, one and two UTF-16 units, and what ends a line in old JavaScript
+UNUSUAL = "é€😀\u2028"  # one, one and two UTF-16 units, and a character that ends a line in old JavaScript
 PICTURE = bytes(range(256))
 
 close_reasons: dict[str, str] = {}  # of every client that has left, by its public id
@@ -29,7 +29,7 @@ close_reasons: dict[str, str] = {}  # of every client that has left, by its publ
 
 class StageHandler(SocketIOHandler):
     allowed_origins = "*"
-    ping_interval = 5.0  # a check can wait for two heartbeats, yet none comes to the rescue of an upgrade that stalls
+    ping_interval = 5.0  # short enough to wait for two heartbeats, too long to set a stalled upgrade going again
     ping_timeout = 20.0  # a browser that turns 300 kB into a form beside others has been seen to need ten
     poll_duration = 3.0  # a check can wait for an idle poll to end
 
@@ -195,7 +195,7 @@ class AncientHandler(StageHandler):
 
 
 class WireHandler(SocketIOHandler):
-    """Does what the applications in wire-reference.cjs do."""
+    """Handler that does what the applications in wire-reference.cjs do."""
 
     allowed_origins = ["http://good.example"]
     ping_interval = 5.0
@@ -248,14 +248,14 @@ class RecoverHandler(StageHandler):
 
 
 class CloseReasonsHandler(RequestHandler):
-    """Tells the scripts who has left and why: a client cannot ask for that itself any more."""
+    """Tell the scripts which clients have left, and why: those clients cannot ask any more."""
 
     def get(self):
         self.write(close_reasons)
 
 
 class PortsHandler(RequestHandler):
-    """Tells the scripts where else there is something to knock at."""
+    """Tell the scripts the ports of the other servers of this process."""
 
     def initialize(self, ports):
         self.ports = ports
@@ -303,6 +303,6 @@ async def serve(port):
 
 
 if __name__ == "__main__":
-    # run.sh looks for ERROR in this log, so that an exception the clients did not notice fails the run too.
+    # run.sh looks for ERROR in this log: an exception that no client notices fails the run too.
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     asyncio.run(serve(int(sys.argv[1])))

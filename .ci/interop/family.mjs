@@ -1,14 +1,14 @@
-// One real client of each of the four generations: together in one room, and each before a door that is closed to it.
+// Puts one real client of each of the four generations into one room, and each before a door that is closed to it.
 //
 //     node family.mjs http://127.0.0.1:PORT [words that the names of the checks must contain]
 //
-// 0.6 runs in Chromium, the others in Node.
+// The 0.6 client runs in Chromium, the others in Node.
 
 import assert from "node:assert/strict";
 import events from "node:events";
 import { createRequire } from "node:module";
 import { Ancestor, launch, servePage } from "./ancestor-client.mjs";
-import { check, eventually, finish, pause, within } from "./checks.mjs";
+import { check, eventually, finish, next, pause, within } from "./checks.mjs";
 import { Line } from "./matrix-lines.mjs";
 
 const [server, words = ""] = process.argv.slice(2);
@@ -16,16 +16,16 @@ const [server, words = ""] = process.argv.slice(2);
 const UNUSUAL = "é€😀";
 const SECONDS = 15;
 const CALM = 3;    // seconds, in which a client that was refused must not try again and again
-const FEW = 5;    // requests: each of these clients may try once, and reconnect with growing delays
+const FEW = 5;    // requests: each client tries once, and may reconnect with growing delays
 
-process.EventEmitter = events.EventEmitter;    // where 0.9 looks for it, as Node had it there in 2011
+process.EventEmitter = events.EventEmitter;    // Node of 2011 had it there, and 0.9 looks for it there
 const require = createRequire(import.meta.url);
 const [io09, io2, io4] = ["client-0.9.17", "client-2.5.0", "client-4.8.4"].map((name) => require(name));
 const browser = await launch();
 const page = await servePage();
 
 // -- Members of the family ----------------------------------------------------------------
-// To the checks all are alike: enter and leave a room, say something to it, tell what they were told.
+// Members have the same methods: they enter and leave a room, say something to it, and tell what they were told.
 
 class Modern {
   constructor(name, socket) {
@@ -72,7 +72,7 @@ class Modern {
   }
 
   close() {
-    const { socket } = this.socket;    // 0.9
+    const { socket } = this.socket;    // the connection of a 0.9 client
     (socket ?? this.socket).disconnect();
   }
 }
@@ -123,7 +123,7 @@ const once = { reconnection: false, forceNew: true };
 
 function open09(address, transports, options = {}) {
   const socket = io09.connect(address, { "force new connection": true, "reconnect": false, ...options });
-  socket.socket.options.transports = transports;    // given above they would be merged into everybody's
+  socket.socket.options.transports = transports;    // as an option above, 0.9 would use them for all clients
   [socket, socket.socket].forEach((emitter) => emitter.on("error", () => {}));
   return socket;
 }
@@ -149,10 +149,6 @@ const FAMILIES = {
   ]),
 };
 
-function next(emitter, name, seconds = SECONDS) {
-  return within(seconds, `"${name}"`, new Promise((resolve) => { emitter.once(name, (...args) => resolve(args)); }));
-}
-
 // -- Together -----------------------------------------------------------------------------
 
 const everybodyBut = (family, one) => family.filter((member) => member !== one);
@@ -162,7 +158,7 @@ async function meets(family) {
   const room = UNUSUAL + tag;
   await Promise.all(family.map((member) => member.enter(room)));
   const expected = new Map(family.map((member) => [member, []]));
-  for (const speaker of family) {    // one after the other, so that there is one order
+  for (const speaker of family) {    // one after the other, so that all hear the same order
     const speak = async (wish, text, hearers, ...args) => {
       await speaker.say(wish, ...args, text + tag);
       for (const hearer of hearers) {
@@ -187,7 +183,7 @@ async function meets(family) {
   }
 }
 
-// All can be asked at once; 0.6 has no acks, and the server says so.
+// Asks all members at once. The 0.6 client has no acks, and is among the missing.
 async function answersTogether(family) {
   const room = `questions ${Math.random()}`;
   await Promise.all(family.map((member) => member.enter(room)));
@@ -201,7 +197,7 @@ async function answersTogether(family) {
 
 // -- Before closed doors ------------------------------------------------------------------
 
-// A line that counts requests, to see who hammers.
+// A proxy that counts requests, to find a client that tries again and again.
 async function countingLine(address = server) {
   const line = new Line(new URL(address));
   return [await line.start(), line];
@@ -231,13 +227,13 @@ async function oldIsRefused() {
 }
 
 const REFUSAL = { code: 5, message: "Unsupported protocol version" };
-const NOTHING = () => undefined;    // what most Engine.IO clients show of it
+const NOTHING = () => undefined;    // most Engine.IO clients do not show the code
 
 async function engineIsRefused(io, path, transports, codeOf = NOTHING) {
   const [address, line] = await countingLine();
-  const socket = io(address, { forceNew: true, path, transports });    // reconnects, as it does by itself
+  const socket = io(address, { forceNew: true, path, transports });    // with reconnection, which is the default
   let answer;
-  socket.once("connect_error", (error) => { answer = codeOf(error); });    // soon the client forgets it
+  socket.once("connect_error", (error) => { answer = codeOf(error); });    // the answer is in the error for a moment only
   await next(socket, "connect_error");
   assert.deepEqual(answer, codeOf === NOTHING ? undefined : REFUSAL);
   await staysCalm(line);
@@ -259,7 +255,7 @@ async function engineStaysWithPolling(io) {
   const socket = io(pollingOnly, once);
   await next(socket, "connect");
   assert.equal(socket.io.engine.transport.name, "polling");
-  await pause(CALM);    // in which it would have upgraded
+  await pause(CALM);    // time in which it would have upgraded
   const { protocol } = await new Promise((resolve) => { socket.emit("who am i", resolve); });
   assert.equal(protocol, "xhr-polling");
   socket.disconnect();

@@ -1,148 +1,35 @@
-// What every client of the matrix must manage, over each of its transports.
+// What real clients must manage, over each of their transports: the one catalogue of questions.
 //
-// Runs in Node and in pages, where nothing can be installed: it imports only what runs there too. `stage` is what the
-// surroundings provide:
-//
-//     io                      the client library
-//     server                  address of the server
-//     lines[transport]        other addresses of it, that can be cut
-//     slowLine                one more, that is slow
-//     cut(transport)          cuts all connections of that line
-//     closeReason(id)         why the server thinks that a client left; waits until it has
-//     bytes(numbers)          the type in which this client sends bytes
-//     report(result)          takes each { transport, check, error }; no error: it passed
+// CHECKS, BYTES, UPGRADE and PATIENT are for every client of the matrix that has such a thing; the rest is for the newest
+// client, which is asked in depth. This file runs in Node and in pages: it imports only what runs there too.
 
+import { eventually, inShort, next, pause, within } from "./checks.mjs";
+import {
+  Clients, PATIENCE, SECONDS, answered, answerQuestions, answersWithin, ask, comesBack, echoOf, isTrue, matches,
+  messageOf, nextSeveral, numbers, patientEchoOf, plain, same,
+} from "./matrix-asking.mjs";
 import { transportsOf, wayOf, whySkipped } from "./matrix-clients.mjs";
 
 const UNUSUAL = "é€😀";
 const SEPARATORS = "\u2028\u2029";
 const COUNT = 200;
-const SECONDS = 15;
-const PATIENCE = 30;    // seconds, for what some clients take long to encode
 const LONG_ENOUGH = 26;    // seconds, in which a server that hears no heartbeat gives up: app.py has 5 + 20
 
-// -- The clients of one check -----------------------------------------------------------
-
-class Clients {
-  constructor(client, way, stage) {
-    this.dialect = client.dialect;
-    this.way = way;
-    this.stage = stage;
-    this.tag = `${way.name} ${Math.random().toString(36).slice(2)}`;    // others share the server
-    this.opened = [];
-  }
-
-  open({ namespace = "", address = this.stage.server, parameters = {}, reconnects = false } = {}) {
-    const socket = this.dialect.open(this.stage.io, { address, namespace, parameters, options: this.way.options, reconnects });
-    this.opened.push(socket);
-    return socket;
-  }
-
-  async connect(options) {
-    const socket = this.open(options);
-    await next(socket, "connect");
-    return socket;
-  }
-
-  connectSeveral(count) {
-    return Promise.all(Array.from({ length: count }, () => this.connect()));
-  }
-
-  async join(socket, namespace, parameters) {
-    const joined = this.dialect.join(socket, namespace, parameters);
-    await next(joined, "connect");
-    return joined;
-  }
-
-  // What "told" brought until now of what this check said. The ack comes after everything the server sent before it.
-  earOf(socket) {
-    const texts = [];
-    socket.on("told", (text) => String(text).endsWith(this.tag) && texts.push(text.slice(0, -this.tag.length - 1)));
-    return async () => {
-      await ask(socket, "ask", "now");
-      return texts;
-    };
-  }
-
-  tagged(text) {
-    return `${text} ${this.tag}`;
-  }
-
-  closeAll() {
-    this.opened.forEach((socket) => this.dialect.close(socket));
-  }
-}
-
-// The arguments of the next `name`. Listening starts at once, so call it before what brings the event about.
-function next(emitter, name, seconds = SECONDS) {
-  return within(seconds, `"${name}"`, new Promise((resolve) => { emitter.once(name, (...args) => resolve(args)); }));
-}
-
-// The first arguments of `count` events, in the order in which they came.
-function nextSeveral(socket, name, count) {
-  const heard = [];
-  return within(2 * SECONDS, () => `${count} times "${name}", heard ${heard.length}`, new Promise((resolve) => {
-    socket.on(name, (value) => heard.push(value) === count && resolve(heard));
-  }));
-}
-
-// All arguments of the ack.
-function ask(socket, name, ...args) {
-  return within(SECONDS, `the ack of "${name}"`, new Promise((resolve) => {
-    socket.emit(name, ...args, (...answer) => resolve(answer));
-  }));
-}
-
-async function echoOf(socket, ...args) {
-  return patientEchoOf(socket, SECONDS, ...args);
-}
-
-async function patientEchoOf(socket, seconds, ...args) {
-  const echoed = next(socket, "echo", seconds);
-  socket.emit("echo", ...args);
-  return echoed;
-}
-
-async function comesBack(socket, text) {
-  const [echoed] = await patientEchoOf(socket, PATIENCE, text);
-  isTrue(echoed === text, `${echoed?.length} characters came back, or others`);
-}
-
-// What comes back of a message; `send` is where the two kinds of message differ.
-async function messageOf(socket, message, send = (value) => socket.send(value)) {
-  const echoed = next(socket, "message");
-  send(message);
-  return echoed;
-}
-
-function answerQuestions(socket, ...answer) {
-  const asked = [];
-  socket.on("question", (...args) => {
-    const reply = args.pop();
-    asked.push(args);
-    reply(...answer);
-  });
-  return asked;
-}
-
-async function answered(socket, question, ...args) {
-  const result = next(socket, "answered");
-  socket.emit(question, ...args);
-  return result;
-}
-
-// -- The checks -------------------------------------------------------------------------
+// -- For every client -------------------------------------------------------------------
 
 const FIRST = "connects, and both sides agree on who it is";
-const numbers = (count) => Array.from({ length: count }, (_, number) => number);
-
 const CHECKS = {
   async [FIRST](clients) {
     const socket = await clients.connect();
     const [who] = await ask(socket, "who am i");
     same(who.dialect, clients.dialect.name);
     isTrue(clients.way.protocols.includes(who.protocol), `the server says ${who.protocol}`);
-    isTrue(/^[\w-]+$/.test(clients.dialect.knownId(socket)), `its id is ${clients.dialect.knownId(socket)}`);
+    matches(clients.dialect.knownId(socket), /^[\w-]+$/);
+    if (clients.dialect.hidesTheSid) {
+      same(who.id, socket.id);
+      matches(socket.id, /^[\w-]{20}$/);
+      isTrue(socket.id !== socket.io.engine.id, "the secret id of the connection is public");
+    }
   },
 
   async "gets a message back"(clients) {
@@ -180,7 +67,8 @@ const CHECKS = {
     same(await echoed, [UNUSUAL, { [UNUSUAL]: [UNUSUAL] }, "ÿ\u0080\u07ff\u0800\ud7ff\ue000\uffff\u{10ffff}"]);
   },
 
-  async "gets letters of Latin-1 back, alone"(clients) {    // where one encoding is easily taken for two
+  // A server that undoes the double encoding of 1.x might take these for it.
+  async "gets letters of Latin-1 back, alone"(clients) {
     const socket = await clients.connect();
     for (const text of ["é", "ÿ÷", "Größe", "£ §"]) {
       same(await echoOf(socket, text), [text]);
@@ -199,6 +87,7 @@ const CHECKS = {
     const [nothing = null] = await ask(socket, "ask");
     same(nothing, null);
     same(await ask(socket, "ask", "one"), ["one"]);
+    same(await ask(socket, "ask", ["a", "list"]), [["a", "list"]]);
     same(await ask(socket, "ask", 1, "two", { three: UNUSUAL }), [1, "two", { three: UNUSUAL }]);
     same(await ask(socket, "ask a slow one", 1, 2), [1, 2]);
   },
@@ -277,6 +166,7 @@ const CHECKS = {
   async "is refused in a namespace"(clients) {
     const socket = clients.open({ namespace: "/admin", parameters: { token: "wrong" } });
     same(await within(SECONDS, "the refusal", clients.dialect.refused(socket)), clients.dialect.refusal);
+    isTrue(!socket.connected, "it is connected");
   },
 
   async "is not let into a namespace that does not exist"(clients) {
@@ -339,13 +229,13 @@ const CHECKS = {
     socket.emit("kick");
     const [reason] = await disconnected;
     matches(reason, clients.dialect.serverDisconnect);
-    matches(await clients.stage.closeReason(id), /^(server namespace disconnect|booted)$/);
+    matches(await clients.stage.closeReason(id), clients.dialect.closeReasonOfAKick);
   },
 
   async "disconnects itself, and the server knows"(clients) {
     const socket = await clients.connect();
     const [{ id }] = await ask(socket, "who am i");
-    await eventually(SECONDS, "the end of its post", () => clients.dialect.isSettled(socket) || pause(0.02));
+    await eventually(SECONDS, "the end of its post", () => clients.dialect.isSettled(socket));
     const disconnected = next(socket, "disconnect");
     socket.disconnect();
     const [reason] = await disconnected;
@@ -400,47 +290,51 @@ const BYTES = {
 const UPGRADE = {
   async "begins with polling and then really upgrades"(clients) {
     const socket = clients.open();
-    const upgraded = next(socket.io.engine, "upgrade", 4.5);    // below the ping interval: no ping may come to the rescue
+    const upgraded = clients.upgrade(socket);
     same(socket.io.engine.transport.name, "polling");
     await next(socket, "connect");
     await upgraded;
+    same(socket.io.engine.transport.name, "websocket");
     same(await echoOf(socket, "over the new transport", UNUSUAL), ["over the new transport", UNUSUAL]);
     const [who] = await ask(socket, "who am i");
     same(who.protocol, "websocket");
   },
 
   async "loses, doubles and reorders nothing while it upgrades"(clients) {
-    const socket = clients.open({ address: clients.stage.slowLine });
+    const { address } = await clients.openLine(0.02);    // at once, the upgrade would be over too soon
+    const socket = clients.open({ address });
     const upgraded = next(socket.io.engine, "upgrade", SECONDS);
     const [sent, echoed] = [[], []];
     socket.on("echo", (text) => echoed.push(text));
     const sending = setInterval(() => socket.emit("echo", sent[sent.push(`${UNUSUAL} ${sent.length}`) - 1]), 2);
     await upgraded.finally(() => clearInterval(sending));
     await ask(socket, "ask", "done");
+    isTrue(sent.length > 0, "nothing was sent during the upgrade");
     same(echoed, sent);
   },
 };
 
-// These mostly wait. They run beside the others.
+// These checks mostly wait, and run beside the others.
 const PATIENT = {
-  // A polling client, like a browser, repeats a poll that was cut and may never tell that anything happened.
+  // A polling client repeats a poll that was cut, as browsers do, and may never tell that anything happened.
   async "is reached again after its connections were cut"(clients) {
-    const socket = await clients.connect({ address: clients.stage.lines[clients.way.name], reconnects: true });
-    if (clients.way.upgrades) {    // cut in the middle of it, some clients wait for their heartbeat to find out
-      await eventually(SECONDS, "the upgrade", () => socket.io.engine.transport.name === "websocket" || pause(0.02));
+    const line = await clients.openLine();
+    const socket = await clients.connect({ address: line.address, reconnects: true });
+    if (clients.way.upgrades) {    // some clients whose upgrade is cut wait for their heartbeat to find out
+      await eventually(SECONDS, "the upgrade", () => socket.io.engine.transport.name === "websocket");
     }
-    await pause(0.2);    // now the next poll waits
-    await clients.stage.cut(clients.way.name);
+    await pause(0.2);    // the next poll waits at the server after that
+    await line.cut();
     await eventually(3 * SECONDS, "an answer", () => answersWithin(1, socket));
     const [friend, heard] = [await clients.connect(), clients.earOf(socket)];
-    await eventually(3 * SECONDS, "the welcome", async () => {    // it may have been its last answer before it reconnects
+    await eventually(3 * SECONDS, "the welcome", async () => {    // a client may have answered just before it reconnects
       friend.emit("tell the room", clients.dialect.knownId(socket), clients.tagged("welcome"));
       await ask(friend, "ask", "done");
       return heard().then((texts) => texts.includes("welcome"), () => false);
     });
   },
 
-  // Listens longer than a server waits that hears no heartbeat.
+  // A server that hears no heartbeat would have given the client up by then.
   async "lives through its heartbeats"(clients) {
     const socket = await clients.connect();
     const left = [];
@@ -451,13 +345,242 @@ const PATIENT = {
   },
 };
 
-function checksOf(client, way) {
-  return { ...CHECKS, ...(client.dialect.hasBytes ? BYTES : {}), ...(way.upgrades ? UPGRADE : {}) };
+// -- For the newest client, in depth -----------------------------------------------------
+
+const SECRET = { token: "secret" };    // what "/admin" wants to be told
+
+const IN_DEPTH = {
+  async "brings its auth to the handler"(clients) {
+    const auth = { token: "tea", cups: [1, 2], name: UNUSUAL + SEPARATORS };
+    const socket = await clients.connect({ parameters: auth });
+    const [who] = await ask(socket, "who am i");
+    same(who.auth, auth);
+  },
+
+  async "gets a separator of lines back, wherever text may stand"(clients) {
+    const text = `${UNUSUAL}\u2028`;
+    const [ann, bob] = await clients.connectSeveral(2);
+    same(await messageOf(ann, text), [text]);
+    const echoed = next(ann, `echo ${text}`);
+    ann.emit(`echo ${text}`, text, { [text]: [text] }, "\u2029\ud7ff\uffff");
+    same(await echoed, [text, { [text]: [text] }, "\u2029\ud7ff\uffff"]);
+    answerQuestions(ann, text);
+    same(await answered(ann, "question me by callback", text), [text]);
+    const [room, bobHeard] = [text + clients.tag, clients.earOf(bob)];
+    same(await ask(bob, "enter", room), [`entered ${room}`]);
+    ann.emit("tell the room", room, clients.tagged(text));
+    await ask(ann, "ask", "done");
+    same(await bobHeard(), [text]);
+  },
+
+  async "gets an empty message, the largest integer and the character zero back"(clients) {
+    const socket = await clients.connect();
+    same(await messageOf(socket, ""), [""]);
+    same(await echoOf(socket, 9007199254740991, '"\\/\b\u0000'), [9007199254740991, '"\\/\b\u0000']);
+  },
+
+  async "may send an event that nobody listens to"(clients) {
+    const socket = await clients.connect();
+    socket.emit("nobody listens", 1);
+    same(await echoOf(socket, "still here"), ["still here"]);
+  },
+
+  async "is one of those who answer a question to a room"(clients) {
+    const [asker, ann, bob] = await clients.connectSeveral(3);
+    const room = `quiz ${clients.tag}`;
+    answerQuestions(ann, "ann");
+    answerQuestions(bob, "bob");
+    await ask(ann, "enter", room);
+    await ask(bob, "enter", room);
+    const [[answers, missing]] = await ask(asker, "question the room", room, "who?");
+    same([answers[ann.id], answers[bob.id], Object.keys(answers).length, missing], ["ann", "bob", 2, []]);
+  },
+
+  async "sends bytes that are empty, that the server counts, and in a namespace"(clients) {
+    const { bytes } = clients.stage;
+    const [socket, admin] = [await clients.connect(), await clients.connect({ namespace: "/admin", parameters: SECRET })];
+    same(await echoOf(socket, { empty: bytes([]) }), [{ empty: bytes([]) }]);
+    same(await ask(socket, "measure", bytes(randomNumbers(300_000))), [["bytes", 300_000]]);
+    same(await ask(admin, "ask", bytes(numbers(256)), 2), [bytes(numbers(256)), 2]);
+  },
+
+  async "may say volatile and compress"(clients) {
+    const socket = await clients.connect();
+    const surely = next(socket, "shrugged for sure");
+    socket.volatile.emit("echo", "perhaps");
+    socket.compress(false).emit("echo", "plain");
+    socket.compress(true).emit("shrug");
+    await surely;
+    same(await ask(socket, "ask", "still here"), ["still here"]);
+  },
+
+  async "is admitted to a namespace after it was refused there, on the same connection"(clients) {
+    const root = await clients.connect();
+    const admin = root.io.socket("/admin", { auth: { token: "wrong" } });
+    await next(admin, "connect_error");
+    admin.auth = SECRET;
+    admin.connect();
+    await next(admin, "connect");
+    isTrue(admin.id !== root.id, "it has the same id in both namespaces");
+    const adminHeard = clients.earOf(admin);
+    root.emit("tell the others", clients.tagged("not across namespaces"));
+    same(await echoOf(root, "root"), ["root"]);
+    same(await adminHeard(), []);
+  },
+
+  async "hears the last words, and then that the server has ended the connection"(clients) {
+    const socket = await clients.connect();
+    const [bye, disconnected] = [next(socket, "bye"), next(socket, "disconnect")];
+    socket.emit("expel");
+    await bye;
+    same((await disconnected)[0], "io server disconnect");
+  },
+
+  async "may come back on the same connection after the server disconnected it"(clients) {
+    const root = await clients.connect();
+    await clients.join(root, "/admin", SECRET);    // keeps the connection open meanwhile
+    const [id, engineId] = [root.id, root.io.engine.id];
+    const disconnected = next(root, "disconnect");
+    root.emit("kick");
+    await disconnected;
+    root.connect();
+    await next(root, "connect");
+    isTrue(root.io.engine.id === engineId, "the connection is another one");
+    isTrue(root.id !== id, "it has its old id");
+    same(await echoOf(root, "back"), ["back"]);
+  },
+
+  async "closes its transport, and the server notices"(clients) {
+    const socket = await clients.connect();
+    const { id } = socket;
+    socket.io.engine.close();
+    same(await clients.stage.closeReason(id), "transport close");
+  },
+
+  async "reconnects when the server drops its connection"(clients) {
+    const socket = await clients.connect({ reconnects: true });
+    const { id } = socket;
+    const [disconnected, connected] = [next(socket, "disconnect"), next(socket, "connect")];
+    socket.emit("drop");
+    same((await disconnected)[0], "transport close");
+    await connected;
+    isTrue(socket.id !== id, "it has its old id");
+    same(await echoOf(socket, "back"), ["back"]);
+  },
+
+  async "reconnects after its line was down, in all its namespaces"(clients) {
+    const line = await clients.openLine();
+    const root = await clients.connect({ address: line.address, reconnects: true });
+    const admin = await clients.join(root, "/admin", SECRET);
+    const [disconnected, ...connected] = [next(root, "disconnect"), next(root, "connect"), next(admin, "connect")];
+    await line.cut(0.2);
+    matches((await disconnected)[0], /^transport (close|error)$/);
+    await Promise.all(connected);
+    same(await echoOf(root, "back"), ["back"]);
+    same(await echoOf(admin, "back"), ["back"]);
+  },
+};
+
+const RECOVERY = {
+  async "is who it was after its line was cut, and has missed nothing"(clients) {
+    const line = await clients.openLine(0.005);
+    const friend = await clients.connect({ path: "/recover" });
+    const socket = await clients.connect({ address: line.address, path: "/recover", reconnects: true });
+    const [{ id }, room, heard, sent] = [socket, `tea ${clients.tag}`, [], []];
+    let lost = 0;
+    socket.on("told", (number) => heard.push(number));
+    socket.on("disconnect", () => { lost += 1; });
+    await ask(socket, "enter", room);
+    socket.emit("remember", UNUSUAL);
+    same(await ask(socket, "recall"), [[false, UNUSUAL, [room]]]);
+    const telling = setInterval(() => friend.emit("tell the room", room, sent.push(sent.length) - 1), 3);
+    try {
+      for (const seconds of [0.1, 0.03, 0.05, 0.07, 0.02]) {    // some of these cuts meet the upgrade
+        await pause(seconds);
+        const [before, back] = [lost, next(socket, "connect", 2 * PATIENCE)];
+        // A cut between two polls does not hurt. A client whose polling was paused for an upgrade, when the line was cut,
+        // never polls again and has to wait for its heartbeat.
+        await eventually(PATIENCE, "a cut to hurt", async () => {
+          await line.cut();
+          await pause(0.02);
+          return lost > before;
+        });
+        await back;
+        isTrue(socket.recovered, "it is not recovered");
+        same(socket.id, id);
+      }
+    } finally {
+      clearInterval(telling);
+    }
+    await ask(friend, "ask", "done");
+    same(await ask(socket, "recall"), [[true, UNUSUAL, [room]]]);
+    isTrue(sent.length > 20, `only ${sent.length} were sent`);
+    same(heard, sent);
+  },
+
+  async "sends and gets compressed messages, if it has offered to"(clients) {
+    const [options, room] = [{ path: "/recover" }, `tea ${clients.tag}`];
+    const socket = await clients.connect({ ...options, perMessageDeflate: { threshold: 0 } });
+    const friend = await clients.connect(options);
+    if (!clients.way.upgrades) {    // during an upgrade there may be no WebSocket yet
+      const agreed = clients.way.protocols.includes("websocket") ? /permessage-deflate/ : /^$/;
+      matches(socket.io.engine.transport.ws?.extensions ?? "", agreed);
+    }
+    await ask(socket, "enter", room);
+    await ask(friend, "enter", room);
+    const noise = String.fromCharCode(...randomNumbers(20_000).map((number) => 35 + (number % 64)));
+    for (const text of ["short", UNUSUAL.repeat(5000), noise]) {
+      const bytes = clients.stage.bytes([...new TextEncoder().encode(text)]);
+      same((await echoOf(socket, text))[0], text);    // an offset comes behind each
+      same((await echoOf(socket, bytes))[0], bytes);
+      const told = [next(socket, "told"), next(friend, "told")];
+      friend.emit("tell the room", room, text);
+      same((await Promise.all(told)).map(([heard]) => heard), [text, text]);
+    }
+  },
+
+  async "is somebody new after it has left by itself"(clients) {
+    const socket = await clients.connect({ path: "/recover" });
+    const { id } = socket;
+    socket.disconnect();
+    await clients.stage.closeReason(id);
+    const back = next(socket, "connect");
+    socket.connect();
+    await back;
+    same(socket.recovered, false);
+    isTrue(socket.id !== id, "it has its old id");
+  },
+};
+
+const PATIENT_IN_DEPTH = {
+  async "answers two heartbeats"(clients) {
+    const socket = await clients.connect();
+    await next(socket.io, "ping");
+    await next(socket.io, "ping");    // the server sends the second ping only if the first was answered
+    same(await echoOf(socket, "alive"), ["alive"]);
+  },
+};
+
+function randomNumbers(count) {
+  return numbers(count).map(() => Math.floor(256 * Math.random()));
+}
+
+function checksOf({ dialect, isAskedInDepth }, way) {
+  return {
+    ...CHECKS,
+    ...(dialect.hasBytes ? BYTES : {}),
+    ...(way.upgrades ? UPGRADE : {}),
+    ...(isAskedInDepth ? { ...IN_DEPTH, ...RECOVERY } : {}),
+  };
+}
+
+function patientChecksOf({ isAskedInDepth }) {
+  return { ...PATIENT, ...(isAskedInDepth ? PATIENT_IN_DEPTH : {}) };
 }
 
 // -- Acting -----------------------------------------------------------------------------
 
-// All checks of a client; its transports side by side, the checks over each one after the other.
+// Runs all checks of a client: its transports side by side, and over each transport the checks one after the other.
 export async function act(client, stage, words, fetchTransport) {
   await Promise.all(transportsOf(client).map((transport) => actOver(client, wayOf(client, transport, fetchTransport), stage, words)));
 }
@@ -467,9 +590,9 @@ export async function actOver(client, way, stage, words) {
   const run = (check, body) => (wanted(check) ? runCheck(client, way, stage, check, body) : undefined);
   const { [FIRST]: first, ...others } = checksOf(client, way);
   if (await run(FIRST, first) === false) {
-    return;    // who cannot connect would wait for everything
+    return;    // a client that cannot connect would wait in vain in every check
   }
-  const patient = Object.entries(PATIENT).map(([check, body]) => run(check, body));
+  const patient = Object.entries(patientChecksOf(client)).map(([check, body]) => run(check, body));
   for (const [check, body] of Object.entries(others)) {
     await run(check, body);
   }
@@ -483,7 +606,7 @@ async function runCheck(client, way, stage, check, body) {
   try {
     await within(120, "the end of the check", body(clients));
   } catch (reason) {
-    error = String(reason?.message ?? reason).replace(/\s+/g, " ").slice(0, 500) || "failed";
+    error = inShort(reason) || "failed";
   }
   try {
     clients.closeAll();
@@ -492,73 +615,4 @@ async function runCheck(client, way, stage, check, body) {
   }
   await stage.report({ transport: way.name, check, error, seconds: (Date.now() - started) / 1000 });
   return error === null;
-}
-
-// Private.
-
-function within(seconds, what, promise) {
-  let timer;
-  const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`waited ${seconds} s for ${typeof what === "function" ? what() : what}`)), seconds * 1000);
-  });
-  const result = Promise.race([promise, late]).finally(() => clearTimeout(timer));
-  result.catch(() => {});    // a check that fails early never looks at the promises it made before
-  return result;
-}
-
-async function eventually(seconds, what, attempt) {
-  const end = Date.now() + seconds * 1000;
-  while (Date.now() < end) {
-    if (await attempt()) {
-      return;
-    }
-  }
-  throw new Error(`waited ${seconds} s for ${what}`);
-}
-
-function answersWithin(seconds, socket) {
-  const answer = new Promise((resolve) => { socket.emit("ask", "back", () => resolve(true)); });
-  return Promise.race([answer, pause(seconds)]);
-}
-
-function pause(seconds) {
-  return new Promise((resolve) => { setTimeout(resolve, seconds * 1000); });
-}
-
-function same(actual, expected) {
-  const [got, wanted] = [plain(actual), plain(expected)];
-  isTrue(got === wanted, `${inShort(got)} is not ${inShort(wanted)}`);
-}
-
-function matches(text, pattern) {
-  isTrue(pattern.test(text), `${text} is not like ${pattern}`);
-}
-
-function isTrue(condition, otherwise) {
-  if (!condition) {
-    throw new Error(otherwise);
-  }
-}
-
-function inShort(text) {
-  return text.length > 200 ? `${text.slice(0, 200)}... (${text.length} characters)` : text;
-}
-
-// JSON in which bytes of every type look alike.
-function plain(value) {
-  return JSON.stringify(withoutBytes(value));
-}
-
-function withoutBytes(value) {
-  if (value instanceof ArrayBuffer || ArrayBuffer.isView(value)) {
-    const view = value instanceof ArrayBuffer ? new Uint8Array(value) : new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
-    return { bytes: Array.from(view, (byte) => byte.toString(16).padStart(2, "0")).join("") };
-  }
-  if (Array.isArray(value)) {
-    return value.map(withoutBytes);
-  }
-  if (value && typeof value === "object") {
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, withoutBytes(item)]));
-  }
-  return value;
 }

@@ -5,7 +5,7 @@
 import { readFile } from "node:fs/promises";
 import http from "node:http";
 import { launch } from "./ancestor-client.mjs";
-import { CLIENTS, titleOf, transportsOf } from "./matrix-clients.mjs";
+import { clientOf, transportsOf } from "./matrix-clients.mjs";
 import { surroundings } from "./matrix-lines.mjs";
 
 const [server, title, words = ""] = process.argv.slice(2);
@@ -14,25 +14,27 @@ const PAGE = `<!DOCTYPE html>
 <html><head><meta charset="utf-8"><title>A client</title><link rel="icon" href="data:,"><script src="client.js"></script></head>
 <body></body></html>`;
 
-const client = CLIENTS.find((one) => titleOf(one) === title);
+const client = clientOf(title);
+const world = surroundings(server);
+const SCRIPTS = ["checks.mjs", "matrix-asking.mjs", "matrix-checks.mjs", "matrix-clients.mjs"];    // what pages load
 
 // Each transport has a page and a context of its own: Chromium opens six connections to a server per context.
-async function actOnPage(browser, world, transport) {
+async function actOnPage(browser, address, transport) {
   const context = await browser.newContext();
   const page = await context.newPage();
   page.on("pageerror", (error) => console.error(`${title} ${transport}: ${error.message}`));
-  await page.exposeFunction("cut", world.cut);
-  await page.exposeFunction("closeReason", world.closeReason);
-  await page.exposeFunction("report", world.report);
-  await page.goto(world.page);
-  await page.evaluate(async ({ title, transport, words, server, lines, slowLine }) => {
+  for (const name of ["openLine", "cutLine", "closeReason", "report"]) {
+    await page.exposeFunction(name, world[name]);
+  }
+  await page.goto(address);
+  await page.evaluate(async ({ title, transport, words, server }) => {
     const { actOver } = await import("/matrix-checks.mjs");
-    const { CLIENTS, titleOf, wayOf } = await import("/matrix-clients.mjs");
-    const client = CLIENTS.find((one) => titleOf(one) === title);
+    const { clientOf, wayOf } = await import("/matrix-clients.mjs");
+    const client = clientOf(title);
     const bytes = (numbers) => new Uint8Array(numbers).buffer;
-    const stage = { io: window.io, server, lines, slowLine, cut, closeReason, report, bytes };
+    const stage = { io: window.io, server, openLine, cutLine, closeReason, report, bytes };
     await actOver(client, wayOf(client, transport), stage, words);
-  }, { title, transport, words, server: world.server, lines: world.lines, slowLine: world.slowLine });
+  }, { title, transport, words, server });
   await context.close();
 }
 
@@ -40,9 +42,10 @@ async function servePages() {
   const files = {
     "/": ["text/html", PAGE],
     "/client.js": ["text/javascript", await readFile(new URL(`node_modules/${client.bundle}`, import.meta.url))],
-    "/matrix-checks.mjs": ["text/javascript", await readFile(new URL("matrix-checks.mjs", import.meta.url))],
-    "/matrix-clients.mjs": ["text/javascript", await readFile(new URL("matrix-clients.mjs", import.meta.url))],
   };
+  for (const script of SCRIPTS) {
+    files[`/${script}`] = ["text/javascript", await readFile(new URL(script, import.meta.url))];
+  }
   const listener = http.createServer((request, response) => {
     const [type, content] = files[request.url] ?? ["text/plain", ""];
     response.writeHead(content ? 200 : 404, { "Content-Type": `${type}; charset=utf-8` }).end(content);
@@ -51,10 +54,10 @@ async function servePages() {
   return `http://127.0.0.1:${listener.address().port}/`;
 }
 
-const world = { ...await surroundings(server, client), page: await servePages() };
+const address = await servePages();
 const browser = await launch();
 try {
-  await Promise.all(transportsOf(client).map((transport) => actOnPage(browser, world, transport)));
+  await Promise.all(transportsOf(client).map((transport) => actOnPage(browser, address, transport)));
 } finally {
   await browser.close();
 }

@@ -1,7 +1,7 @@
-// Which real clients there are, and what their dialects call the things that the checks do.
+// The real clients of the matrix, and the words that their dialects have for what the checks do.
 //
-// Runs in Node and in pages: no imports. A new version is a line in CLIENTS; what it cannot do stands there with the
-// reason, found out by running it against the server of its own time.
+// This file runs in Node and in pages, and imports nothing. A new version is a line in CLIENTS. What a client cannot do
+// stands there with the reason, which was found by running it against the server of its own time.
 
 // -- Dialects -----------------------------------------------------------------------------
 
@@ -28,23 +28,24 @@ const PROTOCOL_1 = {
   serverDisconnect: /^booted$/,
   clientDisconnect: /^booted$/,
   closeReason: /^(client namespace disconnect|booted)$/,
+  closeReasonOfAKick: /^(server namespace disconnect|booted)$/,
 
   open(io, { address, namespace, parameters, options, reconnects }) {
     const socket = io.connect(address + namespace + query(parameters), {
       "force new connection": true, "reconnect": reconnects, "reconnection delay": 50,
     });
-    socket.socket.options.transports = options.transports;    // given above they would be merged into everybody's
-    [socket, socket.socket].forEach((emitter) => emitter.on("error", () => {}));    // what nobody hears ends 0.7 in Node
+    socket.socket.options.transports = options.transports;    // as an option above, 0.x would use them for all clients
+    [socket, socket.socket].forEach((emitter) => emitter.on("error", () => {}));    // 0.7 in Node ends on an unheard error
     return socket;
   },
   join: (socket, namespace) => socket.socket.of(namespace),
-  connectionParameters: (parameters) => parameters,    // in the handshake, once for all namespaces
+  connectionParameters: (parameters) => parameters,    // sent with the handshake, once for all namespaces
   knownId: (socket) => socket.socket.sessionid,
   knownIdIn: (socket) => socket.socket.sessionid,
   refused: (socket) => heard(socket, "connect_failed", (reason) => ({ message: reason })),
   refusal: { message: "unauthorized" },
-  hearsOfNoNamespace: false,    // its server just says nothing
-  isSettled: (socket) => !socket.socket.doBuffer,    // while a post is under way, a goodbye waits for it and is then forgotten
+  hearsOfNoNamespace: false,    // the server of its time does not answer
+  isSettled: (socket) => !socket.socket.doBuffer,    // a goodbye that has to wait for the end of a post is never sent
   close(socket) {
     socket.socket.options.reconnect = false;
     clearTimeout(socket.socket.reconnectionTimer);
@@ -52,7 +53,7 @@ const PROTOCOL_1 = {
   },
 };
 
-// Socket.IO 1.0 and later: what all of them have in common.
+// Socket.IO 1.0 and later: what all these versions have in common.
 const ENGINE = {
   hasBytes: true,
   hasJSONFlag: false,
@@ -65,6 +66,7 @@ const ENGINE = {
   serverDisconnect: /^io server disconnect$/,
   clientDisconnect: /^io client disconnect$/,
   closeReason: /^client namespace disconnect$/,
+  closeReasonOfAKick: /^server namespace disconnect$/,
   hearsOfNoNamespace: true,
   isSettled: () => true,
   close(socket) {
@@ -83,7 +85,7 @@ const ENGINE_IO_3 = {
     });
   },
   join: (socket, namespace, parameters) => socket.io.socket(namespace, { query: query(parameters).slice(1) }),
-  connectionParameters: (parameters) => parameters,    // 1.x has no others
+  connectionParameters: (parameters) => parameters,    // 1.x has none for a single namespace
   knownId: (socket) => socket.id ?? socket.io.engine.id,
   knownIdIn: (socket, namespace) => `${namespace}#${socket.io.engine.id}`,    // as 2.x computes it
   refused: (socket) => heard(socket, "error", (data) => data),
@@ -91,13 +93,14 @@ const ENGINE_IO_3 = {
   refusalOfNoNamespace: "Invalid namespace",
 };
 
-// 1.0 closes its transport at once: what it has to say at the end may not be sent any more.
+// 1.0 closes its transport at once, so that its goodbye may not be sent any more.
 const LEAVES_AT_ONCE = { ...ENGINE_IO_3, closeReason: /^(client namespace disconnect|transport close|ping timeout)$/ };
 
 // 3.x and 4.x. The parameters are the payload of CONNECT.
 const ENGINE_IO_4 = {
   ...ENGINE,
   name: "EIO4",
+  hidesTheSid: true,    // a client is known by another id than the connection, whose id is secret
   open(io, { address, namespace, parameters, options, reconnects }) {
     return io(address + namespace, {
       ...options, auth: parameters, forceNew: true, reconnection: reconnects, reconnectionDelay: 50,
@@ -138,9 +141,9 @@ const SENDS_NO_BYTES = Object.fromEntries([
 const LARGE_BYTES = { "sends and gets 300 kB of bytes": "overflows its stack when it turns them into base64" };
 const LARGE_BYTES_AND_LETTERS = {
   ...LARGE_BYTES,
-  "sends and gets 300 kB of three-byte letters": "now and then it stops Chromium for a minute, before the form is sent",
+  "sends and gets 300 kB of three-byte letters": "stops Chromium for a minute, now and then, before the form is sent",
 };
-const LATE = { "is reached again after its connections were cut": "notices only after the close timeout, 60 s" };
+const LATE = { "is reached again after its connections were cut": "notices a cut only after the close timeout, 60 s" };
 const NO_BYTES = { "sends and gets bytes": "has no bytes" };
 const UNORDERED = {
   "*": { "gets 200 events in order": "hears each message in a thread of its own, and they overtake each other" },
@@ -157,7 +160,7 @@ function inChromium(version, dialect, bundle, rest = {}) {
   return { version, dialect, place: "Chromium", bundle: `client-${version}/${bundle}`, ...rest, cannot: { ...IN_A_PAGE, ...rest.cannot } };
 }
 
-// A library from PyPI, for matrix_client.py; what it needs is pinned too, for each in an environment of its own.
+// A library from PyPI, for matrix_client.py. Its dependencies are pinned too; each library has its own environment.
 function inPython(version, dialect, requirements, rest = {}) {
   const library = version.split(" ")[0];
   return { version, dialect, place: "Python", library, requirements, ...rest, cannot: { ...IN_PYTHON, ...rest.cannot } };
@@ -169,7 +172,7 @@ const ANCESTOR = {
   skips: { jsonp: { "disconnects itself, and the server notices": "lets its last poll wait, and begins anew after it" } },
 };
 
-// `cannot`: why a transport is not there. `skips`: why a check is not, by transport ("*": all) and the name of the check.
+// `cannot` says why a transport is left out; `skips` says why a check is, by transport ("*": all) and name of the check.
 export const CLIENTS = [
   ANCESTOR,
   inNode("0.7.11", PROTOCOL_1, {
@@ -205,14 +208,14 @@ export const CLIENTS = [
     skips: {
       "*": NO_BYTES,
       "websocket": {
-        "is disconnected by the server": "looks for an SSLError where websocket-client of today has none",
-        "lives through heartbeats": "answers none, but sends its own every 30 s: for the 60 s of its time, not for a test",
+        "is disconnected by the server": "looks for an SSLError in a place where websocket-client of today has none",
+        "lives through heartbeats": "answers none, but sends its own every 30 s, which is too seldom for the short timeouts of a test",
       },
     },
   }),
   inPython("socketIO-client 0.6.5", ENGINE_IO_3, ["socketIO-client==0.6.5", "six==1.17.0", ...PYTHON_HTTP], {
-    cannot: { websocket: "takes no letter beyond Latin-1 to a WebSocket in Python 3", upgrade: "as over websocket" },
-    skips: { "*": { ...NO_BYTES, "gets a message back": "takes Engine.IO's messages for it" } },
+    cannot: { websocket: "takes no letter beyond Latin-1 to a WebSocket in Python 3", upgrade: "its upgrade would end in the same WebSocket" },
+    skips: { "*": { ...NO_BYTES, "gets a message back": "takes messages of Engine.IO for messages of Socket.IO" } },
   }),
   inPython("python-socketio 4.6.1", ENGINE_IO_3, ["python-socketio==4.6.1", "python-engineio==3.14.2", "six==1.17.0", ...PYTHON_HTTP], {
     skips: UNORDERED,
@@ -222,17 +225,34 @@ export const CLIENTS = [
   }),
 ];
 
+// The newest client once more, for the questions that only this one is asked, and over one way more.
+export const NEWEST = {
+  ...inNode("4.8.4 in depth", ENGINE_IO_4, { package: "client-4.8.4", isAskedInDepth: true }),
+  dialect: {
+    ...ENGINE_IO_4,
+    transports: {
+      ...ENGINE_IO_4.transports,
+      upgraded: { options: ENGINE_IO_4.transports.upgrade.options, protocols: ["websocket"], waitsForUpgrade: true },
+    },
+  },
+  transports: ["websocket", "polling", "upgrade", "upgraded"],
+};
+
 export const TRANSPORTS = ["websocket", "polling", "upgrade", "jsonp", "fetch"];
 
 export function titleOf(client) {
   return `${client.version} ${client.place}`;
 }
 
-export function transportsOf(client) {
-  return TRANSPORTS.filter((transport) => !client.cannot[transport]);
+export function clientOf(title) {
+  return [...CLIENTS, NEWEST].find((client) => titleOf(client) === title);
 }
 
-// How to connect over it; `fetch` is the transport that Node 4.8 clients may hand over.
+export function transportsOf(client) {
+  return client.transports ?? TRANSPORTS.filter((transport) => !client.cannot[transport]);
+}
+
+// How a client connects over a transport. `fetchTransport` is the class that an application of 4.8 in Node hands over.
 export function wayOf(client, transport, fetchTransport) {
   if (transport === "fetch") {
     return { name: transport, options: { transports: [fetchTransport] }, protocols: ["xhr-polling"] };

@@ -1,13 +1,13 @@
-// TCP proxies before the server: lines that are cut as by a tunnel, and a slow one.
+// TCP proxies before the server: lines that are slow, or are cut as by a tunnel.
 
 import net from "node:net";
 import { Transform } from "node:stream";
-import { closeReason } from "./checks.mjs";
-import { transportsOf } from "./matrix-clients.mjs";
+import { closeReason, pause } from "./checks.mjs";
 
 export class Line {
   constructor({ port, hostname }, delay = 0) {
     this.requests = 0;    // HTTP requests that have come
+    this.isDown = false;
     this.ends = new Set();
     this.listener = net.createServer((near) => {
       const far = net.connect(port, hostname);
@@ -22,8 +22,12 @@ export class Line {
     return `http://127.0.0.1:${this.listener.address().port}`;
   }
 
-  cut() {
+  // Ends all connections, and takes no new ones for so many seconds.
+  async cut(seconds = 0) {
+    this.isDown = seconds > 0;
     this.ends.forEach((end) => end.destroy());
+    await pause(seconds);
+    this.isDown = false;
   }
 
   // Private.
@@ -32,6 +36,9 @@ export class Line {
     this.ends.add(end);
     end.on("error", () => {});
     end.on("close", () => this.ends.delete(end));
+    if (this.isDown) {
+      end.destroy();
+    }
   }
 }
 
@@ -41,19 +48,16 @@ function slowly(delay) {
   });
 }
 
-// What the checks need of the world outside a client.
-export async function surroundings(server, client) {
-  const address = new URL(server);
-  const lines = Object.fromEntries(transportsOf(client).map((transport) => [transport, new Line(address)]));
-  const addresses = {};
-  for (const [transport, line] of Object.entries(lines)) {
-    addresses[transport] = await line.start();
-  }
+// What the checks need of the world outside a client, as matrix-asking.mjs describes it; the rest depends on the client.
+export function surroundings(server) {
+  const lines = [];
   return {
     server,
-    lines: addresses,
-    slowLine: await new Line(address, 0.02).start(),
-    cut: (transport) => lines[transport].cut(),
+    async openLine(delay) {
+      const line = new Line(new URL(server), delay);
+      return { address: await line.start(), number: lines.push(line) - 1 };
+    },
+    cutLine: (number, seconds) => lines[number].cut(seconds),
     closeReason: (id) => closeReason(server, id, 15),
     report: (result) => { process.stdout.write(`${JSON.stringify(result)}\n`); },
   };

@@ -5,21 +5,21 @@
 import events from "node:events";
 import { createRequire } from "node:module";
 import { act } from "./matrix-checks.mjs";
-import { CLIENTS, titleOf, transportsOf } from "./matrix-clients.mjs";
+import { clientOf, transportsOf } from "./matrix-clients.mjs";
 import { surroundings } from "./matrix-lines.mjs";
 
 const [server, title, words = ""] = process.argv.slice(2);
 
 const require = createRequire(import.meta.url);
-const client = CLIENTS.find((one) => titleOf(one) === title);
-process.EventEmitter = events.EventEmitter;    // where 0.7 looks for it, as Node had it there in 2011
+const client = clientOf(title);
+process.EventEmitter = events.EventEmitter;    // Node of 2011 had it there, and 0.7 looks for it there
 const io = require(client.package);
 const fetchTransport = transportsOf(client).includes("fetch") ? engineOf(client).Fetch : undefined;
 
-await act(client, { ...await surroundings(server, client), io, bytes: Buffer.from }, words, fetchTransport);
+await act(client, { ...surroundings(server), io, bytes: Buffer.from }, words, fetchTransport);
 process.exit();
 
-// The engine that this client itself uses.
+// The package engine.io-client that this client itself uses.
 function engineOf({ package: name }) {
   return createRequire(require.resolve(name))("engine.io-client");
 }

@@ -1,18 +1,20 @@
 // The matrix: real clients of every generation, each in a process of its own, over each of its transports.
 //
 //     node matrix.mjs http://127.0.0.1:PORT [--python PYTHON] [--clients WORDS] [--checks WORDS] [--table FILE]
+//     node matrix.mjs http://127.0.0.1:PORT --newest [--checks WORDS]
 //
-// A table of passed/total, which --table also writes to a file, then a line per failed check. WORDS must be contained in
-// the names of the clients ("1.7.4 Node") or of the checks. Without --python there are no Python clients.
+// Prints a table of passed/total, which --table also writes to a file, then a line for each failed check. WORDS must be
+// contained in the names of the clients ("1.7.4 Node") or of the checks. Without --python there are no Python clients.
+// With --newest there is one client, the newest, which is asked in depth.
 
 import { spawn } from "node:child_process";
 import { access, writeFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { CLIENTS, TRANSPORTS, titleOf, transportsOf } from "./matrix-clients.mjs";
+import { CLIENTS, NEWEST, TRANSPORTS, titleOf, transportsOf } from "./matrix-clients.mjs";
 
-const AT_ONCE = { "Node": 3, "Python": 2, "Chromium": 2 };    // browsers work, the others mostly wait
+const AT_ONCE = { "Node": 3, "Python": 2, "Chromium": 2 };    // processes; a browser needs the processor most
 const SECONDS = 300;    // for one client, over all its transports
 const SCRIPTS = { "Node": "matrix-node.mjs", "Chromium": "matrix-chromium.mjs" };
 
@@ -23,14 +25,15 @@ const { values: options, positionals: [server] } = parseArgs({
     clients: { type: "string", default: "" },
     checks: { type: "string", default: "" },
     table: { type: "string" },
+    newest: { type: "boolean", default: false },
   },
 });
 
-const failures = [];    // a line each; told when they happen, and again at the end, where a log of many lines is read
+const failures = [];    // a line for each, printed at once and again at the end, where readers of a long log look
 
 // -- Running ------------------------------------------------------------------------------
 
-// Counts by transport what one client reports; whatever its process does not come to report has failed.
+// Counts, for each transport, the checks that one client reports. A client that ends early or reports nothing has failed.
 async function run(client) {
   const title = titleOf(client);
   const cells = Object.fromEntries(transportsOf(client).map((transport) => [transport, { passed: 0, failed: 0 }]));
@@ -131,19 +134,23 @@ async function runAll(clients) {
 // -- The table ----------------------------------------------------------------------------
 
 function tableOf(rows) {
-  const lines = [["Client", ...TRANSPORTS], ["---", ...TRANSPORTS.map(() => "---")]];
+  const columns = options.newest ? transportsOf(NEWEST) : TRANSPORTS;
+  const lines = [["Client", ...columns], ["---", ...columns.map(() => "---")]];
   for (const [client, cells] of rows) {
-    lines.push([titleOf(client), ...TRANSPORTS.map((transport) => cellOf(client, cells[transport]))]);
+    lines.push([titleOf(client), ...columns.map((transport) => cellOf(cells[transport]))]);
   }
   return [...lines.map((cells) => `| ${cells.join(" | ")} |`), "", ...notesOf([...rows.keys()])].join("\n");
 }
 
-function cellOf(client, cell) {
+function cellOf(cell) {
   return cell ? `${cell.passed}/${cell.passed + cell.failed}` : "-";
 }
 
-// Why there is a dash, or a check less.
+// The reasons for each dash and for each check that is left out.
 function notesOf(clients) {
+  if (options.newest) {
+    return [];
+  }
   const notes = new Map();
   const note = (reason, who) => notes.set(reason, [...(notes.get(reason) ?? []), who]);
   for (const client of clients) {
@@ -160,7 +167,7 @@ function notesOf(clients) {
 }
 
 const wanted = (client) => titleOf(client).includes(options.clients) && (client.place !== "Python" || options.python);
-const rows = await runAll(CLIENTS.filter(wanted));
+const rows = await runAll(options.newest ? [NEWEST] : CLIENTS.filter(wanted));
 const cells = [...rows.values()].flatMap((row) => Object.values(row));
 const [passed, failed] = ["passed", "failed"].map((key) => cells.reduce((sum, cell) => sum + cell[key], 0));
 const table = tableOf(rows);

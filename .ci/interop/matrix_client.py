@@ -1,4 +1,4 @@
-"""One Python client of the matrix, in a process and an environment of its own; matrix.mjs starts it.
+"""Run one Python client of the matrix, in a process and an environment of its own; matrix.mjs starts it.
 
     matrix_client.py http://127.0.0.1:PORT LIBRARY TRANSPORT DIALECT [words]      prints one JSON object per check
 
@@ -19,7 +19,7 @@ COUNT = 200
 
 
 class PythonSocketIO:
-    """python-socketio: it listens in a thread, and what a handler returns is the ack."""
+    """A client of python-socketio, which listens in a thread; the value that a handler returns is the ack."""
 
     TRANSPORTS = {"websocket": ["websocket"], "polling": ["polling"], "upgrade": ["polling", "websocket"]}
 
@@ -58,7 +58,7 @@ class PythonSocketIO:
 
 
 class SocketIOClient:
-    """socketIO-client: it listens only while someone waits, and gives handlers the ack to call."""
+    """A client of socketIO-client, which listens only inside `wait`, and hands the ack to handlers as a callable."""
 
     TRANSPORTS = {"websocket": ["websocket"], "polling": ["xhr-polling"], "upgrade": ["xhr-polling", "websocket"]}
 
@@ -77,7 +77,7 @@ class SocketIOClient:
         if not hasattr(self.client, "_process_events"):    # 0.6
             self.client.wait(seconds)
             return
-        # The `wait` of 0.5 gives its poll up after so many seconds, and what that poll brings at this moment is lost.
+        # The `wait` of 0.5 abandons its poll after so many seconds, and loses the packets that come at that moment.
         try:
             self.client._process_events(SECONDS)
         except (library.TimeoutError, library.ConnectionError):
@@ -116,7 +116,7 @@ class Clients:
     def __init__(self, server, make):
         self.server = server
         self.make = make
-        self.tag = uuid.uuid4().hex    # others share the server
+        self.tag = uuid.uuid4().hex    # other checks use the same server
         self.opened = []
 
     def connect(self, namespace="/", **parameters):
@@ -269,7 +269,7 @@ def disconnects_itself_and_the_server_knows(clients, dialect):
     [who] = ask(client, "who am i")
     client.close()
     clients.opened.remove(client)
-    end = time.monotonic() + 35    # its last words may be lost: then the server notices by the heartbeat, 5 + 20
+    end = time.monotonic() + 35    # if its goodbye is lost, the server notices by the heartbeat, 5 + 20 s
     while who["id"] not in clients.close_reasons():
         assert time.monotonic() < end, "waited 35 s for the server to notice"
         time.sleep(0.05)
@@ -277,7 +277,7 @@ def disconnects_itself_and_the_server_knows(clients, dialect):
 
 def lives_through_heartbeats(clients, dialect):
     client = clients.connect()
-    end = time.monotonic() + 26    # in which a server that hears none gives up: app.py has 5 + 20
+    end = time.monotonic() + 26    # time in which a server that hears no heartbeat gives up: app.py has 5 + 20
     while time.monotonic() < end:
         client.wait(0.5)
     same(ask(client, "ask", "alive"), ["alive"])
@@ -299,7 +299,7 @@ def main(server, library, transport, dialect, words="", skipped=""):
         name = check.__name__.replace("_", " ")
         if words in name and name not in skipped.split(";"):
             print(json.dumps({"transport": transport, "check": name, "error": run(check, Clients(server, make), dialect)}), flush=True)
-    os._exit(0)    # threads of a client that failed must not keep the process
+    os._exit(0)    # the threads of a client that failed would keep the process alive
 
 
 def run(check, clients, dialect):

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Real Socket.IO clients of every generation against app.py.
 #
-#     run.sh PYTHON                    the newest client in depth, all generations together, the old ones byte by byte
-#     run.sh PYTHON matrix [OPTIONS]   all that there are, each over all its transports; options as for matrix.mjs
+#     run.sh PYTHON                    the newest client in depth, the old ones byte by byte, all generations together
+#     run.sh PYTHON matrix [OPTIONS]   every client, over each of its transports; the options are those of matrix.mjs
 #
 # Installs the clients when the lock file asks for it. Fails when a check failed or could not run.
 set -euo pipefail
@@ -18,7 +18,7 @@ install_clients() {
   fi
 }
 
-# Sets $app and $port. `timeout` is the last resort: whatever happens here, the server does not outlive it long.
+# Starts app.py and sets $app and $port. `timeout` ends the server even if this script is killed.
 start_app() {
   timeout --kill-after=5 900 "$python" "$here/app.py" 0 >"$scratch/ready" 2>"$scratch/log" &
   app=$!
@@ -47,7 +47,7 @@ run_script() {
   timeout --kill-after=5 "$seconds" node "$here/$script" "http://127.0.0.1:$port" "$@" || failed=1
 }
 
-# What the server had to swallow, the clients may not notice.
+# Fails if the server has logged an error: the clients may not have noticed it.
 read_log() {
   if grep -qE '^(ERROR|CRITICAL)|Traceback|never (awaited|retrieved)' "$scratch/log"; then
     echo "FAILED the server logged errors:"
@@ -74,7 +74,7 @@ start_app
 if [ "${2-}" = matrix ]; then
   run_script 780 matrix.mjs --python "$python" "${@:3}"
 else
-  run_script 200 modern.mjs
+  run_script 200 matrix.mjs --newest
   run_script 120 wire.mjs
   run_script 120 family.mjs
 fi

@@ -1,6 +1,8 @@
-// The servers of the time, socket.io 0.6.18 and 0.9.19 from npm, with the application that WireHandler in app.py is.
+// Runs socket.io 0.6.18 or 0.9.19 from npm, with an application that does what WireHandler in app.py does.
 //
-//     node wire-reference.cjs 0.6|0.9       "READY <port> <port of the Flash policy>" on stdout; ends with its stdin
+//     node wire-reference.cjs 0.6|0.9
+//
+// Prints "READY <port> <port of the Flash policy>", and ends when its standard input does.
 
 "use strict";
 
@@ -8,10 +10,10 @@ const events = require("events");
 const http = require("http");
 const net = require("net");
 
-process.stdin.on("end", () => process.exit()).resume();    // nobody is left who would compare
+process.stdin.on("end", () => process.exit()).resume();    // wire.mjs has ended
 
 const RESOURCE = "wire";
-const PAGE = "good.example:*";    // the one place that pages may come from
+const PAGE = "good.example:*";    // the only allowed origin
 
 const server = http.createServer((request, response) => {
   response.writeHead(404);
@@ -20,10 +22,10 @@ const server = http.createServer((request, response) => {
 
 // -- What Node of 2011 had ----------------------------------------------------------------
 
-process.EventEmitter = events.EventEmitter;    // where both look for it
-server.on("upgrade", (_request, socket) => delete socket.setEncoding);    // Node's own from here on only throws
+process.EventEmitter = events.EventEmitter;    // both versions look for it there
+server.on("upgrade", (_request, socket) => delete socket.setEncoding);    // Node's own throws once a socket is upgraded
 
-// 0.6 asks for port 843, and for nothing else.
+// 0.6 listens for Flash on port 843, without an option for another.
 const { listen } = net.Server.prototype;
 let policyServer;
 net.Server.prototype.listen = function listenAnywhere(port, ...rest) {
@@ -33,7 +35,7 @@ net.Server.prototype.listen = function listenAnywhere(port, ...rest) {
 
 // -- The applications ---------------------------------------------------------------------
 
-// 0.6 has messages only. The timers are those of WireHandler.
+// 0.6 has nothing but messages. The timers are those of WireHandler.
 function serve06() {
   const endless = ["websocket", "flashsocket", "htmlfile", "xhr-multipart"];
   const polling = ["xhr-polling", "jsonp-polling"];

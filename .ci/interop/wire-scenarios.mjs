@@ -1,4 +1,4 @@
-// What wire.mjs sends to both servers, and where their answers differ on purpose.
+// The requests that wire.mjs sends to both servers, and the reasons for which their answers differ.
 
 import { pause } from "./checks.mjs";
 
@@ -18,7 +18,7 @@ function request(method, path, headers = {}, body = "") {
 }
 
 const from = (origin) => ({ Origin: origin });
-const REFERRED = { Referer: `${PAGE}/page` };    // 0.9 wants one of the two
+const REFERRED = { Referer: `${PAGE}/page` };    // the 0.9 server wants Origin or Referer
 const get = (path, headers) => request("GET", `/wire/${path}`, headers);
 const post = (path, headers, type, body) => request("POST", `/wire/${path}`, { ...headers, "Content-Type": type }, body);
 
@@ -26,10 +26,10 @@ const framed06 = (...messages) => messages.map((message) => `~m~${message.length
 const form = (field, text) => `${field}=${encodeURIComponent(text)}`;
 const event = (name, ...args) => `5:::${JSON.stringify({ name, args })}`;
 
-// A frame as clients send it, with a mask that changes nothing.
+// A WebSocket frame of a client, with a mask that changes nothing.
 function frame(text) {
   const data = Buffer.from(text);
-  return Buffer.concat([Buffer.from([0x81, 0x80 | data.length, 0, 0, 0, 0]), data]);    // all here are short
+  return Buffer.concat([Buffer.from([0x81, 0x80 | data.length, 0, 0, 0, 0]), data]);    // every text here is short
 }
 
 const upgrade = (path, headers) => get(path, {
@@ -49,7 +49,7 @@ const POLLING_06 = {
   },
 };
 
-// What is sent, and what the echo ends with; in the last one it comes twice.
+// The text that is sent, the end of its echo, and how often the echo comes if not once.
 const TEXTS_06 = {
   "a text": [framed06("hello"), "hello"],
   "a text beyond ASCII": [framed06(UNUSUAL), "~m~4~m~"],
@@ -95,7 +95,7 @@ const STREAMS_06 = {
   "htmlfile": { path: "htmlfile//1290000000000", part: (line) => line.chunk() },
 };
 
-// Parts until `last` has come so often.
+// Reads parts until `last` has come so often.
 async function partsUntil(part, line, last, times = 1) {
   const parts = [];
   while (parts.join("").split(last).length <= times) {
@@ -124,7 +124,7 @@ async function streams06(stage, name, headers) {
   stage.note("the second heartbeat", await part(stream));
 }
 
-// The WebSocket of 2010: a text between 0x00 and 0xff. Ours is that of RFC 6455; what is compared is inside.
+// The WebSocket of 2010 has its texts between 0x00 and 0xff, ours has the frames of RFC 6455. The texts are compared.
 async function flash06(stage, name) {
   const line = stage.line();
   const old = stage.isReference;
@@ -172,7 +172,7 @@ const POLLING_09 = {
   },
 };
 
-// What is sent, and how many packets come back.
+// The packet that is sent, and the number of packets that come back.
 const PACKETS_09 = {
   "a text": ["3:::hello", 1],
   "a text with colons": ["3:::a:b:c", 1],
@@ -237,7 +237,7 @@ async function ends09(stage, { handshake, poll, type, body }) {
     polling.send(get(poll(sid), {}));
     stage.note("the first poll", await polling.answer());
     polling.send(get(poll(sid), {}));
-    await pause(0.1);    // it waits at the server before the other connection says anything
+    await pause(0.1);    // the poll waits at the server before the other connection says anything
     return [sid, polling];
   };
   const posting = stage.line();
@@ -331,7 +331,7 @@ async function answers(stage, requests) {
   }
 }
 
-// What a server that only hangs up has said.
+// The status of a refusal, or "nothing" where a server just hangs up.
 async function goodbyes(stage, requests) {
   for (const [what, bytes] of Object.entries(requests)) {
     const line = stage.line();
@@ -392,7 +392,7 @@ export const SCENARIOS = {
 
 // -- Expected differences -----------------------------------------------------------------
 
-// What the old server said in the steps that `where` matches, made into what we say, and the reason why we do.
+// In the steps that `where` matches, `rewrite` turns the old server's answer into ours; `reason` says why we differ.
 export const REWRITES = [
   {
     reason: "HTTP/1.1 keeps connections without being asked",
@@ -429,7 +429,7 @@ export const REWRITES = [
     }),
   },
   {
-    reason: "no browser has the filter any more that this switched off",
+    reason: "no browser has the filter any more that this header switched off",
     where: /./,
     rewrite: (heard) => withHeaders(heard, { "x-xss-protection": undefined }),
   },
@@ -468,22 +468,22 @@ export const REWRITES = [
     rewrite: (heard) => inside(heard, (text) => text.replace("5:1+::", "5:0+::")),
   },
   {
-    reason: "what one turn of the server has to say leaves in one part",
+    reason: "all packets of one turn of the server leave in one part",
     where: /0\.6 (xhr-multipart|htmlfile).*the parts after (two at once|one that is answered twice)$/,
     rewrite: ([first, second]) => [first.replace(/(~m~[a-z]+)(?=["\n])/, (one) => one + /~m~\d+~m~[a-z]+/.exec(second)[0])],
   },
   {
-    reason: "what one turn of the server has to say leaves in one part, framed as in a poll",
+    reason: "all packets of one turn of the server leave in one part, framed as in a poll",
     where: /0\.9 htmlfile.*the parts after .*(answered twice|wants an ack)$/,
     rewrite: (parts) => (parts.length < 2 ? parts : [scripted(parts[0], framed09(...parts.map((part) => JSON.parse(SCRIPT.exec(part)[2]))))]),
   },
   {
-    reason: "to a client that has said goodbye nothing is left to say",
+    reason: "a client that has said goodbye is told nothing more",
     where: /0\.9.*(the poll that waited for it|the poll of that page)$/,
     rewrite: (heard) => inside(heard, (text) => text.replace("0::", "8::")),
   },
   {
-    reason: "an address that asks for nothing is no mistake that a 0.9 client makes: Engine.IO answers it",
+    reason: "no 0.9 client asks for the bare path, so Engine.IO answers it",
     where: /0\.9.*nothing in particular/,
     rewrite: (heard) => ({
       ...withHeaders(heard, { "content-type": "application/json" }), status: "HTTP/1.1 400", body: '{"code":0,"message":"Transport unknown"}',
@@ -502,18 +502,18 @@ export const REWRITES = [
     }),
   },
   {
-    reason: "a client that nobody knows learns it from a status, not from a connection that is cut",
+    reason: "a client with an unknown id is told so by a status, not by a connection that is cut",
     where: /0\.6 hang-ups/,
     rewrite: () => "HTTP/1.1 400",
   },
   {
-    reason: "Flash reads a policy up to a NUL; which pages may come, the origin decides (or flash_policy_file)",
+    reason: "Flash reads a policy up to a NUL; the origin (or flash_policy_file) decides which pages may come",
     where: /policy/,
     rewrite: (text) => `${text.replaceAll(/>\n?(?=.)/gs, ">\n").replace('"good.example"', '"*"').trimEnd()}\n\0`,
   },
 ];
 
-// A script that hands a string to the client: what comes before the string, the string, what comes after.
+// A script that hands a string to the client, in three parts: before the string, the string, behind it.
 const SCRIPT = /^(io\.JSONP\[3\]\._\(|io\.j\[2\]\(|<script>parent\.s\._\(|<script>_\()(".*")(, document\);<\/script>|\);<\/script>|\);)$/su;
 
 function withHeaders(heard, headers) {
@@ -524,7 +524,7 @@ function withHeaders(heard, headers) {
   return { ...heard, headers: Object.fromEntries(all) };
 }
 
-// `change` made to the text inside an answer, a part, a script or a frame.
+// Applies `change` to the text inside an answer, a part, a script or a frame.
 function inside(heard, change) {
   if (Array.isArray(heard)) {
     return heard.map((part) => inside(part, change));
@@ -548,7 +548,7 @@ function inside(heard, change) {
   return change(heard);
 }
 
-// The script `old` with another text in it.
+// Returns the script `old` with another text in it.
 function scripted(old, text) {
   const [, before, , after] = SCRIPT.exec(old);
   return before + ascii(JSON.stringify(text)).replaceAll("<", "\\u003c") + after;

@@ -1,10 +1,11 @@
-// Byte by byte: what app.py answers to the requests of the clients of 2010 to 2012, beside what the servers of the time do.
+// Compares, byte by byte, the answers of app.py to clients of 2010 to 2012 with those of the servers of their time.
 //
 //     node wire.mjs http://127.0.0.1:PORT [words that the names of the scenarios must contain]
 //
-// The servers of the time are socket.io 0.6.18 and 0.9.19 from npm (wire-reference.cjs). Both sides get the same raw bytes
-// in the same order. Ids and dates are taken out, the rewrites in wire-scenarios.mjs are made to what the old server
-// said, each for the reason that stands there, and then nothing may differ. A rewrite that nothing needs fails too.
+// The servers of their time are socket.io 0.6.18 and 0.9.19 from npm (wire-reference.cjs). Both sides get the same raw
+// bytes in the same order. Ids and dates are taken out of the answers, and the old server's answers are rewritten as
+// wire-scenarios.mjs says, each rewrite for the reason that stands there. After that nothing may differ, and a rewrite
+// that no answer needs is a failure too.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -15,13 +16,13 @@ import { check, finish, within } from "./checks.mjs";
 import { REWRITES, SCENARIOS } from "./wire-scenarios.mjs";
 
 const SECONDS = 20;
-const NOT_THE_PROTOCOLS = new Set(["date", "keep-alive"]);    // of the HTTP server beneath
+const NOT_THE_PROTOCOLS = new Set(["date", "keep-alive"]);    // headers of the HTTP server beneath
 
 const [server, words = ""] = process.argv.slice(2);
 
 // -- Talking ------------------------------------------------------------------------------
 
-// One raw connection. What comes is kept, and taken from the front.
+// One raw connection. Bytes that come are kept until they are taken from the front.
 class Line {
   constructor(port) {
     this.bytes = Buffer.alloc(0);
@@ -47,7 +48,7 @@ class Line {
     this.socket.end();
   }
 
-  // What `look` makes of the bytes that are there, once that is not undefined.
+  // Waits until `look` returns something for the bytes that are there, and returns that.
   async until(what, look) {
     return within(SECONDS, what, (async () => {
       for (;;) {
@@ -96,7 +97,7 @@ class Line {
     return this.take(this.bytes.length).toString();
   }
 
-  // A whole answer. An answer of unknown length ends with its connection.
+  // Reads a whole answer. An answer of unknown length ends with its connection.
   async answer() {
     const { status, headers } = await this.head();
     const length = headers["content-length"];
@@ -115,7 +116,7 @@ class Line {
   }
 }
 
-// One run of a scenario at one server. What `note` gets is what will be compared.
+// One run of a scenario at one server. The values that `note` gets are compared.
 class Stage {
   constructor({ port, policy, isReference = false }) {
     this.port = port;
@@ -137,7 +138,7 @@ class Stage {
     return heard;
   }
 
-  // Keeps what is different each time under a name that is the same each time.
+  // Remembers a sid, which is different in each run, so that a number can take its place in what is compared.
   knows(sid) {
     this.sids.push(sid);
     return sid;
@@ -160,7 +161,7 @@ class Stage {
   result() {
     return this.noted.map(([step, heard]) => {
       const known = this.anonymous(heard);
-      if (known?.headers?.["content-length"] !== undefined) {    // `answer` has read just so much
+      if (known?.headers?.["content-length"] !== undefined) {    // `answer` has read just so many bytes
         known.headers["content-length"] = "{length}";
       }
       return [step, known];
