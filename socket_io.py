@@ -317,7 +317,7 @@ def received_name(name: Any) -> str:
     return name
 
 
-def bare(args: Sequence[Any]) -> Any:
+def unwrap(args: Sequence[Any]) -> Any:
     """Several arguments as a list, one as itself, none as None."""
     if len(args) == 1:
         return args[0]
@@ -593,7 +593,7 @@ SCRIPT = "text/javascript; charset=UTF-8"
 BYTES = "application/octet-stream"
 
 
-class Peer:
+class TextMemory:
     """What a codec must remember of one client: 1.x encodes text as UTF-8 twice, and its handshake does not say so."""
 
     __slots__ = ("encodes_once", "encodes_twice")
@@ -675,7 +675,7 @@ class Dialect(abc.ABC):
         """The data of the OPEN packet; *transports* are those that may follow."""
         return sid
 
-    def having(self, **facts: Any) -> Dialect:
+    def with_facts(self, **facts: Any) -> Dialect:
         """This dialect with other *facts*: always the same object, for a broadcast encodes once for each there is."""
         if not hasattr(self, "_variants"):
             self._variants: dict[tuple[tuple[str, Any], ...], Dialect] = {}
@@ -698,13 +698,13 @@ class Dialect(abc.ABC):
         """The id that the client believes to have, where it is not the one that we tell it."""
         return sid
 
-    # Codecs. `peer` is what must be remembered of the client that sent the bytes.
+    # Codecs. `memory` is what must be remembered of the client that sent the bytes.
     @abc.abstractmethod
     def decode_payload(self, text: str) -> list[EnginePacket]: ...
     @abc.abstractmethod
     def encode_payload(self, packets: list[EnginePacket]) -> str: ...
     @abc.abstractmethod
-    def decode_frame(self, frame: str | bytes, peer: Peer) -> list[EnginePacket]: ...
+    def decode_frame(self, frame: str | bytes, memory: TextMemory) -> list[EnginePacket]: ...
     @abc.abstractmethod
     def encode_frames(self, packets: list[EnginePacket]) -> list[str | bytes]: ...
     @abc.abstractmethod
@@ -715,11 +715,11 @@ class Dialect(abc.ABC):
 
     @abc.abstractmethod
     def decode_post(
-        self, body: bytes, content_type: str, jsonp: bool, peer: Peer
+        self, body: bytes, content_type: str, jsonp: bool, memory: TextMemory
     ) -> list[EnginePacket]: ...
 
     def encode_poll(
-        self, packets: list[EnginePacket], jsonp: str, peer: Peer | None = None
+        self, packets: list[EnginePacket], jsonp: str, memory: TextMemory | None = None
     ) -> tuple[str, bytes]:
         """Content type and body of a poll's answer; *jsonp* holds the index digits, or nothing."""
         return self._encode_text_poll(self.encode_payload(packets), jsonp)
@@ -834,7 +834,7 @@ class SocketIO06(Dialect):
             text = self.HEARTBEAT + text
         return f"~m~{utf16_units(text)}~m~{text}"
 
-    def decode_frame(self, frame: str | bytes, peer: Peer) -> list[EnginePacket]:
+    def decode_frame(self, frame: str | bytes, memory: TextMemory) -> list[EnginePacket]:
         if isinstance(frame, bytes):
             raise PayloadError("a binary frame")
         return self.decode_payload(frame)
@@ -863,7 +863,7 @@ class SocketIO06(Dialect):
         return [EnginePacket(MESSAGE, self.JSON + text.replace(self.BOUNDARY, "--\\u0073ocketio"))]
 
     def decode_post(
-        self, body: bytes, content_type: str, jsonp: bool, peer: Peer
+        self, body: bytes, content_type: str, jsonp: bool, memory: TextMemory
     ) -> list[EnginePacket]:
         text = form_field(body, "data")
         if jsonp:  # the browser's form turned \n into \r\n after the client had counted
@@ -949,7 +949,7 @@ class SocketIO09(Dialect):
         assert isinstance(packet.data, str)
         return self.ENGINE_TEXTS.get(packet.type) or packet.data
 
-    def decode_frame(self, frame: str | bytes, peer: Peer) -> list[EnginePacket]:
+    def decode_frame(self, frame: str | bytes, memory: TextMemory) -> list[EnginePacket]:
         if isinstance(frame, bytes):
             raise PayloadError("a binary frame")
         return [self._decode_engine_packet(frame)]
@@ -1030,7 +1030,7 @@ class SocketIO09(Dialect):
         return "4", ":" + text, attachments
 
     def decode_post(
-        self, body: bytes, content_type: str, jsonp: bool, peer: Peer
+        self, body: bytes, content_type: str, jsonp: bool, memory: TextMemory
     ) -> list[EnginePacket]:
         text = decode_json(form_field(body, "d")) if jsonp else decode_text(body)
         if not isinstance(text, str):
@@ -1099,7 +1099,7 @@ class EngineIO(Dialect):
         return None  # CONNECT brings it
 
     def for_client(self, base64: bool, browser: bool, revision: str, cache_buster: str) -> Dialect:
-        return self.having(base64=True) if base64 else self
+        return self.with_facts(base64=True) if base64 else self
 
     def decode_engine_packet(self, text: str) -> EnginePacket:
         """A digit and the data; or, in payloads and frames alike, "b" and base64.  [EIO4 "Packet encoding"]"""
@@ -1179,7 +1179,7 @@ class EngineIO(Dialect):
         ]
 
     def decode_post(
-        self, body: bytes, content_type: str, jsonp: bool, peer: Peer
+        self, body: bytes, content_type: str, jsonp: bool, memory: TextMemory
     ) -> list[EnginePacket]:
         return self.decode_payload(self.post_text(body, jsonp))
 
@@ -1230,12 +1230,12 @@ class EngineIO3(EngineIO):
             facts["only_binary"] = facts["greets_alone"] = True
         elif browser:
             facts["calls_by_character"] = True
-        return self.having(**facts) if facts else self
+        return self.with_facts(**facts) if facts else self
 
     def client_id(self, sid: str, namespace: str) -> str | None:
         return sid if namespace == "/" else f"{namespace}#{sid}"
 
-    def decode_payload(self, text: str, peer: Peer | None = None) -> list[EnginePacket]:
+    def decode_payload(self, text: str, memory: TextMemory | None = None) -> list[EnginePacket]:
         """<length>:<packet>, repeated; the length in UTF-16 code units.  [EIO3 "Payload"]"""
         packets: list[EnginePacket] = []
         position = 0
@@ -1246,7 +1246,7 @@ class EngineIO3(EngineIO):
             packet = counted(text, end + 1, text[position:end])
             position = end + 1 + len(packet)
             packets.append(
-                self.decode_engine_packet(packet if peer is None else peer.undouble(packet))
+                self.decode_engine_packet(packet if memory is None else memory.undouble(packet))
             )
         return packets
 
@@ -1309,11 +1309,11 @@ class EngineIO3(EngineIO):
             parts.append(bytes([isinstance(whole, bytes), *map(int, str(len(data))), 255]) + data)
         return b"".join(parts)
 
-    def decode_frame(self, frame: str | bytes, peer: Peer) -> list[EnginePacket]:
+    def decode_frame(self, frame: str | bytes, memory: TextMemory) -> list[EnginePacket]:
         return [
             self._decode_bytes(frame)
             if isinstance(frame, bytes)
-            else self.decode_engine_packet(peer.undouble(frame))
+            else self.decode_engine_packet(memory.undouble(frame))
         ]
 
     def encode_frames(self, packets: list[EnginePacket]) -> list[str | bytes]:
@@ -1357,34 +1357,34 @@ class EngineIO3(EngineIO):
         return super().encode_packet(packet)
 
     def decode_post(
-        self, body: bytes, content_type: str, jsonp: bool, peer: Peer
+        self, body: bytes, content_type: str, jsonp: bool, memory: TextMemory
     ) -> list[EnginePacket]:
         if content_type.startswith(BYTES):
             return self._decode_binary_payload(body)
-        return self.decode_payload(self.post_text(body, jsonp), peer)
+        return self.decode_payload(self.post_text(body, jsonp), memory)
 
     def encode_poll(
-        self, packets: list[EnginePacket], jsonp: str, peer: Peer | None = None
+        self, packets: list[EnginePacket], jsonp: str, memory: TextMemory | None = None
     ) -> tuple[str, bytes]:
-        """Text, wherever the client can read it, encoded as often as *peer* has been seen to encode it.
+        """Text, wherever the client can read it, encoded as often as *memory* has seen this client to encode it.
 
         1.x counts and reads text its own way; ASCII and binary payloads are the same for all.
         """
-        if not jsonp and not self.base64 and self._wants_binary(packets, peer):
+        if not jsonp and not self.base64 and self._wants_binary(packets, memory):
             return BYTES, self._encode_binary_payload(packets)
         return self._encode_text_poll(
-            self.encode_payload(packets, peer is not None and peer.encodes_twice), jsonp
+            self.encode_payload(packets, memory is not None and memory.encodes_twice), jsonp
         )
 
-    def _wants_binary(self, packets: list[EnginePacket], peer: Peer | None) -> bool:
+    def _wants_binary(self, packets: list[EnginePacket], memory: TextMemory | None) -> bool:
         if self.only_binary or any(isinstance(packet.data, bytes) for packet in packets):
             return True
-        if peer is not None and peer.encodes_once:  # of 2.x, in a browser or not
+        if memory is not None and memory.encodes_once:  # of 2.x, in a browser or not
             return False
         if self.calls_by_character and sum(len(packet.data) for packet in packets) >= self.MAX_TEXT:
             return True
         is_ascii = all(packet.data.isascii() for packet in packets)
-        return not is_ascii and (peer is None or peer.encodes_twice or self.calls_by_character)
+        return not is_ascii and (memory is None or memory.encodes_twice or self.calls_by_character)
 
 
 class EngineIO4(EngineIO):
@@ -1413,7 +1413,7 @@ class EngineIO4(EngineIO):
             return "b" + encode_base64(packet.data)
         return self.ENGINE_DIGITS[packet.type] + packet.data
 
-    def decode_frame(self, frame: str | bytes, peer: Peer) -> list[EnginePacket]:
+    def decode_frame(self, frame: str | bytes, memory: TextMemory) -> list[EnginePacket]:
         if isinstance(frame, bytes):
             return [EnginePacket(MESSAGE, frame)]
         return [self.decode_engine_packet(frame)]
@@ -1429,11 +1429,11 @@ class EngineIO4(EngineIO):
         ]
 
     def decode_post(
-        self, body: bytes, content_type: str, jsonp: bool, peer: Peer
+        self, body: bytes, content_type: str, jsonp: bool, memory: TextMemory
     ) -> list[EnginePacket]:
         if content_type.startswith(BYTES):
             raise PayloadError("no binary payloads in this revision")  # [EIO4 "From v3 to v4"]
-        return super().decode_post(body, content_type, jsonp, peer)
+        return super().decode_post(body, content_type, jsonp, memory)
 
 
 DIALECTS: dict[str, Dialect] = {
@@ -1831,7 +1831,7 @@ def is_awaitable(value: Any) -> bool:
     return hasattr(value, "__await__")
 
 
-def verdict(answer: Any) -> bool:
+def plain_bool(answer: Any) -> bool:
     """What the application has decided; not by a coroutine, which nobody awaits here and which would always be true."""
     if is_awaitable(answer):
         raise TypeError("a coroutine cannot decide this: use a plain function")
@@ -1862,7 +1862,7 @@ def _is_ours_or_allowed(origin: str, host: str, allowed: AllowedOrigins) -> bool
     if allowed == "*":
         return True
     if callable(allowed):
-        return verdict(allowed(origin))
+        return plain_bool(allowed(origin))
     for entry in (allowed,) if isinstance(allowed, (str, re.Pattern)) else allowed:
         if entry == "*":
             return True
@@ -2111,7 +2111,7 @@ class Session:
     __slots__ = (
         "hub", "http_request", "dialect", "sid", "transport", "life", "upgrade", "heartbeat", "deadlines",
         "deadline", "members", "left", "assembler", "outlet", "direct", "outbox", "outbox_bytes", "waiting_bytes",
-        "owed_acks", "reading", "posting", "held_post", "prober", "user_session", "peer", "early", "unfinished",
+        "owed_acks", "reading", "posting", "held_post", "prober", "user_session", "text_memory", "early", "unfinished",
     )  # fmt: skip
 
     def __init__(self, hub: Hub, request: Request, http_request: Any, now: float) -> None:
@@ -2147,7 +2147,7 @@ class Session:
         )
         self.prober: Outlet | None = None  # the WebSocket that asks for the upgrade
         self.user_session: UserSession | None = None
-        self.peer = Peer()
+        self.text_memory = TextMemory()
         self.early: list[
             Packet
         ] = []  # CONNECT packets that came before "/" was accepted, where that comes first
@@ -2278,9 +2278,9 @@ class Session:
 
     def _connect(self, packet: Packet) -> None:
         """Make the member that *packet* asks for, or tell the client why not."""
-        if self.peer.encodes_twice and self.transport in WEBSOCKETS:
+        if self.text_memory.encodes_twice and self.transport in WEBSOCKETS:
             # Node's 1.0, whose revision is 3: only names of namespaces leave here as other than ASCII.
-            self.dialect = self.dialect.having(doubles_frames=True)
+            self.dialect = self.dialect.with_facts(doubles_frames=True)
         self.left.discard(packet.namespace)
         if self.unfinished >= self.hub.options.max_namespaces:
             self.left.add(packet.namespace)
@@ -2436,7 +2436,7 @@ class Session:
         """The WebSocket takes over; a poll that still waits is released."""
         log.debug("%s = upgraded", self.sid[:6])
         self.upgrade, self.dialect = Upgrade.DONE, dialect
-        self.peer.encodes_twice = False  # of 1.x, only 1.0 encodes twice in frames too
+        self.text_memory.encodes_twice = False  # of 1.x, only 1.0 encodes twice in frames too
         self.disarm("upgrade")
         old, self.outlet, self.prober, self.transport = self.outlet, None, None, WEBSOCKET
         if old is not None:
@@ -3123,7 +3123,7 @@ class Family:
     def admits(self, name: str, auth: Any) -> bool:
         if isinstance(self.matcher, re.Pattern):
             return self.matcher.fullmatch(name) is not None
-        return verdict(self.matcher(name, {} if auth is None else auth))
+        return plain_bool(self.matcher(name, {} if auth is None else auth))
 
 
 @dataclasses.dataclass(slots=True)
@@ -3704,7 +3704,7 @@ def resolve_dialects(options: type[SocketIOHandler], codec: StrictJSON) -> dict[
             raise ValueError(
                 f"{options.__name__}.enabled_dialects: {entry!r} is none of {', '.join(DIALECTS)}"
             )
-        found[dialect.name] = dialect.having(
+        found[dialect.name] = dialect.with_facts(
             json=codec, max_packets=options.max_packets, max_attachments=options.max_attachments
         )
     return found
@@ -3889,7 +3889,8 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             if self.session is None or self.session.dialect.name != request.dialect.name:
                 raise Refused("Session ID unknown", UNKNOWN_SID)
             if self.session.dialect.base64 and not request.dialect.base64:
-                request.dialect = request.dialect.having(base64=True)  # said for the whole session
+                # A client says so in one request, and means the whole session.
+                request.dialect = request.dialect.with_facts(base64=True)
         elif request.dialect.handshakes_apart and request.transport:
             raise Refused("Session ID unknown", UNKNOWN_SID)
 
@@ -3917,7 +3918,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             if self.hub.options.websocket_compression is not None:
                 extensions = deflate_answer(self.headers.get("Sec-WebSocket-Extensions", ""))
             if extensions:
-                request.dialect = request.dialect.having(
+                request.dialect = request.dialect.with_facts(
                     deflate_from=self.hub.options.websocket_compression
                 )
             answers = {
@@ -4025,7 +4026,9 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             packets = [packet for outgoing in waiting for packet in outgoing.packets]
             if goodbye is not None:
                 packets.append(EnginePacket(goodbye))
-            self.respond(200, *session.dialect.encode_poll(packets, request.jsonp, session.peer))
+            self.respond(
+                200, *session.dialect.encode_poll(packets, request.jsonp, session.text_memory)
+            )
         session.detach(self, self.hub.now())
 
     # Posts.
@@ -4038,7 +4041,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         max_bytes, now = self.hub.options.max_message_bytes, self.hub.now()
         try:
             for packet in session.dialect.decode_post(
-                body, content_type, bool(request.jsonp), session.peer
+                body, content_type, bool(request.jsonp), session.text_memory
             ):
                 if len(packet.data) > max_bytes:  # a form may be longer than what it carries
                     raise PayloadError("message too large")
@@ -4338,7 +4341,7 @@ class WebSocket(TakenOver):
     def _message(self, message: str | bytes, now: float) -> None:
         session = self.session
         assert session is not None
-        for packet in self.dialect.decode_frame(message, session.peer):
+        for packet in self.dialect.decode_frame(message, session.text_memory):
             if session.outlet is self:
                 session.received(packet, now)
             elif not self.closing:
@@ -4944,7 +4947,7 @@ class Broadcast:
             if future.cancelled() or future.exception():
                 missing.add(id)
             else:
-                answers[id] = bare(future.result())
+                answers[id] = unwrap(future.result())
         return BroadcastAcks(answers, missing)
 
     def sockets(self) -> list[SocketIOHandler]:
@@ -5247,7 +5250,7 @@ class SocketIOHandler(tornado.web.RequestHandler):
         receiver = self._events.get(name)
         if receiver is None:
             if name == "message":
-                return self.on_message(bare(args))
+                return self.on_message(unwrap(args))
             receiver, args = self._catch_all, (name, *args)
         if receiver.least <= len(args) <= receiver.most:
             return getattr(self, receiver.method)(*args)
@@ -5370,7 +5373,7 @@ class SocketIOHandler(tornado.web.RequestHandler):
             return await hub.on_its_loop(self.call(event, *args, timeout=timeout))
         future = self._member.ask(message_packet(event, args, self.namespace))
         try:
-            return bare(await asyncio.wait_for(future, timeout))
+            return unwrap(await asyncio.wait_for(future, timeout))
         except asyncio.TimeoutError:
             raise AckTimeout(f"no ack of {event!r} within {timeout} s") from None
 

@@ -117,7 +117,6 @@ from socket_io import (
     Outgoing,
     Packet,
     PayloadError,
-    Peer,
     Refused,
     Request,
     Session,
@@ -126,8 +125,8 @@ from socket_io import (
     SocketIOError,
     SocketIOHandler,
     SocketIOServer,
+    TextMemory,
     Upgrade,
-    bare,
     decode_base64,
     decode_text,
     encode_base64,
@@ -141,6 +140,7 @@ from socket_io import (
     origin_admitted,
     parse_request,
     script_string,
+    unwrap,
     utf16_take,
     utf16_units,
     websocket_accept,
@@ -307,7 +307,7 @@ class Client:
         query="",
     ):
         self.port = port
-        self.dialect = socket_io.DIALECTS[dialect].having(
+        self.dialect = socket_io.DIALECTS[dialect].with_facts(
             max_packets=ENOUGH, max_attachments=ENOUGH
         )
         self.transport = transport
@@ -328,7 +328,7 @@ class Client:
         self._verdicts = asyncio.Queue()
         self._acks = {}
         self._ack_ids = itertools.count()
-        self._peer = Peer()
+        self._memory = TextMemory()
         self._posting = asyncio.Lock()  # one POST after the other
         self._assembler = None
         self._wire = self._post_wire = self._reader = self._parts = None
@@ -392,7 +392,7 @@ class Client:
         await self._send(
             socket_io.Packet(socket_io.EVENT, namespace or self.namespace, [name, *args], ack_id)
         )
-        return socket_io.bare(await within(future, timeout))
+        return socket_io.unwrap(await within(future, timeout))
 
     async def receive(self, seconds=5.0):
         """The next event as (name, *arguments); `asyncio.TimeoutError` when none comes."""
@@ -490,7 +490,7 @@ class Client:
         """The packets of the next frame or poll; None at the end."""
         if self.transport in WEBSOCKETS:
             message = await self._wire.message()
-            return None if message is None else self.dialect.decode_frame(message, self._peer)
+            return None if message is None else self.dialect.decode_frame(message, self._memory)
         if self.transport in STREAMS:
             part = await anext(self._parts, None)
             return None if part is None else self.dialect.decode_payload(self._text_of(part))
@@ -498,7 +498,7 @@ class Client:
         if status != 200:
             return None
         if headers["content-type"] == socket_io.BYTES:
-            return self.dialect.decode_post(body, socket_io.BYTES, False, self._peer)
+            return self.dialect.decode_post(body, socket_io.BYTES, False, self._memory)
         text = self._text_of(body)
         return self.dialect.decode_payload(text) if text else []
 
@@ -720,7 +720,7 @@ class BareTests(unittest.TestCase):
             ([None], None),
         ):
             with self.subTest(args=args):
-                self.assertEqual(bare(args), expected)
+                self.assertEqual(unwrap(args), expected)
 
 
 # -- 3. Text and bytes -----------------------------------------------------------------
@@ -1230,7 +1230,7 @@ class DialectBehaviour:
         for text in self.TEXTS:
             with self.subTest(text=text[:20]):
                 (frame,) = self.dialect.encode_frames(self.dialect.encode_packet(message(text)))
-                (packet,) = self.dialect.decode_frame(frame, Peer())
+                (packet,) = self.dialect.decode_frame(frame, TextMemory())
                 self.assertEqual(self.dialect.decode_packet(packet.data), message(text))
 
     def test_what_is_json_survives_the_trip(self):
@@ -1264,8 +1264,8 @@ class DialectBehaviour:
 
     def test_more_packets_than_allowed_are_a_payload_error(self):
         payload = self.dialect.encode_payload(self.dialect.encode_packet(message("x")) * 5)
-        self.assertEqual(len(self.dialect.having(max_packets=5).decode_payload(payload)), 5)
-        self.assertPayloadError(self.dialect.having(max_packets=4).decode_payload, payload)
+        self.assertEqual(len(self.dialect.with_facts(max_packets=5).decode_payload(payload)), 5)
+        self.assertPayloadError(self.dialect.with_facts(max_packets=4).decode_payload, payload)
 
     def test_an_ack_or_its_absence_is_a_fact(self):
         packets = self.dialect.encode_packet(Packet(ACK, "/", ["x"], 3))
@@ -1294,13 +1294,13 @@ class DialectBehaviour:
     def test_a_form_without_the_field_is_a_payload_error(self):
         for body in (b"", b"x=1", b"dat=x", b"d2=x", b"&&&"):
             with self.subTest(body=body):
-                self.assertPayloadError(self.dialect.decode_post, body, "", True, Peer())
+                self.assertPayloadError(self.dialect.decode_post, body, "", True, TextMemory())
 
     def test_a_post_that_is_no_utf8_is_a_payload_error(self):
         for body in (b"\xff", b"d=%ff&data=%ff"):
             for jsonp in (False, True):
                 with self.subTest(body=body, jsonp=jsonp):
-                    self.assertPayloadError(self.dialect.decode_post, body, "", jsonp, Peer())
+                    self.assertPayloadError(self.dialect.decode_post, body, "", jsonp, TextMemory())
 
     def test_no_refusal_reflects_markup(self):
         for transport in (WEBSOCKET, XHR_POLLING, JSONP_POLLING, ""):
@@ -1432,7 +1432,7 @@ class SocketIO06CodecTests(DialectBehaviour, Assertions):
         for part in ("~m~", "~m~0~m~", "~m~1~m~x", "~m~1~m~é", "~m~9~m~", "~", "~m~1", "😀"):
             with self.subTest(part):
                 self.assertGrowsLinearly(
-                    self.dialect.having(max_packets=ENOUGH).decode_payload,
+                    self.dialect.with_facts(max_packets=ENOUGH).decode_payload,
                     lambda n, part=part: part * n,
                 )
 
@@ -1454,7 +1454,7 @@ class SocketIO06CodecTests(DialectBehaviour, Assertions):
         self.assertEqual(packets, [EnginePacket(PONG, "1"), EnginePacket(MESSAGE, "x")])
 
     def test_one_frame_may_hold_several_messages(self):
-        packets = self.dialect.decode_frame("~m~1~m~x~m~1~m~y", Peer())
+        packets = self.dialect.decode_frame("~m~1~m~x~m~1~m~y", TextMemory())
         self.assertEqual([packet.data for packet in packets], ["x", "y"])
 
     def test_several_messages_leave_in_one_frame(self):
@@ -1462,7 +1462,7 @@ class SocketIO06CodecTests(DialectBehaviour, Assertions):
         self.assertEqual(self.dialect.encode_frames(packets), ["~m~1~m~x~m~1~m~y"])
 
     def test_a_binary_frame_is_a_payload_error(self):
-        self.assertPayloadError(self.dialect.decode_frame, b"~m~1~m~x", Peer())
+        self.assertPayloadError(self.dialect.decode_frame, b"~m~1~m~x", TextMemory())
 
     def test_closing_and_noop_have_no_words(self):
         for kind in (CLOSE, NOOP):
@@ -1493,18 +1493,19 @@ class SocketIO06CodecTests(DialectBehaviour, Assertions):
     def test_a_post_is_the_form_field_data(self):
         body = b"data=" + quote_plus("~m~3~m~é😀").encode()
         self.assertEqual(
-            self.dialect.decode_post(body, "", False, Peer()), [EnginePacket(MESSAGE, "é😀")]
+            self.dialect.decode_post(body, "", False, TextMemory()), [EnginePacket(MESSAGE, "é😀")]
         )
 
     def test_a_jsonp_post_has_its_newlines_back_before_it_is_counted(self):
         body = b"data=" + quote_plus("~m~3~m~a\r\nb~m~1~m~x").encode()
-        packets = self.dialect.decode_post(body, "", True, Peer())
+        packets = self.dialect.decode_post(body, "", True, TextMemory())
         self.assertEqual([packet.data for packet in packets], ["a\nb", "x"])
 
     def test_an_xhr_post_keeps_its_newlines(self):
         body = b"data=" + quote_plus("~m~4~m~a\r\nb").encode()
         self.assertEqual(
-            self.dialect.decode_post(body, "", False, Peer()), [EnginePacket(MESSAGE, "a\r\nb")]
+            self.dialect.decode_post(body, "", False, TextMemory()),
+            [EnginePacket(MESSAGE, "a\r\nb")],
         )
 
     def test_an_idle_poll_ends_empty(self):
@@ -1847,16 +1848,16 @@ class EngineIO4CodecTests(DialectBehaviour, Assertions):
     def test_the_limit_of_attachments_is_the_applications(self):
         packet = '5{}-["x"]'.format
         self.assertIsInstance(
-            self.dialect.having(max_attachments=3).decode_packet(packet(3)), Assembler
+            self.dialect.with_facts(max_attachments=3).decode_packet(packet(3)), Assembler
         )
-        self.assertPayloadError(self.dialect.having(max_attachments=3).decode_packet, packet(4))
+        self.assertPayloadError(self.dialect.with_facts(max_attachments=3).decode_packet, packet(4))
 
     def test_an_attachment_that_nobody_announced_is_a_payload_error(self):
         self.assertPayloadError(self.dialect.decode_packet, b"data")
 
     def test_a_frame_is_one_packet(self):
         self.assertEqual(
-            self.dialect.decode_frame('42["a"]\x1e42', Peer()),
+            self.dialect.decode_frame('42["a"]\x1e42', TextMemory()),
             [EnginePacket(MESSAGE, '2["a"]\x1e42')],
         )
 
@@ -1864,19 +1865,20 @@ class EngineIO4CodecTests(DialectBehaviour, Assertions):
         for data in (b"\x04\x01", b"", b"4"):
             with self.subTest(data=data):
                 self.assertEqual(
-                    self.dialect.decode_frame(data, Peer()), [EnginePacket(MESSAGE, data)]
+                    self.dialect.decode_frame(data, TextMemory()), [EnginePacket(MESSAGE, data)]
                 )
                 self.assertEqual(self.dialect.encode_frames([EnginePacket(MESSAGE, data)]), [data])
 
     def test_a_text_frame_of_base64_is_an_attachment_too(self):
         self.assertEqual(
-            self.dialect.decode_frame("bAQL/\n", Peer()), [EnginePacket(MESSAGE, b"\x01\x02\xff")]
+            self.dialect.decode_frame("bAQL/\n", TextMemory()),
+            [EnginePacket(MESSAGE, b"\x01\x02\xff")],
         )
 
     def test_a_frame_of_no_known_type_is_a_payload_error(self):
         for frame in ("", "7", "x", "²", "\uff14", "B", "bA"):
             with self.subTest(frame):
-                self.assertPayloadError(self.dialect.decode_frame, frame, Peer())
+                self.assertPayloadError(self.dialect.decode_frame, frame, TextMemory())
 
     def test_the_open_packet(self):
         data = self.dialect.handshake("S", ["websocket"], 25.0, 20.0, 1_000_000)
@@ -1891,7 +1893,7 @@ class EngineIO4CodecTests(DialectBehaviour, Assertions):
         for content_type in ("text/plain;charset=UTF-8", "", "application/xml"):
             with self.subTest(content_type):
                 packets = self.dialect.decode_post(
-                    '42["é"]\x1e3'.encode(), content_type, False, Peer()
+                    '42["é"]\x1e3'.encode(), content_type, False, TextMemory()
                 )
                 self.assertEqual(packets, [EnginePacket(MESSAGE, '2["é"]'), EnginePacket(PONG)])
 
@@ -1899,7 +1901,7 @@ class EngineIO4CodecTests(DialectBehaviour, Assertions):
         for content_type in ("application/octet-stream", "application/octet-stream; x=y"):
             with self.subTest(content_type):
                 self.assertPayloadError(
-                    self.dialect.decode_post, b"4x", content_type, False, Peer()
+                    self.dialect.decode_post, b"4x", content_type, False, TextMemory()
                 )
 
     def test_more_packets_than_allowed_are_refused_before_any_is_decoded(self):
@@ -1908,7 +1910,7 @@ class EngineIO4CodecTests(DialectBehaviour, Assertions):
         decode.assert_not_called()
 
     def test_growth_is_linear(self):
-        decode_payload = self.dialect.having(max_packets=ENOUGH).decode_payload
+        decode_payload = self.dialect.with_facts(max_packets=ENOUGH).decode_payload
         for part in ("\x1e", "2\x1e", "b\x1e", ":", "b" + "=" * 9, "bAAAA"):
             with self.subTest(part):
                 self.assertGrowsLinearly(decode_payload, lambda n, part=part: part * n)
@@ -2007,7 +2009,7 @@ class JsonpNewlineTests(Assertions):
         payload = "4" + '2["x","two\\nlines, \\\\n, a \\"quote\\" & é😀+%"]' + "\x1e3"
         body = b"d=" + quote_plus(client_form_text(payload)).encode()
         packets = DIALECTS["EIO4"].decode_post(
-            body, "application/x-www-form-urlencoded", True, Peer()
+            body, "application/x-www-form-urlencoded", True, TextMemory()
         )
         self.assertEqual(DIALECTS["EIO4"].encode_payload(packets), payload)
 
@@ -3239,7 +3241,7 @@ class SessionAssertions(Assertions):
     def say(self, session: Session, *texts: str | bytes, now: float = 0.0) -> None:
         """The client sends engine packets of EIO4."""
         for text in texts:
-            for packet in DIALECTS["EIO4"].decode_frame(text, Peer()):
+            for packet in DIALECTS["EIO4"].decode_frame(text, TextMemory()):
                 session.received(packet, now)
 
     def handler(self, session: Session, namespace: str = "/") -> FakeHandler:
@@ -4087,7 +4089,7 @@ class AttachmentSessionTests(SessionAssertions):
         self.assertPayloadError(self.say, session, b"b" * 401)
 
     def test_so_is_their_number(self):
-        session = self.client(FakeHub(), DIALECTS["EIO4"].having(max_attachments=1))
+        session = self.client(FakeHub(), DIALECTS["EIO4"].with_facts(max_attachments=1))
         self.assertPayloadError(self.say, session, self.HEADER)
 
     def test_an_end_in_between_forgets_them(self):
@@ -11920,7 +11922,7 @@ class Attacker(Client):
                 self.close_code = int.from_bytes(payload[:2], "big")
                 return None
             frame = payload.decode() if opcode == TEXT_FRAME else payload
-            return self.dialect.decode_frame(frame, self._peer)
+            return self.dialect.decode_frame(frame, self._memory)
         return await super()._next_payload()
 
     def _text_of(self, body):
