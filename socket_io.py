@@ -43,6 +43,7 @@ import base64
 import binascii
 import collections
 import contextlib
+import contextvars
 import copy
 import dataclasses
 import decimal
@@ -75,12 +76,14 @@ from collections.abc import (
     Callable,
     Collection,
     Coroutine,
+    Generator,
     Iterable,
     Iterator,
     Mapping,
     Sequence,
     Set,
 )
+from time import monotonic
 from typing import Any, ClassVar, NoReturn, Protocol, TypeVar, overload
 
 import tornado.autoreload
@@ -139,6 +142,7 @@ __all__ = [
 ]
 
 log = logging.getLogger("socket_io")
+APPLICATION_LOG = logging.getLogger("tornado.application")  # where any RequestHandler's errors go
 
 
 # -- 1. Limits and errors --------------------------------------------------------------
@@ -164,6 +168,7 @@ QUEUED_BYTES = 200  # what waits is charged for the objects that it is, beside i
 MAX_PATH = 4096  # characters of a path in which the tail is looked for,
 MAX_TAILS = 32  # at so many places at most: a pattern as resource may be slow to say no
 EVENTS_PER_TURN = 64  # that have waited for one handler, before others have a turn
+BLOCKED_SECONDS = 1.0  # that the application may keep the loop to itself before a warning says so
 CLOSE_GRACE = 5.0  # seconds a peer has to answer a WebSocket close frame
 MAX_WARNING = 400  # characters of a warning that a peer can cause,
 MAX_WARNINGS = 10  # and how many different texts each cause may log
@@ -2093,6 +2098,47 @@ class Heartbeat:
         return True
 
 
+@types.coroutine
+def in_steps(enter: Callable[..., Any], pending: Awaitable[Any]) -> Generator[Any, Any, Any]:
+    """Await *pending*, an awaitable of the application, whose every step *enter* calls.
+
+    A task has one context from its first step to its last, and before Python 3.11 none but a copy of its own. So it
+    is the steps that are run in a client's context, not the task.
+    """
+    steps: Any = pending.__await__()
+    step: Any = steps.__next__
+    thrown: tuple[BaseException, ...] = ()
+    try:
+        while True:
+            waited = enter(step, *thrown)
+            try:
+                yield waited
+                step, thrown = steps.__next__, ()
+            except BaseException as error:  # this task is cancelled, or what it waits for
+                if not hasattr(steps, "throw"):
+                    raise
+                step, thrown = steps.throw, (error,)
+    except StopIteration as stop:
+        return stop.value
+    finally:
+        thrown = ()  # an error whose traceback leads here would be a cycle
+
+
+_here: contextvars.ContextVar[object] = contextvars.ContextVar("_here")
+
+
+def warn_if_blocked(begun: float, where: Callable[..., str], *args: Any) -> None:
+    """Name the method of the application that has kept the loop to itself since *begun*, if that was too long."""
+    if monotonic() - begun > BLOCKED_SECONDS:
+        warn_once(
+            "blocking",
+            "%s has kept the loop, and so every client, waiting for more than %g s: "
+            "await what takes long, or give it to a thread: await asyncio.to_thread(...)",
+            where(*args),
+            BLOCKED_SECONDS,
+        )
+
+
 class UserSession(dict[str, Any]):
     """The application's data about one client, shared by its namespaces; gone when the client is."""
 
@@ -2112,11 +2158,21 @@ class Session:
         "hub", "http_request", "dialect", "sid", "transport", "life", "upgrade", "heartbeat", "deadlines",
         "deadline", "members", "left", "assembler", "outlet", "direct", "outbox", "outbox_bytes", "waiting_bytes",
         "owed_acks", "reading", "posting", "held_post", "prober", "user_session", "text_memory", "early", "unfinished",
+        "context", "entered",
     )  # fmt: skip
 
-    def __init__(self, hub: Hub, request: Request, http_request: Any, now: float) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        request: Request,
+        http_request: Any,
+        now: float,
+        context: contextvars.Context | None = None,
+    ) -> None:
         options = hub.options
         self.hub = hub
+        self.context = contextvars.copy_context() if context is None else context
+        self.entered = False  # the application's code for this client runs, in `context`
         self.dialect = request.dialect
         self.transport = request.transport
         self.http_request = http_request
@@ -2202,6 +2258,27 @@ class Session:
         else:
             for name, value in user_session.items():
                 self.user_session.setdefault(name, value)  # what has been said since is newer
+
+    def enter(self, work: Callable[..., Any], *args: Any) -> Any:
+        """Call *work* of the application in the context of this client, which no code for another ever sees."""
+        if self.entered:
+            return self.enter_again(work, args)
+        self.entered = True
+        try:
+            return self.context.run(work, *args)
+        finally:
+            self.entered = False
+
+    def enter_again(self, work: Callable[..., Any], args: Iterable[Any]) -> Any:
+        """Call *work* where the application is at work for this client already, and has sent it something.
+
+        If another client's tap stands between, on the stack, the context is not the current one: a copy is.
+        """
+        mark = object()
+        token = _here.set(mark)
+        is_current = self.context.get(_here) is mark
+        _here.reset(token)
+        return work(*args) if is_current else self.context.copy().run(work, *args)
 
     # In.
 
@@ -2606,7 +2683,7 @@ class Member:
 
     __slots__ = (
         "session", "namespace", "id", "auth", "handler", "life", "rooms", "close_reason", "inbox", "held", "held_bytes",
-        "parting", "task", "acks", "next_ack_id", "recovery", "recovered", "missed",
+        "parting", "task", "overran", "acks", "next_ack_id", "recovery", "recovered", "missed",
     )  # fmt: skip
 
     def __init__(self, session: Session, namespace: Namespace, auth: dict[str, Any] | None) -> None:
@@ -2627,6 +2704,7 @@ class Member:
             None  # `on_open` has disconnected the client: that follows too
         )
         self.task: asyncio.Task[None] | None = None
+        self.overran = False  # we have cancelled what its handler does
         self.acks: dict[int, asyncio.Future[list[Any]]] = {}
         self.next_ack_id = 0
         self.recovery: Recovery | None = None
@@ -2650,7 +2728,7 @@ class Member:
         if self.session.dialect.recovers and self.namespace.history is not None:
             self.namespace.history.welcome(self, hub.now())
         self.namespace.add(self)
-        pending = self._enter(self._open, (), opening=True)
+        pending = self._enter("on_open", self._open, ())
         if pending is not None:
             hub.watch(self, hub.options.connect_timeout, self.overdue)
             self.task = hub.spawn(pending)
@@ -2688,7 +2766,7 @@ class Member:
             except (TypeError, ValueError) as error:
                 problem = error
         if not isinstance(problem, ConnectionRefused):
-            self._report(problem, self.handler)
+            self._report(problem, self.handler, "on_open", ())
             problem = ConnectionRefused("Server error")
         self._release()
         self.session.unfinished -= 1
@@ -2708,7 +2786,10 @@ class Member:
             self.inbox.append((packet, size + QUEUED_BYTES))
             self.session.account(waiting=size + QUEUED_BYTES)
             return
-        pending = self._run_event(packet)
+        handler = self.handler
+        if handler._taps_incoming:
+            self._enter("on_any", handler.on_any, packet.data)
+        pending = self._enter("dispatch", handler.dispatch, packet.data, packet.ack_id)
         if pending is not None:
             if (
                 self.inbox is None
@@ -2739,10 +2820,7 @@ class Member:
                 self.handler = None  # this cycle would wait for the collector
 
     async def _work_on(self, pending: Awaitable[None]) -> None:
-        with contextlib.suppress(
-            asyncio.CancelledError
-        ):  # by `overdue`, or by the handler itself: that was one event
-            await pending
+        await pending
         self.task = None
         self._work()
 
@@ -2751,16 +2829,16 @@ class Member:
     ) -> Awaitable[None] | None:
         packet, size = inbox.popleft()
         if packet is None:
-            return self._enter(self.handler.on_close, ())
+            return self._enter("on_close", self.handler.on_close, ())
         self.session.account(waiting=-size)
         return self._run_event(packet)
 
     def _run_event(self, packet: Packet) -> Awaitable[None] | None:
-        """Have the handler act on an event; what is returned, if anything, must be awaited before the next."""
+        """Have the handler act on an event, as `deliver` does without this call."""
         handler = self.handler
         if handler._taps_incoming:
-            self._enter(handler.on_any, packet.data)
-        return self._enter(handler.dispatch, packet.data, packet.ack_id)
+            self._enter("on_any", handler.on_any, packet.data)
+        return self._enter("dispatch", handler.dispatch, packet.data, packet.ack_id)
 
     def overdue(self) -> None:
         """Whatever the handler is doing has taken too long."""
@@ -2769,6 +2847,7 @@ class Member:
         if (
             self.task is not None
         ):  # not before its first step: cancelled then, it would not even come to its end
+            self.overran = True
             self.session.hub.call_soon(self.task.cancel)
 
     # Out.
@@ -2794,7 +2873,7 @@ class Member:
     def tap(self, packet: Packet) -> None:
         """Show an EVENT on its way out to a handler that wants to see them all."""
         if self.handler is not None:
-            self._enter(self.handler.on_any_outgoing, packet.data)
+            self._enter("on_any_outgoing", self.handler.on_any_outgoing, packet.data)
 
     def enqueue(self, outgoing: Outgoing) -> None:
         if self.close_reason is not None:
@@ -2841,17 +2920,19 @@ class Member:
             self.session.account(owed=-1)
         return future
 
-    def answered(self, ack: Callable[..., Any], future: asyncio.Future[list[Any]]) -> None:
+    def answered(
+        self, event: str, ack: Callable[..., Any], future: asyncio.Future[list[Any]]
+    ) -> None:
         """Hand the application's *ack* what *future*, made by `ask`, holds; nothing if no ack came."""
         hub = self.session.hub
         hub.unwatch(future)
         if future.cancelled() or future.exception() is not None:
             return
-        pending = self._enter(self._call_back, (ack, future.result()))
+        pending = self._enter("emit(ack=..)", self._call_back, (event, ack, future.result()))
         if pending is not None:
             hub.spawn(pending)
 
-    def _call_back(self, ack: Callable[..., Any], args: list[Any]) -> Any:
+    def _call_back(self, event: str, ack: Callable[..., Any], args: list[Any]) -> Any:
         if takes(ack, len(args)):
             return ack(*args)
         log.debug("%s ! ack with %d arguments", self.session.sid[:6], len(args))
@@ -2860,65 +2941,117 @@ class Member:
 
     def _enter(
         self,
+        what: str,
         method: Callable[..., Any],
         args: Sequence[Any],
         ack_id: int | None = None,
-        opening: bool = False,
     ) -> Coroutine[Any, Any, None] | None:
         """Call the application: the one guard between its code and ours, whatever of it runs.
 
-        What *method* gives is sent as the ack *ack_id*, or decides about the client that is *opening*; what it raises
-        is reported. A coroutine of ours is returned where this must wait for one of the application's.
+        *what* names the method; "dispatch" stands for that of an event. What *method* gives is sent as the ack
+        *ack_id*, or decides about the client in `on_open`; what it raises is reported. A coroutine of ours is returned
+        where this must wait for one of the application's.
         """
+        session, begun = self.session, monotonic()
         try:
-            result = method(*args)
+            if session.entered:
+                result = session.enter_again(method, args)
+            else:  # as `Session.enter` does, without the call
+                session.entered = True
+                try:
+                    result = session.context.run(method, *args)
+                finally:
+                    session.entered = False
+            if monotonic() - begun > BLOCKED_SECONDS:
+                warn_if_blocked(begun, self._where, what, args)
             if result is not None and is_awaitable(result):
-                return self._settle(result, ack_id, opening, self.handler)
+                return self._settle(what, args, result, ack_id, self.handler)
             if ack_id is not None:
                 self._send_ack(ack_id, result)
         except (Exception, asyncio.CancelledError) as error:
-            self._failed(error, opening, self.handler)
+            warn_if_blocked(begun, self._where, what, args)
+            self._failed(error, self.handler, what, args)
             return None
-        if opening:
+        if what == "on_open":
             self._opened(result)
         return None
 
     async def _settle(
-        self, pending: Awaitable[Any], ack_id: int | None, opening: bool, handler: SocketIOHandler
+        self,
+        what: str,
+        args: Sequence[Any],
+        pending: Awaitable[Any],
+        ack_id: int | None,
+        handler: SocketIOHandler,
     ) -> None:
         """The guard's other half: see `_enter`."""
+        step = functools.partial(self._step, what, args)
         try:
-            result = await pending
+            result = await in_steps(step, pending)
             if is_awaitable(result):  # a `dispatch` that is a coroutine has returned another's
-                result = await result
+                result = await in_steps(step, result)
             if ack_id is not None:
                 self._send_ack(ack_id, result)
-        except asyncio.CancelledError:
-            if not opening:
-                raise
-            return self._refuse(ConnectionRefused("Timed out"))
+        except asyncio.CancelledError as error:
+            overran, self.overran = self.overran, False
+            if not overran and not self.session.hub.closing:
+                self._failed(error, handler, what, args)
+            elif what == "on_open":
+                self._refuse(ConnectionRefused("Timed out"))
+            return
         except Exception as error:
-            return self._failed(error, opening, handler)
-        if opening:
+            return self._failed(error, handler, what, args)
+        if what == "on_open":
             self._opened(result)
 
-    def _failed(self, error: BaseException, opening: bool, handler: SocketIOHandler | None) -> None:
-        if opening:
+    def _step(self, what: str, args: Sequence[Any], step: Callable[..., Any], *thrown: Any) -> Any:
+        begun = monotonic()
+        try:
+            return self.session.enter(step, *thrown)
+        finally:
+            warn_if_blocked(begun, self._where, what, args)
+
+    def _failed(
+        self,
+        error: BaseException,
+        handler: SocketIOHandler | None,
+        what: str,
+        args: Sequence[Any],
+    ) -> None:
+        if what == "on_open":
             self._refuse(error)
         else:
-            self._report(error, handler)
+            self._report(error, handler, what, args)
 
-    def _report(self, error: BaseException, handler: SocketIOHandler | None) -> None:
+    def _report(
+        self,
+        error: BaseException,
+        handler: SocketIOHandler | None,
+        what: str,
+        args: Sequence[Any],
+    ) -> None:
         """Give the application's own exception to its `on_error`; without a handler, to the log."""
         if handler is None:
-            log.error("a handler could not be made", exc_info=error)
+            log.error("%s could not be made", self.namespace.handler_class.__name__, exc_info=error)
         elif isinstance(error, Disconnected) and self.close_reason is not None:
             log.debug("%s ! went while its handler was at work", self.session.sid[:6])
         else:
+            with contextlib.suppress(AttributeError):  # some exceptions cannot be written to
+                error._socket_io_where = self._where(what, args)  # type: ignore[attr-defined]
             try:
-                handler.on_error(error)
+                self.session.enter(handler.on_error, error)
             except Exception as failure:
                 log.error("on_error failed", exc_info=failure)
+
+    def _where(self, what: str, args: Sequence[Any]) -> str:
+        """Name the application's method that is at work: "Chat.go, event 'go' in '/'"."""
+        handler_class = self.namespace.handler_class
+        if what == "dispatch":
+            receiver = handler_class._events.get(args[0])
+            what = "on_message" if args[0] == "message" else "on_event"
+            what = what if receiver is None else receiver.method
+        event = f", event {args[0][:40]!r}" if args else ""
+        return f"{handler_class.__name__}.{what}{event} in {self.namespace.name[:40]!r}"
 
     def _send_ack(self, ack_id: int, result: Any) -> None:
         if result is NOT_ACKNOWLEDGED or self.close_reason is not None:
@@ -3289,6 +3422,12 @@ class History:
         self.gone[recovery.pid] = recovery
 
 
+async def later(work: Awaitable[None]) -> None:
+    """Do *work* from the next turn on: `asyncio.eager_task_factory` would begin it inside whoever spawns it."""
+    await asyncio.sleep(0)
+    await work
+
+
 class Hub:
     """What one `routes()` serves: sessions, namespaces, options, a sweep over deadlines. The first request binds it."""
 
@@ -3370,6 +3509,7 @@ class Hub:
         self.messages_received = self.messages_sent = self.bytes_received = self.bytes_sent = 0
         self.closing = False
         self.ended = asyncio.Event()
+        self.context = contextvars.copy_context()  # for what is nobody's: no client's is kept by it
 
     # Loop and time.
 
@@ -3428,6 +3568,8 @@ class Hub:
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Start a task and keep it until it is done."""
+        if self.loop.get_task_factory() is not None:
+            work = later(work)
         task: asyncio.Task[None] = self.loop.create_task(work)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
@@ -3465,7 +3607,7 @@ class Hub:
 
     def _schedule_sweep(self) -> None:
         self.next_sweep = self.sweep_due = self.loop.time() + self.sweep_seconds
-        self.loop.call_at(self.next_sweep, self._sweep)
+        self.loop.call_at(self.next_sweep, self._sweep, context=self.context)
 
     def _tick(self, session: Session, now: float) -> None:
         try:
@@ -3486,12 +3628,15 @@ class Hub:
     # Sessions.
 
     def new_session(
-        self, request: Request, http_request: tornado.httputil.HTTPServerRequest
+        self,
+        request: Request,
+        http_request: tornado.httputil.HTTPServerRequest,
+        context: contextvars.Context,
     ) -> Session:
         http_request.connection = http_request.server_connection = (
             None  # else a dead stream is kept with it
         )
-        session = Session(self, request, http_request, self.now())
+        session = Session(self, request, http_request, self.now(), context)
         self.sessions[session.sid] = session
         if self.next_sweep == math.inf:
             self._schedule_sweep()
@@ -3769,6 +3914,8 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         self.http_request = (
             http_request  # an HTTPServerRequest; `Resource` has noted tail and groups on it
         )
+        self.context = contextvars.copy_context()  # of the connection, which others may share
+        self.client_context = self.context  # of the session that it begins: a copy, in a handshake
         self.connection: HTTP1Connection = http_request.connection
         self.headers: Headers = http_request.headers
         self.request: Request | None = None
@@ -3799,7 +3946,8 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             self._check(self.request)
             if self.request.sid:
                 return self._enter(self.request)
-            allowed = self.hub.options.allow_request(http_request)
+            self.client_context = self.context.copy()
+            allowed = self._ask(self.hub.options.allow_request, http_request)
             if is_awaitable(allowed):
                 return self._enter_when(allowed)
             return self._enter_if(allowed)
@@ -3899,9 +4047,18 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             self.on_connection_close
         )  # Tornado looks only after the body
         try:
-            await (self._enter_if(await allowed) or asyncio.sleep(0))
+            answer = await in_steps(self._ask, allowed)
+            await (self._enter_if(answer) or asyncio.sleep(0))
         except Exception as error:
             self._note_refusal(error)
+
+    def _ask(self, work: Callable[..., Any], *args: Any) -> Any:
+        """Call *work*, some of `allow_request`, in the context of the session that this request would begin."""
+        begun = monotonic()
+        try:
+            return self.client_context.run(work, *args)
+        finally:
+            warn_if_blocked(begun, "{}.allow_request".format, self.hub.options.__name__)
 
     def _enter_if(self, allowed: Any) -> Awaitable[None] | None:
         assert self.request is not None
@@ -3934,7 +4091,9 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         if request.transport in STREAMS and request.method == "GET":
             if self.session is not None and not request.dialect.handshakes_apart:
                 raise Refused("Bad request")
-            return self._take_over(Stream(self.hub, self.session, request, self.http_request))
+            return self._take_over(
+                Stream(self.hub, self.session, request, self.http_request, self.client_context)
+            )
         if request.method == "POST" and self.session is not None:
             length = self.headers.get("Content-Length", "")
             if (
@@ -3955,7 +4114,8 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
     def _begin_websocket(self, websocket: WebSocket) -> None:
         assert self.request is not None
         if self.session is None:
-            websocket.carry(self.hub.new_session(self.request, self.http_request), first=True)
+            session = self.hub.new_session(self.request, self.http_request, self.client_context)
+            websocket.carry(session, first=True)
         elif self.session.life is Life.CLOSED:
             websocket.session = self.session  # frames may have come with the request, and be wrong
             websocket.hang_up()
@@ -3968,7 +4128,9 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
 
     def _open_session(self, request: Request) -> None:
         """A polling handshake: its answer is the session's first poll."""
-        session = self.session = self.hub.new_session(request, self.http_request)
+        session = self.session = self.hub.new_session(
+            request, self.http_request, self.client_context
+        )
         if self.hub.options.cookie is not None:
             secure = "; Secure" if self.http_request.protocol == "https" else ""
             self.cookie = (
@@ -4155,11 +4317,17 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         self.hub.bytes_sent += len(body)
         reason = http.client.responses.get(status, "Refused")
         line = tornado.httputil.ResponseStartLine("HTTP/1.1", status, reason)
-        self.connection.write_headers(
-            line,
-            tornado.httputil.HTTPHeaders(headers),
-            b"" if self.http_request.method == "HEAD" else body,
-        )
+        body = b"" if self.http_request.method == "HEAD" else body
+        # What Tornado begins here, for a connection that others may share, must not begin in a client's context.
+        self.context.run(self._write, line, tornado.httputil.HTTPHeaders(headers), body)
+
+    def _write(
+        self,
+        line: tornado.httputil.ResponseStartLine,
+        headers: tornado.httputil.HTTPHeaders,
+        body: bytes,
+    ) -> None:
+        self.connection.write_headers(line, headers, body)
         if self.carries_messages:
             self._watch_writing(self.connection.stream)
         self.connection.finish()
@@ -4450,7 +4618,12 @@ class Stream(TakenOver):
     session: Session
 
     def __init__(
-        self, hub: Hub, session: Session | None, request: Request, http_request: Any
+        self,
+        hub: Hub,
+        session: Session | None,
+        request: Request,
+        http_request: Any,
+        context: contextvars.Context,
     ) -> None:
         self.chunked = request.transport == HTMLFILE
         lines = [
@@ -4468,7 +4641,7 @@ class Stream(TakenOver):
         head = self._chunk(request.dialect.stream_head(request.transport))
         super().__init__(hub, "\r\n".join([*lines, "", ""]).encode("latin-1") + head)
         self.find_session: Callable[[], Session] = lambda: (
-            session or hub.new_session(request, http_request)
+            session or hub.new_session(request, http_request, context)
         )
         self.request = request
         self.scheduled = False
@@ -5235,6 +5408,17 @@ class SocketIOHandler(tornado.web.RequestHandler):
         """A method of this handler has raised *error*, or the coroutine that it gave. The connection lives on."""
         self.log_exception(type(error), error, error.__traceback__)
 
+    def log_exception(
+        self,
+        typ: type[BaseException] | None,
+        value: BaseException | None,
+        tb: types.TracebackType | None,
+    ) -> None:
+        """Log what a method has raised, with its class, event and namespace."""
+        where = f"{type(self).__name__} in {self.namespace[:40]!r}"
+        where = getattr(value, "_socket_io_where", where)
+        APPLICATION_LOG.error("%s: %.200r", where, value, exc_info=(typ, value, tb))  # type: ignore[arg-type]
+
     def on_any(self, name: str, *args: Any) -> Any:
         """Sees every event that comes in, before its method does; for logs and metrics."""
 
@@ -5360,7 +5544,7 @@ class SocketIOHandler(tornado.web.RequestHandler):
         else:
             future = member.ask(packet)
             hub.watch(future, timeout, future.cancel)
-            future.add_done_callback(functools.partial(member.answered, ack))
+            future.add_done_callback(functools.partial(member.answered, event, ack))
 
     async def call(self, event: str, *args: Any, timeout: float = 60.0) -> Any:
         """Emit, and return what the client acknowledges: one argument bare, several as a list, none as None.

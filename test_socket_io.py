@@ -21,6 +21,7 @@ import asyncio
 import atexit
 import collections
 import contextlib
+import contextvars
 import datetime
 import functools
 import gc
@@ -3045,6 +3046,7 @@ class FakeHandler:
     path_args: tuple = ()
     path_kwargs: dict = {}
     _taps_incoming = False
+    _events: dict = {}
 
     def __init__(self, member: Member) -> None:
         self.member = member
@@ -3075,10 +3077,13 @@ class FakeHub:
         self, sweep_seconds: float = 0.0, on_open: Callable = lambda handler: None, **options
     ) -> None:
         defaults = {name: getattr(SocketIOHandler, name) for name in OPTIONS}
-        self.options = types.SimpleNamespace(**{**defaults, **options}, _taps_outgoing=False)
+        self.options = types.SimpleNamespace(
+            **{**defaults, **options}, _taps_outgoing=False, _events={}, __name__="FakeHandler"
+        )
         self.dialects = DIALECTS
         self.json = STRICT_JSON
         self.messages_sent = self.messages_received = 0
+        self.closing = False
         self.sweep_seconds = sweep_seconds
         self.on_open = on_open
         self.time = 0.0
@@ -7413,6 +7418,251 @@ class AncestorTapTests(TapBehaviour, RecorderTestCase):
     dialect, transport = "0.6", "websocket"
 
 
+USER = contextvars.ContextVar("USER", default="nobody")
+
+
+class Contextual(Recorder):
+    """Keeps who a client is in a context variable, and answers the message "who" with it."""
+
+    def on_open(self, *args, **kwargs):
+        super().on_open(*args, **kwargs)
+        number = len(self.handlers)
+        if number % 3 == 0:
+            USER.set(f"user {number}")
+        elif number % 3 == 1:
+            return self.open_slowly(f"user {number}")
+        return None  # every third sets nothing
+
+    async def open_slowly(self, user):
+        await asyncio.sleep(0)
+        USER.set(user)
+        await asyncio.sleep(0)
+
+    def on_message(self, message):
+        if message == "who":
+            self.send(USER.get())
+        elif message == "who, slowly":
+            return self.answer_slowly()
+        else:
+            USER.set(message)
+        return None
+
+    async def answer_slowly(self):
+        await asyncio.sleep(0)
+        USER.set(f"{USER.get()}, slowly")
+        await asyncio.sleep(0)
+        self.send(USER.get())
+
+    def on_close(self):
+        self.note("closed", USER.get())
+
+
+class ContextBehaviour:
+    """All of a client runs in one context: a copy of its handshake's, which no code for another ever sees."""
+
+    dialect = transport = ""
+    base = Contextual
+
+    async def who(self, client):
+        await client.send("who")
+        return (await client.receive())[1]
+
+    @gen_test
+    async def test_what_on_open_and_an_event_set_is_there_in_the_events_after_it_and_in_on_close(
+        self,
+    ):
+        client = await self.client(self.dialect, self.transport)
+        self.assertEqual(await self.who(client), "user 1")
+        await client.send("somebody else")
+        self.assertEqual(await self.who(client), "somebody else")
+        await client.send("who, slowly")
+        self.assertEqual((await client.receive())[1], "somebody else, slowly")
+        self.assertEqual(await self.who(client), "somebody else, slowly")
+        self.handler.handlers[0].close()
+        await self.noted("closed", "somebody else, slowly")
+
+    @gen_test
+    async def test_clients_do_not_see_what_others_have_set(self):
+        clients = [await self.client(self.dialect, self.transport) for _ in range(4)]
+        for client, user in zip(clients, ("user 1", "nobody", "user 3", "user 4"), strict=True):
+            self.assertEqual(await self.who(client), user)
+        self.assertEqual(USER.get(), "nobody")
+
+    @gen_test
+    async def test_taps_of_a_broadcast_run_each_in_the_context_of_its_own_client(self):
+        seen = []
+
+        def tap(handler, name, *args):
+            number = handler.handlers.index(handler) + 1
+            seen.append((number, args[0], USER.get()))
+            if args[0] == "all" and number == 3:  # and so the first is entered, but not innermost
+                handler.handlers[0].send("again")
+
+        def on_message(handler, message):
+            handler.io.emit("message", "all")
+            handler.send("own")
+            USER.set("after")
+
+        self.handler.on_any_outgoing = tap
+        self.handler.on_message = on_message
+        clients = [await self.client(self.dialect, self.transport) for _ in range(3)]
+        self.handler._home[0].namespaces["/"].is_tapped = True
+        await clients[0].send("go")
+        expected = [(1, "all", "user 1"), (2, "all", "nobody"), (3, "all", "user 3"), (1, "again", "user 1"),
+                    (1, "own", "user 1")]  # fmt: skip
+        for _ in range(3):
+            await clients[0].receive()
+        self.assertEqual(seen, expected)
+
+    @gen_test
+    async def test_what_allow_request_sets_is_there_and_belongs_to_this_client_alone(self):
+        users = iter(["ada", "bob"])
+
+        def allow_at_once(cls, request):
+            USER.set(next(users))
+            return True
+
+        async def allow_slowly(cls, request):
+            await asyncio.sleep(0)
+            USER.set(next(users))
+            await asyncio.sleep(0)
+            return True
+
+        self.handler.on_open = lambda handler, *args, **kwargs: handler.note("opened", USER.get())
+        for allow_request, user in ((allow_at_once, "ada"), (allow_slowly, "bob")):
+            self.handler.allow_request = classmethod(allow_request)
+            client = await self.client(self.dialect, self.transport)
+            await self.noted("opened", user)
+            self.assertEqual(await self.who(client), user)
+        self.assertEqual(USER.get(), "nobody")
+
+
+class WebSocketContextTests(ContextBehaviour, RecorderTestCase):
+    dialect, transport = "EIO4", "websocket"
+
+
+class PollingContextTests(ContextBehaviour, RecorderTestCase):
+    dialect, transport = "EIO4", "xhr-polling"
+
+
+class EngineIO3JsonpContextTests(ContextBehaviour, RecorderTestCase):
+    dialect, transport = "EIO3", "jsonp-polling"
+
+
+class Protocol1WebSocketContextTests(ContextBehaviour, RecorderTestCase):
+    dialect, transport = "0.9", "websocket"
+
+
+class Protocol1HtmlfileContextTests(ContextBehaviour, RecorderTestCase):
+    dialect, transport = "0.9", "htmlfile"
+
+
+class AncestorMultipartContextTests(ContextBehaviour, RecorderTestCase):
+    dialect, transport = "0.6", "xhr-multipart"
+
+
+class AncestorPollingContextTests(ContextBehaviour, RecorderTestCase):
+    dialect, transport = "0.6", "xhr-polling"
+
+
+class SharedConnectionContextTests(RecorderTestCase):
+    """A proxy sends the requests of many clients, and those for plain pages, over one connection."""
+
+    base = Contextual
+
+    def get_app(self):
+        class Page(tornado.web.RequestHandler):
+            def get(page):
+                page.write(USER.get())
+
+        application = super().get_app()
+        application.add_handlers(".*", [("/page", Page)])
+        return application
+
+    async def who(self, wire, url, how=b'42["message","who"]'):
+        self.assertEqual((await wire.request("POST", url, how))[2], b"ok")
+        return json.loads((await wire.request("GET", url))[2][2:])[1]
+
+    @gen_test
+    async def test_neither_other_clients_nor_plain_pages_see_what_a_client_has_set(self):
+        wire = await self.wire()
+        urls = [await self.join_polling(wire) for _ in range(4)]
+        for url, user in zip(urls, ("user 1", "nobody", "user 3", "user 4"), strict=True):
+            self.assertEqual(await self.who(wire, url), user)
+            self.assertEqual((await wire.request("GET", "/page"))[2], b"nobody")
+        self.assertEqual(
+            await self.who(wire, urls[1], b'42["message","who, slowly"]'), "nobody, slowly"
+        )
+        self.assertEqual(await self.who(wire, urls[1]), "nobody, slowly")
+        self.assertEqual(await self.who(wire, urls[0]), "user 1")
+
+    @gen_test
+    async def test_a_page_that_notices_the_end_of_a_shared_connection_sees_nothing_either(self):
+        seen = asyncio.get_running_loop().create_future()
+        began = asyncio.Event()
+
+        class Waiting(tornado.web.RequestHandler):
+            async def get(page):
+                began.set()
+                await seen
+
+            def on_connection_close(page):
+                seen.set_result(USER.get())
+
+        self._app.add_handlers(".*", [("/waiting", Waiting)])
+        wire, other = await self.wire(), await self.wire()
+        url = await self.join_polling(wire)
+        wire.send_request("GET", url)  # it waits, and is answered from within an event
+        self.handler.on_message = lambda handler, message: handler.disconnect(close=True)
+        await other.request("POST", url, b'42["message","bye"]')
+        await wire.answer()
+        wire.send_request("GET", "/waiting")
+        await within(began.wait())
+        wire.close()
+        self.assertEqual(await within(seen), "nobody")
+
+    @gen_test
+    async def test_the_context_is_the_same_after_an_upgrade(self):
+        wire, websocket = await self.wire(), await self.wire()
+        url = await self.join_polling(wire)
+        await websocket.upgrade(url.replace("polling", "websocket"))
+        websocket.send_frame("2probe")
+        self.assertEqual(await websocket.text(), "3probe")
+        websocket.send_frame("5")
+        websocket.send_frame('42["message","who"]')
+        self.assertEqual(await websocket.text(), '42["message","user 1"]')
+        websocket.send_frame('42["message","who, slowly"]')
+        self.assertEqual(await websocket.text(), '42["message","user 1, slowly"]')
+
+    @gen_test
+    async def test_the_context_is_the_same_in_all_namespaces_and_in_the_callback_of_an_ack(self):
+        self.handler._home[0]._serve_at("/admin", self.handler)
+        self.handler._home[0]._reset()
+        self.handler._home[0].bind(self._app)
+        client = await self.client()
+        self.assertEqual((await client.send("who"), await client.receive())[1][1], "user 1")
+        await client.join("/admin")  # whose on_open sets nothing
+        await client.emit("message", "who", namespace="/admin")
+        self.assertEqual((await client.receive())[1], "user 1")
+        answers = asyncio.get_running_loop().create_future()
+        self.handler.handlers[0].emit("question", ack=lambda: answers.set_result(USER.get()))
+        await client.answer()
+        self.assertEqual(await within(answers), "user 1")
+
+    @gen_test
+    async def test_a_token_of_on_open_can_be_reset_in_on_close(self):
+        def on_open(handler):
+            handler.token = USER.set("somebody")
+
+        def on_close(handler):
+            USER.reset(handler.token)
+            handler.note("closed", USER.get())
+
+        self.handler.on_open, self.handler.on_close = on_open, on_close
+        await (await self.client()).close()
+        await self.noted("closed", "nobody")
+
+
 class DispatchTests(RecorderTestCase):
     """`dispatch` is the way of every event to its method: what a middleware is elsewhere."""
 
@@ -7536,6 +7786,47 @@ class OnErrorTests(RecorderTestCase):
             self.assertIn("ZeroDivisionError", logged.output[0])
             self.assertIn(f"KeyError: '{name}'", logged.output[0])
 
+    @gen_test
+    async def test_an_event_that_awaits_something_cancelled_is_reported_and_one_that_we_cancel_is_not(
+        self,
+    ):
+        async def wait(handler):
+            handler.note("waiting")
+            future = asyncio.get_running_loop().create_future()
+            asyncio.get_running_loop().call_soon(future.cancel)
+            await future
+
+        async def wait_for_ever(handler):
+            handler.note("waiting")
+            await asyncio.Event().wait()
+
+        self.handler.close_timeout = 0.02
+        self.handler.on_close = lambda handler: handler.note("closed")
+        self.handler.slow = wait
+        client = await self.client()
+        with self.assertRaises(asyncio.TimeoutError):
+            await client.call("slow", timeout=0.05)
+        await self.noted("waiting")
+        await self.noted("error", asyncio.CancelledError)
+        self.handler.slow = wait_for_ever
+        await client.emit("slow")
+        await self.noted("waiting")
+        await client.close()
+        await self.noted("closed")
+
+    @gen_test
+    async def test_an_on_open_that_awaits_something_cancelled_is_reported_and_refuses(self):
+        async def on_open(handler):
+            future = asyncio.get_running_loop().create_future()
+            asyncio.get_running_loop().call_soon(future.cancel)
+            await future
+
+        self.handler.on_open = on_open
+        with self.assertRaises(ConnectionRefused) as refused:
+            await self.client()
+        self.assertEqual(refused.exception.message, "Server error")
+        await self.noted("error", asyncio.CancelledError)
+
     def test_it_is_a_plain_method_as_the_taps_are(self):
         async def coroutine(self, *args): ...
 
@@ -7543,6 +7834,178 @@ class OnErrorTests(RecorderTestCase):
             with self.subTest(name), self.assertRaises(TypeError) as refused:
                 type("Chat", (SocketIOHandler,), {name: coroutine})
             self.assertIn(name, str(refused.exception))
+
+
+class WhereTests(RecorderTestCase):
+    """A line in the log about a handler's error or slowness names class, method, event and namespace."""
+
+    class base(SocketIOHandler):
+        entries: ClassVar[Any]
+        handlers: ClassVar[list]
+
+        @event
+        def go(self, *args):
+            self.do(*args)
+
+        @event("go slowly")
+        async def go_slowly(self, *args):
+            await asyncio.sleep(0)
+            self.do(*args)
+
+        @event
+        def answer(self):
+            return {1, 2}
+
+        @event
+        async def answer_slowly(self):
+            return {1, 2}
+
+        def on_event(self, name, *args):
+            self.do(*args)
+
+        def on_message(self, message):
+            self.do()
+
+        def ask(self):
+            self.emit("question", ack=self.do)
+
+        @event("ask")
+        def asks(self):
+            self.ask()
+
+        def do(self, *args):
+            raise ValueError("why")
+
+    namespaces: ClassVar[dict] = {}
+
+    def get_app(self):
+        class Admin(self.base):
+            pass
+
+        self.namespaces = {re.compile("/a.*"): Admin}
+        return super().get_app()
+
+    LINES = [
+        (["go", 1], "/", "base.go, event 'go' in '/': ValueError('why')"),
+        (["go slowly"], "/", "base.go_slowly, event 'go slowly' in '/': ValueError('why')"),
+        (["nobody's"], "/", "base.on_event, event \"nobody's\" in '/': ValueError('why')"),
+        (["message", 1], "/", "base.on_message, event 'message' in '/': ValueError('why')"),
+        (["go", 1], "/admin", "Admin.go, event 'go' in '/admin': ValueError('why')"),
+    ]
+
+    def admin(self, client):
+        return client.join("/admin")
+
+    @gen_test
+    async def test_of_an_event_it_names_the_method_too(self):
+        client = await self.client()
+        await client.join("/admin")
+        for data, namespace, line in self.LINES:
+            with self.subTest(line), self.assertLogs("tornado.application", "ERROR") as logged:
+                await client.emit(*data, namespace=namespace)
+                await self.until(lambda: logged.output)
+            self.assertEqual(logged.records[0].getMessage(), line)
+            self.assertIn('raise ValueError("why")', logged.output[0])
+
+    async def until(self, done):
+        for _ in range(1000):
+            if done():
+                return
+            await asyncio.sleep(0.001)
+        self.fail("nothing came")
+
+    @gen_test
+    async def test_an_ack_that_is_no_json_is_said_to_be_of_the_event(self):
+        client = await self.client()
+        for name in ("answer", "answer_slowly"):
+            with self.subTest(name), self.assertLogs("tornado.application", "ERROR") as logged:
+                with self.assertRaises(asyncio.TimeoutError):
+                    await client.call(name, timeout=0.05)
+            self.assertIn(f"base.{name}, event '{name}' in '/': TypeError(", logged.output[0])
+
+    @gen_test
+    async def test_the_callback_of_an_ack_is_said_to_be_of_the_emit(self):
+        client = await self.client()
+        await client.emit("ask")
+        with self.assertLogs("tornado.application", "ERROR") as logged:
+            await client.answer(1)
+            await self.until(lambda: logged.output)
+        self.assertIn("base.emit(ack=..), event 'question' in '/': ValueError", logged.output[0])
+
+    @gen_test
+    async def test_both_ends_of_a_life_are_named(self):
+        client = await self.client()
+        self.handler.on_open = self.handler.on_close = lambda handler: 1 // 0
+        with self.assertLogs("tornado.application", "ERROR") as logged:
+            await client.close()
+            with self.assertRaises(ConnectionRefused):
+                await self.client()
+            await self.until(lambda: len(logged.output) == 2)
+        lines = sorted(record.getMessage().split(":")[0] for record in logged.records)
+        self.assertEqual(lines, ["base.on_close in '/'", "base.on_open in '/'"])
+
+    @gen_test
+    async def test_who_logs_an_exception_by_hand_is_named_as_far_as_is_known(self):
+        def do(handler, *args):
+            try:
+                raise ValueError("by hand")
+            except ValueError:
+                handler.log_exception(*sys.exc_info())
+
+        self.handler.do = do
+        client = await self.client()
+        with self.assertLogs("tornado.application", "ERROR") as logged:
+            await client.emit("go")
+            await self.until(lambda: logged.output)
+        self.assertIn("base in '/': ValueError('by hand')", logged.output[0])
+
+    @gen_test
+    @mock.patch.object(socket_io, "BLOCKED_SECONDS", 0.02)
+    async def test_who_keeps_the_loop_to_itself_is_named_once(self):
+        def block(handler, *args):
+            time.sleep(0.03)
+
+        self.handler.do = block
+        client = await self.client()
+        with self.assertLogs("socket_io", "WARNING") as logged:
+            for name in ("go", "go slowly", "go", "go slowly"):
+                await client.call(name)
+        places = [line.split(" has kept")[0] for line in logged.output]
+        self.assertEqual(
+            places,
+            ["WARNING:socket_io:base.go, event 'go' in '/'",
+             "WARNING:socket_io:base.go_slowly, event 'go slowly' in '/'"],
+        )  # fmt: skip
+        self.assertIn("asyncio.to_thread", logged.output[0])
+
+    @gen_test
+    @mock.patch.object(socket_io, "BLOCKED_SECONDS", 0.02)
+    async def test_also_at_both_ends_of_a_life_and_before_it(self):
+        def block(handler, *args):
+            time.sleep(0.03)
+            return True
+
+        self.handler.on_open = self.handler.on_close = block
+        self.handler.allow_request = classmethod(block)
+        with self.assertLogs("socket_io", "WARNING") as logged:
+            client = await self.client()
+            await client.close()
+            await self.until(lambda: len(logged.output) == 3)
+        places = [record.getMessage().split(" has kept")[0] for record in logged.records]
+        self.assertEqual(
+            places, ["base.allow_request", "base.on_open in '/'", "base.on_close in '/'"]
+        )
+
+    @gen_test
+    @mock.patch.object(socket_io, "BLOCKED_SECONDS", 0.02)
+    async def test_who_waits_as_it_should_is_not_named(self):
+        async def go(handler):
+            await asyncio.sleep(0.03)
+
+        self.handler.go = go
+        client = await self.client()
+        with self.assertNoLogs("socket_io", "WARNING"):
+            await client.call("go")
 
 
 class LateAckTests(RecorderTestCase):
@@ -9146,6 +9609,82 @@ class HastyClientTests(RecorderTestCase):
                     await wire.writer.drain()
                     wire.reset()
                     await asyncio.sleep(0.01)
+
+
+class EagerBehaviour:
+    """`asyncio.eager_task_factory` begins a task inside whoever makes it; everything goes its usual way."""
+
+    class base(Recorder):
+        async def on_open(self, *args, **kwargs):
+            super().on_open(*args, **kwargs)
+
+        async def on_message(self, message):
+            self.send(message)
+            return message
+
+        @event
+        async def in_turn(self, number):
+            self.note("begun", number)
+            await asyncio.sleep(0)
+            self.note("ended", number)
+
+        async def on_close(self):
+            super().on_close()
+
+    transport = "websocket"
+
+    def setUp(self):
+        super().setUp()
+        self.io_loop.asyncio_loop.set_task_factory(asyncio.eager_task_factory)
+
+    @gen_test
+    async def test_events_are_answered_and_on_close_comes(self):
+        for dialect in ("EIO4", "EIO3", "0.9", "0.6"):
+            with self.subTest(dialect):
+                client = await self.client(dialect, self.transport)
+                for number in (1, 2):
+                    await client.send(f"hello {number}")
+                    self.assertEqual(await client.receive(), ("message", f"hello {number}"))
+                self.handler.handlers[-1].disconnect(close=True)
+                await self.assertClosedFor("server namespace disconnect")
+
+    @gen_test
+    async def test_events_of_one_client_run_one_after_the_other(self):
+        client = await self.client("EIO4", self.transport)
+        for number in range(3):
+            await client.emit("in_turn", number)
+        for number in range(3):
+            await self.noted("begun", number)
+            await self.noted("ended", number)
+
+    @gen_test
+    async def test_many_coroutines_that_wait_for_nothing_nest_no_deeper(self):
+        client = await self.client("EIO4", self.transport)
+        gate, done = asyncio.Event(), asyncio.Event()
+        count = 0
+
+        async def in_turn(handler, number):
+            nonlocal count
+            await gate.wait()
+            count += 1
+            if count == 3000:
+                done.set()
+
+        self.handler.in_turn = in_turn
+        for number in range(3000):
+            await client.emit("in_turn", number)
+        gate.set()
+        await within(done.wait(), 20)
+
+
+@unittest.skipIf(sys.version_info < (3, 12), "Python has eager tasks from 3.12 on")
+class EagerTests(EagerBehaviour, RecorderTestCase):
+    pass
+
+
+@unittest.skipIf(sys.version_info < (3, 12), "Python has eager tasks from 3.12 on")
+class EagerTLSTests(OverTLS, EagerBehaviour, RecorderTestCase):
+    pass
 
 
 class StuckHandlerTests(RecorderTestCase):
