@@ -28,7 +28,7 @@ from child import Child
 from wire import GENERATIONS, Client, Generation, frame
 
 MEBIBYTE = 1024 * 1024
-MAY_GROW = 0.10  # of the resident memory at the start
+MAY_GROW = 0.10  # the part of the resident memory by which it may grow
 MAY_GROW_BYTES = 4 * MEBIBYTE  # if that is more
 OPTIONS = {
     "max_message_bytes": fuzz.OPTIONS["max_message_bytes"],  # fuzz.py must know from which size on a frame is refused

@@ -15,7 +15,7 @@ import urllib.parse
 from collections.abc import Callable
 
 TEXT_FRAME, BINARY_FRAME, CLOSE_FRAME, PING_FRAME, PONG_FRAME = 1, 2, 8, 9, 10
-KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # of the example in RFC 6455
+KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # the key of the example in RFC 6455
 UPGRADE = {
     "Upgrade": "websocket",
     "Connection": "Upgrade",
@@ -388,7 +388,7 @@ class Client:
         self.line: Line | None = None
         self.posts: Line | None = None
         self.lost = False
-        self.patience = PATIENCE  # for the answer to a POST
+        self.patience = PATIENCE  # seconds that the answer to a POST may take
         self._reader: asyncio.Task[None] | None = None
         self._polling = True
 

@@ -24,7 +24,7 @@ from socket_io import ConnectionRefused, FlashPolicyServer, SocketIOHandler, eve
 UNUSUAL = "é€😀\u2028"  # one, one and two UTF-16 units, and a character that ends a line in old JavaScript
 PICTURE = bytes(range(256))
 
-close_reasons: dict[str, str] = {}  # of every client that has left, by its public id
+close_reasons: dict[str, str] = {}  # by public id, the close reason of every client that has left
 
 
 class StageHandler(SocketIOHandler):

@@ -347,7 +347,7 @@ const PATIENT = {
 
 // -- For the newest client, in depth -----------------------------------------------------
 
-const SECRET = { token: "secret" };    // what "/admin" wants to be told
+const SECRET = { token: "secret" };    // the auth that "/admin" accepts
 
 const IN_DEPTH = {
   async "brings its auth to the handler"(clients) {

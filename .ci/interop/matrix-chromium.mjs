@@ -16,7 +16,7 @@ const PAGE = `<!DOCTYPE html>
 
 const client = clientOf(title);
 const world = surroundings(server);
-const SCRIPTS = ["checks.mjs", "matrix-asking.mjs", "matrix-checks.mjs", "matrix-clients.mjs"];    // what pages load
+const SCRIPTS = ["checks.mjs", "matrix-asking.mjs", "matrix-checks.mjs", "matrix-clients.mjs"];    // pages load these
 
 // Each transport has a page and a context of its own: Chromium opens six connections to a server per context.
 async function actOnPage(browser, address, transport) {
