@@ -302,7 +302,12 @@ async def serve(options: dict[str, float]) -> None:
 
 def run(work) -> None:
     """Run *work* on uvloop where that is installed, as SocketIOServer does."""
-    socket_io.run_loop(work)
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(work)
+    else:
+        uvloop.run(work)
 
 
 if __name__ == "__main__":
