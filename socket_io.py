@@ -169,6 +169,7 @@ MAX_PATH = 4096  # characters of a path in which the tail is looked for,
 MAX_TAILS = 32  # at so many places at most: a pattern as resource may be slow to say no
 EVENTS_PER_TURN = 64  # that have waited for one handler, before others have a turn
 BLOCKED_SECONDS = 1.0  # that the application may keep the loop to itself before a warning says so
+POLL_GRACE = 2.0  # seconds for the next poll of Engine.IO, after the connection of one has broken
 CLOSE_GRACE = 5.0  # seconds a peer has to answer a WebSocket close frame
 MAX_WARNING = 400  # characters of a warning that a peer can cause,
 MAX_WARNINGS = 10  # and how many different texts each cause may log
@@ -292,9 +293,8 @@ class Packet:
     namespace: str = "/"
     data: Any = None
     ack_id: int | None = None
-    offset: str | None = (
-        None  #: of an EVENT that can be had again, by those who know what to do with it
-    )
+    #: where an EVENT stands among those that can be had again, for clients that remember it
+    offset: str | None = None
 
 
 def message_packet(
@@ -320,6 +320,13 @@ def received_name(name: Any) -> str:
     if not isinstance(name, str) or name in RESERVED_EVENTS:
         raise PayloadError("an event without a name that it may have")
     return name
+
+
+def check_timeout(seconds: Any) -> None:
+    """TypeError unless *seconds* is a number, or None for no limit."""
+    number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+    if seconds is not None and (not number or math.isnan(seconds)):
+        raise TypeError(f"timeout is a number of seconds, or None for no limit, not {seconds!r}")
 
 
 def unwrap(args: Sequence[Any]) -> Any:
@@ -401,6 +408,12 @@ def _finite(text: str) -> float:
     return number
 
 
+def _exact_number(text: str) -> float | decimal.Decimal:
+    """The float that is written as *text*, or else the Decimal that is."""
+    number = float(text)
+    return number if repr(number) == text else decimal.Decimal(text)
+
+
 class StrictJSON:
     """Compact ASCII JSON, strict both ways: simplejson writes it, the standard library reads it, twice as fast."""
 
@@ -438,6 +451,10 @@ class StrictJSON:
         if end < len(text):
             raise PayloadError("more than one JSON value")
         return value
+
+    def decode_own(self, text: str) -> Any:
+        """Decode what `encode` has written, so that it would write the same again."""
+        return json.loads(text, parse_float=_exact_number)
 
 
 class ForeignJSON(StrictJSON):
@@ -481,6 +498,9 @@ class ForeignJSON(StrictJSON):
             return self.library.loads(text)
         except Exception as error:  # whose errors are of a family that we cannot know
             raise PayloadError("bad JSON") from error
+
+    def decode_own(self, text: str) -> Any:
+        return self.library.loads(text)
 
 
 STRICT_JSON = StrictJSON()
@@ -527,15 +547,35 @@ def encode_with_attachments(codec: StrictJSON, value: Any) -> tuple[str, list[by
         return codec.encode(value), found
 
 
+def detached(codec: StrictJSON, value: Any) -> Any:
+    """A copy of *value* as its receivers will have it, made of what was encoded; it raises as encoding does.
+
+    Whatever the codec can write can be copied so, also what `copy.deepcopy` cannot, such as a
+    memoryview or an object that holds a lock.
+    """
+    text, attachments = encode_with_attachments(codec, value)
+    try:
+        packet = Packet(EVENT, data=codec.decode_own(text))
+        if attachments:
+            packet = Assembler(packet, attachments=attachments).finish()
+    except RecursionError:
+        raise ValueError("nested too deep to be sent") from None
+    except PayloadError as error:  # besides bytes there are data that look like a placeholder
+        raise ValueError(f"cannot be sent: {error}") from None
+    return packet.data
+
+
 class Assembler:
     """A packet whose attachments are still to come."""
 
     __slots__ = ("packet", "expected", "attachments")
 
-    def __init__(self, packet: Packet, expected: int) -> None:
+    def __init__(
+        self, packet: Packet, expected: int = 0, attachments: Sequence[bytes] = ()
+    ) -> None:
         self.packet = packet
         self.expected = expected
-        self.attachments: list[bytes] = []
+        self.attachments = list(attachments)
 
     def feed(self, data: str | bytes) -> Packet | None:
         """Take the next attachment; the finished packet with the last one, None before."""
@@ -2493,6 +2533,17 @@ class Session:
         elif self.dialect.poll_return is not None:
             self.arm("return", now + self.dialect.poll_return)
 
+    def poll_broke(self, outlet: Outlet, now: float) -> None:
+        """The connection of a poll that waits has broken: the page may be gone, or the poll may be repeated.
+
+        The C# client and its kin poll the same sid again, after 200 and after 400 ms.
+        """
+        if self.outlet is not outlet:
+            return
+        self.detach(outlet, now)
+        if self.life is not Life.CLOSED and self.dialect.poll_return is None:
+            self.arm("return", now + POLL_GRACE)
+
     def begin_upgrade(self, prober: Outlet, now: float) -> bool:
         """*prober* would like to take over; False when another does, or has, or may not."""
         if self.upgrade is not Upgrade.NONE or self.prober is not None or self.life is Life.CLOSED:
@@ -2591,7 +2642,11 @@ class Session:
             elif self.outlet is not None:
                 self.outlet.wake()
         elif what == "return":
-            self.end("transport close")
+            if self.prober is not None:  # who is about to go on over a WebSocket needs no poll
+                self.arm("return", now + POLL_GRACE)
+            else:
+                broken = self.dialect.poll_return is None
+                self.end("transport error" if broken else "transport close")
         else:  # "connect": nobody joined; "close": nobody fetched the goodbye
             self.end("forced close")
 
@@ -3197,9 +3252,11 @@ class Namespace:
         volatile: bool = False,
     ) -> None:
         """Send one packet to the members that `select` finds."""
-        history = None if volatile else self.history
+        kept, history = self.history, None if volatile else self.history
         if history is not None:
             packet.offset = history.next_offset
+        elif kept is not None and isinstance(packet.data[-1], str):
+            packet.offset = kept.last_offset  # else the text would be taken for one
         encoded: dict[Dialect, Outgoing | None] = {}
         members, reached = self.select(rooms, excluded), []
         for member in members:
@@ -3215,6 +3272,8 @@ class Namespace:
             try:
                 member.enqueue(outgoing)
                 reached.append(member)
+                if volatile and kept is not None and packet.offset and member.recovery:
+                    member.recovery.sent = kept.number  # all up to there, if it was addressed
             except Exception:  # one client's trouble must not keep it from the others
                 log.exception("%s ! cannot be sent to", session.sid[:6])
                 session.end("forced close")
@@ -3296,7 +3355,8 @@ class History:
     """What a namespace has sent within a *window* of seconds, and who may come back for it.
 
     An event's number behind a tag is the offset that clients remember and come back with. The tag makes sure that it is
-    one: clients take any text for it that is an event's last argument.  [SIO "Connection state recovery"]
+    one: clients take any text for it that an event ends with. Therefore a volatile event that ends with a text, if only
+    its name, brings the offset of the event before it.  [SIO "Connection state recovery"]
     """
 
     def __init__(self, window: float, dialect: Dialect, max_bytes: int) -> None:
@@ -3313,6 +3373,10 @@ class History:
     @property
     def next_offset(self) -> str:
         return f"{self.tag}{self.number + 1}"
+
+    @property
+    def last_offset(self) -> str:
+        return f"{self.tag}{self.number}"
 
     def record(
         self,
@@ -3552,7 +3616,16 @@ class Hub:
         if self.on_loop():
             work(*args)
         else:
-            self.loop.call_soon_threadsafe(work, *args)
+            self.loop.call_soon_threadsafe(self._attempt, work, args)
+
+    def _attempt(self, work: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        """Do what another thread has asked for; the thread has gone on and hears of no exception."""
+        try:
+            work(*args)
+        except Disconnected as error:
+            log.debug("not done for another thread: %s", error)
+        except Exception as error:
+            log.error("what another thread asked for has failed", exc_info=error)
 
     async def on_its_loop(self, work: Coroutine[Any, Any, Any]) -> Any:
         """What *work* gives, for a coroutine on the loop of another thread."""
@@ -4002,9 +4075,9 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         self.answered = True
         if self.session is None:
             return
-        self.session.detach(
+        self.session.poll_broke(
             self, self.hub.now()
-        )  # what a poll would have brought waits for the next
+        )  # what it would have brought waits for the next
         if self.session.posting is self:
             self.session.posting = self.session.held_post = None
             self.session.end("transport error")  # part of what the client sent is lost
@@ -5033,6 +5106,9 @@ def room_names(rooms: Iterable[Any]) -> list[str]:
     return names
 
 
+AS_BEFORE: Any = object()  # the default of an argument for which None is a value
+
+
 @dataclasses.dataclass
 class Broadcast:
     """Some or all clients of a namespace. Immutable: every operator gives a new one, so they may be kept and shared.
@@ -5047,7 +5123,7 @@ class Broadcast:
     _rooms: frozenset[str] = NO_ROOMS
     _excluded: frozenset[str] = NO_ROOMS
     _volatile: bool = False
-    _seconds: float = 60.0
+    _seconds: float | None = 60.0
 
     def to(self, *rooms: Rooms) -> Broadcast:
         """Also those in *rooms*, names or lists of them. A client in several gets one copy; its `id` is a room."""
@@ -5069,33 +5145,37 @@ class Broadcast:
         """Only clients of this process. These are all: a process knows no others."""
         return self._but()
 
-    def timeout(self, seconds: float) -> Broadcast:
-        """How long `call` waits for acks."""
+    def timeout(self, seconds: float | None) -> Broadcast:
+        """How long `call` waits for acks; None: for as long as the clients are there."""
+        check_timeout(seconds)
         return self._but(_seconds=seconds)
 
     def emit(self, event: str, *args: Any) -> None:
         """Send an event to all of them, encoded once per dialect; see `SocketIOHandler.emit`."""
         data = message_packet(event, args, "/").data
-        if not self._hub.on_loop():
-            encode_with_attachments(
-                self._hub.json, data
-            )  # what cannot be sent is the caller's error, not the loop's
-            data = copy.deepcopy(data)  # which the caller may change before the loop has sent it
+        if not self._hub.on_loop():  # the caller may change *args* before the loop has sent them
+            data = detached(self._hub.json, data)
         self._hub.run(self._deliver, data)
 
     def send(self, message: Any) -> None:
         """Send a message to all of them; see `SocketIOHandler.send`."""
         self.emit("message", message)
 
-    async def call(self, event: str, *args: Any, timeout: float | None = None) -> BroadcastAcks:
-        """Emit to all of them and gather what they acknowledge with, until all have or *timeout* seconds (60) are over.
+    async def call(
+        self, event: str, *args: Any, timeout: float | None = AS_BEFORE
+    ) -> BroadcastAcks:
+        """Emit to all of them and gather what they acknowledge with, until all have or *timeout* seconds are over.
+
+        Without a *timeout* these are the seconds of the operator `timeout`, or 60; None is no limit.
 
         `answers` holds one value per client id (one argument bare, several as a list), `missing` the ids of those who
         did not answer in time, left meanwhile, or speak a dialect without acks.
         """
+        seconds = self._seconds if timeout is AS_BEFORE else timeout
+        check_timeout(seconds)
         if not self._hub.on_loop():
             acks: BroadcastAcks = await self._hub.on_its_loop(
-                self.call(event, *args, timeout=timeout)
+                self.call(event, *args, timeout=seconds)
             )
             return acks
         data = message_packet(event, args, "/").data
@@ -5109,9 +5189,7 @@ class Broadcast:
                 missing.add(member.id)
         try:
             if futures:
-                await asyncio.wait(
-                    futures.values(), timeout=self._seconds if timeout is None else timeout
-                )
+                await asyncio.wait(futures.values(), timeout=seconds)
         finally:  # also when who called is cancelled
             for future in futures.values():
                 future.cancel()
@@ -5521,38 +5599,49 @@ class SocketIOHandler(tornado.web.RequestHandler):
         self.emit("message", message)
 
     def emit(
-        self, event: str, *args: Any, ack: Callable[..., Any] | None = None, timeout: float = 60.0
+        self,
+        event: str,
+        *args: Any,
+        ack: Callable[..., Any] | None = None,
+        timeout: float | None = 60.0,
     ) -> None:
         """Send the event *event* with *args*: JSON values, with `bytes` anywhere inside.
 
-        *ack* is called with what the client acknowledges, if it does within *timeout* seconds; it may be a coroutine
-        function. Who must know that no ack came uses `call`. A 0.6 client gets the message {"name": event,
-        "args": [..]}. Works from any thread. To a client that has gone nothing is sent.
+        *ack* is called with what the client acknowledges, if it does within *timeout* seconds (None: whenever it does);
+        it may be a coroutine function. Who must know that no ack came uses `call`. A 0.6 client gets the message
+        {"name": event, "args": [..]}. Works from any thread. To a client that has gone nothing is sent.
 
         Raises TypeError or ValueError for what is not JSON, `NotSupported` for what the client's generation cannot do.
         """
         member = self._member
         hub = member.session.hub
         packet = message_packet(event, args, member.namespace.name)
-        if not hub.on_loop():
-            encode_with_attachments(hub.json, packet.data)
-            hub.run(
-                functools.partial(self.emit, event, *copy.deepcopy(args), ack=ack, timeout=timeout)
-            )
-        elif ack is None:
-            member.emit(packet)
-        else:
-            future = member.ask(packet)
-            hub.watch(future, timeout, future.cancel)
-            future.add_done_callback(functools.partial(member.answered, event, ack))
+        send: Callable[[Packet], None] = member.emit
+        if ack is not None:
+            if not callable(ack):
+                raise TypeError(f"ack must be a function, not {ack!r}")
+            check_timeout(timeout)
+            send = functools.partial(self._ask, ack, timeout)
+        if hub.on_loop():
+            send(packet)
+        else:  # the caller may change *args* before the loop has sent them
+            packet.data = detached(hub.json, packet.data)
+            hub.run(send, packet)
 
-    async def call(self, event: str, *args: Any, timeout: float = 60.0) -> Any:
+    def _ask(self, ack: Callable[..., Any], timeout: float | None, packet: Packet) -> None:
+        future = self._member.ask(packet)
+        if timeout is not None:
+            self._member.session.hub.watch(future, timeout, future.cancel)
+        future.add_done_callback(functools.partial(self._member.answered, packet.data[0], ack))
+
+    async def call(self, event: str, *args: Any, timeout: float | None = 60.0) -> Any:
         """Emit, and return what the client acknowledges: one argument bare, several as a list, none as None.
 
-        Raises `AckTimeout` after *timeout* seconds, `Disconnected` when the client goes or has not been accepted yet,
-        `NotSupported` when its generation has no acks. Nothing is sent then.
+        Raises `AckTimeout` after *timeout* seconds (None: never), `Disconnected` when the client goes or has
+        not been accepted yet, `NotSupported` when its generation has no acks. Nothing is sent then.
         """
         hub = self._member.session.hub
+        check_timeout(timeout)
         if not hub.on_loop():
             return await hub.on_its_loop(self.call(event, *args, timeout=timeout))
         future = self._member.ask(message_packet(event, args, self.namespace))
@@ -5575,10 +5664,14 @@ class SocketIOHandler(tornado.web.RequestHandler):
         """Disconnect this client from this namespace; with *close* from all, and end its connection.
 
         Its `close_reason` is "server namespace disconnect", and it does not reconnect by itself.
+        Works from any thread, as `close`, `join` and `leave` do.
         """
+        self._member.session.hub.run(self._disconnect, close)
+
+    def _disconnect(self, close: bool) -> None:
         session = self._member.session
         if self._member.held is not None:  # in `on_open`: what that sends comes first
-            self._member.parting = functools.partial(self.disconnect, close)
+            self._member.parting = functools.partial(self._disconnect, close)
             return
         members = list(session.members.values()) if close else [self._member]
         for member in members:
@@ -5590,9 +5683,12 @@ class SocketIOHandler(tornado.web.RequestHandler):
 
     def close(self) -> None:
         """End the client's connection without a word in its namespaces, as if the network had: it may reconnect."""
+        self._member.session.hub.run(self._close)
+
+    def _close(self) -> None:
         session = self._member.session
         if self._member.held is not None:
-            self._member.parting = self.close
+            self._member.parting = self._close
         else:
             session.close("forced close", session.hub.now())
 
@@ -5600,11 +5696,13 @@ class SocketIOHandler(tornado.web.RequestHandler):
 
     def join(self, *rooms: Rooms) -> None:
         """Be in *rooms* too; `SocketIOError` beyond `max_rooms`."""
-        self._member.namespace.join(self._member, room_names(rooms))
+        names, member = room_names(rooms), self._member
+        member.session.hub.run(member.namespace.join, member, names)
 
     def leave(self, *rooms: Rooms) -> None:
         """Be in *rooms* no longer."""
-        self._member.namespace.leave(self._member, room_names(rooms))
+        names, member = room_names(rooms), self._member
+        member.session.hub.run(member.namespace.leave, member, names)
 
     @property
     def broadcast(self) -> Broadcast:

@@ -44,6 +44,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import tracemalloc
 import types
@@ -8076,6 +8077,46 @@ class LateAckTests(RecorderTestCase):
         self.assertEqual((answers, handler._member.session.owed_acks), ([], 0))
 
     @gen_test
+    async def test_without_a_limit_an_ack_may_come_at_any_time(self):
+        client = await self.client()
+        handler = await self.only()
+        answers = []
+        handler.emit("question", ack=answers.append, timeout=None)
+        asked = asyncio.ensure_future(handler.call("question", timeout=None))
+        all_asked = asyncio.ensure_future(self.handler.io.call("question", timeout=None))
+        patient = asyncio.ensure_future(self.handler.io.timeout(None).call("question"))
+        self.assertEqual(handler._member.session.hub.watched, {})
+        for number in range(4):
+            await client.answer(number)
+        self.assertEqual((await asked, answers), (1, [0]))
+        self.assertEqual((await all_asked).answers, {client.id: 2})
+        self.assertEqual((await patient).answers, {client.id: 3})
+
+    @gen_test
+    async def test_what_is_no_timeout_or_no_function_is_said_before_anything_is_sent(self):
+        client = await self.client()
+        handler = await self.only()
+        in_thread = functools.partial(asyncio.get_running_loop().run_in_executor, None)
+        for wrong in ("5", math.nan, True, [1], datetime.timedelta(seconds=1)):
+            with self.subTest(wrong):
+                wrongly = functools.partial(handler.emit, "no", ack=print, timeout=wrong)
+                with self.assertRaises(TypeError):
+                    wrongly()
+                with self.assertRaises(TypeError):
+                    await in_thread(wrongly)
+                with self.assertRaises(TypeError):
+                    await handler.call("no", timeout=wrong)
+                with self.assertRaises(TypeError):
+                    await self.handler.io.call("no", timeout=wrong)
+                with self.assertRaises(TypeError):
+                    self.handler.io.timeout(wrong)
+        with self.assertRaises(TypeError):
+            handler.emit("no", ack="print")
+        self.assertEqual((handler._member.acks, handler._member.session.owed_acks), ({}, 0))
+        handler.emit("yes")
+        self.assertEqual(await client.receive(), ("yes",))
+
+    @gen_test
     async def test_an_ack_with_a_wrong_number_of_arguments_is_the_clients_mistake(self):
         client = await self.client()
         handler = await self.only()
@@ -8813,9 +8854,6 @@ class RecoveryTests(RecoveryTestCase):
         handler.emit("first")
         await client.receive()
         offset = client.offset
-        handler.volatile.emit("text", "hello")
-        self.assertEqual(await client.receive(), ("text", "hello"))
-        self.assertEqual(client.offset, "hello")
         for wrong in (
             "hello",
             "",
@@ -8836,6 +8874,39 @@ class RecoveryTests(RecoveryTestCase):
                 self.assertNotEqual(again.id, client.id)
                 self.assertNotEqual(again.pid, client.pid)
                 client = again
+
+    @gen_test
+    async def test_a_volatile_event_that_ends_with_a_text_brings_the_last_offset(self):
+        """Clients take the last text of any event for an offset, the name of one without arguments too."""
+        for args in (("text", "hello"), ("name alone",), ("numbers", 1), ("bytes", b"x")):
+            for heard_before in (True, False):
+                with self.subTest(args, heard_before=heard_before):
+                    client = await self.arrive()
+                    handler = self.handler.handlers[-1]
+                    if heard_before:
+                        handler.emit("heard")
+                        await client.receive()
+                    self.handler.io.to("elsewhere").emit("for others")
+                    for volatile in (handler.volatile, self.handler.io.volatile):
+                        volatile.emit(*args)
+                        told = await client.receive()
+                        self.assertEqual(told[: len(args)], args)
+                        if isinstance(args[-1], str):
+                            client.offset = told[-1]  # also where it is all there is
+                    await self.lose(client)
+                    handler.emit("missed")
+                    again = await self.arrive(recovered=True, auth=client.recovery)
+                    self.assertEqual(await self.names(again, 1), [("missed",)])
+                    await self.assertNothingWaits(again)
+                    await again.close()
+                    await self.assertClosedFor("transport close")
+
+    @gen_test
+    async def test_older_generations_see_no_offset_of_a_volatile_event_either(self):
+        for dialect in ("EIO3", "0.9"):
+            client = await self.arrive(dialect=dialect)
+            self.handler.io.volatile.emit("text", "hello")
+            self.assertEqual(await client.receive(), ("text", "hello"))
 
     @gen_test
     async def test_an_event_that_wants_an_ack_has_no_offset(self):
@@ -9535,6 +9606,82 @@ class LostPollTests(RecorderTestCase):
         self.assertEqual((await second.request("GET", url))[0], 400)
 
 
+class BrokenPollTests(RecorderTestCase):
+    """The connection of a poll that waits breaks: the client is gone, or polls again."""
+
+    options = {"upgrade_timeout": 0.2}  # a sweep every 50 ms
+
+    async def break_a_poll(self, wire, url):
+        wire.send_request("GET", url)
+        session = self.handler.handlers[-1]._member.session
+        while session.outlet is None:
+            await asyncio.sleep(0)
+        wire.reset()
+        while session.outlet is not None:
+            await asyncio.sleep(0)
+
+    def test_the_client_has_two_seconds(self):
+        self.assertEqual(socket_io.POLL_GRACE, 2.0)
+
+    @gen_test
+    async def test_without_another_poll_it_is_a_transport_error(self):
+        for dialect, transport in itertools.product(("EIO4", "EIO3"), POLLING):
+            with (
+                self.subTest(dialect=dialect, transport=transport),
+                mock.patch.object(socket_io, "POLL_GRACE", 0.05),
+            ):
+                client = await self.client(dialect, transport)
+                while self.handler.handlers[-1]._member.session.outlet is None:
+                    await asyncio.sleep(0)
+                await client.close()
+                await within(self.assertClosedFor("transport error"), 2)
+
+    @gen_test
+    async def test_a_client_that_polls_again_goes_on(self):
+        with mock.patch.object(socket_io, "POLL_GRACE", 0.2):
+            wire = await self.wire()
+            url = await self.join_polling(wire)
+            handler = await self.only()
+            for number in range(2):
+                await self.break_a_poll(wire, url)
+                await asyncio.sleep(0.05)
+                wire = await self.wire()
+                wire.send_request("GET", url)
+                await asyncio.sleep(0.3)
+                handler.send(number)
+                self.assertEqual((await wire.answer())[2], f'42["message",{number}]'.encode())
+            self.assertTrue(handler.connected)
+
+    @gen_test
+    async def test_a_client_that_goes_on_over_a_websocket_needs_no_poll(self):
+        self.handler.upgrade_timeout = 10.0
+        wire, websocket = await self.wire(), await self.wire()
+        url = await self.join_polling(wire)
+        with mock.patch.object(socket_io, "POLL_GRACE", 0.1):
+            await self.break_a_poll(wire, url)
+            await websocket.upgrade(url.replace("polling", "websocket"))
+            await asyncio.sleep(0.3)
+            websocket.send_frame("2probe")
+            self.assertEqual(await websocket.text(), "3probe")
+            websocket.send_frame("5")
+            (await self.only()).send("still here")
+            self.assertEqual(await websocket.text(), '42["message","still here"]')
+
+    @gen_test
+    async def test_the_older_generations_keep_the_grace_of_theirs(self):
+        with mock.patch.object(socket_io, "POLL_GRACE", 0.05):
+            for dialect in ("0.9", "0.6"):
+                client = await self.client(dialect, XHR_POLLING)
+                session = self.handler.handlers[-1]._member.session
+                while session.outlet is None:
+                    await asyncio.sleep(0)
+                await client.close()
+                while session.outlet is not None:
+                    await asyncio.sleep(0)
+                await asyncio.sleep(0.15)
+                self.assertTrue(self.handler.handlers[-1].connected)
+
+
 class EarlyNamespaceTests(RecorderTestCase):
     """A namespace asked for before "/" is accepted waits for it, where "/" comes first.  [EIO3]"""
 
@@ -10060,6 +10207,82 @@ class ThreadTests(RecorderTestCase):
                 self.assertEqual(
                     await client.receive(), ("counted", {"numbers": list(range(number + 1))})
                 )
+
+    @gen_test
+    async def test_bytes_of_every_kind_are_sent_as_they_were(self):
+        client = await self.client()
+        handler = await self.only()
+
+        def send():
+            buffer = bytearray(b"as it was")
+            for emit in (self.handler.io.emit, handler.emit):
+                emit("bytes", memoryview(buffer), {"in": [b"x", buffer]})
+            buffer[:] = b"changed.."
+
+        await asyncio.get_running_loop().run_in_executor(None, send)
+        for _ in range(2):
+            self.assertEqual(
+                await client.receive(), ("bytes", b"as it was", {"in": [b"x", b"as it was"]})
+            )
+
+    @gen_test
+    async def test_numbers_keep_all_their_digits(self):
+        wire = await self.wire()
+        await self.open_websocket(wire)
+        numbers = [0.1, 1e16, 1e-7, -0.0, 2**70, True, None]
+        text = "0.1,1e+16,1e-07,-0.0,1180591620717411303424,true,null"
+        if socket_io.json_writer is not json:
+            numbers.append(Decimal("1.00000000000000000000001"))
+            text += ",1.00000000000000000000001"
+        for emit in (self.handler.io.emit, (await self.only()).emit):
+            await asyncio.get_running_loop().run_in_executor(None, emit, "numbers", *numbers)
+            self.assertEqual(await wire.text(), f'42["numbers",{text}]')
+
+    @gen_test
+    async def test_a_client_is_moved_and_disconnected_from_any_thread(self):
+        in_thread = functools.partial(asyncio.get_running_loop().run_in_executor, None)
+        for dialect, transport in EndOfProcessTests.DOORS:
+            if transport == "upgrade":
+                continue
+            for end, args, reason in (
+                ("disconnect", (True,), "server namespace disconnect"),
+                ("close", (), "forced close"),
+            ):
+                with self.subTest(dialect=dialect, transport=transport, end=end):
+                    client = await self.client(dialect, transport)
+                    handler = self.handler.handlers[-1]
+                    await in_thread(handler.join, "tea", "coffee")
+                    await in_thread(handler.leave, "coffee")
+                    while "tea" not in handler.rooms or "coffee" in handler.rooms:
+                        await asyncio.sleep(0)
+                    await in_thread(handler.send, "before the end")
+                    await in_thread(getattr(handler, end), *args)
+                    self.assertEqual(await client.receive(), ("message", "before the end"))
+                    await self.assertClosedFor(reason)
+                    await within(client.disconnected.wait())
+
+    @gen_test
+    async def test_what_fails_in_the_loop_is_one_line_that_says_so(self):
+        self.handler.max_rooms = 1
+        client = await self.client()
+        handler = await self.only()
+        in_thread = functools.partial(asyncio.get_running_loop().run_in_executor, None)
+        with self.assertLogs("socket_io", "ERROR") as logged:
+            await in_thread(handler.join, "tea", "coffee")
+            handler.send("after that")
+            await client.receive()
+        self.assertEqual(len(logged.output), 1)
+        self.assertIn("another thread", logged.output[0])
+        await client.close()
+        await self.assertClosedFor("transport close")
+        with (
+            self.assertNoLogs("asyncio")
+            if sys.version_info > (3, 10)
+            else (contextlib.nullcontext())
+        ):
+            await in_thread(handler.join, "tea")  # who has gone joins nothing: no error
+            await in_thread(handler.disconnect)
+            await asyncio.sleep(0)
 
     @gen_test
     async def test_a_thread_with_a_loop_of_its_own_can_call(self):
@@ -12047,6 +12270,34 @@ class SloppyJsonTests(OtherJsonBehaviour, RecorderTestCase):
         wire = await self.open()
         wire.send_frame('42["poison"]')
         await self.assertClosedFor("parse error")
+
+
+class OwnWriterTests(RecorderTestCase):
+    """A codec of the application's that writes its own objects."""
+
+    options = {
+        "json": types.SimpleNamespace(
+            dumps=lambda value: json.dumps(value, default=lambda item: vars(item)["name"]),
+            loads=json.loads,
+        )
+    }
+
+    class Locked:
+        """What `copy.deepcopy` cannot copy."""
+
+        def __init__(self, name):
+            self.name = name
+            self.lock = threading.Lock()
+
+    @gen_test
+    async def test_an_object_that_only_the_codec_can_write_is_sent_from_any_thread(self):
+        client = await self.client()
+        item, in_thread = self.Locked("tea"), asyncio.get_running_loop().run_in_executor
+        for emit in (self.handler.io.emit, (await self.only()).emit):
+            await in_thread(None, emit, "item", item)
+            await in_thread(None, emit, "items", [item])
+            self.assertEqual(await client.receive(), ("item", "tea"))
+            self.assertEqual(await client.receive(), ("items", ["tea"]))
 
 
 @unittest.skipIf(orjson is None, "orjson is not installed")
