@@ -9435,14 +9435,11 @@ class LifeBehaviour:
         if self.transport in POLLING:
             while session.outlet is not None:
                 await asyncio.sleep(0)
-            session.tick(session.hub.now() + 1000)  # a thousand seconds later
-        reason = (
-            "ping timeout"
-            if self.transport in POLLING and client.dialect.pings_polling
-            else "transport close"
-        )
-        if reason == "ping timeout" and client.dialect.server_pings:
-            session.tick(session.hub.now() + 2000)
+            # Engine.IO has a grace of its own for the next poll, the older generations their clients'.
+            grace = client.dialect.poll_return or socket_io.POLL_GRACE
+            session.tick(session.hub.now() + grace)
+        engine_poll = self.transport in POLLING and client.dialect.poll_return is None
+        reason = "transport error" if engine_poll else "transport close"
         await self.assertGone(reason, handler)
 
     @gen_test
