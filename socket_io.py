@@ -159,7 +159,9 @@ SID_BYTES = 15  # 20 characters: what sticky-session helpers and cluster adapter
 UNKNOWN_SID, FORBIDDEN = 1, 4  # codes in a refusal's body  [EIO4 "Errors"]
 MAX_NAMESPACE_NAME = 250  # characters, where a client may choose them
 COMPRESS_FROM = 1024  # bytes of an HTTP body: as node's server does
-WEBSOCKET_HIGH_WATER = 64 * 1024  # bytes unsent in a socket before messages are queued instead
+WEBSOCKET_HIGH_WATER = 64 * 1024  # bytes unsent in a socket before messages are queued instead,
+CORK_BYTES = WEBSOCKET_HIGH_WATER // 2  # of which so many may come in one write, beside one message
+MOST_UNSENT = 16  # times `max_buffered_bytes`: a client that has so much unsent is cut off at once
 READ_SIZE = 64 * 1024
 MAX_READ_COST = (
     8 * 1024 * 1024
@@ -167,7 +169,7 @@ MAX_READ_COST = (
 QUEUED_BYTES = 200  # what waits is charged for the objects that it is, beside its length
 MAX_PATH = 4096  # characters of a path in which the tail is looked for,
 MAX_TAILS = 32  # at so many places at most: a pattern as resource may be slow to say no
-EVENTS_PER_TURN = 64  # that have waited for one handler, before others have a turn
+EVENTS_PER_TURN = 64  # that waited for one handler, or came in one POST, before others have a turn
 BLOCKED_SECONDS = 1.0  # that the application may keep the loop to itself before a warning says so
 POLL_GRACE = 2.0  # seconds for the next poll of Engine.IO, after the connection of one has broken
 CLOSE_GRACE = 5.0  # seconds a peer has to answer a WebSocket close frame
@@ -675,7 +677,7 @@ class Dialect(abc.ABC):
 
     # What the application decides.
     json = STRICT_JSON  #: how JSON is written and read
-    max_packets = 1000  #: in one payload
+    max_packets = 100_000  #: in one payload
     max_attachments = 10  #: of one packet
     deflate_from: int | None = None  #: bytes from which a WebSocket message is compressed
 
@@ -2030,6 +2032,10 @@ class Outlet(Protocol):
 
     congested: bool  #: the client does not read what it is sent
 
+    @property
+    def unsent_bytes(self) -> int:
+        """What it has taken and could not send yet."""
+
     def wake(self) -> None:
         """There is something to send, or the session is closing: look soon."""
 
@@ -2191,14 +2197,25 @@ class UserSession(dict[str, Any]):
         """Does nothing: the data live in memory. (Programs of 2010 call it.)"""
 
 
+class Backlog:
+    """What is known of a client while it has more unsent than `max_buffered_bytes`."""
+
+    __slots__ = ("unsent", "added", "stopped")
+
+    def __init__(self) -> None:
+        self.unsent = 0  # bytes at the last judgement; none before the first
+        self.added = 0  # bytes that were sent since
+        self.stopped: dict[Member, None] = {}  # they run no event before it is over
+
+
 class Session:
     """One client, from its handshake until the application has heard that it is gone."""
 
     __slots__ = (
         "hub", "http_request", "dialect", "sid", "transport", "life", "upgrade", "heartbeat", "deadlines",
-        "deadline", "members", "left", "assembler", "outlet", "direct", "outbox", "outbox_bytes", "waiting_bytes",
-        "owed_acks", "reading", "posting", "held_post", "prober", "user_session", "text_memory", "early", "unfinished",
-        "context", "entered",
+        "deadline", "members", "left", "assembler", "outlet", "direct", "outbox", "outbox_bytes", "held_bytes",
+        "answers", "backlog", "waiting_bytes", "owed_acks", "reading", "posting", "held_post", "prober", "user_session",
+        "text_memory", "early", "unfinished", "context", "entered",
     )  # fmt: skip
 
     def __init__(
@@ -2234,6 +2251,9 @@ class Session:
         )
         self.outbox: collections.deque[Outgoing] = collections.deque()
         self.outbox_bytes = 0
+        self.held_bytes = 0  # of what members hold until they are accepted
+        self.answers: tuple[Exchange, ...] = ()  # long ones that have not all left
+        self.backlog: Backlog | None = None
         self.waiting_bytes = 0  # events received that no handler has begun
         self.owed_acks = 0
         self.reading = True
@@ -2454,10 +2474,9 @@ class Session:
             return
         self.outbox.append(outgoing)
         self.outbox_bytes += outgoing.size
-        if self.outbox_bytes > self.hub.options.max_buffered_bytes:
-            log.debug("%s ! does not read", self.sid[:6])
-            self.end("transport error")
-        elif self.outlet is not None:
+        if self.backlog is not None or self.outbox_bytes > self.hub.options.max_buffered_bytes:
+            self.fall_behind(outgoing.size)
+        if self.outlet is not None:
             self.outlet.wake()
 
     def _for_client(self, outgoing: Outgoing) -> Outgoing:
@@ -2474,18 +2493,22 @@ class Session:
     def send_engine(self, type: str, data: str | bytes = "") -> None:
         self.enqueue(Outgoing(self.dialect, [EnginePacket(type, data)]))
 
-    def take_outbox(self) -> list[Outgoing]:
-        """All that waits, for an outlet that can send it now."""
-        taken = list(self.outbox)
-        self.outbox.clear()
-        self.outbox_bytes = 0
+    def take_outbox(self, most: float = math.inf) -> list[Outgoing]:
+        """What waits, for an outlet that can send it now: all, or up to the one that makes it *most* bytes or more."""
+        taken, size = [], 0
+        while self.outbox and size < most:
+            taken.append(self.take_next())
+            size += taken[-1].size
         return taken
 
     def take_payload(self) -> list[Outgoing]:
-        """What a poll may bring: all that waits; alone an OPEN, for some, and a CLOSE that would overtake the rest."""
+        """What a poll may bring: all that waits, within `max_buffered_bytes` and one message more.
+
+        Alone come an OPEN, for some, and a CLOSE that would overtake the rest.
+        """
         if self.dialect.greets_alone and self.outbox and self.outbox[0].packets[0].type is OPEN:
             return [self.take_next()]
-        taken = self.take_outbox()
+        taken = self.take_outbox(self.hub.options.max_buffered_bytes)
         if self.dialect.close_overtakes and len(taken) > 1 and taken[-1].packets[0].type is CLOSE:
             self.outbox.append(taken.pop())
             self.outbox_bytes = self.outbox[0].size
@@ -2503,6 +2526,61 @@ class Session:
         if self.transport in WEBSOCKETS:
             return self.direct is not None
         return self.outlet is not None and not self.outbox
+
+    # Who does not read.  A client that reads may be sent more at once than `max_buffered_bytes`: it is judged by what
+    # leaves, from the turn after the write on, and is cut off at once only far above.
+
+    @property
+    def unsent_bytes(self) -> int:
+        """What has not left for the client: it waits here, or in the socket of the outlet or of an answer."""
+        unsent = self.outbox_bytes + sum([answer.unsent_bytes for answer in self.answers])
+        return unsent if self.outlet is None else unsent + self.outlet.unsent_bytes
+
+    def fall_behind(self, added: int = 0) -> None:
+        """*added* bytes wait, or a socket is full: if that makes too much unsent, run no further event for now."""
+        limit, unsent = self.hub.options.max_buffered_bytes, self.unsent_bytes
+        if unsent + self.held_bytes > MOST_UNSENT * limit:
+            return self.cut_off()
+        if self.backlog is None:
+            if unsent <= limit:
+                return
+            self.backlog = Backlog()
+            for member in self.members.values():
+                member.stop()
+            self.hub.call_soon(self._begin_judging)
+        self.backlog.added += added
+
+    def _begin_judging(self) -> None:
+        if self.backlog is not None and not self.backlog.unsent:
+            self._judge_next(self.backlog, self.hub.now())
+
+    def _judge_next(self, backlog: Backlog, now: float) -> None:
+        backlog.unsent, backlog.added = self.unsent_bytes, 0
+        self.arm("backlog", now + self.hub.options.ping_timeout)
+
+    def _judge(self, backlog: Backlog, now: float) -> None:
+        """Cut off the client if not even half of what was unsent a `ping_timeout` ago has left."""
+        left = backlog.unsent + backlog.added - self.unsent_bytes
+        if 2 * left < backlog.unsent:
+            return self.cut_off()
+        if self.heartbeat is not None:
+            self.heartbeat.extended = False  # who reads is alive; its pong may come behind all this
+        self._judge_next(backlog, now)
+
+    def cut_off(self) -> None:
+        log.debug("%s ! does not read", self.sid[:6])
+        for answer in self.answers:
+            answer.abort()
+        self.end("transport error")
+
+    def ease(self) -> None:
+        """Something has left: once it is no more than `max_buffered_bytes` that has not, events are run again."""
+        backlog = self.backlog
+        if backlog is not None and self.unsent_bytes <= self.hub.options.max_buffered_bytes:
+            self.backlog = None
+            self.disarm("backlog")
+            for member in backlog.stopped:
+                self.hub.call_soon(member.work_in_turn)
 
     # Outlets.
 
@@ -2591,7 +2669,9 @@ class Session:
         self.owed_acks += owed
         if self.life is Life.CLOSED:
             return
-        if self.waiting_bytes > 4 * self.hub.options.max_buffered_bytes + MAX_READ_COST:
+        options = self.hub.options
+        one_frame = options.max_packets * QUEUED_BYTES + MAX_READ_COST
+        if self.waiting_bytes > 4 * options.max_buffered_bytes + one_frame:
             log.debug("%s ! sends faster than its handlers work", self.sid[:6])
             self.end("transport error")
         elif waiting > 0 or not self.reading:
@@ -2631,6 +2711,10 @@ class Session:
         if what == "heartbeat":
             return self._beat(now)
         self.disarm(what)
+        if what == "backlog":
+            if self.backlog is not None:
+                self._judge(self.backlog, now)
+            return
         if what == "upgrade":
             if self.prober is not None:
                 self.prober.drop(CLOSE)
@@ -2655,7 +2739,9 @@ class Session:
         decision = self.heartbeat.decide(now)
         if decision is PING:
             self.send_engine(PING, self.heartbeat.awaited or "")
-        elif decision is CLOSE and (self.reading or not self.heartbeat.extend()):
+        elif decision is CLOSE and (
+            self.reading and self.backlog is None or not self.heartbeat.extend()
+        ):
             return self.end("ping timeout")
         self.arm("heartbeat", self.heartbeat.due)
 
@@ -2686,11 +2772,13 @@ class Session:
         for connection in (outlet, self.prober):
             if connection is not None:
                 connection.drop(goodbye)
-        self.take_outbox()
+        self.outbox.clear()
+        self.outbox_bytes = 0
         self.deadlines.clear()
         self.deadline = math.inf
         self.assembler = None
         self._end_members(reason)
+        self.backlog = None
         self.hub.forget(self)
         if self.held_post is not None:
             self.held_post()
@@ -2733,12 +2821,12 @@ class Member:
     """One client in one namespace: its handler, the events that wait for it, the acks it waits for.
 
     Events run one after the other. A plain method runs at once; a coroutine gets a task, and what comes meanwhile waits
-    in `inbox`, which is None exactly when nothing runs and nothing waits.
+    in `inbox`, which is None exactly when nothing runs, nothing waits, and nothing has stopped it.
     """
 
     __slots__ = (
-        "session", "namespace", "id", "auth", "handler", "life", "rooms", "close_reason", "inbox", "held", "held_bytes",
-        "parting", "task", "overran", "acks", "next_ack_id", "recovery", "recovered", "missed",
+        "session", "namespace", "id", "auth", "handler", "life", "rooms", "close_reason", "inbox", "held", "parting",
+        "task", "overran", "acks", "next_ack_id", "recovery", "recovered", "missed",
     )  # fmt: skip
 
     def __init__(self, session: Session, namespace: Namespace, auth: dict[str, Any] | None) -> None:
@@ -2754,7 +2842,6 @@ class Member:
         self.held: (
             list[Outgoing] | None
         ) = []  # sent before `on_open` has accepted: it follows the CONNECT
-        self.held_bytes = 0
         self.parting: Callable[[], None] | None = (
             None  # `on_open` has disconnected the client: that follows too
         )
@@ -2806,12 +2893,17 @@ class Member:
             self._begin_work()
 
     def _begin_work(self) -> None:
-        held, self.held = self.held or (), None
+        held = self._take_held()
         for outgoing in held:
             self.enqueue(outgoing)
         if self.parting is not None:
             self.parting()
         self._work()
+
+    def _take_held(self) -> list[Outgoing]:
+        held, self.held = self.held or [], None
+        self.session.held_bytes -= sum([outgoing.size for outgoing in held])
+        return held
 
     def _refuse(self, problem: BaseException) -> None:
         self.task = None
@@ -2826,7 +2918,8 @@ class Member:
         self._release()
         self.session.unfinished -= 1
         self.session.account(waiting=-sum([size for _, size in self.inbox or ()]))
-        self.inbox = self.held = None
+        self.inbox = None
+        self._take_held()
         if self.namespace.history is not None:
             self.namespace.history.farewell(self, "refused", self.session.hub.now())
         if self.close_reason is None:
@@ -2854,25 +2947,43 @@ class Member:
 
     def _work(self, pending: Awaitable[None] | None = None) -> None:
         """Run what waits, until nothing does or a coroutine has to be awaited."""
-        for _ in range(EVENTS_PER_TURN):
-            if pending is not None or not self.inbox:
-                break
+        run = 0
+        while pending is None and self.inbox and run < EVENTS_PER_TURN and not self._backlog():
             pending = self._run_next(self.inbox)
-        hub = self.session.hub
+            run += 1
+        hub, backlog = self.session.hub, self._backlog()
         if pending is not None:
+            if backlog is not None:
+                backlog.stopped.pop(self, None)
             self.task = hub.spawn(self._work_on(pending))
             if self.close_reason is not None and self not in hub.watched:
                 hub.watch(self, hub.options.close_timeout, self.overdue)
-        elif self.inbox:
-            self.session.hub.call_soon(
-                self._work
-            )  # a long queue of short events must not keep the others waiting
+        elif backlog is not None:
+            backlog.stopped[self] = None
+        elif run == EVENTS_PER_TURN:  # short events of one client must not keep others waiting
+            hub.call_soon(self._work)
         else:
             self.inbox = None
             if self.close_reason is not None:
                 self.session.hub.unwatch(self)
                 self.session.unfinished -= 1
                 self.handler = None  # this cycle would wait for the collector
+
+    def _backlog(self) -> Backlog | None:
+        """What keeps this member's events from being run; nothing does once the client has left."""
+        return self.session.backlog if self.close_reason is None else None
+
+    def stop(self) -> None:
+        """Run no event until the session's backlog is over; a coroutine that runs goes on."""
+        if self.inbox is None and self.session.backlog is not None:
+            self.inbox = collections.deque()
+            self.session.backlog.stopped[self] = None
+
+    def queue_events(self) -> None:
+        """Let what comes in this turn wait for its own: there is much of it."""
+        if self.inbox is None:
+            self.inbox = collections.deque()
+            self.session.hub.call_soon(self.work_in_turn)
 
     async def _work_on(self, pending: Awaitable[None]) -> None:
         await pending
@@ -2937,9 +3048,9 @@ class Member:
             self.session.enqueue(outgoing)
         else:
             self.held.append(outgoing)
-            self.held_bytes += outgoing.size
-            if self.held_bytes > self.session.hub.options.max_buffered_bytes:
-                self.session.end("transport error")
+            self.session.held_bytes += outgoing.size
+            if self.session.held_bytes > self.session.hub.options.max_buffered_bytes:
+                self.session.fall_behind()
 
     def ask(self, packet: Packet) -> asyncio.Future[list[Any]]:
         """Send an EVENT that wants an ack; what comes back holds the ack's arguments, or Disconnected.
@@ -3132,15 +3243,19 @@ class Member:
             if future is not None and not future.done():
                 future.set_exception(Disconnected(reason))
                 future.exception()  # who waits is told; that nobody does is no error
+        backlog = self.session.backlog
         if self.inbox is None:
             self.inbox = collections.deque([(None, 0)])
-            hub.call_soon(self._close_in_turn)
+            hub.call_soon(self.work_in_turn)
         else:
             self.inbox.append((None, 0))
             hub.watch(self, hub.options.close_timeout, self.overdue)
+            if backlog is not None and self in backlog.stopped:
+                del backlog.stopped[self]
+                hub.call_soon(self.work_in_turn)
 
-    def _close_in_turn(self) -> None:
-        if self.task is None:  # else it finds `on_close` in the inbox
+    def work_in_turn(self) -> None:
+        if self.task is None:  # else the task finds in the inbox what is to be done
             self._work()
 
     def _release(self) -> None:
@@ -3845,13 +3960,7 @@ class Hub:
             "bytes_received": self.bytes_received,
             "bytes_sent": self.bytes_sent,
             "buffered_bytes": sum([session.outbox_bytes for session in self.sessions.values()])
-            + sum(
-                [
-                    one.carrier.get_write_buffer_size()
-                    for one in self.connections
-                    if isinstance(one, TakenOver)
-                ]
-            ),
+            + sum([connection.unsent_bytes for connection in self.connections]),
             "lag": self.lag,
         }
 
@@ -3981,6 +4090,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
     """
 
     congested = False  # an answer is written once
+    unsent_bytes = 0  # of a long answer
 
     def __init__(self, hub: Hub, http_request: Any) -> None:
         self.hub = hub
@@ -4040,9 +4150,12 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         return self.hub.options.max_message_bytes * (3 if form else 1)
 
     def finish(self) -> None:
+        if not self.answered:
+            self._guard(self._serve)
+
+    def _guard(self, work: Callable[[], None]) -> None:
         try:
-            if not self.answered:
-                self._serve()
+            work()
         except Exception:  # of our own: not every Tornado would end the request, and so the session
             log.exception("! in a request")
             if self.session is not None:
@@ -4265,6 +4378,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
                 200, *session.dialect.encode_poll(packets, request.jsonp, session.text_memory)
             )
         session.detach(self, self.hub.now())
+        session.ease()
 
     # Posts.
 
@@ -4273,23 +4387,39 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             session.end("transport error")
             return self._refuse(Refused("Overlapping posts"))
         body, content_type = bytes(self.body), self.headers.get("Content-Type", "")
+        try:
+            packets = session.dialect.decode_post(
+                body, content_type, bool(request.jsonp), session.text_memory
+            )
+        except PayloadError as error:
+            return self._refuse_post(session, error)
+        self.body.clear()
+        self._work_off(session, collections.deque(packets))
+
+    def _work_off(self, session: Session, packets: collections.deque[EnginePacket]) -> None:
+        """Hand *session* as many *packets* of a post as one turn is for; it is answered after the last."""
         max_bytes, now = self.hub.options.max_message_bytes, self.hub.now()
         try:
-            for packet in session.dialect.decode_post(
-                body, content_type, bool(request.jsonp), session.text_memory
-            ):
+            for _ in range(min(len(packets), EVENTS_PER_TURN)):
+                packet = packets.popleft()
                 if len(packet.data) > max_bytes:  # a form may be longer than what it carries
                     raise PayloadError("message too large")
                 session.received(packet, now)
         except PayloadError as error:
-            log.debug("%s ! %s", session.sid[:6], error)
-            self._release_post(session)
-            session.end("parse error")
-            return self._refuse(Refused("Malformed payload"))
-        if session.reading or session.posting is not self:
+            return self._refuse_post(session, error)
+        if packets and session.life is not Life.CLOSED:
+            work = functools.partial(self._work_off, session, packets)
+            self.hub.call_soon(functools.partial(self._guard, work))
+        elif session.reading or session.posting is not self:
             self._accept_post()
         else:
             session.held_post = self._accept_post
+
+    def _refuse_post(self, session: Session, error: PayloadError) -> None:
+        log.debug("%s ! %s", session.sid[:6], error)
+        self._release_post(session)
+        session.end("parse error")
+        self._refuse(Refused("Malformed payload"))
 
     def _accept_post(self) -> None:
         assert self.session is not None
@@ -4391,19 +4521,55 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         reason = http.client.responses.get(status, "Refused")
         line = tornado.httputil.ResponseStartLine("HTTP/1.1", status, reason)
         body = b"" if self.http_request.method == "HEAD" else body
-        # What Tornado begins here, for a connection that others may share, must not begin in a client's context.
-        self.context.run(self._write, line, tornado.httputil.HTTPHeaders(headers), body)
-
-    def _write(
-        self,
-        line: tornado.httputil.ResponseStartLine,
-        headers: tornado.httputil.HTTPHeaders,
-        body: bytes,
-    ) -> None:
-        self.connection.write_headers(line, headers, body)
+        if len(body) > READ_SIZE:
+            piece, rest = body[:READ_SIZE], memoryview(body)[READ_SIZE:]
+            self.connection.write_headers(line, tornado.httputil.HTTPHeaders(headers), piece)
+            self.unsent_bytes = len(rest)
+            self.hub.connections.add(self)  # a goodbye waits for it
+            session = self.session if self.carries_messages else None
+            if session is not None:
+                session.answers = (*session.answers, self)
+            self.hub.spawn(self._write_rest(rest, session))
+            return
+        self.connection.write_headers(line, tornado.httputil.HTTPHeaders(headers), body)
         if self.carries_messages:
             self._watch_writing(self.connection.stream)
         self.connection.finish()
+
+    async def _write_rest(self, rest: memoryview, session: Session | None) -> None:
+        """Write a long answer piece by piece: so it can be seen whether the client reads it.
+
+        *session* is the one whose messages it carries. If not all of them leave, nobody knows how
+        much has arrived: a new session is better than a gap.
+        """
+        stream, patience = self.connection.stream, self.hub.options.close_timeout
+        try:
+            while rest and not stream.closed():
+                self.connection.write(bytes(rest[:READ_SIZE]))
+                rest = rest[READ_SIZE:]
+                left = asyncio.ensure_future(stream.write(b""))  # done when all before it has left
+                await asyncio.wait([left], timeout=patience)
+                if not left.done():
+                    stream.close()
+                self.unsent_bytes = len(rest)
+                if session is not None:
+                    session.ease()
+        except tornado.iostream.StreamClosedError:
+            pass
+        finally:
+            self.unsent_bytes = 0
+            self.hub.connections.discard(self)
+            self.hub.notice_end()
+            if session is not None:
+                session.answers = tuple([one for one in session.answers if one is not self])
+        if not stream.closed():
+            self.connection.finish()
+        elif session is not None:
+            session.end("transport error")
+
+    def abort(self) -> None:
+        """End the connection in the middle of an answer that is not read."""
+        self.connection.stream.close()
 
     def _watch_writing(self, stream: tornado.iostream.IOStream) -> None:
         """Nobody knows how much has arrived of an answer that did not all leave: better a new session than a gap."""
@@ -4446,7 +4612,7 @@ class TakenOver(asyncio.BufferedProtocol):
     def connection_made(self, transport: Any) -> None:
         self.carrier = transport
         self.hub.connections.add(self)
-        transport.set_write_buffer_limits(high=WEBSOCKET_HIGH_WATER)
+        transport.set_write_buffer_limits(high=WEBSOCKET_HIGH_WATER - CORK_BYTES)
         self.begin()
         if self.early:
             early, self.early = self.early, b""
@@ -4481,6 +4647,12 @@ class TakenOver(asyncio.BufferedProtocol):
         else:
             self.session.direct = None
             self.session.decide_reading()
+            self.session.fall_behind()
+
+    @property
+    def unsent_bytes(self) -> int:
+        unsent: int = self.carrier.get_write_buffer_size()
+        return unsent
 
     def resume_writing(self) -> None:
         self.congested = False
@@ -4582,7 +4754,11 @@ class WebSocket(TakenOver):
     def _message(self, message: str | bytes, now: float) -> None:
         session = self.session
         assert session is not None
-        for packet in self.dialect.decode_frame(message, session.text_memory):
+        packets = self.dialect.decode_frame(message, session.text_memory)
+        if len(packets) > EVENTS_PER_TURN:  # one frame of 0.6 can have a hundred thousand
+            for member in session.members.values():
+                member.queue_events()
+        for packet in packets:
             if session.outlet is self:
                 session.received(packet, now)
             elif not self.closing:
@@ -4634,7 +4810,7 @@ class WebSocket(TakenOver):
             return
         self.cork.append(data)
         self.corked_bytes += len(data)
-        if self.corked_bytes > WEBSOCKET_HIGH_WATER:
+        if self.corked_bytes > CORK_BYTES:
             self._uncork()
             self.cork = []
 
@@ -4650,6 +4826,7 @@ class WebSocket(TakenOver):
             return
         while session.outbox and not self.congested:
             self.write(session.take_next().frame)
+        session.ease()
         if self.congested:
             return
         if session.life is Life.CLOSING:
@@ -4747,13 +4924,16 @@ class Stream(TakenOver):
         self.scheduled = False
         if self.congested or self.closing:
             return
-        packets = [packet for outgoing in self.session.take_outbox() for packet in outgoing.packets]
-        if packets:
-            part = self._chunk(self.session.dialect.stream_part(self.request.transport, packets))
+        session = self.session
+        while session.outbox and not self.congested:
+            waiting = session.take_outbox(CORK_BYTES)
+            packets = [packet for outgoing in waiting for packet in outgoing.packets]
+            part = self._chunk(session.dialect.stream_part(self.request.transport, packets))
             self.hub.bytes_sent += len(part)
             self.carrier.write(part)
-        if self.session.life is Life.CLOSING and not self.congested:
-            self.session.end("forced close")
+        session.ease()
+        if session.life is Life.CLOSING and not self.congested:
+            session.end("forced close")
 
     def _chunk(self, data: bytes) -> bytes:
         return b"%x\r\n%b\r\n" % (len(data), data) if self.chunked else data
@@ -4860,9 +5040,11 @@ class StreamCarrier:
     async def _write(self) -> None:
         try:
             while self.unsent:
-                data, self.unsent = b"".join(self.unsent), []
-                await self.stream.write(data)
-                self.unsent_bytes -= len(data)
+                data, self.unsent = memoryview(b"".join(self.unsent)), []
+                for start in range(0, len(data), READ_SIZE):  # so that it can be seen what has left
+                    piece = data[start : start + READ_SIZE]
+                    await self.stream.write(piece)
+                    self.unsent_bytes -= len(piece)
                 if self.paused and self.unsent_bytes <= self.high // 4:
                     self.paused = False
                     self.protocol.resume_writing()
@@ -5416,8 +5598,10 @@ class SocketIOHandler(tornado.web.RequestHandler):
         60.0  #: for a poll to fetch the goodbye, and for a handler to finish before `on_close`
     )
     max_message_bytes = 1_000_000  #: one message or POST body, attachments included
-    max_buffered_bytes = 4 * 1024 * 1024  #: unsent to one client, beyond which it is cut off
-    max_packets = 1000  #: in one payload
+    #: unsent to one client: above it none of its events is run, and it is cut off unless half leaves within
+    #: `ping_timeout`; at sixteen times as much it is cut off at once
+    max_buffered_bytes = 4 * 1024 * 1024
+    max_packets = 100_000  #: in one payload
     max_attachments = 10  #: of one packet
     max_namespaces = 100  #: that one client may join
     max_rooms = 1000  #: that one client may be in, per namespace

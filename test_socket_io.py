@@ -3148,9 +3148,10 @@ class FakeHub:
 
 
 class FakeOutlet:
-    congested = False
-
     """A way out that only notes what it is told."""
+
+    congested = False
+    unsent_bytes = 0
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -3898,23 +3899,112 @@ class OutboxTests(SessionAssertions):
         session.take_next()
         self.assertEqual(session.outbox_bytes, session.outbox[0].size)
 
-    def test_who_does_not_read_is_cut_off(self):
-        session = self.client(FakeHub(max_buffered_bytes=10_000), transport=XHR_POLLING)
-        handler = self.handler(session)
+    def behind(self, **options):
+        """A polling client that has not read much."""
+        hub = FakeHub(max_buffered_bytes=10_000, **options)
+        session = self.client(hub, transport=XHR_POLLING)
         session.outlet.answer()
-        for _ in range(9):
-            session.send_engine(MESSAGE, "x" * 900)
+        self.send(session, 20)
+        hub.turn()
+        return session
+
+    def send(self, session, count):
+        for _ in range(count):
+            session.send_engine(MESSAGE, "x" * 800)
+
+    def test_who_reads_nothing_is_cut_off_after_the_ping_timeout(self):
+        session = self.behind(ping_timeout=7.0)
+        handler = self.handler(session)
+        session.tick(6.9)
         self.assertIs(session.life, Life.OPEN)
-        session.send_engine(MESSAGE, "x" * 900)
+        session.tick(7.0)
         self.assertClosedFor(session, "transport error", handler)
-        self.assertEqual(len(session.outbox), 0)
+        self.assertEqual((len(session.outbox), session.outbox_bytes), (0, 0))
+
+    def test_who_reads_less_than_half_is_cut_off(self):
+        session = self.behind()
+        session.take_outbox(9_000)
+        session.tick(20.0)
+        self.assertIs(session.life, Life.CLOSED)
+
+    def test_who_reads_half_goes_on_and_is_judged_again(self):
+        session = self.behind()
+        for now in (20.0, 40.0, 60.0):
+            session.take_outbox(12_000)
+            self.send(session, 12)  # what comes meanwhile does not count against it
+            session.tick(now)
+            self.assertIs(session.life, Life.OPEN)
+        session.tick(79.9)
+        self.assertIs(session.life, Life.OPEN)
+        session.tick(80.0)
+        self.assertIs(session.life, Life.CLOSED)
+
+    def test_what_leaves_before_the_next_turn_was_never_too_much(self):
+        session = self.client(FakeHub(max_buffered_bytes=10_000), transport=XHR_POLLING)
+        for _ in range(3):
+            self.send(session, 20)
+            self.poll(session).answer()
+            session.ease()
+            session.hub.turn()
+        session.tick(20.0)
+        self.assertEqual((session.life, session.backlog), (Life.OPEN, None))
+
+    def test_far_above_it_is_cut_off_at_once(self):
+        session = self.behind()
+        self.send(session, 140)
+        self.assertIs(session.life, Life.OPEN)
+        self.send(session, 1)
+        self.assertIs(session.life, Life.CLOSED)
 
     def test_tiny_messages_are_charged_for_what_they_cost(self):
         session = self.client(FakeHub(max_buffered_bytes=10_000), transport=XHR_POLLING)
         session.outlet.answer()
-        for _ in range(100):
+        for _ in range(801):
             session.send_engine(MESSAGE)
         self.assertIs(session.life, Life.CLOSED)
+
+    def test_meanwhile_no_further_event_of_the_client_is_run(self):
+        session = self.behind()
+        handler = self.handler(session)
+        self.say(session, '42["a"]', '42["b"]')
+        session.hub.turn()
+        self.assertEqual(handler.log, ["open"])
+        self.poll(session).answer()
+        session.ease()
+        session.hub.turn()
+        self.assertEqual(handler.log, ["open", "a", "b"])
+        self.say(session, '42["c"]')
+        self.assertEqual(handler.log[-1], "c")
+
+    def test_events_that_wait_for_it_come_before_the_end(self):
+        session = self.behind()
+        handler = self.handler(session)
+        self.say(session, '42["a"]')
+        session.end("ping timeout")
+        self.assertClosedFor(session, "ping timeout", handler)
+        self.assertEqual(handler.log, ["open", "a", "closed: ping timeout"])
+
+    def test_an_event_that_sends_too_much_stops_the_next(self):
+        session = self.client(FakeHub(max_buffered_bytes=10_000))
+        handler = self.handler(session)
+        session.outlet.fill()
+        handler.answer = lambda packet: self.send(session, 8)
+        self.say(session, *['42["x"]'] * 10)
+        self.assertEqual(handler.log, ["open", "x", "x"])
+        for _ in range(5):
+            session.outlet.empty()
+            session.ease()
+            session.outlet.fill()
+            session.hub.turn()
+        self.assertEqual(handler.log, ["open", *["x"] * 10])
+
+    def test_who_reads_a_lot_has_time_for_its_pong(self):
+        session = self.behind()
+        for now in range(10, 200, 10):
+            session.take_outbox(9_000)
+            self.send(session, 9)
+            session.tick(float(now))
+        self.assertIs(session.life, Life.OPEN)
 
     def test_volatile_is_for_who_could_get_it_now(self):
         session = self.client(FakeHub(), transport=XHR_POLLING)
@@ -4204,10 +4294,25 @@ class SlowOpeningTests(AsyncSessionTestCase):
 
     async def test_what_is_held_for_it_is_bounded(self):
         self.hub.options.max_buffered_bytes = 5000
-        for _ in range(6):
+        for _ in range(66):
             self.member.send(message("x" * 1000))
+        self.assertIs(self.session.life, Life.OPEN)
+        self.member.send(message("x" * 1000))
         self.assertIs(self.session.life, Life.CLOSED)
         await self.accept()
+
+    async def test_the_client_has_time_to_read_what_was_held_for_it(self):
+        self.hub.options.max_buffered_bytes = 5000
+        for _ in range(10):
+            self.member.send(message("x" * 1000))
+        self.hub.turn()
+        self.hub.time = 30.0
+        self.session.tick(30.0)  # it was `on_open` that took so long
+        self.assertIs(self.session.life, Life.OPEN)
+        await self.accept()
+        self.hub.turn()
+        self.assertEqual((self.session.life, self.session.held_bytes), (Life.OPEN, 0))
+        self.assertEqual(len(self.session.outlet.sent), 12)
 
     async def test_acks_cannot_be_asked_for_before(self):
         with self.assertRaises(Disconnected):
@@ -4355,7 +4460,7 @@ class WaitingTests(AsyncSessionTestCase):
     """Events that wait are counted in bytes: above one limit reading pauses, above another the client is cut off."""
 
     async def asyncSetUp(self):
-        self.hub = FakeHub(max_message_bytes=1000, max_buffered_bytes=5000)
+        self.hub = FakeHub(max_message_bytes=1000, max_buffered_bytes=5000, max_packets=1)
         self.session = self.client(self.hub)
         self.member = self.session.members["/"]
         self.busy = self.gate()
@@ -4754,7 +4859,7 @@ class BroadcastTests(RoomAssertions):
         slow = self.client(self.hub, transport=XHR_POLLING).members["/"]
         self.hub.options.max_buffered_bytes = 1000
         self.namespace.members = {member.id: member for member in (slow, *self.everybody)}
-        self.io.emit("news", "x" * 2000)
+        self.io.emit("news", "x" * 20_000)
         self.assertReached("news", *self.everybody)
         self.assertEqual(slow.close_reason, "transport error")
 
@@ -9866,6 +9971,113 @@ class StuckHandlerTests(RecorderTestCase):
         await self.noted("next")
 
 
+class Counter(Recorder):
+    """Counts how many of its events are run in each turn of the loop."""
+
+    turn = 0
+
+    def on_open(self):
+        super().on_open()
+        self.turns = collections.Counter()
+
+    def on_message(self, message):
+        super().on_message(message)
+        self.turns[type(self).turn] += 1
+
+
+class ManyPacketsTests(RecorderTestCase):
+    """A client that was offline sends all that it has kept in one payload."""
+
+    base = Counter
+    COUNT = 1_500
+
+    async def count_turns(self):
+        while True:
+            self.handler.turn += 1
+            await asyncio.sleep(0)
+
+    def messages(self, client, count):
+        return [
+            packet
+            for number in range(count)
+            for packet in client.dialect.encode_packet(Packet(EVENT, "/", ["message", f"{number}"]))
+        ]
+
+    def test_the_default_leaves_the_bound_to_the_number_of_bytes(self):
+        self.assertEqual(SocketIOHandler.max_packets, 100_000)
+
+    @gen_test(timeout=30)
+    async def test_all_are_run_in_order_and_few_of_them_in_one_turn(self):
+        counting = asyncio.ensure_future(self.count_turns())
+        doors = [door for door in EndOfProcessTests.DOORS if door[1] not in (WEBSOCKET, "upgrade")]
+        for door in [*doors, ("0.6", WEBSOCKET)]:
+            with self.subTest(door):
+                client = Attacker(self.get_http_port(), *door)
+                self._clients.append(await client.connect())
+                await client._send_engine(self.messages(client, self.COUNT))
+                await client.send("after them")
+                for number in range(self.COUNT):
+                    await self.noted("message", f"{number}")
+                await self.noted("message", "after them")
+                handler = self.handler.handlers[-1]
+                self.assertLessEqual(max(handler.turns.values()), 64)
+                self.assertGreaterEqual(len(handler.turns), self.COUNT // 64)
+        counting.cancel()
+
+    @gen_test(timeout=30)
+    async def test_a_post_that_is_not_worked_off_counts_as_posting(self):
+        for dialect in DIALECTS:
+            with self.subTest(dialect):
+                client = Attacker(self.get_http_port(), dialect, XHR_POLLING)
+                self._clients.append(await client.connect())
+                handler = self.handler.handlers[-1]
+                session, body = handler._member.session, self.messages(client, 10_000)
+                first = asyncio.ensure_future(client._send_engine(body))
+                while not handler.turns:
+                    handler.turn += 1
+                    await asyncio.sleep(0)
+                self.assertIsNotNone(session.posting)
+                second = Attacker(self.get_http_port(), dialect, XHR_POLLING)
+                second.sid, second._post_wire = client.sid, await self.wire()
+                status = await second.post(second._body(second.dialect.encode_payload(body[:1])))
+                if DIALECTS[dialect].overlap_closes:
+                    self.assertEqual(status, 400)
+                    while (entry := await within(self.handler.entries.get()))[0] != "closed":
+                        pass
+                    self.assertEqual(entry, ("closed", "transport error"))
+                else:
+                    self.assertEqual(status, 200)
+                    await within(first, 20)
+                    while not self.handler.entries.empty():
+                        self.handler.entries.get_nowait()
+                first.cancel()
+                with contextlib.suppress(asyncio.CancelledError, AssertionError):
+                    await first
+                await client.close()
+
+    @gen_test
+    async def test_what_is_wrong_far_behind_ends_the_client_all_the_same(self):
+        client = Attacker(self.get_http_port(), "EIO4", XHR_POLLING)
+        self._clients.append(await client.connect())
+        frames = [f'42["message","{number}"]' for number in range(200)]
+        self.assertEqual(await client.throw(*frames, "42[]"), 400)
+        for number in range(200):
+            await self.noted("message", f"{number}")
+        await self.assertClosedFor("parse error")
+
+    @gen_test
+    async def test_others_have_their_turns_meanwhile(self):
+        client, other = Attacker(self.get_http_port(), "EIO4", XHR_POLLING), await self.client()
+        self._clients.append(await client.connect())
+        sending = asyncio.ensure_future(client._send_engine(self.messages(client, 10_000)))
+        while not self.handler.handlers[-1].turns:
+            await asyncio.sleep(0)
+        self.handler.handlers[0].send("now")
+        self.assertEqual(await other.receive(), ("message", "now"))
+        self.assertFalse(sending.done())
+        await sending
+
+
 class BackpressureTests(RecorderTestCase):
     """A client that sends faster than its handlers work is not read from, and loses nothing."""
 
@@ -12764,6 +12976,7 @@ class HostilityBehaviour:
     dialect = transport = ""
     innocent_tasks = 0  # of the hub, for as long as those live who must not suffer
     base = Victim
+    options = {"max_packets": 1000}
 
     def setUp(self):
         super().setUp()
@@ -13567,6 +13780,216 @@ class DeadlineTests(RecorderTestCase):
         for misdeed in misdeeds:
             misdeed.cancel()
         await asyncio.gather(*misdeeds, return_exceptions=True)
+
+
+class Doors(RecorderTestCase):
+    """One client at every door."""
+
+    doors: list[tuple[str, str]] = []
+
+    async def everybody(self):
+        clients = []
+        for dialect, transport in self.doors or EndOfProcessTests.DOORS:
+            client = Attacker(self.get_http_port(), dialect, transport)
+            self._clients.append(client)
+            clients.append(await client.connect())
+        return clients
+
+
+class MuchAtOnceTests(Doors):
+    """A client that reads may be sent far more at once than `max_buffered_bytes`."""
+
+    options = {"max_buffered_bytes": 50_000}
+
+    @gen_test(timeout=30)
+    async def test_what_on_open_sends_arrives_over_every_transport(self):
+        def on_open(handler):
+            Recorder.on_open(handler)
+            handler.send("x" * 55_000)
+            for number in range(1000):
+                handler.send(f"line {number} of a hundred bytes or so {'.' * 60}")
+
+        self.handler.on_open = on_open
+        for client in await self.everybody():
+            with self.subTest(client.dialect.name, transport=client.transport):
+                self.assertEqual(len((await client.receive())[1]), 55_000)
+                for number in range(1000):
+                    self.assertTrue((await client.receive())[1].startswith(f"line {number} of"))
+
+    @gen_test(timeout=30)
+    async def test_ten_large_broadcasts_in_a_row_arrive_over_every_transport(self):
+        clients = await self.everybody()
+        for number in range(10):
+            self.handler.io.send(f"{number}" + "x" * 40_000)
+        for client in clients:
+            with self.subTest(client.dialect.name, transport=client.transport):
+                for number in range(10):
+                    self.assertEqual((await client.receive())[1][0], f"{number}")
+        self.assertTrue(self.handler.entries.empty())
+
+
+class MuchAtOnceByDefaultTests(RecorderTestCase):
+    """The same at the size of the defaults."""
+
+    @gen_test(timeout=30)
+    async def test_an_event_and_many_lines_above_the_limit_arrive(self):
+        for count, size in ((1, 4_300_000), (20_000, 100)):
+            for transport in ("websocket", "xhr-polling"):
+
+                def on_open(handler, count=count, size=size):
+                    for _ in range(count):
+                        handler.send("x" * size)
+
+                with self.subTest(transport, count=count):
+                    self.handler.on_open = on_open
+                    client = await self.client(transport=transport)
+                    for _ in range(count):
+                        self.assertEqual(len((await client.receive())[1]), size)
+
+    @gen_test(timeout=30)
+    async def test_ten_broadcasts_of_a_megabyte_arrive(self):
+        clients = [await self.client(transport=transport) for transport in (WEBSOCKET, XHR_POLLING)]
+        for _ in range(10):
+            self.handler.io.send("x" * 1_000_000)
+        for client in clients:
+            for _ in range(10):
+                self.assertEqual(len((await client.receive())[1]), 1_000_000)
+
+
+class MuchAtOnceOverTLSTests(OverTLS, MuchAtOnceTests):
+    """And over TLS."""
+
+    doors = [("EIO4", "websocket"), ("EIO3", "xhr-polling"), ("0.9", "htmlfile")]
+
+
+class UnreadTests(Doors):
+    """A client that does not read what was sent to it."""
+
+    options = {"max_buffered_bytes": 200_000, "ping_timeout": 0.4}
+    base = Victim
+    doors = [("EIO4", "websocket"), ("EIO4", "upgrade"), ("EIO4", "xhr-polling"),
+             ("EIO3", "jsonp-polling"), ("0.9", "htmlfile"), ("0.6", "xhr-multipart")]  # fmt: skip
+
+    go_deaf = HostilityBehaviour.go_deaf
+
+    @gen_test(timeout=30)
+    async def test_it_is_cut_off_after_the_ping_timeout_over_every_transport(self):
+        clients = await self.everybody()
+        handlers = list(self.handler.handlers)
+        for client in clients:
+            self.go_deaf(client)
+        for client, handler in zip(clients, handlers, strict=True):
+            session = handler._member.session
+            for _ in range(1000):
+                if session.backlog is not None:
+                    break
+                handler.send("x" * 150_000)
+                await asyncio.sleep(0)
+            self.assertLess(session.unsent_bytes, 1_000_000, client.transport)
+            self.assertEqual(
+                await within(handler.heard.get()), ("closed", "transport error"), client.transport
+            )
+
+    @gen_test(timeout=30)
+    async def test_far_above_the_limit_it_is_cut_off_at_once(self):
+        self.handler.ping_timeout = 20.0
+        for client in await self.everybody():
+            handler = self.handler.handlers[-1]
+            self.go_deaf(client)
+        for handler in list(self.handler.handlers):
+            session = handler._member.session
+            for _ in range(1000):
+                if not handler.connected:
+                    break
+                handler.send("x" * 150_000)
+                self.assertLess(session.unsent_bytes, 16 * 200_000 + 160_000)
+                await asyncio.sleep(0)
+            self.assertEqual(await within(handler.heard.get()), ("closed", "transport error"))
+
+    @gen_test(timeout=30)
+    async def test_what_it_has_read_is_seen_while_a_long_message_is_on_its_way(self):
+        self.handler.max_buffered_bytes = 100_000_000
+        for door in [("EIO4", "websocket"), ("EIO4", "xhr-polling"), ("EIO4", "jsonp-polling"),
+                     ("0.9", "htmlfile"), ("0.6", "xhr-multipart")]:  # fmt: skip
+            with self.subTest(door):
+                client = Attacker(self.get_http_port(), *door)
+                self._clients.append(await client.connect())
+                handler = self.handler.handlers[-1]
+                session, reader = handler._member.session, client._wire.reader
+                while session.outlet is None:
+                    await asyncio.sleep(0)
+                client._reader.cancel()
+                await asyncio.sleep(0)
+                reader._limit = 65536  # it does not read ahead
+                handler.send("x" * 12_000_000)
+                while session.unsent_bytes < 3_000_000:
+                    await asyncio.sleep(0)
+                while (before := session.unsent_bytes) > 3_000_000:
+                    await within(reader.readexactly(2_000_000))
+                    while session.unsent_bytes >= before:
+                        await asyncio.sleep(0.001)
+                await client.close()
+                self.assertEqual((await within(handler.heard.get()))[0], "closed")
+
+    @gen_test(timeout=30)
+    async def test_a_socket_of_its_own_holds_one_message_beyond_its_high_water_mark(self):
+        self.handler.max_buffered_bytes = 100_000_000
+        for door in (("EIO4", "websocket"), ("EIO4", "upgrade"), ("0.9", "htmlfile")):
+            for size in (1_000, 1_000_000):
+                with self.subTest(door, size=size):
+                    client = Attacker(self.get_http_port(), *door)
+                    self._clients.append(await client.connect())
+                    handler = self.handler.handlers[-1]
+                    while handler._member.session.outlet is None:
+                        await asyncio.sleep(0)
+                    carrier = handler._member.session.outlet.carrier
+                    self.go_deaf(client)
+                    for _ in range(10_000_000 // size):
+                        handler.send("x" * size)
+                        most = socket_io.WEBSOCKET_HIGH_WATER + size + 100
+                        self.assertLessEqual(carrier.get_write_buffer_size(), most)
+                    await asyncio.sleep(0)
+                    self.assertLessEqual(carrier.get_write_buffer_size(), most)
+                    await client.close()
+
+    @gen_test(timeout=30)
+    async def test_meanwhile_no_further_event_of_it_is_run_and_none_is_lost(self):
+        self.handler.max_buffered_bytes = 1_000_000
+        self.handler.ping_timeout = 20.0
+        for dialect, transport in (("EIO4", "websocket"), ("0.6", "websocket"),
+                                   ("EIO4", "xhr-polling"), ("0.9", "htmlfile")):  # fmt: skip
+            with self.subTest(dialect=dialect, transport=transport):
+                client = Attacker(self.get_http_port(), dialect, transport)
+                self._clients.append(await client.connect())
+                handler = self.handler.handlers[-1]
+                session = handler._member.session
+                handler.on_message = lambda number, handler=handler: handler.send(
+                    [number, "x" * 100_000]
+                )
+                handler.send([-1, ""])
+                await client.receive()
+                client._wire.writer.transport.pause_reading()
+                sending = asyncio.ensure_future(self.send_many(client, 150))
+                while session.backlog is None:
+                    await asyncio.sleep(0)
+                await asyncio.sleep(0.05)
+                self.assertLess(session.unsent_bytes, 1_200_000)
+                self.assertTrue(handler.connected)
+                client._wire.writer.transport.resume_reading()
+                numbers = [int((await client.receive())[1][0]) for _ in range(150)]
+                self.assertEqual(numbers, list(range(150)))
+                await sending
+                await client.close()
+
+    async def send_many(self, client, count):
+        packets = [
+            packet
+            for number in range(count)
+            for packet in client.dialect.encode_packet(
+                Packet(EVENT, "/", ["message", number if client.dialect.has_acks else str(number)])
+            )
+        ]
+        await client._send_engine(packets)
 
 
 class PatienceTests(RecorderTestCase):

@@ -30,13 +30,15 @@ from wire import GENERATIONS, TEXT_FRAME, Client, Line, frame, http_request
 KIBIBYTE, MEBIBYTE = 1024, 1024 * 1024
 BACK_WITHIN = 0.10
 MORE_BLOCKS = 3000  # the tables of the interpreter and of the loop vary by so many
-#: One message may be 400 kB and a client may leave 1 MiB unread; sessions that are half made end within seconds.
-OPTIONS = {"max_message_bytes": 400_000, "max_buffered_bytes": MEBIBYTE, "max_rooms": 500, "max_attachments": 10,
-           "ping_interval": 2.0, "ping_timeout": 2.0, "connect_timeout": 2.0, "upgrade_timeout": 2.0,
-           "close_timeout": 1.0, "poll_duration": 1.0, "idle_seconds": 2.0, "body_seconds": 2.0}  # fmt: skip
+#: One message may be 400 kB; sessions that are half made end within seconds. A client that leaves more than
+#: 256 KiB unread is cut off for that after 2 s, and at once when it is 16 times as much.
+OPTIONS = {"max_message_bytes": 400_000, "max_buffered_bytes": MEBIBYTE // 4, "max_rooms": 500,
+           "max_attachments": 10, "ping_interval": 2.0, "ping_timeout": 2.0, "connect_timeout": 2.0,
+           "upgrade_timeout": 2.0, "close_timeout": 1.0, "poll_duration": 1.0, "idle_seconds": 2.0,
+           "body_seconds": 2.0}  # fmt: skip
 MESSAGE, BUFFERED, ROOMS = (
     OPTIONS["max_message_bytes"],
-    OPTIONS["max_buffered_bytes"],
+    16 * OPTIONS["max_buffered_bytes"],  # the hard bound: what one client can have unsent
     OPTIONS["max_rooms"],
 )
 
