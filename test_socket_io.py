@@ -4313,7 +4313,8 @@ class SlowOpeningTests(AsyncSessionTestCase):
         await self.accept()
         self.hub.turn()
         self.assertEqual((self.session.life, self.session.held_bytes), (Life.OPEN, 0))
-        self.assertEqual(len(self.session.outlet.sent), 12)
+        events = [text for text in self.session.outlet.sent if text.startswith("42")]
+        self.assertEqual(len(events), 11)
 
     async def test_acks_cannot_be_asked_for_before(self):
         with self.assertRaises(Disconnected):
@@ -13235,8 +13236,9 @@ class WebSocketHostilityBehaviour(HostilityBehaviour):
             for _ in range(20):
                 sent += 1
                 await attacker.send(f"{sent} " + "x" * 10_000)
-            for _ in range(10):  # over TLS a pause may be over as soon as the kernel has been asked
-                await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            if not session.reading:
+                await asyncio.sleep(0.03)  # the kernel may find more room for what is sent
         heard = attacker.heard.qsize()
         for _ in range(20):
             sent += 1
