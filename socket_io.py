@@ -150,6 +150,10 @@ APPLICATION_LOG = logging.getLogger("tornado.application")  # where any RequestH
 # these here follow from the protocols or from this file's own construction. `SocketIOError`
 # is the family. Errors are raised deep and caught in two places: where a transport hands
 # bytes in (section 11), and where application code is called (sections 8 and 12).
+#
+# What happens after a mistake of a client is decided in one place, the table `MISTAKES`: an
+# error carries the name of its row as `cause`, and sessions, members and exchanges do what the
+# row says. `blame` writes the line for the log.
 
 MAX_ACK_DIGITS = 15  # below 2**53: more would come back from a JavaScript peer as another number
 MAX_EXACT_INTEGER = 2**53  # beyond it, different integers are one number in JavaScript
@@ -187,12 +191,150 @@ def warn_once(cause: str, message: str, *args: Any) -> None:
     characters, and each *cause* has MAX_WARNINGS of them in the life of this process. Anything
     of a peer's must stand in *message* as `%r` with a precision, such as `%.100r`.
     """
-    text = (message % args)[:MAX_WARNING]
-    texts = _warned.setdefault(cause, set())
-    first = text not in texts and len(texts) < MAX_WARNINGS
-    if first:
-        texts.add(text)
-    log.log(logging.WARNING if first else logging.DEBUG, "%s", text)
+    text = message % args
+    if not _warn_first(cause, text):
+        log.debug("%s", text[:MAX_WARNING])
+
+
+def _warn_first(cause: str, text: str) -> bool:
+    """Log *text* at WARNING and return True, unless it was logged before or its *cause* has had its share."""
+    text, texts = text[:MAX_WARNING], _warned.setdefault(cause, set())
+    if len(texts) >= MAX_WARNINGS or text in texts:
+        return False
+    texts.add(text)
+    log.warning("%s", text)
+    return True
+
+
+class Fate(enum.Enum):
+    """What happens after a mistake of a client, in the words of the log."""
+
+    IGNORED = "was not heeded"  #: what was wrong means nothing; everything else goes on
+    ANSWERED = "was told no"  #: a packet says so to the client; everything else goes on
+    REFUSED = "was refused"  #: the answer to the request says no; a session that it names goes on
+    ENDED = "was cut off"  #: the session ends, with the close reason of the table
+
+
+@dataclasses.dataclass(frozen=True)
+class Mistake:
+    """A kind of mistake that clients make: what happens, and what the log says of its cure.
+
+    *cure* is a format string, to which `options` is the class whose `routes` was called. Without
+    a cure the mistake is nobody's, or was decided by the application: it is never a warning.
+    """
+
+    fate: Fate
+    cure: str = ""
+    close_reason: str = "parse error"  #: of a session that is ENDED
+
+
+_TOO_LARGE = (
+    "Raise {options.__name__}.max_message_bytes = {options.max_message_bytes}, "
+    "if clients may send that much"
+)
+_FOREIGN = "The client speaks another protocol, or something on the way has changed its words"
+
+#: Every kind of mistake that a client can make, by cause.
+MISTAKES = {
+    # In what a client sends.
+    "nonsense": Mistake(Fate.ENDED, _FOREIGN),
+    "broken frame": Mistake(Fate.ENDED, _FOREIGN, "transport error"),
+    "too large": Mistake(Fate.ENDED, _TOO_LARGE, "transport error"),
+    "too large a part": Mistake(Fate.ENDED, _TOO_LARGE),  # of a body or a packet that was read
+    "too many packets": Mistake(
+        Fate.ENDED,
+        "Raise {options.__name__}.max_packets = {options.max_packets}, if one payload may have more",
+    ),
+    "too many attachments": Mistake(
+        Fate.ENDED,
+        "Raise {options.__name__}.max_attachments = {options.max_attachments}, if a packet may have more",
+    ),
+    "too many namespaces": Mistake(
+        Fate.ANSWERED,
+        "Raise {options.__name__}.max_namespaces = {options.max_namespaces}, if a client may join more",
+    ),
+    "namespace flood": Mistake(
+        Fate.ENDED, "{options.__name__}.max_namespaces = {options.max_namespaces} is the limit"
+    ),
+    "namespace not served": Mistake(
+        Fate.ANSWERED,
+        "Serve it: {options.__name__}.routes(.., namespaces={{name: HandlerClass}})",
+    ),
+    "namespace not joined": Mistake(Fate.ENDED, "A client connects to a namespace before it sends"),
+    "packet to nobody": Mistake(Fate.IGNORED),  # the client may not know yet, or its generation may
+    "joined twice": Mistake(Fate.ENDED, _FOREIGN),
+    "late ack": Mistake(Fate.IGNORED),  # we have asked for it, before the client left
+    "no event": Mistake(Fate.IGNORED, "An event has a name: emit(name, ...)"),
+    "upgrade of a WebSocket": Mistake(
+        Fate.IGNORED, "A connection that began as a WebSocket needs no probe and no upgrade"
+    ),
+    "failed upgrade": Mistake(
+        Fate.IGNORED, "The client goes on polling; a proxy may not let WebSocket frames pass"
+    ),
+    "overlap": Mistake(
+        Fate.ENDED,
+        "A client has one poll and one post at a time; a proxy may repeat requests",
+        "transport error",
+    ),
+    # In time.
+    "connect_timeout": Mistake(
+        Fate.ENDED,
+        "{options.__name__}.connect_timeout = {options.connect_timeout} seconds are over",
+        "forced close",
+    ),
+    "max_buffered_bytes": Mistake(
+        Fate.ENDED,
+        "Send less, use `volatile`, or raise "
+        "{options.__name__}.max_buffered_bytes = {options.max_buffered_bytes}",
+        "transport error",
+    ),
+    "slow handlers": Mistake(
+        Fate.ENDED,
+        "Its handlers take too long for each event, or it floods them",
+        "transport error",
+    ),
+    # In requests.
+    "bad request": Mistake(Fate.REFUSED, _FOREIGN),
+    "origin": Mistake(Fate.REFUSED),  # each has its own cure
+    "generation": Mistake(
+        Fate.REFUSED,
+        "{options.__name__}.enabled_dialects = {options.enabled_dialects} says which are served",
+    ),
+    "transport": Mistake(
+        Fate.REFUSED, "The application setting `enabled_protocols` says which are served"
+    ),
+    "lost upgrade": Mistake(
+        Fate.REFUSED,
+        "A proxy in front must pass on the headers Upgrade and Connection; for nginx: proxy_http_version 1.1; "
+        'proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade"',
+    ),
+    "unknown sid": Mistake(
+        Fate.REFUSED,
+        "The session has ended, or belongs to another process: "
+        "then make the proxy's routing sticky ({options.__name__}.cookie helps)",
+    ),
+    "turned away": Mistake(Fate.REFUSED),  # by the application, or because the server shuts down
+}  # fmt: skip
+
+
+def blame(
+    options: Any,
+    cause: str,
+    why: str,
+    who: str = "a request",
+    sid: str = "-",
+    where: str = "",
+    cure: str = "",
+) -> None:
+    """Log a mistake by what `MISTAKES` says of its *cause*: at WARNING the first time, else at DEBUG.
+
+    Anything of a peer's must stand in *why* as its `repr`, cut short. *where* and *cure* take the place of the class
+    *options* and of the cure in the table.
+    """
+    mistake = MISTAKES[cause]
+    text, cure = f"{who} {mistake.fate.value}: {why}", cure or mistake.cure.format(options=options)
+    if not cure or not _warn_first(cause, f"{where or options.__name__}: {text}. {cure}"):
+        log.debug("%s ! %s", sid[:6], text)
 
 
 class SocketIOError(Exception):
@@ -200,7 +342,11 @@ class SocketIOError(Exception):
 
 
 class PayloadError(SocketIOError):
-    """A peer sent nonsense; its session closes with the reason "parse error"."""
+    """A peer sent nonsense; what happens to its session stands in `MISTAKES` under *cause*."""
+
+    def __init__(self, message: str, cause: str = "nonsense") -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 class FrameError(SocketIOError):
@@ -210,16 +356,32 @@ class FrameError(SocketIOError):
         super().__init__(reason)
         self.code = code
         self.reason = reason
+        self.cause = "too large" if code == TOO_BIG else "broken frame"
 
 
 class Refused(SocketIOError):
-    """A request that is not served: *status* for HTTP, *code* and the message for the body."""
+    """A request that is not served: *status* for HTTP, *code* and the message for the body.
 
-    def __init__(self, message: str, code: int = 3, status: int = 400) -> None:
+    *cause* is a row of `MISTAKES`. *why* and *cure* are for our own log, where they are more than the message and the
+    row say; what of them is a peer's is its `repr`, cut short.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        code: int = 3,
+        status: int = 400,
+        cause: str = "bad request",
+        why: str = "",
+        cure: str = "",
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.code = code
         self.status = status
+        self.cause = cause
+        self.why = f"{message}: {why}" if why else message
+        self.cure = cure
 
 
 class OriginRefused(Refused):
@@ -288,7 +450,7 @@ class EnginePacket:
 class Packet:
     """One packet of the upper layer: CONNECT DISCONNECT EVENT ACK CONNECT_ERROR.
 
-    *data* is a list for EVENT (name first) and ACK, a dict or None for the others.
+    *data* is a list for EVENT (name first; a client may send an empty one) and ACK, a dict or None for the others.
     """
 
     type: str
@@ -745,6 +907,11 @@ class Dialect(abc.ABC):
         """The id that the client believes to have, where it is not the one that we tell it."""
         return sid
 
+    def check_count(self, packets: Sequence[EnginePacket]) -> None:
+        """PayloadError if there may be no more in a payload that has *packets*."""
+        if len(packets) >= self.max_packets:
+            raise PayloadError("too many packets in one payload", "too many packets")
+
     # Codecs. `memory` is what must be remembered of the client that sent the bytes.
     @abc.abstractmethod
     def decode_payload(self, text: str) -> list[EnginePacket]: ...
@@ -851,8 +1018,7 @@ class SocketIO06(Dialect):
         packets: list[EnginePacket] = []
         position = 0
         while text.startswith(self.FRAME, position):
-            if len(packets) == self.max_packets:
-                raise PayloadError("too many messages in one payload")
+            self.check_count(packets)
             end = text.find(self.FRAME, position + 3, position + 6 + MAX_LENGTH_DIGITS)
             units = wire_int(text[position + 3 : end] if end > 0 else "", MAX_LENGTH_DIGITS)
             try:
@@ -970,7 +1136,8 @@ class SocketIO09(Dialect):
         position = 0
         while position < len(text):
             end = text.find(self.MARK, position + 1, position + 2 + MAX_LENGTH_DIGITS)
-            if len(packets) == self.max_packets or text[position] != self.MARK or end < 0:
+            self.check_count(packets)
+            if text[position] != self.MARK or end < 0:
                 raise PayloadError("a payload that does not add up")
             packet = counted(text, end + 1, text[position + 1 : end])
             position = end + 1 + len(packet)
@@ -1023,7 +1190,7 @@ class SocketIO09(Dialect):
         elif digit == "4":
             packet.data = ["message", self.json.decode(body)]
         elif digit == "5":
-            packet.data = self._decode_event(self.json.decode(body))
+            packet.data = self._decode_event(self.json.decode(body)) if body else []
         elif digit == "6":
             number, _, args = body.partition("+")
             packet.type, packet.ack_id = ACK, wire_int(number, MAX_ACK_DIGITS)
@@ -1182,10 +1349,16 @@ class EngineIO(Dialect):
         if ack_digits:
             packet.ack_id = wire_int(ack_digits, MAX_ACK_DIGITS)
         self.check_packet(packet)
+        if packet.data is None and packet.type in (EVENT, ACK):
+            packet.data = []  # as node's server reads it: an event that nobody hears, an empty ack
         if digit in "56":
             expected = wire_int(count or "", MAX_LENGTH_DIGITS)
             if expected > self.max_attachments:
-                raise PayloadError("too many attachments")
+                raise PayloadError(
+                    "more attachments than one packet may have", "too many attachments"
+                )
+            if expected and not packet.data:
+                raise PayloadError("attachments of no data")
             assembler = Assembler(packet, expected)
             return assembler if expected else assembler.finish()
         if count is not None:
@@ -1196,11 +1369,11 @@ class EngineIO(Dialect):
         """PayloadError unless *packet* has the data its type asks for."""
         data = packet.data
         if packet.type is EVENT:
-            good = isinstance(data, list) and bool(data)
-            if good and (type(data[0]) is not str or data[0] in RESERVED_EVENTS):
+            good = data is None or (isinstance(data, list) and bool(data))
+            if good and data and (type(data[0]) is not str or data[0] in RESERVED_EVENTS):
                 data[0] = received_name(data[0])
         elif packet.type is ACK:
-            good = isinstance(data, list) and packet.ack_id is not None
+            good = (data is None or isinstance(data, list)) and packet.ack_id is not None
         elif packet.type is DISCONNECT:
             good = data is None
         else:
@@ -1288,7 +1461,8 @@ class EngineIO3(EngineIO):
         position = 0
         while position < len(text) and text != "0:":
             end = text.find(":", position, position + 1 + MAX_LENGTH_DIGITS)
-            if len(packets) == self.max_packets or end < 0:
+            self.check_count(packets)
+            if end < 0:
                 raise PayloadError("a payload that does not add up")
             packet = counted(text, end + 1, text[position:end])
             position = end + 1 + len(packet)
@@ -1314,7 +1488,8 @@ class EngineIO3(EngineIO):
         position = 0
         while position < len(body):
             end = body.find(b"\xff", position, position + 2 + MAX_LENGTH_DIGITS)
-            if len(packets) == self.max_packets or end < 0:
+            self.check_count(packets)
+            if end < 0:
                 raise PayloadError("a payload that does not add up")
             size = wire_int("".join(map(str, body[position + 1 : end])), MAX_LENGTH_DIGITS)
             data = body[end + 1 : end + 1 + size]
@@ -1446,7 +1621,7 @@ class EngineIO4(EngineIO):
 
     def decode_payload(self, text: str) -> list[EnginePacket]:
         if text.count(self.SEPARATOR) >= self.max_packets:
-            raise PayloadError("too many packets in one payload")
+            raise PayloadError("too many packets in one payload", "too many packets")
         return [self.decode_engine_packet(part) for part in text.split(self.SEPARATOR)]
 
     def _decode_base64(self, text: str) -> EnginePacket:
@@ -1768,7 +1943,7 @@ def _parse_path(method: str, segments: list[str], dialects: dict[str, Dialect]) 
     """transport/[sid]/[anything], the JSONP index in the last place.  [SIO06]"""
     dialect = dialects.get(SocketIO06.name)
     if dialect is None:
-        raise Refused("Unsupported protocol version", 5, 404)
+        raise Refused("Unsupported protocol version", 5, 404, "generation", "a client of 0.6")
     request = Request(dialect, segments[0], method, segments[1] if len(segments) > 1 else "")
     if request.transport == JSONP_POLLING:
         index = segments[-1] or segments[-2]
@@ -1784,7 +1959,8 @@ def _parse_protocol_1(
     """1/[transport]/[sid], the JSONP index in the query.  [SIO1 "Handshake"]"""
     dialect = dialects.get(SocketIO09.name)
     if dialect is None or segments[0] != "1":
-        raise Refused("Protocol version not supported.", 5)
+        why = f"a client of protocol {segments[0][:20]!r}, where 1 is 0.7 to 0.9"
+        raise Refused("Protocol version not supported.", 5, 400, "generation", why)
     transport, sid, *_ = [*segments[1:], "", ""]
     request = Request(dialect, transport, method, sid)
     if transport in (
@@ -1812,7 +1988,8 @@ def _parse_query(
     revision = _single(query, "EIO")
     dialect = dialects.get({"": "EIO3", "2": "EIO3", "3": "EIO3", "4": "EIO4"}.get(revision, ""))
     if dialect is None:
-        raise Refused("Unsupported protocol version", 5)
+        why = f"a client of Engine.IO revision {revision[:20]!r}"
+        raise Refused("Unsupported protocol version", 5, 400, "generation", why)
     polls = transport == "polling"
     jsonp = _single(query, "j") if polls else ""
     if polls and "j" in query and not JSONP_INDEX.fullmatch(jsonp):
@@ -1839,6 +2016,9 @@ def _single(query: Query, name: str) -> str:
 
 def _check_method(request: Request) -> None:
     if request.transport in WEBSOCKETS and not (request.method == "GET" and request.upgrade):
+        if request.method == "GET":
+            why = "it asks for a WebSocket, and has no header Upgrade: websocket"
+            raise Refused("Bad request", cause="lost upgrade", why=why)
         raise Refused("Bad request")
     if request.upgrade and request.transport not in WEBSOCKETS:
         raise Refused("Bad request")
@@ -1847,19 +2027,19 @@ def _check_method(request: Request) -> None:
     ):
         raise Refused("Bad handshake method", 2)
     if request.sid and not SID.fullmatch(request.sid):
-        raise Refused("Session ID unknown", UNKNOWN_SID)
+        raise Refused("Session ID unknown", UNKNOWN_SID, why="its sid is none")
 
 
 def websocket_accept(headers: Headers) -> str:
     """The answer to Sec-WebSocket-Key; Refused if this is no proper handshake.  [RFC6455 "Opening Handshake"]"""
     key = headers.get("Sec-WebSocket-Key", "")
     tokens = [token.strip().lower() for token in headers.get("Connection", "").split(",")]
-    if (
-        "upgrade" not in tokens
-        or headers.get("Sec-WebSocket-Version", "") != "13"
-        or len(key) != 24
-    ):
-        raise Refused("Bad WebSocket handshake")
+    if "upgrade" not in tokens:
+        why = "its header Connection has no token Upgrade"
+        raise Refused("Bad WebSocket handshake", cause="lost upgrade", why=why)
+    if headers.get("Sec-WebSocket-Version", "") != "13" or len(key) != 24:
+        why = "Sec-WebSocket-Key or Sec-WebSocket-Version is not that of RFC 6455"
+        raise Refused("Bad WebSocket handshake", why=why)
     digest = hashlib.sha1(key.encode("utf-8") + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
     return encode_base64(digest)
 
@@ -1969,13 +2149,13 @@ def origin_admitted(
     return not site
 
 
-def origin_refusal(headers: Headers, option: str, xheaders: bool = False) -> str:
+def origin_refusal(headers: Headers, option: str, xheaders: bool = False) -> tuple[str, str]:
     """Say what `origin_admitted` refused, and which value of *option* would admit it; for the log."""
     origin = headers.get("Origin", "") or _referer_origin(headers)
     if not origin:
         site = headers.get("Sec-Fetch-Site", "")
         cure = "its Referrer-Policy must let it say where it comes from"
-        return f"origin {site!r:.100} refused; to admit it: {cure}"
+        return f"origin {site!r:.100} refused", f"To admit it: {cure}"
     if origin == "null":
         cure = f"{option} = '*', or a function that admits 'null'"
     elif not LISTABLE.fullmatch(origin):
@@ -1988,7 +2168,7 @@ def origin_refusal(headers: Headers, option: str, xheaders: bool = False) -> str
     if _split_origin(origin)[0] in DEFAULT_PORTS:
         host = f"{_host_of(headers, xheaders)!r:.40}"
         cure += f"; a page of our own, behind a proxy that made Host {host}: proxy_set_header Host $http_host"
-    return f"origin {origin!r:.100} refused; to admit it: {cure}"
+    return f"origin {origin!r:.100} refused", f"To admit it: {cure}"
 
 
 # -- 8. Session ------------------------------------------------------------------------
@@ -2215,7 +2395,7 @@ class Session:
         "hub", "http_request", "dialect", "sid", "transport", "life", "upgrade", "heartbeat", "deadlines",
         "deadline", "members", "left", "assembler", "outlet", "direct", "outbox", "outbox_bytes", "held_bytes",
         "answers", "backlog", "waiting_bytes", "owed_acks", "reading", "posting", "held_post", "prober", "user_session",
-        "text_memory", "early", "unfinished", "context", "entered",
+        "text_memory", "early", "unfinished", "context", "entered", "born",
     )  # fmt: skip
 
     def __init__(
@@ -2243,7 +2423,10 @@ class Session:
         self.unfinished = (
             0  # members begun whose handlers have not come to their end: some may have left already
         )
-        self.left: set[str] = set()  # namespaces that we ended: the client may not know yet
+        self.born = now
+        self.left: dict[
+            str, bool
+        ] = {}  # namespaces that it was in; True: we ended that, and it may not know yet
         self.assembler: Assembler | None = None
         self.outlet: Outlet | None = None
         self.direct: Callable[[bytes], None] | None = (
@@ -2302,11 +2485,23 @@ class Session:
 
     def open(self) -> None:
         """Greet the client; a generation that never asks for "/" gets it unasked."""
-        log.info("%s = open over %s, dialect %s", self.sid[:6], self.transport, self.dialect.name)
+        log.info(
+            "session %s of %s begins: an %s client from %s, over %s",
+            self.sid[:6],
+            self.hub.options.__name__,
+            self.dialect.name,
+            self.remote_address,
+            self.transport,
+        )
         if not self.dialect.open_follows_connect and not self.dialect.handshakes_apart:
             self.send_engine(OPEN, self.greeting)
         if self.dialect.opens_root_unasked:
             self._connect(Packet(CONNECT))
+
+    @property
+    def remote_address(self) -> str:
+        """The address that the client's handshake came from, as far as Tornado knows it."""
+        return getattr(self.http_request, "remote_ip", None) or "an unknown address"
 
     def adopt(self, user_session: UserSession | None) -> None:
         """Have again the application's data about a client that has come back."""
@@ -2357,7 +2552,17 @@ class Session:
         elif packet.type is CLOSE:
             self.end("transport close", goodbye=NOOP)
         elif packet.type is not NOOP:
+            self._received_oddity(packet)
+
+    def _received_oddity(self, packet: EnginePacket) -> None:
+        """Bear with clients that upgrade a connection which began as a WebSocket: written by hand, they always do."""
+        if self.transport not in WEBSOCKETS or self.upgrade is not Upgrade.NONE:
             raise PayloadError(f"unexpected {packet.type} packet")
+        if packet.type is PING and packet.data == "probe":
+            self.send_engine(PONG, packet.data)
+        elif packet.type not in (OPEN, UPGRADE):
+            raise PayloadError(f"unexpected {packet.type} packet")
+        self.mistaken("upgrade of a WebSocket", f"an {packet.type} packet")
 
     def _heartbeat_came(self, packet: EnginePacket, now: float) -> None:
         if self.heartbeat is None:
@@ -2379,7 +2584,7 @@ class Session:
         whole = self.assembler.feed(data)
         attached = sum([len(attachment) for attachment in self.assembler.attachments])
         if attached > self.hub.options.max_message_bytes:
-            raise PayloadError("attachments too large")
+            raise PayloadError("attachments too large", "too large a part")
         if whole is not None:
             self.assembler = None
             self._received_packet(whole, attached)
@@ -2388,21 +2593,24 @@ class Session:
         member = self.members.get(packet.namespace)
         if packet.type is EVENT and member is not None:
             self.hub.messages_received += 1
-            member.deliver(packet, size)
+            if packet.data:
+                member.deliver(packet, size)
+            else:
+                member.mistaken("no event", "an event without a name")
         elif packet.type is CONNECT:
             root = self.members.get("/")
             if member is not None:
                 if self.dialect.stray_packets_close:
-                    raise PayloadError("connected already")
+                    self.mistaken("joined twice", f"CONNECT to {packet.namespace[:40]!r} again")
             elif self.dialect.opens_root_unasked and root is not None and root.life is Life.OPENING:
                 self.early.append(packet)
                 if len(self.early) > self.hub.options.max_namespaces:
-                    raise PayloadError("too many namespaces")
+                    why = "it asks for many namespaces before it has been accepted in '/'"
+                    raise PayloadError(why, "namespace flood")
             else:
                 self._connect(packet)
         elif member is None:
-            if self.dialect.stray_packets_close and packet.namespace not in self.left:
-                raise PayloadError("a packet for a namespace that was not joined")
+            self._received_stray(packet)
         elif packet.type is ACK:
             self.hub.messages_received += 1
             member.acknowledged(packet)
@@ -2413,19 +2621,59 @@ class Session:
         else:
             raise PayloadError("a client has no CONNECT_ERROR to send")
 
+    def _received_stray(self, packet: Packet) -> None:
+        """A packet came for a namespace where the client is not, or not any longer."""
+        what = f"{packet.type} for {packet.namespace[:40]!r}, where it is not"
+        if packet.type is ACK and packet.namespace in self.left:
+            self.mistaken("late ack", what)
+        elif self.dialect.stray_packets_close and not self.left.get(packet.namespace):
+            self.mistaken("namespace not joined", what)
+        else:
+            self.mistaken("packet to nobody", what)
+
+    def leave(self, namespace: str, by_us: bool) -> None:
+        """Remember that the client is no longer in *namespace*; not for ever, for names without end fill memory."""
+        self.left.pop(namespace, None)
+        self.left[namespace] = by_us
+        if len(self.left) > self.hub.options.max_namespaces:
+            del self.left[next(iter(self.left))]
+
+    def mistaken(self, cause: str, why: str, where: str = "", cure: str = "") -> None:
+        """Note a mistake in what the client has sent; PayloadError if by `MISTAKES` the session ends."""
+        if MISTAKES[cause].fate is Fate.ENDED:
+            raise PayloadError(why, cause)
+        self.blame(cause, why, where, cure)
+
+    def cut_off(self, cause: str, why: str) -> None:
+        """End the session for a mistake of its client."""
+        if self.life is not Life.CLOSED:
+            self.blame(cause, why)
+            self.end(MISTAKES[cause].close_reason)
+
+    def blame(self, cause: str, why: str, where: str = "", cure: str = "") -> None:
+        """Log a mistake of this client; see the function `blame`."""
+        who = f"an {self.dialect.name} client"
+        if self.transport:
+            who += f" over {self.transport}"
+        blame(self.hub.options, cause, why, who, self.sid, where, cure)
+
     def _connect(self, packet: Packet) -> None:
         """Make the member that *packet* asks for, or tell the client why not."""
         if self.text_memory.encodes_twice and self.transport in WEBSOCKETS:
             # Node's 1.0, whose revision is 3: only names of namespaces leave here as other than ASCII.
             self.dialect = self.dialect.with_facts(doubles_frames=True)
-        self.left.discard(packet.namespace)
+        self.left.pop(packet.namespace, None)
         if self.unfinished >= self.hub.options.max_namespaces:
-            self.left.add(packet.namespace)
+            self.leave(packet.namespace, by_us=True)
+            self.mistaken("too many namespaces", f"{packet.namespace[:40]!r} is one too many")
             return self.send_packet(
                 Packet(CONNECT_ERROR, packet.namespace, {"message": "Too many namespaces"})
             )
         namespace = self.hub.find_namespace(packet.namespace, packet.data)
         if namespace is None:
+            self.mistaken(
+                "namespace not served", f"namespace {packet.namespace[:40]!r} is not served"
+            )
             return self.send_packet(
                 Packet(CONNECT_ERROR, packet.namespace, {"message": "Invalid namespace"})
             )
@@ -2454,7 +2702,7 @@ class Session:
         """A member's `on_open` has said no."""
         if not self.dialect.has_namespaces:
             return self.end("forced close")  # there is no word for it
-        self.left.add(member.namespace.name)
+        self.leave(member.namespace.name, by_us=True)
         reason = {"message": refusal.message}
         if refusal.data is not None:
             reason["data"] = refusal.data
@@ -2540,7 +2788,7 @@ class Session:
         """*added* bytes wait, or a socket is full: if that makes too much unsent, run no further event for now."""
         limit, unsent = self.hub.options.max_buffered_bytes, self.unsent_bytes
         if unsent + self.held_bytes > MOST_UNSENT * limit:
-            return self.cut_off()
+            return self._give_up()
         if self.backlog is None:
             if unsent <= limit:
                 return
@@ -2562,16 +2810,16 @@ class Session:
         """Cut off the client if not even half of what was unsent a `ping_timeout` ago has left."""
         left = backlog.unsent + backlog.added - self.unsent_bytes
         if 2 * left < backlog.unsent:
-            return self.cut_off()
+            return self._give_up()
         if self.heartbeat is not None:
             self.heartbeat.extended = False  # who reads is alive; its pong may come behind all this
         self._judge_next(backlog, now)
 
-    def cut_off(self) -> None:
-        log.debug("%s ! does not read", self.sid[:6])
+    def _give_up(self) -> None:
+        """Cut off the client, which does not read, together with the answers that are on their way to it."""
         for answer in self.answers:
             answer.abort()
-        self.end("transport error")
+        self.cut_off("max_buffered_bytes", "it does not read what it is sent")
 
     def ease(self) -> None:
         """Something has left: once it is no more than `max_buffered_bytes` that has not, events are run again."""
@@ -2672,8 +2920,7 @@ class Session:
         options = self.hub.options
         one_frame = options.max_packets * QUEUED_BYTES + MAX_READ_COST
         if self.waiting_bytes > 4 * options.max_buffered_bytes + one_frame:
-            log.debug("%s ! sends faster than its handlers work", self.sid[:6])
-            self.end("transport error")
+            self.cut_off("slow handlers", "it sends faster than its handlers work")
         elif waiting > 0 or not self.reading:
             self.decide_reading()
 
@@ -2717,6 +2964,7 @@ class Session:
             return
         if what == "upgrade":
             if self.prober is not None:
+                self.blame("failed upgrade", "upgrade_timeout is over")
                 self.prober.drop(CLOSE)
         elif what == "poll":
             if self.life is Life.OPENING and self.dialect.open_follows_connect:
@@ -2731,8 +2979,19 @@ class Session:
             else:
                 broken = self.dialect.poll_return is None
                 self.end("transport error" if broken else "transport close")
-        else:  # "connect": nobody joined; "close": nobody fetched the goodbye
+        elif what == "connect":
+            self.cut_off("connect_timeout", self._idleness())
+        else:  # "close": nobody fetched the goodbye
             self.end("forced close")
+
+    def _idleness(self) -> str:
+        """Why the client has not got anywhere within `connect_timeout`."""
+        if not self.transport:
+            return "it has chosen no transport after its handshake"
+        for member in self.members.values():
+            where = f"{member.namespace.handler_class.__name__}.on_open"
+            return f"{where} in {member.namespace.name[:40]!r} has not accepted it yet"
+        return "it has joined no namespace"
 
     def _beat(self, now: float) -> None:
         assert self.heartbeat is not None
@@ -2753,9 +3012,11 @@ class Session:
             return self.end(reason)  # the client knows of nothing that could end
         if not self._move(Life.CLOSING):
             return
-        log.info("%s = closing: %s", self.sid[:6], reason)
+        self._log_end(reason)
         self._end_members(reason)
-        if self.transport in POLLING and not (self.dialect.root_is_connection and "/" in self.left):
+        if self.transport in POLLING and not (
+            self.dialect.root_is_connection and self.left.get("/")
+        ):
             self.send_engine(CLOSE)  # else it has been told for good
         self.arm("close", now + self.hub.options.close_timeout)
         if self.outlet is not None:
@@ -2764,7 +3025,7 @@ class Session:
     def end(self, reason: str, goodbye: str = CLOSE) -> None:
         """It is over: let go of the client, tell the application *reason*, free everything."""
         if self.life in (Life.OPENING, Life.OPEN):
-            log.info("%s = closing: %s", self.sid[:6], reason)
+            self._log_end(reason)
         if not self._move(Life.CLOSED):
             return
         self.direct = None
@@ -2782,6 +3043,20 @@ class Session:
         self.hub.forget(self)
         if self.held_post is not None:
             self.held_post()
+
+    def _log_end(self, reason: str) -> None:
+        """Tell the end of what `open` has told the beginning of."""
+        if self.transport:  # else it has only shaken hands
+            log.info(
+                "session %s of %s ends after %.1f s: %s; an %s client from %s, last over %s",
+                self.sid[:6],
+                self.hub.options.__name__,
+                self.hub.now() - self.born,
+                reason,
+                self.dialect.name,
+                self.remote_address,
+                self.transport,
+            )
 
     def _end_members(self, reason: str) -> None:
         for member in list(self.members.values()):
@@ -3233,8 +3508,7 @@ class Member:
             return
         hub = self.session.hub
         self.close_reason = reason
-        if reason == "server namespace disconnect":
-            self.session.left.add(self.namespace.name)
+        self.session.leave(self.namespace.name, by_us=reason == "server namespace disconnect")
         if self.namespace.history is not None:  # first: what may be come back to is not forgotten
             self.namespace.history.farewell(self, reason, hub.now())
         self._release()
@@ -3253,6 +3527,11 @@ class Member:
             if backlog is not None and self in backlog.stopped:
                 del backlog.stopped[self]
                 hub.call_soon(self.work_in_turn)
+
+    def mistaken(self, cause: str, why: str, cure: str = "") -> None:
+        """Note a mistake of the client in this namespace; see `Session.mistaken`."""
+        where = f"{self.namespace.handler_class.__name__} in {self.namespace.name[:40]!r}"
+        self.session.mistaken(cause, why, where, cure)
 
     def work_in_turn(self) -> None:
         if self.task is None:  # else the task finds in the inbox what is to be done
@@ -3390,7 +3669,7 @@ class Namespace:
                 if volatile and kept is not None and packet.offset and member.recovery:
                     member.recovery.sent = kept.number  # all up to there, if it was addressed
             except Exception:  # one client's trouble must not keep it from the others
-                log.exception("%s ! cannot be sent to", session.sid[:6])
+                log.exception("session %s could not be sent to, and is ended", session.sid[:6])
                 session.end("forced close")
         if history is not None:
             known = next(
@@ -3646,15 +3925,16 @@ class Hub:
                     f"{handler_class.__name__}.{option} = {theirs!r} is an option of the whole connection: "
                     f"set it on {self.options.__name__}, whose routes() is called"
                 )
-        asked, ours, base = (
-            inspect.getattr_static(cls, "allow_request")
-            for cls in (handler_class, self.options, SocketIOHandler)
-        )
-        if asked not in (ours, base):
-            raise ValueError(
-                f"{handler_class.__name__}.allow_request would never be asked: a request is none of a namespace; "
-                f"override it in {self.options.__name__}, whose routes() is called"
+        for name in ("allow_request", "on_refused"):
+            asked, ours, base = (
+                inspect.getattr_static(cls, name)
+                for cls in (handler_class, self.options, SocketIOHandler)
             )
+            if asked not in (ours, base):
+                raise ValueError(
+                    f"{handler_class.__name__}.{name} would never be asked: a request is none of a namespace; "
+                    f"override it in {self.options.__name__}, whose routes() is called"
+                )
         if isinstance(key, re.Pattern) or callable(key):
             family = Family(key, handler_class)
             self.families.append(family)
@@ -3801,7 +4081,7 @@ class Hub:
         try:
             session.tick(now)
         except Exception:  # one client's trouble must not stop the sweep for all
-            log.exception("%s ! in tick", session.sid[:6])
+            log.exception("session %s failed at a deadline, and is ended", session.sid[:6])
             session.end("forced close")
 
     def watch(self, key: Any, seconds: float, act: Callable[[], Any]) -> None:
@@ -3937,8 +4217,20 @@ class Hub:
     def refuse_origin(self, headers: Headers) -> NoReturn:
         """Refused, with a log line that names the cure."""
         option = f"{self.options.__name__}.allowed_origins"
-        warn_once("origin", "%s", origin_refusal(headers, option, self.xheaders))
-        raise OriginRefused("Forbidden", FORBIDDEN, 403)
+        why, cure = origin_refusal(headers, option, self.xheaders)
+        raise OriginRefused("Forbidden", FORBIDDEN, 403, "origin", why, cure)
+
+    def tell_refusal(self, request: tornado.httputil.HTTPServerRequest, refused: Refused) -> None:
+        """Log why *request* is refused, and tell the application."""
+        if MISTAKES[refused.cause].fate is Fate.REFUSED:  # else the session has told it
+            # During our own goodbye a session that is gone is no client's mistake.
+            cause = "turned away" if self.closing else refused.cause
+            blame(self.options, cause, refused.why, cure=refused.cure)
+        try:
+            if is_awaitable(self.options.on_refused(request, refused.why)):
+                raise TypeError("on_refused has returned a coroutine, which nobody awaits")
+        except Exception:
+            log.exception("%s.on_refused failed", self.options.__name__)
 
     @property
     def xheaders(self) -> bool:
@@ -4157,7 +4449,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         try:
             work()
         except Exception:  # of our own: not every Tornado would end the request, and so the session
-            log.exception("! in a request")
+            log.exception("%s: a request could not be answered", self.hub.options.__name__)
             if self.session is not None:
                 self.session.end("forced close")
             self._refuse(Refused("Internal server error", 3, 500))
@@ -4173,11 +4465,12 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             self.session.end("transport close", goodbye=NOOP)
             self.respond(200, TEXT, b"")
         elif self.session.life is Life.CLOSED:
-            self._refuse(Refused("Session ID unknown", UNKNOWN_SID))
+            self._refuse(Refused("Session ID unknown", UNKNOWN_SID, cause="unknown sid"))
         elif self.request.transport != self.session.transport and not self._may_choose(
             self.session
         ):
-            self._refuse(Refused("Bad request"))
+            why = f"the session is on {self.session.transport}, not on {self.request.transport}"
+            self._refuse(Refused("Bad request", why=why))
         elif self.request.method == "POST":
             self._take_post(self.session, self.request)
         else:
@@ -4203,16 +4496,19 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             self.refused = error
         elif isinstance(error, tornado.web.HTTPError):
             reason = error.reason or http.client.responses.get(error.status_code, "Refused")
-            self.refused = Refused(reason, FORBIDDEN, error.status_code)
+            self.refused = Refused(reason, FORBIDDEN, error.status_code, "turned away")
         else:
-            log.error("allow_request failed", exc_info=error)
-            self.refused = Refused("Server error", FORBIDDEN, 500)
+            log.error("%s.allow_request failed", self.hub.options.__name__, exc_info=error)
+            self.refused = Refused(
+                "Server error", FORBIDDEN, 500, "turned away", "allow_request failed"
+            )
 
     def _check(self, request: Request) -> None:
         """Refused unless *request* may be made here and now."""
         apart = request.dialect.handshakes_apart and (not request.transport or request.farewell)
         if request.transport not in self.hub.transports & request.dialect.transports and not apart:
-            raise Refused("Transport unknown", 0)
+            why = f"{request.transport} is not served to {request.dialect.name} clients"
+            raise Refused("Transport unknown", 0, cause="transport", why=why)
         session = self.hub.session(request.sid) if request.sid else None
         if not self.admitted and request.upgrade and session is not None:
             self.admitted = self.hub.admits(self.headers, session.http_request.headers)
@@ -4221,12 +4517,12 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         if request.sid:
             self.session = session
             if self.session is None or self.session.dialect.name != request.dialect.name:
-                raise Refused("Session ID unknown", UNKNOWN_SID)
+                raise Refused("Session ID unknown", UNKNOWN_SID, cause="unknown sid")
             if self.session.dialect.base64 and not request.dialect.base64:
                 # A client says so in one request, and means the whole session.
                 request.dialect = request.dialect.with_facts(base64=True)
         elif request.dialect.handshakes_apart and request.transport:
-            raise Refused("Session ID unknown", UNKNOWN_SID)
+            raise Refused("Session ID unknown", UNKNOWN_SID, cause="unknown sid", why="it has none")
 
     async def _enter_when(self, allowed: Awaitable[Any]) -> None:
         self.connection.stream.set_close_callback(
@@ -4249,9 +4545,9 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
     def _enter_if(self, allowed: Any) -> Awaitable[None] | None:
         assert self.request is not None
         if allowed is False:
-            raise Refused("Forbidden", FORBIDDEN, 403)
+            raise Refused("Forbidden", FORBIDDEN, 403, "turned away", "allow_request said no")
         if self.hub.closing:  # perhaps since it was asked
-            raise Refused("Server is shutting down", 3, 503)
+            raise Refused("Server is shutting down", 3, 503, "turned away")
         return self._enter(self.request)
 
     def _enter(self, request: Request) -> Awaitable[None] | None:
@@ -4276,9 +4572,16 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             )
         if request.transport in STREAMS and request.method == "GET":
             if self.session is not None and not request.dialect.handshakes_apart:
-                raise Refused("Bad request")
+                raise Refused("Bad request", why="a stream for a session that has one")
             return self._take_over(
-                Stream(self.hub, self.session, request, self.http_request, self.client_context)
+                Stream(
+                    self.hub,
+                    self.session,
+                    request,
+                    self.http_request,
+                    self.client_context,
+                    self._note_closed_session,
+                )
             )
         if request.method == "POST" and self.session is not None:
             length = self.headers.get("Content-Length", "")
@@ -4305,12 +4608,19 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         elif self.session.life is Life.CLOSED:
             websocket.session = self.session  # frames may have come with the request, and be wrong
             websocket.hang_up()
+            self._note_closed_session()
         elif self.session.dialect.handshakes_apart:
             websocket.carry(
                 self.session, self.session.choose(self.request.transport, self.hub.now())
             )
-        else:
-            websocket.probe(self.session)
+        elif not websocket.probe(self.session):
+            why = "a second WebSocket for a session, or one that may not take it over"
+            self.hub.tell_refusal(self.http_request, Refused("Bad request", why=why))
+
+    def _note_closed_session(self) -> None:
+        """The session has ended while its connection was taken over."""
+        refused = Refused("Session ID unknown", UNKNOWN_SID, cause="unknown sid")
+        self.hub.tell_refusal(self.http_request, refused)
 
     def _open_session(self, request: Request) -> None:
         """A polling handshake: its answer is the session's first poll."""
@@ -4341,8 +4651,8 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         )
         if session.outlet is not None:
             if session.dialect.overlap_closes:
-                session.end("transport error")
-                return self._refuse(Refused("Overlapping polls"))
+                session.cut_off("overlap", "a second poll came while one waits")
+                return self._refuse(Refused("Overlapping polls", cause="overlap"))
             session.outlet.drop(NOOP)
         session.attach(self, self.hub.now())
         if first:
@@ -4362,7 +4672,8 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         if self.request.sid:
             self._answer_poll(goodbye)
         else:  # turned away before the client had a sid: 200 would make it try again at once
-            self._refuse(Refused("Forbidden", FORBIDDEN, 401))
+            why = "its session ended before it had begun"
+            self._refuse(Refused("Forbidden", FORBIDDEN, 401, "turned away", why))
 
     def _answer_poll(self, goodbye: str | None = None) -> None:
         session, request = self.session, self.request
@@ -4384,8 +4695,8 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
 
     def _take_post(self, session: Session, request: Request) -> None:
         if session.posting is not self and session.dialect.overlap_closes:
-            session.end("transport error")
-            return self._refuse(Refused("Overlapping posts"))
+            session.cut_off("overlap", "a second post came while one is worked off")
+            return self._refuse(Refused("Overlapping posts", cause="overlap"))
         body, content_type = bytes(self.body), self.headers.get("Content-Type", "")
         try:
             packets = session.dialect.decode_post(
@@ -4403,7 +4714,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             for _ in range(min(len(packets), EVENTS_PER_TURN)):
                 packet = packets.popleft()
                 if len(packet.data) > max_bytes:  # a form may be longer than what it carries
-                    raise PayloadError("message too large")
+                    raise PayloadError("message too large", "too large a part")
                 session.received(packet, now)
         except PayloadError as error:
             return self._refuse_post(session, error)
@@ -4416,10 +4727,9 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             session.held_post = self._accept_post
 
     def _refuse_post(self, session: Session, error: PayloadError) -> None:
-        log.debug("%s ! %s", session.sid[:6], error)
         self._release_post(session)
-        session.end("parse error")
-        self._refuse(Refused("Malformed payload"))
+        session.cut_off(error.cause, str(error))
+        self._refuse(Refused("Malformed payload", cause=error.cause, why=str(error)))
 
     def _accept_post(self) -> None:
         assert self.session is not None
@@ -4432,10 +4742,10 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
 
     def _too_large(self) -> None:
         if not self.answered:
-            self._refuse(Refused("Payload too large", 3, 413))
+            self._refuse(Refused("Payload too large", 3, 413, "too large"))
             if self.session is not None:
                 self._release_post(self.session)
-                self.session.end("transport error")
+                self.session.cut_off("too large", "the body of a POST is too large")
 
     # What is no client's session.
 
@@ -4449,7 +4759,14 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
     def _answer_preflight(self) -> None:
         """What may be asked, to pages that may ask.  [Fetch "CORS-preflight request"]"""
         granted = {}
-        if self.admitted:
+        if (
+            not self.admitted
+        ):  # the page's request, which would be refused in words, does not follow
+            try:
+                self.hub.refuse_origin(self.headers)
+            except OriginRefused as refused:
+                self.hub.tell_refusal(self.http_request, refused)
+        else:
             granted = {
                 "Access-Control-Allow-Headers": self.headers.get(
                     "Access-Control-Request-Headers", "Content-Type"
@@ -4482,6 +4799,9 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
     # Answers.
 
     def _refuse(self, refused: Refused) -> None:
+        if not self.is_alive():
+            return
+        self.hub.tell_refusal(self.http_request, refused)
         if self.request is None and self.http_request.tail.strip("/"):
             return self.respond(refused.status, TEXT, refused.message.encode())
         if self.request is None:
@@ -4718,11 +5038,13 @@ class WebSocket(TakenOver):
         start(self)
         self._uncork()
 
-    def probe(self, session: Session) -> None:
+    def probe(self, session: Session) -> bool:
         """Ask to take over a session that polls; a second one is accepted and closed at once.  [EIO4 "Upgrade"]"""
         self.session = session
-        if not session.begin_upgrade(self, self.hub.now()):
-            self.close(NORMAL)
+        if session.begin_upgrade(self, self.hub.now()):
+            return True
+        self.close(NORMAL)
+        return False
 
     def carry(self, session: Session, first: bool) -> None:
         """Become the outlet of *session*, and open it if this is its *first*."""
@@ -4744,10 +5066,8 @@ class WebSocket(TakenOver):
                     self._control(message)
                 elif not self.closing:
                     self._message(message, now)
-        except PayloadError as error:
-            self._fail("parse error", NORMAL, str(error))
-        except FrameError as error:
-            self._fail("transport error", error.code, error.reason)
+        except (PayloadError, FrameError) as error:
+            self._fail(error)
         finally:
             self._uncork()
 
@@ -4765,14 +5085,17 @@ class WebSocket(TakenOver):
                 self._upgrade(session, packet, now)
 
     def _upgrade(self, session: Session, packet: EnginePacket, now: float) -> None:
-        """Before the upgrade: a ping with the word "probe", then the word that polling has stopped."""
+        """Before the upgrade: a ping with the word "probe", then the word that polling has stopped.
+
+        That word alone will do: the C# client and elephant.io do not probe, and have stopped polling by then.
+        """
         if packet.type is PING and packet.data == "probe" and session.upgrade is Upgrade.NONE:
             self.write(Outgoing(self.dialect, [EnginePacket(PONG, "probe")]).frame)
             session.probed()
-        elif packet.type is UPGRADE and session.upgrade is Upgrade.PROBED:
+        elif packet.type is UPGRADE:
             session.upgraded(self, self.dialect, now)
         else:
-            self.close(NORMAL)
+            raise PayloadError(f"{packet.type} where a probe or an upgrade is due")
 
     def _control(self, control: Control) -> None:
         if control.opcode == PING_FRAME and not self.closing:
@@ -4790,13 +5113,16 @@ class WebSocket(TakenOver):
             if self.session is not None:
                 self.session.lost(self, "transport close")
 
-    def _fail(self, reason: str, code: int, why: str) -> None:
+    def _fail(self, error: PayloadError | FrameError) -> None:
+        """The client has sent what ends its session, or only the attempt to take one over."""
         session = self.session
         assert session is not None
-        log.debug("%s ! %s", session.sid[:6], why)
-        self.close(code, why)
+        code = error.code if isinstance(error, FrameError) else NORMAL
+        self.close(code, str(error))
         if session.outlet is self:
-            session.end(reason)
+            session.cut_off(error.cause, str(error))
+        else:
+            session.blame("failed upgrade", str(error))
 
     # Out.
 
@@ -4874,6 +5200,7 @@ class Stream(TakenOver):
         request: Request,
         http_request: Any,
         context: contextvars.Context,
+        turn_away: Callable[[], None],
     ) -> None:
         self.chunked = request.transport == HTMLFILE
         lines = [
@@ -4893,6 +5220,7 @@ class Stream(TakenOver):
         self.find_session: Callable[[], Session] = lambda: (
             session or hub.new_session(request, http_request, context)
         )
+        self.turn_away = turn_away
         self.request = request
         self.scheduled = False
 
@@ -4900,6 +5228,7 @@ class Stream(TakenOver):
         session = self.session = self.find_session()
         self.carrier.write(self.greeting)
         if session.life is Life.CLOSED:  # since its request came: an answer without content is one
+            self.turn_away()
             return self.drop(NOOP)
         now = self.hub.now()
         first = (
@@ -5713,6 +6042,15 @@ class SocketIOHandler(tornado.web.RequestHandler):
         Asked of the class whose `routes` was called.
         """
 
+    @classmethod
+    def on_refused(cls, request: tornado.httputil.HTTPServerRequest, why: str) -> None:
+        """Hear that *request* was refused, and *why*: the words that its client is told, and often more.
+
+        For metrics and bans. Called on the class whose `routes` was called, whatever refuses: the origin,
+        `allow_request`, an unknown session, a handshake that is none, the goodbye of the server. What of the client's
+        stands in *why* is quoted, and cut short.
+        """
+
     # What is known.
 
     @property
@@ -6051,11 +6389,12 @@ def check_class(cls: type[SocketIOHandler]) -> None:
         if base not in SocketIOHandler.__mro__ and not known:
             _check_never_called(cls, base, refused)
             _check_names(cls, base, refused)
-    if not isinstance(inspect.getattr_static(cls, "allow_request"), (classmethod, staticmethod)):
-        raise TypeError(
-            f"{cls.__name__}.allow_request is asked before there is a handler: make it a @classmethod"
-        )
-    for name in ("on_error", "on_any", "on_any_outgoing"):
+    for name in ("allow_request", "on_refused"):
+        if not isinstance(inspect.getattr_static(cls, name), (classmethod, staticmethod)):
+            raise TypeError(
+                f"{cls.__name__}.{name} is asked before there is a handler: make it a @classmethod"
+            )
+    for name in ("on_error", "on_any", "on_any_outgoing", "on_refused"):
         if inspect.iscoroutinefunction(getattr(cls, name)):
             raise TypeError(f"{cls.__name__}.{name} cannot be a coroutine: nobody waits for it")
     for name in OPTIONS:
