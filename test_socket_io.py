@@ -14784,12 +14784,17 @@ Server(tornado.web.Application([Chat.routes("socket.io")], socket_io_port=int(sy
 
     async def serve(self, more=""):
         """Start the program with *more* in it; returns when it listens."""
+        program = self.PROGRAM % (more, self.TRANSPORTS)
+        await self.start(sys.executable, "-c", program, str(self.port))
+
+    async def start(self, *command, cwd=None):
+        """Start *command*, a server that says in its log when it listens."""
         self.program = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", self.PROGRAM % (more, self.TRANSPORTS), str(self.port)),
+            *command,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             limit=self.READER_LIMIT,
-            cwd=pathlib.Path(__file__).parent,
+            cwd=cwd or pathlib.Path(__file__).parent,
         )
         self.assertIn(b"listening", await self.line())
 
@@ -15014,20 +15019,68 @@ class RestartTests(ServedTestCase):
             self.assertEqual(await client.receive(), ("message", "back"))
 
 
+def readme_program():
+    """Return the first program of the README, word for word."""
+    readme = pathlib.Path(__file__).with_name("README.md").read_text(encoding="utf-8")
+    return readme.split("```python\n")[1].split("```")[0]
+
+
+class ReadmeProgramTests(ServedTestCase):
+    """The first program of the README, saved as app.py beside socket_io.py and run word for word."""
+
+    RUN = """
+import logging, runpy, sys, tornado.web
+made = tornado.web.Application.__init__
+def make(self, *args, **settings): made(self, *args, socket_io_port=int(sys.argv[1]), **settings)
+tornado.web.Application.__init__ = make  # another test may have the port that the program says
+logging.basicConfig(level=logging.INFO, stream=sys.stdout)
+runpy.run_path("app.py", run_name="__main__")
+"""
+
+    def setUp(self):
+        super().setUp()
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        shutil.copy(socket_io.__file__, self.folder)
+        (self.folder / "app.py").write_text(readme_program(), encoding="utf-8")
+
+    @gen_test(timeout=30)
+    async def test_it_serves_a_page_whose_script_has_a_source_and_clients_connect(self):
+        await self.start(*(sys.executable, "-c", self.RUN, str(self.port)), cwd=self.folder)
+        wire = await self.wire()
+        status, headers, page = await wire.request("GET", "/")
+        self.assertEqual((status, headers["content-type"]), (200, "text/html; charset=UTF-8"))
+        (source,) = re.findall(r'<script src="([^"]+)">', page.decode())
+        self.assertIn((await wire.request("GET", source))[0], (200, 302))
+        ada, bob = await self.client(), await self.client("EIO3", "xhr-polling")
+        heard = re.findall(r'socket\.on\("([^"]+)"', page.decode())
+        (sent,) = re.findall(r'socket\.emit\("([^"]+)"', page.decode())
+        self.assertEqual((await ada.receive())[0], heard[0])
+        self.assertEqual(await ada.call(sent, "hello"), "sent")
+        while (told := await bob.receive())[0] != heard[1]:
+            pass
+        self.assertEqual(told, (heard[1], ada.id, "hello"))
+        self.assertNotIn("Traceback", await self.end())
+
+    @gen_test(timeout=30)
+    async def test_it_can_be_imported_without_starting_a_server(self):
+        ask = "import app; print(app.Chat.__name__, len(app.make_app().settings))"
+        self.program = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", ask, stdout=asyncio.subprocess.PIPE, cwd=self.folder
+        )
+        printed, _ = await within(self.program.communicate(), 20)
+        self.assertEqual(printed.split()[0], b"Chat")
+
+
 class ReadmeTests(SocketIOTestCase):
-    """The first program of the README, as it stands there, under the test that the README shows."""
+    """The README's first program under the test that the README shows."""
 
     def get_app(self):
-        readme = pathlib.Path(__file__).with_name("README.md").read_text(encoding="utf-8")
-        program = (
-            readme.split("```python\n")[1]
-            .split("```")[0]
-            .replace("SocketIOServer(Application", "app = (Application")
-        )
-        names: dict[str, Any] = {}
-        exec(program, names)
+        names: dict[str, Any] = {"__name__": "app"}
+        exec(readme_program(), names)
         self.handler = names["Chat"]
-        return names["app"]
+        return names["make_app"]()
 
     @gen_test
     async def test_chat(self):
