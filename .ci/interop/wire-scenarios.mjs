@@ -434,6 +434,16 @@ export const REWRITES = [
     rewrite: (heard) => withHeaders(heard, { "x-xss-protection": undefined }),
   },
   {
+    reason: "nginx would keep the parts of a stream until there are 4 kB of them",
+    where: /(xhr-multipart|htmlfile).*: the head/,
+    rewrite: (heard) => withHeaders(heard, { "x-accel-buffering": "no" }),
+  },
+  {
+    reason: "a version that is not served is the client's mistake, not the server's",
+    where: /0\.9 refusals: another version/,
+    rewrite: (heard) => ({ ...heard, status: "HTTP/1.1 400" }),
+  },
+  {
     reason: "the stream is ASCII, in whatever encoding it is read",
     where: /0\.9 htmlfile.*: the head/,
     rewrite: (heard) => withHeaders(heard, { "content-type": "text/html" }),
