@@ -163,6 +163,7 @@ SID_BYTES = 15  # 20 characters: what sticky-session helpers and cluster adapter
 UNKNOWN_SID, FORBIDDEN = 1, 4  # codes in a refusal's body  [EIO4 "Errors"]
 MAX_NAMESPACE_NAME = 250  # characters, where a client may choose them
 COMPRESS_FROM = 1024  # bytes of an HTTP body: as node's server does
+VOLATILE_BYTES = 64 * 1024  # that one turn sends over HTTP, before volatile messages are dropped
 WEBSOCKET_HIGH_WATER = 64 * 1024  # bytes unsent in a socket before messages are queued instead,
 CORK_BYTES = WEBSOCKET_HIGH_WATER // 2  # of which so many may come in one write, beside one message
 MOST_UNSENT = 16  # times `max_buffered_bytes`: a client that has so much unsent is cut off at once
@@ -851,6 +852,9 @@ class Dialect(abc.ABC):
     open_follows_connect = False  #: the OPEN packet says that the application has accepted
     has_acks = True
     has_namespaces = True
+    shows_sid = (
+        False  #: node's servers had the secret sid in the public id, as its clients compute it
+    )
     root_is_connection = False  #: to be refused in "/", or to leave it, ends the connection
     recovers = False  #: its clients can ask for events that they missed
     base64 = False  #: the client has no bytes, neither in payloads nor in frames
@@ -1427,6 +1431,7 @@ class EngineIO3(EngineIO):
 
     name = "EIO3"
     server_pings = False
+    shows_sid = True
     opens_root_unasked = True
 
     #: In browsers, 1.4 to 1.7 turn a text payload into a string by one call with an argument for each character, and
@@ -2770,10 +2775,13 @@ class Session:
 
     @property
     def takes_volatile(self) -> bool:
-        """Whether a message sent now would leave now."""
+        """Whether a message sent now would leave now; over HTTP that is in one answer with all that this turn sends."""
         if self.transport in WEBSOCKETS:
             return self.direct is not None
-        return self.outlet is not None and not self.outbox
+        outlet, waits = self.outlet, bool(self.outbox)
+        if outlet is None or outlet.congested or (waits and self.dialect.greets_alone):
+            return False
+        return self.outbox_bytes < VOLATILE_BYTES
 
     # Who does not read.  A client that reads may be sent more at once than `max_buffered_bytes`: it is judged by what
     # leaves, from the turn after the write on, and is cut off at once only far above.
@@ -3107,7 +3115,11 @@ class Member:
     def __init__(self, session: Session, namespace: Namespace, auth: dict[str, Any] | None) -> None:
         self.session = session
         self.namespace = namespace
-        self.id = secrets.token_urlsafe(SID_BYTES)
+        dialect = session.dialect
+        own_id = dialect.client_id(session.sid, namespace.name) if dialect.shows_sid else None
+        if own_id is None or not session.hub.options.id_is_sid:
+            own_id = secrets.token_urlsafe(SID_BYTES)
+        self.id = own_id
         self.auth = auth
         self.handler: Any = None
         self.life = Life.OPENING
@@ -3539,7 +3551,8 @@ class Member:
 
     def _release(self) -> None:
         self.life = Life.CLOSED
-        self.session.members.pop(self.namespace.name, None)
+        if self.session.members.get(self.namespace.name) is self:  # else the client is back already
+            del self.session.members[self.namespace.name]
         self.session.hub.unwatch(self)
         self.namespace.remove(self)
 
@@ -3586,7 +3599,8 @@ class Namespace:
 
     def remove(self, member: Member) -> None:
         """Out of the tables at once; `member.rooms` keeps what it was in, for `on_close`."""
-        if self.members.pop(member.id, None) is not None:
+        if self.members.get(member.id) is member:
+            del self.members[member.id]
             for room in member.rooms:
                 self._leave(member, room)
             self.hub.tidy(self)
@@ -3898,6 +3912,13 @@ class Hub:
         self.options = options
         self.json = STRICT_JSON if options.json is None else ForeignJSON(options.json)
         self.dialects = resolve_dialects(options, self.json)
+        if options.id_is_sid and any(dialect.shows_sid for dialect in self.dialects.values()):
+            warn_once(
+                "id_is_sid",
+                "%s.id_is_sid: the id of a client of socket.io 1 or 2 is its secret; send it to nobody who may not "
+                "speak for that client",
+                options.__name__,
+            )
         self.classes: dict[
             str, type[SocketIOHandler]
         ] = {}  # of the namespaces that are always there
@@ -4227,9 +4248,11 @@ class Hub:
             cause = "turned away" if self.closing else refused.cause
             blame(self.options, cause, refused.why, cure=refused.cure)
         try:
-            if is_awaitable(self.options.on_refused(request, refused.why)):
+            context = contextvars.copy_context()  # what it sets there is nobody else's
+            answer = context.run(self.options.on_refused, request, refused.why)
+            if is_awaitable(answer):
                 raise TypeError("on_refused has returned a coroutine, which nobody awaits")
-        except Exception:
+        except (Exception, asyncio.CancelledError):
             log.exception("%s.on_refused failed", self.options.__name__)
 
     @property
@@ -5937,6 +5960,9 @@ class SocketIOHandler(tornado.web.RequestHandler):
     allow_upgrades = True  #: from polling to WebSocket
     allowed_origins: AllowedOrigins = ()  #: besides the server's own: origins with scheme, patterns, "*", or a callable
     enabled_dialects: Sequence[str | Dialect] = tuple(DIALECTS)  #: the generations to serve
+    #: For who replaces a server of socket.io 1 or 2 whose pages compare ids: `id` of these clients is what they compute
+    #: themselves. Who reads such an id can speak for that client.
+    id_is_sid = False
     recovery_window = (
         0.0  #: for clients of 4.6 and later to come back, and get what they have missed; 0: never
     )
@@ -6356,6 +6382,7 @@ OPTIONS = {
     "allow_upgrades": Option(SWITCH),
     "allowed_origins": Option((str, re.Pattern, Collection, Callable)),
     "enabled_dialects": Option((list, tuple)),
+    "id_is_sid": Option(SWITCH),
     "recovery_window": Option(SECONDS, zero=True, per_class=True),
     "http_compression": Option(SWITCH),
     "websocket_compression": Option((int, NOTHING), zero=True),

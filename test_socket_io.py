@@ -6630,6 +6630,21 @@ class OnRefusedTests(RecorderTestCase):
         self.assertHeard("'https://evil.example'")
 
     @gen_test
+    async def test_what_it_sets_in_a_context_variable_is_nobody_elses(self):
+        user = contextvars.ContextVar("user", default="nobody")
+        seen = []
+
+        def hear(cls, request, why):
+            seen.append(user.get())
+            user.set("somebody")
+
+        self.handler.on_refused = classmethod(hear)
+        wire = await self.wire()
+        for _ in range(3):
+            await wire.request("GET", self.EIO + "&sid=unknown")
+        self.assertEqual(seen, ["nobody"] * 3)
+
+    @gen_test
     async def test_one_that_fails_is_logged_and_the_answer_is_as_ever(self):
         async def nobody_awaits_this(cls, request, why):
             pass
@@ -6829,6 +6844,77 @@ class IdentityTests(RecorderTestCase):
                     self.assertEqual(tuple(told[1]["args"]) if name == "0.6" else told[1:], welcome)
                     with self.assertRaises((ConnectionRefused, asyncio.IncompleteReadError)):
                         await self.client(name, transport, query="&room=tea")
+
+
+class IdIsSidTests(RecorderTestCase):
+    """`id_is_sid` makes the public id of 1.x and 2.x clients what they compute themselves, as node 2 had it."""
+
+    options = {"id_is_sid": True}
+
+    class Chat(SocketIOHandler):
+        gates: ClassVar[list] = []
+
+        async def on_open(self):
+            self.gates.append(asyncio.get_running_loop().create_future())
+            return await self.gates[-1]
+
+    namespaces = {"/chat": type("Chat", (SocketIOHandler,), {}), "/gate": Chat}
+
+    @gen_test
+    async def test_the_id_is_the_clients_own_in_each_namespace(self):
+        for transport in ("websocket", "xhr-polling", "jsonp-polling"):
+            with self.subTest(transport):
+                client = await self.client("EIO3", transport)
+                handler = self.handler.handlers[-1]
+                self.assertEqual(handler.id, client.sid)
+                self.handler.io.to(client.sid).emit("found")
+                self.assertEqual(await client.receive(), ("found",))
+                chat = self.handler.io.of("/chat")
+                for _ in range(2):  # it may leave and come again
+                    await client.join("/chat")
+                    self.assertEqual([each.id for each in chat.sockets()], [f"/chat#{client.sid}"])
+                    await client.leave("/chat")
+                    while chat.sockets():
+                        await asyncio.sleep(0)
+                self.assertEqual(handler.rooms, {client.sid})
+
+    @gen_test
+    async def test_other_generations_keep_theirs(self):
+        for dialect in ("0.6", "0.9", "EIO4"):
+            client = await self.client(dialect)
+            self.assertNotIn(client.sid, self.handler.handlers[-1].id)
+
+    @gen_test
+    async def test_who_comes_back_while_it_is_still_being_refused_is_not_thrown_out(self):
+        gates, client = self.Chat.gates, await self.client("EIO3")
+        gates.clear()
+        for kind in (CONNECT, DISCONNECT, CONNECT):
+            await client._send(Packet(kind, "/gate"))
+        while len(gates) < 2:
+            await asyncio.sleep(0)
+        gates[1].set_result(True)
+        await client._accepted("/gate")
+        gates[0].set_result(False)
+        await client.emit("still here")
+        await self.noted("still here")
+        inside = self.handler.io.of("/gate").sockets()
+        self.assertEqual([each.id for each in inside], [f"/gate#{client.sid}"])
+
+    def test_a_warning_says_what_it_costs(self):
+        chat = type("Chat", (SocketIOHandler,), {"id_is_sid": True})
+        with self.assertLogs("socket_io", "WARNING") as logged:
+            chat.routes("socket.io")
+        self.assertIn("Chat.id_is_sid", logged.output[0])
+        self.assertIn("secret", logged.output[0])
+        today = type("Today", (chat,), {"enabled_dialects": ["EIO4"]})
+        with self.assertNoLogs("socket_io", "WARNING"):
+            today.routes("socket.io")
+
+    @gen_test
+    async def test_without_it_the_id_is_public(self):
+        self.handler.id_is_sid = False
+        client = await self.client("EIO3")
+        self.assertNotIn(client.sid, self.handler.handlers[-1].id)
 
 
 class XSRFTests(RecorderTestCase):
@@ -10479,6 +10565,48 @@ class VolatileTests(RecorderTestCase):
         self.handler.io.volatile.emit("dropped too")
         handler.emit("kept")
         self.assertEqual((await wire.request("GET", url))[2], b'42["kept"]')
+
+    TRANSPORTS = [
+        ("EIO4", "xhr-polling"), ("EIO4", "jsonp-polling"), ("EIO4", "websocket"), ("EIO3", "xhr-polling"),
+        ("0.9", "xhr-polling"), ("0.9", "htmlfile"), ("0.6", "xhr-polling"), ("0.6", "xhr-multipart"),
+    ]  # fmt: skip
+
+    async def waiting(self, dialect, transport):
+        """A client that waits for what comes, and its handler."""
+        client = await self.client(dialect, transport)
+        handler = self.handler.handlers[-1]
+        while handler._member.session.outlet is None or handler._member.session.outbox:
+            await asyncio.sleep(0)
+        return client, handler
+
+    @gen_test
+    async def test_all_of_one_turn_leaves_together_volatile_or_not(self):
+        for door in self.TRANSPORTS:
+            with self.subTest(door):
+                client, handler = await self.waiting(*door)
+                handler.volatile.send("a")
+                self.handler.io.to(handler.id).volatile.send("b")
+                handler.send("c")
+                handler.volatile.send("d")
+                for message in "abcd":
+                    self.assertEqual(await client.receive(), ("message", message))
+
+    @gen_test
+    async def test_one_turn_has_a_bound_for_what_is_volatile(self):
+        for door in self.TRANSPORTS:
+            with self.subTest(door):
+                client, handler = await self.waiting(*door)
+                for number in range(2000):
+                    handler.volatile.send(f"{number} " + "x" * 1000)
+                session = handler._member.session
+                self.assertLess(session.outbox_bytes, socket_io.VOLATILE_BYTES + 2000)
+                if door[1] not in WEBSOCKETS:
+                    handler.send("the end")
+                    numbers = []
+                    while (message := (await client.receive())[1]) != "the end":
+                        numbers.append(int(message.split()[0]))
+                    self.assertEqual(numbers, list(range(len(numbers))))
+                    self.assertLess(len(numbers), 100)
 
 
 class OperatorTests(RecorderTestCase):
