@@ -14274,8 +14274,10 @@ class DeadlineTests(RecorderTestCase):
                 entry[1], ("ping timeout", "transport close", "transport error"), attacker.transport
             )
         self.assertEqual(self.handler.io._hub.sessions, {})
-        for misdeed in misdeeds:
-            misdeed.cancel()
+        while any(not misdeed.done() for misdeed in misdeeds):
+            for misdeed in misdeeds:  # once may not do: up to Python 3.11 `wait_for` can swallow it
+                misdeed.cancel()
+            await asyncio.wait(misdeeds, timeout=0.05)
         await asyncio.gather(*misdeeds, return_exceptions=True)
 
 
