@@ -65,6 +65,7 @@ import re
 import secrets
 import signal
 import socket
+import ssl
 import sys
 import threading
 import types
@@ -4647,6 +4648,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
 
     def _open_session(self, request: Request) -> None:
         """A polling handshake: its answer is the session's first poll."""
+        isolate_connections(self.connection.stream)
         session = self.session = self.hub.new_session(
             request, self.http_request, self.client_context
         )
@@ -5300,9 +5302,66 @@ class Stream(TakenOver):
             self.hang_up()
 
 
+class TLSSocket(ssl.SSLSocket):
+    """A TLS socket of the server's side whose end harms no other connection.
+
+    In Python 3.14 and 3.15 an error of the kernel, such as a reset by the peer, stays in OpenSSL's queue of errors,
+    which belongs to the thread. Every later operation on another connection finds that error and fails with it: one
+    client could cut off all others (python/cpython#148594). This class empties the queue where the error was met.
+    """
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except OSError as error:
+            forget_tls_error(error)
+            raise
+
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:
+        try:
+            return super().recv_into(*args, **kwargs)
+        except OSError as error:
+            forget_tls_error(error)
+            raise
+
+    def send(self, *args: Any, **kwargs: Any) -> int:
+        try:
+            return super().send(*args, **kwargs)
+        except OSError as error:
+            forget_tls_error(error)
+            raise
+
+
+def isolate_tls(context: ssl.SSLContext) -> None:
+    """Have *context* make each further connection a `TLSSocket`, unless the application has a class of its own."""
+    if context.sslsocket_class is ssl.SSLSocket:
+        context.sslsocket_class = TLSSocket
+
+
+def isolate_connections(stream: tornado.iostream.IOStream) -> None:
+    """Do that for the context of a connection whose HTTPServer the application has made."""
+    if isinstance(stream, tornado.iostream.SSLIOStream) and stream.socket is not None:
+        isolate_tls(stream.socket.context)
+
+
+def forget_tls_error(error: OSError) -> None:
+    """Empty this thread's queue of OpenSSL errors after *error*, if that came from the kernel."""
+    if not isinstance(error, ssl.SSLError):
+        with contextlib.suppress(ssl.SSLError):
+            spare_tls_context().set_ciphers(
+                "none"
+            )  # ssl empties the queue before it refuses a list without ciphers
+
+
+@functools.cache
+def spare_tls_context() -> ssl.SSLContext:
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+
+
 async def take_over(stream: tornado.iostream.IOStream, protocol: TakenOver) -> None:
     """Give *protocol* the connection behind *stream*, as an asyncio transport if that can be."""
     if isinstance(stream, tornado.iostream.SSLIOStream):
+        isolate_connections(stream)
         StreamCarrier(stream, protocol).start()
         return
     if stream.closed():
@@ -6807,6 +6866,11 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
             "body_timeout": self.BODY_SECONDS,
             **kwargs,
         }
+        if kwargs.get("ssl_options"):
+            kwargs["ssl_options"] = tornado.netutil.ssl_options_to_context(
+                kwargs["ssl_options"], server_side=True
+            )
+            isolate_tls(kwargs["ssl_options"])
         super().initialize(application, **kwargs)
         if not auto_start:
             self._listen(self._bind())

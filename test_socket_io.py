@@ -5814,6 +5814,22 @@ class TLSTests(OverTLS, SocketIOTestCase):
         self.assertTrue(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
 
     @gen_test
+    async def test_a_reset_behind_a_flood_that_is_being_answered_harms_no_other_connection(self):
+        await (await self.wire()).request("GET", "/socket.io/?EIO=4&transport=polling")
+        innocents = [await self.open() for _ in range(3)]
+        for ping in (masked_frame(PING_FRAME, b"x" * 100), masked_frame(1, b'42["message","x"]')):
+            vandal = await self.open()
+            vandal.writer.transport.pause_reading()
+            vandal.writer.write(ping * (2_000_000 // len(ping)))
+            await asyncio.sleep(0)
+            vandal.reset()
+            while len(self.handler.io.sockets()) > 3:
+                await asyncio.sleep(0.01)
+            for innocent in innocents:
+                innocent.send_frame('42["message","hello"]')
+                self.assertEqual(await innocent.text(), '42["message","hello"]')
+
+    @gen_test
     async def test_a_client_that_does_not_read_over_tls_is_cut_off(self):
         deaf = await self.open()
         deaf.writer.transport.pause_reading()
@@ -12802,6 +12818,32 @@ class Chat(Mixin, socket_io.SocketIOHandler): ...
     async def test_warnings_are_seen_by_a_program_without_logging_set_up(self):
         printed, _ = await self.run_program(self.WITHOUT_LOGGING)
         self.assertIn("Mixin.on_connect", printed)
+
+    @gen_test
+    async def test_over_tls_no_connection_leaves_its_error_to_the_next(self):
+        class Own(ssl.SSLSocket):
+            """An application's own."""
+
+        class Chat(SocketIOHandler):
+            pass
+
+        certificate = make_certificate()
+        own = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        own.load_cert_chain(certificate)
+        own.sslsocket_class = Own
+        client_side = ssl.create_default_context(cafile=certificate)
+        for options in ({"certfile": certificate}, own):
+            port = unused_port()
+            application = tornado.web.Application([Chat.routes("socket.io")], socket_io_port=port)
+            server = SocketIOServer(application, auto_start=False, ssl_options=options)
+            wire = await Wire.open(port, ssl=client_side, server_hostname="localhost")
+            path = "/socket.io/?EIO=4&transport=websocket"
+            self.assertEqual((await wire.upgrade(path))[0], 101)
+            (connection,) = Chat.io._hub.connections
+            expected = Own if options is own else socket_io.TLSSocket
+            self.assertIs(type(connection.carrier.stream.socket), expected)
+            wire.close()
+            await server.close()
 
     @gen_test
     async def test_inside_a_running_loop_it_must_not_start_one(self):
