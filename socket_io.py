@@ -130,6 +130,7 @@ except ImportError:
 
 
 __all__ = [
+    "NO_ACK",
     "AckTimeout",
     "BroadcastAcks",
     "ConnectionRefused",
@@ -267,6 +268,10 @@ MISTAKES = {
     "joined twice": Mistake(Fate.ENDED, _FOREIGN),
     "late ack": Mistake(Fate.IGNORED),  # we have asked for it, before the client left
     "no event": Mistake(Fate.IGNORED, "An event has a name: emit(name, ...)"),
+    "no method": Mistake(Fate.IGNORED, "Decorate a method for it with @event, or override on_event"),
+    "arguments": Mistake(
+        Fate.IGNORED, "Let the @event method take them, or leave the event to on_event, which takes any"
+    ),
     "upgrade of a WebSocket": Mistake(
         Fate.IGNORED, "A connection that began as a WebSocket needs no probe and no upgrade"
     ),
@@ -493,6 +498,17 @@ def check_timeout(seconds: Any) -> None:
     number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
     if seconds is not None and (not number or math.isnan(seconds)):
         raise TypeError(f"timeout is a number of seconds, or None for no limit, not {seconds!r}")
+
+
+class NoAck:
+    """The type of `NO_ACK`, of which there is no other."""
+
+    def __repr__(self) -> str:
+        return "NO_ACK"
+
+
+#: To be returned by an event's method, or by `on_event`, in place of an ack: then none is sent.
+NO_ACK = NoAck()
 
 
 def unwrap(args: Sequence[Any]) -> Any:
@@ -2064,6 +2080,11 @@ def is_awaitable(value: Any) -> bool:
     return hasattr(value, "__await__")
 
 
+def reason_of(error: tornado.web.HTTPError) -> str:
+    """Give the words in which *error*, raised by the application, turns a client away."""
+    return error.reason or http.client.responses.get(error.status_code, "Refused")
+
+
 def plain_bool(answer: Any) -> bool:
     """What the application has decided; not by a coroutine, which nobody awaits here and which would always be true."""
     if is_awaitable(answer):
@@ -3087,7 +3108,6 @@ class Session:
 # tables, options, and the sweep over deadlines.
 
 NO_ROOMS: frozenset[str] = frozenset()
-NOT_ACKNOWLEDGED = object()  # given instead of what an event is to be acknowledged with
 
 
 def takes(function: Callable[..., Any], count: int) -> bool:
@@ -3195,6 +3215,9 @@ class Member:
 
     def _refuse(self, problem: BaseException) -> None:
         self.task = None
+        if isinstance(problem, tornado.web.HTTPError):
+            log.debug("%s ! refused: %s", self.session.sid[:6], problem)
+            problem = ConnectionRefused(reason_of(problem))
         if isinstance(problem, ConnectionRefused):
             try:
                 self.session.hub.json.encode([problem.message, problem.data])
@@ -3508,7 +3531,7 @@ class Member:
         return f"{handler_class.__name__}.{what}{event} in {self.namespace.name[:40]!r}"
 
     def _send_ack(self, ack_id: int, result: Any) -> None:
-        if result is NOT_ACKNOWLEDGED or self.close_reason is not None:
+        if result is NO_ACK or self.close_reason is not None:
             return
         args = list(result) if isinstance(result, tuple) else [] if result is None else [result]
         self.send(Packet(ACK, self.namespace.name, args, ack_id))
@@ -3646,6 +3669,14 @@ class Namespace:
             for member in self._inside(room):
                 chosen.pop(member, None)
         return list(chosen)
+
+    def room_sizes(self) -> dict[str, int]:
+        """Count the members of each room that is not the id of one, be it the id that an older client knows."""
+        ids = set(self.members)
+        for member in list(self.members.values()):
+            session = member.session
+            ids.add(session.dialect.client_id(session.sid, self.name) or member.id)
+        return {name: len(inside) for name, inside in list(self.rooms.items()) if name not in ids}
 
     def _inside(self, room: str) -> dict[Member, None]:
         inside = self.rooms.get(room, {})
@@ -4519,8 +4550,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         if isinstance(error, Refused):
             self.refused = error
         elif isinstance(error, tornado.web.HTTPError):
-            reason = error.reason or http.client.responses.get(error.status_code, "Refused")
-            self.refused = Refused(reason, FORBIDDEN, error.status_code, "turned away")
+            self.refused = Refused(reason_of(error), FORBIDDEN, error.status_code, "turned away")
         else:
             log.error("%s.allow_request failed", self.hub.options.__name__, exc_info=error)
             self.refused = Refused(
@@ -4568,7 +4598,13 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
 
     def _enter_if(self, allowed: Any) -> Awaitable[None] | None:
         assert self.request is not None
-        if allowed is False:
+        if allowed is None:
+            warn_once(
+                "allow_request",
+                "%s.allow_request returned None, which refuses: return True to admit a request",
+                self.hub.options.__name__,
+            )
+        if not allowed:
             raise Refused("Forbidden", FORBIDDEN, 403, "turned away", "allow_request said no")
         if self.hub.closing:  # perhaps since it was asked
             raise Refused("Server is shutting down", 3, 503, "turned away")
@@ -5584,8 +5620,8 @@ def event(name: Any = ...) -> Any:
     """Make a method the receiver of an event: `@event` under the method's own name, `@event("any name")` else.
 
     The method gets the event's arguments; what it returns, or its coroutine does, is the acknowledgement if the client
-    asked for one: a tuple is several arguments, None is none. A plain method runs at once; a coroutine is finished
-    before the client's next event starts.
+    asked for one: a tuple is several arguments, None is none; with `NO_ACK` the event is not acknowledged. A plain
+    method runs at once; a coroutine is finished before the client's next event starts.
     """
     if callable(name):
         return event(name.__name__)(name)
@@ -5795,8 +5831,8 @@ class Broadcast:
         return BroadcastAcks(answers, missing)
 
     def sockets(self) -> list[SocketIOHandler]:
-        """Their handlers."""
-        return [member.handler for member in self._select() if member.life is Life.OPEN]
+        """Their handlers, those in `on_open` among them, which `emit` reaches too."""
+        return [member.handler for member in self._select() if member.handler is not None]
 
     def join(self, *rooms: Rooms) -> None:
         """Put them all into *rooms*."""
@@ -5868,6 +5904,28 @@ class NamespaceIO(Broadcast):
         """The namespace *name* of the same server; KeyError if there can be none."""
         return NamespaceIO(self._hub, self._hub.check_name(name))
 
+    def get(self, id: str) -> SocketIOHandler | None:
+        """Give the handler of the client whose `id` this is; None if it is not here."""
+        for namespace in self._hub.namespaces_at(self._place):
+            member = namespace.members.get(id)
+            if member is not None:
+                return member.handler  # type: ignore[no-any-return]
+        return None
+
+    def rooms(self) -> dict[str, int]:
+        """Give the names of all rooms and how many clients are in each; without those that are a client's `id`."""
+        sizes: collections.Counter[str] = collections.Counter()
+        for namespace in self._hub.namespaces_at(self._place):
+            sizes.update(namespace.room_sizes())
+        return dict(sizes)
+
+    def __len__(self) -> int:
+        """Give the number of clients."""
+        return len(self.sockets())
+
+    def __bool__(self) -> bool:
+        return True  # `io` is there also when nobody is
+
     async def server_side_emit(self, event: str, *args: Any) -> list[Any]:
         """Send an event to the other servers of a cluster; what they answer. A server alone has no others."""
         self._hub.json.encode(message_packet(event, args, "/").data)
@@ -5932,6 +5990,15 @@ class SeveralIO(Several, NamespaceIO):
 
     _each: Sequence[NamespaceIO]
 
+    def get(self, id: str) -> SocketIOHandler | None:
+        return next((found for one in self._each if (found := one.get(id)) is not None), None)
+
+    def rooms(self) -> dict[str, int]:
+        sizes: collections.Counter[str] = collections.Counter()
+        for one in self._each:
+            sizes.update(one.rooms())
+        return dict(sizes)
+
     def of(self, name: str) -> NamespaceIO:
         found = []
         for one in self._each:
@@ -5977,11 +6044,16 @@ class HomeIO:
         return homes[0] if homes else NamespaceIO(*owner._home)
 
 
+def answers_nothing(name: str) -> RuntimeError:
+    """Make the error for a method *name* of RequestHandler that would answer its request."""
+    return RuntimeError(
+        f"{name}() answers a request, and a Socket.IO client is not waiting for one: use send or emit"
+    )
+
+
 def _answers_nothing(name: str) -> Any:
     def refuse(self: SocketIOHandler, *args: Any, **kwargs: Any) -> Any:
-        raise RuntimeError(
-            f"{name}() answers a request, and a Socket.IO client is not waiting for one: use send or emit"
-        )
+        raise answers_nothing(name)
 
     refuse.__doc__ = "Raises: use `send` or `emit`."
     return refuse
@@ -6063,6 +6135,8 @@ class SocketIOHandler(tornado.web.RequestHandler):
     def on_open(self, *args: Any, **kwargs: Any) -> Any:
         """A client wants to come in; may be a coroutine. Return False or raise `ConnectionRefused` to turn it away.
 
+        Anything else admits it, None too. `tornado.web.HTTPError(401)` refuses as well, with its reason, and so does
+        `@tornado.web.authenticated` above this method.
         *args* and *kwargs* are what the groups of the route matched. What is sent from here follows the acceptance.
         """
 
@@ -6073,9 +6147,12 @@ class SocketIOHandler(tornado.web.RequestHandler):
         )
 
     def on_event(self, name: str, *args: Any) -> Any:
-        """An event that no `@event` method claims. What it returns is the ack."""
-        log.debug("%s ! no receiver for event %.40r", self._member.session.sid[:6], name)
-        return NOT_ACKNOWLEDGED
+        """An event that no `@event` method claims. What it returns is the ack: None an empty one, `NO_ACK` none.
+
+        By default there is no ack, and a warning in the log.
+        """
+        self._member.mistaken("no method", f"the event {name[:40]!r} has no method")
+        return NO_ACK
 
     def on_close(self) -> Any:
         """The client is gone; `close_reason` says why, `rooms` where it was. Once for each `on_open` that accepted."""
@@ -6114,18 +6191,23 @@ class SocketIOHandler(tornado.web.RequestHandler):
             receiver, args = self._catch_all, (name, *args)
         if receiver.least <= len(args) <= receiver.most:
             return getattr(self, receiver.method)(*args)
-        log.debug(
-            "%s ! event %.40r with another number of arguments", self._member.session.sid[:6], name
+        count = len(args) - (receiver is self._catch_all)
+        count = len(args) - (receiver is self._catch_all)
+        self._member.mistaken(
+            "arguments",
+            f"{receiver.method} cannot take the event {name[:40]!r} with {count} arguments",
         )
-        return NOT_ACKNOWLEDGED
+        return NO_ACK
 
     @classmethod
     def allow_request(cls, request: tornado.httputil.HTTPServerRequest) -> Any:
         """Whether *request* may begin a session; called before there is one, for every transport. May be a coroutine.
 
-        Return False to refuse it with 403, or raise `tornado.web.HTTPError(503, reason="Come back later")` to say more.
-        Asked of the class whose `routes` was called.
+        Return True to admit it. Anything falsy, None too, refuses it with 403: `return cls.find_user(request)` does the
+        right thing. Raise `tornado.web.HTTPError(503, reason="Come back later")` to say more. Asked of the class whose
+        `routes` was called.
         """
+        return True
 
     @classmethod
     def on_refused(cls, request: tornado.httputil.HTTPServerRequest, why: str) -> None:
@@ -6407,11 +6489,22 @@ class SocketIOHandler(tornado.web.RequestHandler):
             vars(self).clear()
             vars(self).update(state)
 
-    for _name in ("write", "finish", "render", "redirect", "flush", "send_error", "write_error",
+    for _name in ("write", "finish", "render", "flush", "send_error", "write_error",
                   "set_status", "set_header", "add_header", "clear_header", "set_cookie", "set_signed_cookie",
                   "clear_cookie", "clear_all_cookies", "set_etag_header", "detach"):  # fmt: skip
         locals()[_name] = _answers_nothing(_name)
     del _name
+
+    def redirect(self, url: str, permanent: bool = False, status: int | None = None) -> NoReturn:
+        """Refuse the client, in `on_open`: `@tornado.web.authenticated` sends it to the login page. Else raises."""
+        if self._member.held is not None:
+            raise tornado.web.HTTPError(401)
+        raise answers_nothing("redirect")
+
+    def get_login_url(self) -> str:
+        """As in Tornado, but the setting `login_url` may be missing: no client is sent there."""
+        login_url: str = self.settings.get("login_url", "")
+        return login_url
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4924,7 +4924,7 @@ class BroadcastTests(RoomAssertions):
         self.io.leave("lobby")
         self.assertEqual((self.ann.rooms, self.bob.rooms), ({"other", "all"}, {"all"}))
 
-    def test_sockets_are_the_handlers_of_who_has_been_accepted(self):
+    def test_sockets_are_the_handlers_of_all_whom_emit_reaches_also_of_who_is_in_on_open(self):
         hub = FakeHub(
             on_open=lambda handler: handlers.append(
                 NamespaceIO(handler.member.session.hub, "/").sockets()
@@ -4932,7 +4932,7 @@ class BroadcastTests(RoomAssertions):
         )
         handlers: list = []
         session = self.client(hub)
-        self.assertEqual(handlers, [[]])
+        self.assertEqual(handlers, [[self.handler(session)]])
         self.assertEqual(NamespaceIO(hub, "/").sockets(), [self.handler(session)])
 
     def test_the_way_to_other_namespaces(self):
@@ -6402,7 +6402,7 @@ class AdmissionTests(RecorderTestCase):
 
     @gen_test
     async def test_who_is_allowed_comes_in(self):
-        for answer in (None, True, self.later(None), self.later(True)):
+        for answer in (1, True, self.later(object()), self.later(True)):
             asked = self.allow(answer)
             for number, (method, path, what) in enumerate(self.DOORS, 1):
                 with self.subTest(what):
@@ -6412,7 +6412,7 @@ class AdmissionTests(RecorderTestCase):
 
     @gen_test
     async def test_who_is_not_gets_403_or_what_its_generation_has_for_that(self):
-        for answer in (False, self.later(False)):
+        for answer in (False, "", self.later(False), self.later(0)):
             self.allow(answer)
             for method, path, what in self.DOORS:
                 with self.subTest(what):
@@ -6429,6 +6429,21 @@ class AdmissionTests(RecorderTestCase):
                         self.assertEqual(
                             status, 401 if path == "/socket.io/xhr-polling//1" else 403
                         )
+        self.assertEqual(self.sessions, {})
+
+    @gen_test
+    async def test_none_refuses_with_a_warning_and_by_default_all_are_allowed(self):
+        self.assertIs(SocketIOHandler.allow_request(None), True)
+        for answer in (None, self.later(None)):
+            socket_io._warned.clear()
+            self.allow(answer)
+            with self.assertLogs("socket_io", "WARNING") as logged:
+                for method, path, what in self.DOORS:
+                    with self.subTest(what):
+                        status, _ = await self.knock(method, path)
+                        self.assertIn(status, (403, 401, 200 if "jsonp" in path else 403))
+            self.assertEqual(len(logged.output), 1)
+            self.assertIn("Recorder.allow_request returned None", logged.output[0])
         self.assertEqual(self.sessions, {})
 
     @gen_test
@@ -6481,8 +6496,8 @@ class AdmissionTests(RecorderTestCase):
     @gen_test
     async def test_it_sees_the_request_and_is_asked_once_for_a_client(self):
         seen = []
-        self.allow(lambda request: seen.append((request.remote_ip, request.query_arguments.get("token"),
-                                                        request.cookies["name"].value)))  # fmt: skip
+        self.allow(lambda request: not seen.append((request.remote_ip, request.query_arguments.get("token"),
+                                                            request.cookies["name"].value)))  # fmt: skip
         for dialect, transport in (
             ("EIO4", "xhr-polling"),
             ("0.9", "xhr-polling"),
@@ -6495,9 +6510,9 @@ class AdmissionTests(RecorderTestCase):
             await self.noted("message", "hello")
         self.assertEqual(seen, [("127.0.0.1", [b"abc"], "ada")] * 3)
         wire, websocket = await self.wire(), await self.wire()
-        self.allow(None)
+        self.allow(True)
         url = await self.join_polling(wire)
-        asked = self.allow(None)
+        asked = self.allow(True)
         await websocket.upgrade(url.replace("polling", "websocket"))
         websocket.send_frame("2probe")
         self.assertEqual(await websocket.text(), "3probe")
@@ -6516,6 +6531,7 @@ class AdmissionTests(RecorderTestCase):
                         begun.set()
                         await gate.wait()
                         done.set()
+                        return True
 
                     self.allow(decide)
                     wire = await self.wire()
@@ -6543,6 +6559,7 @@ class AdmissionTests(RecorderTestCase):
                 async def decide(request, gate=gate, begun=begun):
                     begun.set()
                     await gate.wait()
+                    return True
 
                 self.allow(decide)
                 knocking = asyncio.ensure_future(self.knock(method, path))
@@ -7824,6 +7841,91 @@ def logged_somewhere(method):
         return method(*args)
 
     return wrapper
+
+
+class NoAckTests(RecorderTestCase):
+    """An event is not acknowledged when `NO_ACK` is returned for it."""
+
+    class base(Recorder):
+        @event
+        def silent(self):
+            return socket_io.NO_ACK
+
+        @event
+        async def silent_slowly(self):
+            return socket_io.NO_ACK
+
+        def on_event(self, name, *args):
+            return socket_io.NO_ACK if name == "unknown" else None
+
+    @gen_test
+    async def test_a_method_that_returns_it_sends_no_ack(self):
+        self.assertIn("NO_ACK", socket_io.__all__)
+        self.assertEqual(repr(socket_io.NO_ACK), "NO_ACK")
+        for generation in (("EIO4", "websocket"), ("EIO3", "websocket"), ("0.9", "xhr-polling")):
+            client = await self.client(*generation)
+            for name in ("silent", "silent_slowly", "unknown"):
+                with self.subTest(name, client=generation), self.assertRaises(asyncio.TimeoutError):
+                    await client.call(name, timeout=0.05)
+            self.assertIsNone(await client.call("another"))
+
+    @gen_test
+    async def test_the_default_on_event_returns_it(self):
+        self.handler.on_event = SocketIOHandler.on_event
+        client = await self.client()
+        with self.assertRaises(asyncio.TimeoutError), self.assertLogs("socket_io"):
+            await client.call("unknown", timeout=0.05)
+
+
+class UnheardEventTests(RecorderTestCase):
+    """Events that reach no method are a warning that names class, event, namespace, and what would hear them."""
+
+    class base(SocketIOHandler):
+        entries: ClassVar[Any]
+        handlers: ClassVar[list]
+
+        @event("chat message")
+        def chat(self, text):
+            return "ok"
+
+    async def warning_of(self, client, *data):
+        with self.assertLogs("socket_io", "WARNING") as logged:
+            await client.emit(*data)
+            self.assertEqual(await client.call("chat message", "text"), "ok")
+        self.assertEqual(len(logged.records), 1)
+        return logged.records[0].getMessage()
+
+    @gen_test
+    async def test_one_that_no_method_takes(self):
+        client = await self.client()
+        line = await self.warning_of(client, "chat_message", "text")
+        for word in ("base", "'chat_message'", "'/'", "@event('chat_message')", "on_event"):
+            self.assertIn(word, line)
+
+    @gen_test
+    async def test_one_with_too_many_arguments_or_too_few(self):
+        for generation in ("EIO4", "EIO3", "0.9"):
+            client = await self.client(generation)
+            for args, count in ((["text", "more"], 2), ([], 0)):
+                socket_io._warned.clear()
+                line = await self.warning_of(client, "chat message", *args)
+                for word in (
+                    "base.chat",
+                    "'chat message'",
+                    f"{count} argument",
+                    "'/'",
+                    "@event",
+                    "on_event",
+                ):
+                    self.assertIn(word, line)
+
+    @gen_test
+    async def test_only_the_first_is_a_warning(self):
+        client = await self.client()
+        await self.warning_of(client, "nobody")
+        with self.assertNoLogs("socket_io", "WARNING"):
+            await client.emit("nobody")
+            self.assertEqual(await client.call("chat message", "text"), "ok")
 
 
 class ReceiverTests(RecorderTestCase):
@@ -10625,6 +10727,79 @@ class VolatileTests(RecorderTestCase):
                     self.assertLess(len(numbers), 100)
 
 
+class WhoIsThereTests(RecorderTestCase):
+    """`io` knows who is there, by id, by room, and how many."""
+
+    GENERATIONS = (
+        ("EIO4", "websocket"),
+        ("EIO3", "xhr-polling"),
+        ("0.9", "websocket"),
+        ("0.6", "websocket"),
+    )
+
+    @gen_test
+    async def test_a_client_is_found_by_its_id_and_is_not_when_it_has_gone(self):
+        for generation in self.GENERATIONS:
+            with self.subTest(generation):
+                await self.client(*generation)
+                handler = self.handler.handlers[-1]
+                for io in (handler.io, self.handler.io):
+                    self.assertIs(io.get(handler.id), handler)
+                    self.assertIsNone(io.get("nobody"))
+                handler.disconnect(close=True)
+                await self.assertClosedFor("server namespace disconnect")
+                self.assertIsNone(self.handler.io.get(handler.id))
+
+    @gen_test
+    async def test_rooms_have_names_and_sizes_and_ids_are_none_of_them(self):
+        for generation in self.GENERATIONS:
+            await self.client(*generation)
+        first, second, *_ = self.handler.handlers
+        self.assertEqual(first.io.rooms(), {})
+        first.join("tea", "coffee")
+        second.join("tea")
+        self.assertEqual(self.handler.io.rooms(), {"tea": 2, "coffee": 1})
+        first.leave("coffee")
+        self.assertEqual(self.handler.io.rooms(), {"tea": 2})
+
+    @gen_test
+    async def test_its_length_is_the_number_of_clients_and_it_is_true_without_any(self):
+        self.assertEqual((len(self.handler.io), bool(self.handler.io)), (0, True))
+        for number, generation in enumerate(self.GENERATIONS, 1):
+            await self.client(*generation)
+            self.assertEqual(len(self.handler.io), number)
+
+    @gen_test
+    async def test_in_on_open_a_client_is_there_already(self):
+        async def on_open(handler, *args):
+            self.handler.handlers.append(handler)
+            handler.note([handler] == handler.io.sockets(), handler.io.get(handler.id) is handler)
+            await asyncio.sleep(0)
+            handler.note(len(handler.io))
+
+        self.handler.on_open = on_open
+        for generation in self.GENERATIONS:
+            with self.subTest(generation):
+                await self.client(*generation)
+                await self.noted(True, True)
+                await self.noted(1)
+                self.handler.handlers[-1].disconnect(close=True)
+                await self.assertClosedFor("server namespace disconnect")
+
+    @gen_test
+    async def test_a_class_that_two_routes_serve_counts_both(self):
+        self._app.add_handlers(".*", [self.handler.routes("other")])
+        await self.client()
+        other = await self.client(path="/other")
+        for handler in self.handler.handlers:
+            handler.join("tea")
+            self.assertIs(self.handler.io.get(handler.id), handler)
+            self.assertEqual(handler.io.rooms(), {"tea": 1})
+        self.assertEqual(self.handler.io.rooms(), {"tea": 2})
+        self.assertEqual(len(self.handler.io), 2)
+        self.assertIsNotNone(other)
+
+
 class OperatorTests(RecorderTestCase):
     """`to`, `in_`, `except_`, `volatile`, `local`, `timeout`: each gives a new operator, in any order."""
 
@@ -11423,6 +11598,51 @@ class RequestHandlerTests(RecorderTestCase):
         self.assertEqual(handler.settings["login_url"], "/login")
         self.assertEqual(handler.request.remote_ip, "127.0.0.1")
         self.assertIsNone(handler.current_user)
+
+    @gen_test
+    async def test_an_http_error_or_authenticated_in_on_open_refuses_with_its_reason(self):
+        def fail(handler):
+            raise tornado.web.HTTPError(401)
+
+        async def fail_slowly(handler):
+            await asyncio.sleep(0)
+            raise tornado.web.HTTPError(403, reason="banned")
+
+        def lack(handler):
+            handler.get_argument("token")
+
+        @tornado.web.authenticated
+        def admit(handler):
+            pass
+
+        rows = [
+            (fail, "Unauthorized"),
+            (fail_slowly, "banned"),
+            (lack, "Bad Request"),
+            (admit, "Unauthorized"),
+        ]
+        for login_url in ("/login", None):
+            self._app.settings["login_url"] = login_url
+            if login_url is None:
+                del self._app.settings["login_url"]
+            for self.handler.on_open, reason in rows:
+                with self.subTest(reason), self.assertNoLogs("tornado.application"):
+                    for generation in (("EIO4", "websocket"), ("EIO3", "xhr-polling")):
+                        with self.assertRaises(ConnectionRefused) as refused:
+                            await self.client(*generation)
+                        self.assertEqual(refused.exception.message, reason)
+                    with self.assertRaises(ConnectionRefused):
+                        await self.client("0.9")
+
+    @gen_test
+    async def test_who_is_authenticated_comes_in(self):
+        @tornado.web.authenticated
+        async def on_open(handler):
+            handler.emit("welcome")
+
+        self.handler.on_open = on_open
+        self.handler.get_current_user = lambda handler: "ada"
+        self.assertEqual(await (await self.client()).receive(), ("welcome",))
 
     @gen_test
     async def test_what_would_answer_names_send(self):
