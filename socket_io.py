@@ -2422,7 +2422,7 @@ class Session:
         "hub", "http_request", "dialect", "sid", "transport", "life", "upgrade", "heartbeat", "deadlines",
         "deadline", "members", "left", "assembler", "outlet", "direct", "outbox", "outbox_bytes", "held_bytes",
         "answers", "backlog", "waiting_bytes", "owed_acks", "reading", "posting", "held_post", "prober", "user_session",
-        "text_memory", "early", "unfinished", "context", "entered", "born",
+        "text_memory", "early", "unfinished", "undecided", "context", "entered", "born",
     )  # fmt: skip
 
     def __init__(
@@ -2450,6 +2450,8 @@ class Session:
         self.unfinished = (
             0  # members begun whose handlers have not come to their end: some may have left already
         )
+        #: Namespaces about which a matcher has yet to decide, and what has come for each meanwhile.
+        self.undecided: dict[str, list[tuple[Packet, int]]] | None = None
         self.born = now
         self.left: dict[
             str, bool
@@ -2626,7 +2628,7 @@ class Session:
                 member.mistaken("no event", "an event without a name")
         elif packet.type is CONNECT:
             root = self.members.get("/")
-            if member is not None:
+            if member is not None or self.undecided and packet.namespace in self.undecided:
                 if self.dialect.stray_packets_close:
                     self.mistaken("joined twice", f"CONNECT to {packet.namespace[:40]!r} again")
             elif self.dialect.opens_root_unasked and root is not None and root.life is Life.OPENING:
@@ -2636,6 +2638,9 @@ class Session:
                     raise PayloadError(why, "namespace flood")
             else:
                 self._connect(packet)
+        elif self.undecided and packet.namespace in self.undecided:
+            self.undecided[packet.namespace].append((packet, size))
+            self.account(waiting=size + QUEUED_BYTES)
         elif member is None:
             self._received_stray(packet)
         elif packet.type is ACK:
@@ -2696,14 +2701,62 @@ class Session:
             return self.send_packet(
                 Packet(CONNECT_ERROR, packet.namespace, {"message": "Too many namespaces"})
             )
-        namespace = self.hub.find_namespace(packet.namespace, packet.data)
+        found = self.hub.find_namespace(self, packet.namespace, packet.data)
+        if isinstance(found, Coroutine):
+            self.unfinished += 1
+            self.undecided = self.undecided or {}
+            self.undecided[packet.namespace] = []
+            self.hub.spawn(self._connect_when(packet, found))
+        else:
+            self._connect_to(found, packet)
+
+    async def _connect_when(
+        self, packet: Packet, pending: Coroutine[Any, Any, Namespace | None]
+    ) -> None:
+        """Connect to what *pending* finds; what has come meanwhile follows."""
+        namespace, reason = None, "Invalid namespace"
+        try:
+            namespace = await asyncio.wait_for(pending, self.hub.options.connect_timeout)
+        except asyncio.TimeoutError:
+            reason = "Timed out"
+            warn_once(
+                "matcher",
+                "no decision about the namespace %.40r within %s.connect_timeout = %g s",
+                packet.namespace,
+                self.hub.options.__name__,
+                self.hub.options.connect_timeout,
+            )
+        except asyncio.CancelledError as error:  # it has awaited something that was cancelled
+            if not self.hub.closing:
+                log.error("no decision about the namespace %.40r", packet.namespace, exc_info=error)
+        finally:
+            self.unfinished -= 1
+            waiting = (self.undecided or {}).pop(packet.namespace, [])
+            self.account(waiting=-sum([size + QUEUED_BYTES for _, size in waiting]))
+        if self.life not in (Life.OPENING, Life.OPEN):
+            if namespace is not None:
+                self.hub.tidy(namespace)  # it may have been made for this client
+            return
+        self._connect_to(namespace, packet, reason)
         if namespace is None:
-            self.mistaken(
-                "namespace not served", f"namespace {packet.namespace[:40]!r} is not served"
-            )
-            return self.send_packet(
-                Packet(CONNECT_ERROR, packet.namespace, {"message": "Invalid namespace"})
-            )
+            return  # what has come meanwhile is nobody's
+        try:
+            for later_packet, size in waiting:
+                if self.life is Life.OPENING or self.life is Life.OPEN:
+                    self._received_packet(later_packet, size)
+        except PayloadError as error:
+            self.cut_off(error.cause, str(error))
+
+    def _connect_to(
+        self, namespace: Namespace | None, packet: Packet, reason: str = "Invalid namespace"
+    ) -> None:
+        """Make the member that *packet* asks for; without a *namespace*, tell the client the *reason*."""
+        if namespace is None:
+            if reason == "Invalid namespace":
+                self.mistaken(
+                    "namespace not served", f"namespace {packet.namespace[:40]!r} is not served"
+                )
+            return self.send_packet(Packet(CONNECT_ERROR, packet.namespace, {"message": reason}))
         self.unfinished += 1
         member = Member(self, namespace, packet.data)
         self.members[packet.namespace] = member
@@ -3741,21 +3794,39 @@ class Namespace:
 class Family:
     """Namespaces that are made when a client asks for one: all whose names *matcher* admits.
 
-    *matcher* is a pattern for the whole name, or called with the name and the client's auth.
+    *matcher* is a pattern for the whole name, or called with the name and the client's auth; it may be a coroutine
+    function.
     """
 
     def __init__(
         self,
-        matcher: re.Pattern[str] | Callable[[str, Any], bool],
+        matcher: re.Pattern[str] | Callable[[str, Any], Any],
         handler_class: type[SocketIOHandler],
     ) -> None:
         self.matcher = matcher
         self.handler_class = handler_class
 
-    def admits(self, name: str, auth: Any) -> bool:
+    def has(self, name: str) -> bool:
+        """Tell whether *name* may be one of them, whoever asks for it."""
+        return not isinstance(self.matcher, re.Pattern) or bool(self.matcher.fullmatch(name))
+
+    def admits(self, session: Session, name: str, auth: Any) -> Any:
+        """Tell whether *name* is one of them for the client of *session*; or give what will tell it when awaited."""
         if isinstance(self.matcher, re.Pattern):
-            return self.matcher.fullmatch(name) is not None
-        return plain_bool(self.matcher(name, {} if auth is None else auth))
+            return self.has(name)
+        return self.step(session, self.matcher, name, {} if auth is None else auth)
+
+    def step(self, session: Session, work: Callable[..., Any], *args: Any) -> Any:
+        """Call *work*, some of the matcher, in the context of the client that it decides about."""
+        begun = monotonic()
+        try:
+            return session.enter(work, *args)
+        finally:
+            warn_if_blocked(begun, str, self)
+
+    def __str__(self) -> str:
+        matcher = getattr(self.matcher, "__qualname__", None) or repr(self.matcher)
+        return f"the matcher {matcher} of {self.handler_class.__name__}'s namespaces"
 
 
 @dataclasses.dataclass(slots=True)
@@ -4189,23 +4260,56 @@ class Hub:
 
     # Namespaces.
 
-    def find_namespace(self, name: str, auth: Any) -> Namespace | None:
-        """The namespace for a client that asks for it with *auth*; a family is asked each time."""
+    def find_namespace(
+        self, session: Session, name: str, auth: Any
+    ) -> Namespace | Coroutine[Any, Any, Namespace | None] | None:
+        """Find the namespace for a client that asks for it with *auth*; a family is asked each time.
+
+        A coroutine of it is returned where the matcher of a family takes its time.
+        """
         if name in self.classes:
             return self.namespaces[name]
         if len(name) > MAX_NAMESPACE_NAME or not name.startswith("/"):  # protocol 1 could
             return None
-        for family in self.families:
+        return self._ask_families(iter(self.families), session, name, auth)
+
+    def _ask_families(
+        self, families: Iterator[Family], session: Session, name: str, auth: Any
+    ) -> Namespace | Coroutine[Any, Any, Namespace | None] | None:
+        for family in families:
             try:
-                admitted = family.admits(name, auth)
-            except Exception as error:
-                log.error("a matcher of namespaces failed", exc_info=error)
+                admitted = family.admits(session, name, auth)
+            except (Exception, asyncio.CancelledError) as error:
+                log.error("%s failed for %.40r", family, name, exc_info=error)
                 return None
+            if is_awaitable(admitted):
+                return self._ask_on(family, admitted, families, session, name, auth)
             if admitted:
-                if name not in self.namespaces:
-                    self.namespaces[name] = Namespace(self, name, family.handler_class, family)
-                return self.namespaces[name]
+                return self._namespace_of(family, name)
         return None
+
+    async def _ask_on(
+        self,
+        family: Family,
+        admitted: Awaitable[Any],
+        families: Iterator[Family],
+        session: Session,
+        name: str,
+        auth: Any,
+    ) -> Namespace | None:
+        try:
+            if await in_steps(functools.partial(family.step, session), admitted):
+                return self._namespace_of(family, name)
+        except Exception as error:
+            log.error("%s failed for %.40r", family, name, exc_info=error)
+            return None
+        found = self._ask_families(families, session, name, auth)
+        return await found if isinstance(found, Coroutine) else found
+
+    def _namespace_of(self, family: Family, name: str) -> Namespace:
+        if name not in self.namespaces:
+            self.namespaces[name] = Namespace(self, name, family.handler_class, family)
+        return self.namespaces[name]
 
     def tidy(self, namespace: Namespace) -> None:
         """Forget a namespace that was made for its clients and has none, nor any that may come back."""
@@ -4227,11 +4331,7 @@ class Hub:
 
     def check_name(self, name: str) -> str:
         """*name*; KeyError if no client could ever be in such a namespace."""
-        possible = [
-            family
-            for family in self.families
-            if callable(family.matcher) or family.admits(name, None)
-        ]
+        possible = [family for family in self.families if family.has(name)]
         if name not in self.classes and not possible:
             raise KeyError(
                 f"no namespace {name!r}: give routes() one, namespaces={{{name!r}: HandlerClass}}"
@@ -5999,6 +6099,9 @@ class SeveralIO(Several, NamespaceIO):
             sizes.update(one.rooms())
         return dict(sizes)
 
+    def __len__(self) -> int:
+        return sum([len(one) for one in self._each])
+
     def of(self, name: str) -> NamespaceIO:
         found = []
         for one in self._each:
@@ -6191,7 +6294,6 @@ class SocketIOHandler(tornado.web.RequestHandler):
             receiver, args = self._catch_all, (name, *args)
         if receiver.least <= len(args) <= receiver.most:
             return getattr(self, receiver.method)(*args)
-        count = len(args) - (receiver is self._catch_all)
         count = len(args) - (receiver is self._catch_all)
         self._member.mistaken(
             "arguments",
@@ -6424,9 +6526,10 @@ class SocketIOHandler(tornado.web.RequestHandler):
         *resource* may be a regular expression, *extraRE* one for more of the path, behind *extraSep*. Named groups, and
         `extra` for all that *extraRE* matched, reach `on_open` as keywords, unnamed groups as arguments. *namespaces*
         maps further namespaces to their classes; this class serves "/". A key is a name, or a compiled pattern, or is
-        called with name and auth of each client and says whether there is such a namespace: these are made for the
-        first client and forgotten after the last. *kwargs* go to `initialize`, as in Tornado; each class gets those
-        that its own takes. One rule in two Applications serves each by itself, and `io` of the class reaches both.
+        called with name and auth of each client and says whether there is such a namespace, perhaps as a coroutine,
+        within `connect_timeout`: these are made for the first client and forgotten after the last. *kwargs* go to
+        `initialize`, as in Tornado; each class gets those that its own takes. One rule in two Applications serves each
+        by itself, and `io` of the class reaches both.
         """
         for handler_class in {cls, *(namespaces or {}).values()}:
             handler_class._examine()
