@@ -6297,7 +6297,7 @@ class SocketIOHandler(tornado.web.RequestHandler):
         count = len(args) - (receiver is self._catch_all)
         self._member.mistaken(
             "arguments",
-            f"{receiver.method} cannot take the event {name[:40]!r} with {count} arguments",
+            f"{type(self).__name__}.{receiver.method} cannot take event {name[:40]!r} with {count} arguments",
         )
         return NO_ACK
 
