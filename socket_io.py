@@ -2377,6 +2377,15 @@ def in_steps(enter: Callable[..., Any], pending: Awaitable[Any]) -> Generator[An
         thrown = ()  # an error whose traceback leads here would be a cycle
 
 
+def is_being_cancelled() -> bool:
+    """Tell whether the task that runs was itself cancelled, as all are when a loop ends, not what it waits for.
+
+    Python 3.10 cannot tell, and says no.
+    """
+    task: Any = asyncio.current_task()
+    return hasattr(task, "cancelling") and task.cancelling() > 0
+
+
 _here: contextvars.ContextVar[object] = contextvars.ContextVar("_here")
 
 
@@ -2727,7 +2736,7 @@ class Session:
                 self.hub.options.connect_timeout,
             )
         except asyncio.CancelledError as error:  # it has awaited something that was cancelled
-            if not self.hub.closing:
+            if not self.hub.closing and not is_being_cancelled():
                 log.error("no decision about the namespace %.40r", packet.namespace, exc_info=error)
         finally:
             self.unfinished -= 1
@@ -3524,7 +3533,7 @@ class Member:
                 self._send_ack(ack_id, result)
         except asyncio.CancelledError as error:
             overran, self.overran = self.overran, False
-            if not overran and not self.session.hub.closing:
+            if not overran and not self.session.hub.closing and not is_being_cancelled():
                 self._failed(error, handler, what, args)
             elif what == "on_open":
                 self._refuse(ConnectionRefused("Timed out"))

@@ -10691,6 +10691,7 @@ class StuckHandlerTests(RecorderTestCase):
             await asyncio.sleep(0)
 
         handler.on_message = suicidal
+        handler.on_error = lambda error: None  # Python 3.10 does not know who has cancelled it
         await client.send("x")
         await client.emit("next")
         await self.noted("next")
@@ -14950,7 +14951,7 @@ class PatienceTests(RecorderTestCase):
             self.assertEqual(await client.call("ping", 1), 1)
         self.assertEqual(len(logged.records), 2)
         for record in logged.records:
-            self.assertLess(len(record.getMessage()), 160)
+            self.assertLess(len(record.getMessage()), 240)  # with where and cure
             self.assertTrue(record.getMessage().isprintable())
 
 
