@@ -289,6 +289,10 @@ MISTAKES = {
         "{options.__name__}.connect_timeout = {options.connect_timeout} seconds are over",
         "forced close",
     ),
+    "slow on_open": Mistake(
+        Fate.ANSWERED,
+        "It may take {options.__name__}.connect_timeout = {options.connect_timeout} seconds",
+    ),
     "max_buffered_bytes": Mistake(
         Fate.ENDED,
         "Send less, use `volatile`, or raise "
@@ -3387,6 +3391,8 @@ class Member:
             self.task is not None
         ):  # not before its first step: cancelled then, it would not even come to its end
             self.overran = True
+            if self.close_reason is None:
+                self.mistaken("slow on_open", "its on_open has not decided yet")
             self.session.hub.call_soon(self.task.cancel)
 
     # Out.

@@ -6696,6 +6696,12 @@ class MistakeTests(RecorderTestCase):
 
     options = {"max_message_bytes": 1000, "connect_timeout": 0.2, "max_attachments": 1}
 
+    class Slow(SocketIOHandler):
+        async def on_open(self):
+            await asyncio.Event().wait()
+
+    namespaces = {"/slow": Slow}
+
     async def assertWarns(self, act, *words):
         """What *act* does is one WARNING that has *words*; done again it is none."""
         with self.assertLogs("socket_io", "WARNING") as logged:
@@ -6780,6 +6786,17 @@ class MistakeTests(RecorderTestCase):
             self.assertEqual((await wire.frame())[0], 8)
 
         await self.assertWarns(act, "joined no namespace", "connect_timeout = 0.2")
+
+    @gen_test
+    async def test_an_on_open_that_takes_too_long(self):
+        client = await self.client()
+        with self.assertLogs("socket_io", "WARNING") as logged:
+            with self.assertRaisesRegex(ConnectionRefused, "Timed out"):
+                await client.join("/slow")
+        self.assertIn(
+            "Slow in '/slow': an EIO4 client over websocket was told no", logged.output[0]
+        )
+        self.assertIn("connect_timeout = 0.2", logged.output[0])
 
     @gen_test
     async def test_a_flood_of_one_cause_is_ten_lines_and_leaves_the_others_theirs(self):
