@@ -12,27 +12,38 @@ Map. New code goes in its section. Only 11 to 13 know Tornado.
      2  Packets             EnginePacket and Packet: the words all dialects translate to
      3  Text and bytes      UTF-16 lengths, wire integers, base64, JSON, script quoting
      4  Attachments         binary out of JSON and back into it
-     5  Dialects            SocketIO06, SocketIO09, EngineIO3, EngineIO4: bytes <-> packets; facts, no state
-     6  Frames              RFC 6455, server side: bytes in, messages out; built frames are shareable bytes
+     5  Dialects            SocketIO06, SocketIO09, EngineIO3, EngineIO4:
+                            bytes <-> packets; facts, no state
+     6  Frames              RFC 6455, server side: bytes in, messages out;
+                            built frames are shareable bytes
      7  Requests            method + URL + headers -> Request, or Refused
      8  Session             life, upgrade, heartbeat, outbox, members; it never sleeps
-     9  Rooms               members, namespaces, who is where, what may be missed; the hub: tables, options, time
-    11  Transports          the only section that touches a socket: WebSocket, polling, JSONP, streams
+     9  Rooms               members, namespaces, rooms, recovery of missed events;
+                            the hub: tables, options, time
+    11  Transports          the only section that touches a socket:
+                            WebSocket, polling, JSONP, streams
     12  SocketIOHandler     the public door: subclass this; options, operators; start reading here
     13  Serving             the way of a request to its hub; SocketIOServer, the Flash policy
 
 (10 is kept free, for several processes.)
 
-One message, from socket to handler and back: `WebSocket.data_received` (11) cuts bytes into frames (6, `FrameParser`);
-the session's dialect (5) turns a frame into engine packets; `Session.received` (8) acts on them and hands a packet to
-the `Member` of its namespace, which has the handler (12) run its method. `emit` goes the other way: the dialect encodes
-the packet, `Outgoing` keeps its bytes, `Session.enqueue` sends or queues it. Over HTTP a POST comes in by
-`Exchange.finish` (11), and what goes out answers the GET that waits.
+One message, from socket to handler and back: `WebSocket.data_received` (11) cuts bytes into frames
+(6, `FrameParser`). The session's dialect (5) turns a frame into engine packets. `Session.received`
+(8) acts on them and hands a packet to the `Member` of its namespace (9), which has the handler (12)
+run its method. `emit` goes the other way: the dialect encodes the packet, `Outgoing` keeps its
+bytes, `Session.enqueue` sends or queues it. Over HTTP a POST comes in by `Exchange.finish` (11),
+and the messages that go out answer the GET that waits.
 
-Sources, cited as [TAG "Heading"]: [EIO3] [EIO4] engine.io-protocol, revisions 3 and 4, [SIO5] socket.io-protocol,
-revision 5, [SIO1] the text of protocol 1 and the npm package socket.io 0.9.19, [SIO06] server and browser client of the
-npm package socket.io 0.6.18, [SIO] the documentation of socket.io 4, [RFC6455], [RFC7692], [RFC9110], [Fetch] of the
-WHATWG.
+Words. An *engine packet* is a unit of the lower layer, Engine.IO: it opens, checks, upgrades and
+closes a session, or carries a message. A *packet* is a unit of the upper layer, Socket.IO: it joins
+or leaves a *namespace*, or is an event or an ack in one. An *attachment* is a bytes value of an
+event or ack. A *payload* is one HTTP body of engine packets; a *frame* is one WebSocket message.
+A *sid* names a session. A *dialect* is what one generation of clients speaks.
+
+Sources, cited as [TAG "Heading"]: [EIO3] [EIO4] engine.io-protocol, revisions 3 and 4, [SIO5]
+socket.io-protocol, revision 5, [SIO1] the text of protocol 1 and the npm package socket.io 0.9.19,
+[SIO06] server and browser client of the npm package socket.io 0.6.18, [SIO] the documentation of
+socket.io 4, [RFC6455], [RFC7692], [RFC9110], [Fetch] of the WHATWG.
 """
 
 from __future__ import annotations
@@ -102,14 +113,18 @@ try:
     import simplejson as json_writer
 
     def _encode_decimal(value: Any) -> Any:
-        """simplejson's own `use_decimal` writes NaN and Infinity (3.19 does, 4.3 no longer)."""
+        """Write a Decimal digit for digit, for simplejson; ValueError unless it is finite.
+
+        simplejson's own option `use_decimal` writes NaN and Infinity in 3.19, though not in 4.3.
+        """
         if not isinstance(value, decimal.Decimal):
             raise TypeError(f"{type(value).__name__} cannot be JSON")
         if not value.is_finite():
             raise ValueError(f"{value} is not JSON")
         return json_writer.RawJSON(str(value))
 
-    # Bytes are attachments, not text; a namedtuple is a list, as it is to `json`.
+    # Bytes are attachments, so simplejson must not write them as text: without an encoding they are
+    # a TypeError. A namedtuple is a list, as the standard library has it.
     JSON_OPTIONS: dict[str, Any] = {
         "encoding": None, "use_decimal": False, "default": _encode_decimal, "namedtuple_as_object": False,
     }  # fmt: skip
@@ -144,55 +159,78 @@ __all__ = [
 ]
 
 log = logging.getLogger("socket_io")
-APPLICATION_LOG = logging.getLogger("tornado.application")  # where any RequestHandler's errors go
+# The log of Tornado to which the errors of every RequestHandler go.
+APPLICATION_LOG = logging.getLogger("tornado.application")
 
 
 # -- 1. Limits and errors --------------------------------------------------------------
-# Limits that an application may want to change are options of SocketIOHandler (section 12);
-# these here follow from the protocols or from this file's own construction. `SocketIOError`
-# is the family. Errors are raised deep and caught in two places: where a transport hands
-# bytes in (section 11), and where application code is called (sections 8 and 12).
+# Limits that an application may want to change are options of SocketIOHandler (section 12).
+# The numbers here follow from the protocols or from this file's own construction.
 #
-# What happens after a mistake of a client is decided in one place, the table `MISTAKES`: an
-# error carries the name of its row as `cause`, and sessions, members and exchanges do what the
-# row says. `blame` writes the line for the log.
+# `SocketIOError` is the family of errors. An error is raised deep and caught in two places:
+# where a transport hands bytes in (section 11), and where application code is called
+# (sections 8, 9 and 12).
+#
+# The table `MISTAKES` decides in one place what happens after a mistake of a client: an error
+# carries the name of its row as `cause`, and sessions, members and exchanges do what the row
+# says. `blame` writes the line for the log.
 
-MAX_ACK_DIGITS = 15  # below 2**53: more would come back from a JavaScript peer as another number
-MAX_EXACT_INTEGER = 2**53  # beyond it, different integers are one number in JavaScript
-MAX_LENGTH_DIGITS = 9  # of a declared length, before it is believed
+# An ack id stays below 2**53, or a JavaScript client would send back another number.
+MAX_ACK_DIGITS = 15
+# Beyond 2**53, different integers are one and the same number in JavaScript.
+MAX_EXACT_INTEGER = 2**53
+# A declared length of more digits is refused before anybody believes it.
+MAX_LENGTH_DIGITS = 9
 MAX_HEARTBEAT_DIGITS = 15
-SID_BYTES = 15  # 20 characters: what sticky-session helpers and cluster adapters match on
-UNKNOWN_SID, FORBIDDEN = 1, 4  # codes in a refusal's body  [EIO4 "Errors"]
-MAX_NAMESPACE_NAME = 250  # characters, where a client may choose them
-COMPRESS_FROM = 1024  # bytes of an HTTP body: as node's server does
-VOLATILE_BYTES = 64 * 1024  # that one turn sends over HTTP, before volatile messages are dropped
-WEBSOCKET_HIGH_WATER = 64 * 1024  # bytes unsent in a socket before messages are queued instead,
-CORK_BYTES = WEBSOCKET_HIGH_WATER // 2  # of which so many may come in one write, beside one message
-MOST_UNSENT = 16  # times `max_buffered_bytes`: a client that has so much unsent is cut off at once
+# 15 random bytes are the 20 characters that sticky-session helpers and cluster adapters look for.
+SID_BYTES = 15
+# Codes in the body of a refusal.  [EIO4 "Errors"]
+UNKNOWN_SID, FORBIDDEN = 1, 4
+# Characters of a namespace's name, where a client may choose the name.
+MAX_NAMESPACE_NAME = 250
+# Bytes from which an HTTP body is compressed; node's server begins there too.
+COMPRESS_FROM = 1024
+# Bytes that one turn may send over HTTP before volatile messages are dropped.
+VOLATILE_BYTES = 64 * 1024
+# Bytes that may wait unsent in a socket before messages are queued in the outbox instead.
+WEBSOCKET_HIGH_WATER = 64 * 1024
+# Bytes of queued messages that may go to a socket in one write, beside one message.
+CORK_BYTES = WEBSOCKET_HIGH_WATER // 2
+# A client that has so many times `max_buffered_bytes` unsent is cut off at once.
+MOST_UNSENT = 16
 READ_SIZE = 64 * 1024
-MAX_READ_COST = (
-    8 * 1024 * 1024
-)  # bytes that one read of small events, begun below the limit, may be charged with
-QUEUED_BYTES = 200  # what waits is charged for the objects that it is, beside its length
-MAX_PATH = 4096  # characters of a path in which the tail is looked for,
-MAX_TAILS = 32  # at so many places at most: a pattern as resource may be slow to say no
-EVENTS_PER_TURN = 64  # that waited for one handler, or came in one POST, before others have a turn
-BLOCKED_SECONDS = 1.0  # that the application may keep the loop to itself before a warning says so
-POLL_GRACE = 2.0  # seconds for the next poll of Engine.IO, after the connection of one has broken
-CLOSE_GRACE = 5.0  # seconds a peer has to answer a WebSocket close frame
-MAX_WARNING = 400  # characters of a warning that a peer can cause,
-MAX_WARNINGS = 10  # and how many different texts each cause may log
+# A queued message costs memory for the objects that it is made of, beside its length: its charge.
+QUEUED_BYTES = 200
+# Bytes that one read of tiny events may be charged with beyond the limit, if it began below the
+# limit: each event counts QUEUED_BYTES beside its length.
+MAX_READ_COST = 8 * 1024 * 1024
+# A resource may be given as a pattern, which may be slow to say no. So only the first MAX_PATH
+# characters of a path are looked at, and at most MAX_TAILS places where the resource may end.
+MAX_PATH = 4096
+MAX_TAILS = 32
+# Events that waited for one handler, or came in one POST, and may run one after another before
+# other clients have a turn.
+EVENTS_PER_TURN = 64
+# Seconds that the application may keep the event loop to itself before a warning says so.
+BLOCKED_SECONDS = 1.0
+# Seconds for the next poll of an Engine.IO client, after the connection of a poll has broken.
+POLL_GRACE = 2.0
+# Seconds that a client has to answer a WebSocket close frame.
+CLOSE_GRACE = 5.0
+# Clients can cause warnings and must not fill a log: a warning is cut to MAX_WARNING characters,
+# and each cause may log MAX_WARNINGS different texts.
+MAX_WARNING = 400
+MAX_WARNINGS = 10
 
-
-_warned: dict[str, set[str]] = {}  # by cause, the texts that were logged at WARNING
+_warned: dict[str, set[str]] = {}  #: the texts that were logged at WARNING, by their cause
 
 
 def warn_once(cause: str, message: str, *args: Any) -> None:
     """Log a text at WARNING the first time, and at DEBUG from then on.
 
-    Peers can bring about these texts, and must not fill a log: each is cut at MAX_WARNING
-    characters, and each *cause* has MAX_WARNINGS of them in the life of this process. Anything
-    of a peer's must stand in *message* as `%r` with a precision, such as `%.100r`.
+    Each text is cut at MAX_WARNING characters, and each *cause* has MAX_WARNINGS texts in the life
+    of this process. Text that comes from a client must stand in *message* as `%r` with a precision,
+    such as `%.100r`.
     """
     text = message % args
     if not _warn_first(cause, text):
@@ -200,7 +238,7 @@ def warn_once(cause: str, message: str, *args: Any) -> None:
 
 
 def _warn_first(cause: str, text: str) -> bool:
-    """Log *text* at WARNING and return True, unless it was logged before or its *cause* has had its share."""
+    """Log *text* at WARNING and return True; False for a text or *cause* that was warned of enough."""
     text, texts = text[:MAX_WARNING], _warned.setdefault(cause, set())
     if len(texts) >= MAX_WARNINGS or text in texts:
         return False
@@ -210,9 +248,9 @@ def _warn_first(cause: str, text: str) -> bool:
 
 
 class Fate(enum.Enum):
-    """What happens after a mistake of a client, in the words of the log."""
+    """The consequence of a client's mistake, in the words of the log."""
 
-    IGNORED = "was not heeded"  #: what was wrong means nothing; everything else goes on
+    IGNORED = "was not heeded"  #: the mistake has no consequence; everything goes on
     ANSWERED = "was told no"  #: a packet says so to the client; everything else goes on
     REFUSED = "was refused"  #: the answer to the request says no; a session that it names goes on
     ENDED = "was cut off"  #: the session ends, with the close reason of the table
@@ -222,13 +260,13 @@ class Fate(enum.Enum):
 class Mistake:
     """A kind of mistake that clients make: what happens, and what the log says of its cure.
 
-    *cure* is a format string, to which `options` is the class whose `routes` was called. Without
-    a cure the mistake is nobody's, or was decided by the application: it is never a warning.
+    *cure* is a format string, in which `options` is the class whose `routes` was called. A mistake
+    without a cure is nobody's fault, or the application's decision: it is never a warning.
     """
 
     fate: Fate
     cure: str = ""
-    close_reason: str = "parse error"  #: of a session that is ENDED
+    close_reason: str = "parse error"  #: the close reason of a session that is ENDED
 
 
 _TOO_LARGE = (
@@ -243,18 +281,22 @@ MISTAKES = {
     "nonsense": Mistake(Fate.ENDED, _FOREIGN),
     "broken frame": Mistake(Fate.ENDED, _FOREIGN, "transport error"),
     "too large": Mistake(Fate.ENDED, _TOO_LARGE, "transport error"),
-    "too large a part": Mistake(Fate.ENDED, _TOO_LARGE),  # of a body or a packet that was read
+    # A part of a body or a packet is too large, which was read as a whole.
+    "too large a part": Mistake(Fate.ENDED, _TOO_LARGE),
     "too many packets": Mistake(
         Fate.ENDED,
-        "Raise {options.__name__}.max_packets = {options.max_packets}, if one payload may have more",
+        "Raise {options.__name__}.max_packets = {options.max_packets}, "
+        "if one payload may have more",
     ),
     "too many attachments": Mistake(
         Fate.ENDED,
-        "Raise {options.__name__}.max_attachments = {options.max_attachments}, if a packet may have more",
+        "Raise {options.__name__}.max_attachments = {options.max_attachments}, "
+        "if a packet may have more",
     ),
     "too many namespaces": Mistake(
         Fate.ANSWERED,
-        "Raise {options.__name__}.max_namespaces = {options.max_namespaces}, if a client may join more",
+        "Raise {options.__name__}.max_namespaces = {options.max_namespaces}, "
+        "if a client may join more",
     ),
     "namespace flood": Mistake(
         Fate.ENDED, "{options.__name__}.max_namespaces = {options.max_namespaces} is the limit"
@@ -264,9 +306,11 @@ MISTAKES = {
         "Serve it: {options.__name__}.routes(.., namespaces={{name: HandlerClass}})",
     ),
     "namespace not joined": Mistake(Fate.ENDED, "A client connects to a namespace before it sends"),
-    "packet to nobody": Mistake(Fate.IGNORED),  # the client may not know yet, or its generation may
+    # The client may not know yet that it has left, or is of a generation that may send so.
+    "packet to nobody": Mistake(Fate.IGNORED),
     "joined twice": Mistake(Fate.ENDED, _FOREIGN),
-    "late ack": Mistake(Fate.IGNORED),  # we have asked for it, before the client left
+    # The server has asked for this ack, but the client has left since.
+    "late ack": Mistake(Fate.IGNORED),
     "no event": Mistake(Fate.IGNORED, "An event has a name: emit(name, ...)"),
     "no method": Mistake(Fate.IGNORED, "Decorate a method for it with @event, or override on_event"),
     "arguments": Mistake(
@@ -306,7 +350,8 @@ MISTAKES = {
     ),
     # In requests.
     "bad request": Mistake(Fate.REFUSED, _FOREIGN),
-    "origin": Mistake(Fate.REFUSED),  # each has its own cure
+    # Every origin has a cure of its own, by `origin_refusal`.
+    "origin": Mistake(Fate.REFUSED),
     "generation": Mistake(
         Fate.REFUSED,
         "{options.__name__}.enabled_dialects = {options.enabled_dialects} says which are served",
@@ -316,7 +361,8 @@ MISTAKES = {
     ),
     "lost upgrade": Mistake(
         Fate.REFUSED,
-        "A proxy in front must pass on the headers Upgrade and Connection; for nginx: proxy_http_version 1.1; "
+        "A proxy in front must pass on the headers Upgrade and Connection; "
+        "for nginx: proxy_http_version 1.1; "
         'proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade"',
     ),
     "unknown sid": Mistake(
@@ -324,7 +370,8 @@ MISTAKES = {
         "The session has ended, or belongs to another process: "
         "then make the proxy's routing sticky ({options.__name__}.cookie helps)",
     ),
-    "turned away": Mistake(Fate.REFUSED),  # by the application, or because the server shuts down
+    # The application has refused the client, or the server shuts down.
+    "turned away": Mistake(Fate.REFUSED),
 }  # fmt: skip
 
 
@@ -337,10 +384,10 @@ def blame(
     where: str = "",
     cure: str = "",
 ) -> None:
-    """Log a mistake by what `MISTAKES` says of its *cause*: at WARNING the first time, else at DEBUG.
+    """Log a mistake as the row *cause* of `MISTAKES` says: WARNING the first time, then DEBUG.
 
-    Anything of a peer's must stand in *why* as its `repr`, cut short. *where* and *cure* take the place of the class
-    *options* and of the cure in the table.
+    Text of a client must stand in *why* as its `repr`, cut short. *where* replaces the name of the
+    class *options*, and *cure* the cure of the table.
     """
     mistake = MISTAKES[cause]
     text, cure = f"{who} {mistake.fate.value}: {why}", cure or mistake.cure.format(options=options)
@@ -349,11 +396,11 @@ def blame(
 
 
 class SocketIOError(Exception):
-    """The family of everything this module raises on purpose."""
+    """The family of all errors that this module raises on purpose."""
 
 
 class PayloadError(SocketIOError):
-    """A peer sent nonsense; what happens to its session stands in `MISTAKES` under *cause*."""
+    """A client sent nonsense; row *cause* of `MISTAKES` says what happens to its session."""
 
     def __init__(self, message: str, cause: str = "nonsense") -> None:
         super().__init__(message)
@@ -361,7 +408,7 @@ class PayloadError(SocketIOError):
 
 
 class FrameError(SocketIOError):
-    """A peer broke RFC 6455; the connection closes with *code*."""
+    """A client broke RFC 6455; the connection closes with *code*."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
@@ -371,10 +418,11 @@ class FrameError(SocketIOError):
 
 
 class Refused(SocketIOError):
-    """A request that is not served: *status* for HTTP, *code* and the message for the body.
+    """A request that is not served: *status* for HTTP, *code* and *message* for the body.
 
-    *cause* is a row of `MISTAKES`. *why* and *cure* are for our own log, where they are more than the message and the
-    row say; what of them is a peer's is its `repr`, cut short.
+    *cause* is a row of `MISTAKES`. *why* and *cure* go to our own log, where they add to the
+    message and replace the row's cure. Text of a client must stand in them as its `repr`, cut
+    short.
     """
 
     def __init__(
@@ -396,11 +444,15 @@ class Refused(SocketIOError):
 
 
 class OriginRefused(Refused):
-    """The page that asks may not talk to us."""
+    """The origin of the page that sent the request is not among those allowed."""
 
 
 class ConnectionRefused(SocketIOError):
-    """Raise this in `on_open` to turn a client away; it is told *message* and *data* (anything JSON)."""
+    """The error that `on_open` raises to turn a client away.
+
+    The client is told *message* and *data*, which may be any JSON value. Clients of 0.6 and 0.9
+    have no words for them: they see a refusal, or the connection end.
+    """
 
     def __init__(self, message: str = "Connection refused", data: Any = None) -> None:
         super().__init__(message)
@@ -421,29 +473,21 @@ class NotSupported(SocketIOError):
 
 
 # -- 2. Packets ------------------------------------------------------------------------
-# The words that all dialects translate to. An engine packet keeps a session going and carries
-# messages; a packet is what a message means. Both are treated as frozen (really freezing a
-# dataclass triples the cost of making one). BINARY_EVENT and BINARY_ACK are words of the wire:
-# they never leave section 5; inside, an EVENT or ACK simply contains `bytes`.
+# The two kinds of packets that all dialects translate to. An engine packet keeps a session
+# going or carries a message; a packet is what a message means. Nobody changes a packet after it
+# was made, though the dataclasses are not frozen: freezing triples the time to make one.
+# BINARY_EVENT and BINARY_ACK are types of the wire only and never leave section 5. Everywhere
+# else an EVENT or ACK simply contains `bytes`.
 
-OPEN, CLOSE, PING, PONG, MESSAGE, UPGRADE, NOOP = (
-    "open",
-    "close",
-    "ping",
-    "pong",
-    "message",
-    "upgrade",
-    "noop",
-)
-CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR = (
-    "connect",
-    "disconnect",
-    "event",
-    "ack",
-    "connect_error",
-)
+# Types of engine packets.  [EIO4 "Packet encoding"]
+OPEN, CLOSE, PING, PONG = "open", "close", "ping", "pong"
+MESSAGE, UPGRADE, NOOP = "message", "upgrade", "noop"
+# Types of packets.  [SIO5 "Packet encoding"]
+CONNECT, DISCONNECT, EVENT = "connect", "disconnect", "event"
+ACK, CONNECT_ERROR = "ack", "connect_error"
 
-#: Event names that a peer may not send: they are the life cycle's own.  [SIO5 "Packet encoding"]
+#: Event names that a client may not send: they tell of a socket's own life, and node's sockets emit
+#: them themselves.  [SIO5 "Packet encoding"]
 RESERVED_EVENTS = frozenset(
     ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"]
 )
@@ -451,7 +495,10 @@ RESERVED_EVENTS = frozenset(
 
 @dataclasses.dataclass(slots=True)
 class EnginePacket:
-    """One packet of the lower layer: OPEN CLOSE PING PONG MESSAGE UPGRADE NOOP."""
+    """A packet of the lower layer: OPEN, CLOSE, PING, PONG, MESSAGE, UPGRADE or NOOP.
+
+    *data* is text, or the bytes of an attachment. A PING of an upgrade probe has the data "probe".
+    """
 
     type: str
     data: str | bytes = ""
@@ -459,26 +506,29 @@ class EnginePacket:
 
 @dataclasses.dataclass(slots=True)
 class Packet:
-    """One packet of the upper layer: CONNECT DISCONNECT EVENT ACK CONNECT_ERROR.
+    """A packet of the upper layer: CONNECT, DISCONNECT, EVENT, ACK or CONNECT_ERROR.
 
-    *data* is a list for EVENT (name first; a client may send an empty one) and ACK, a dict or None for the others.
+    *data* is a list for EVENT (its name first; a client may send an empty one) and ACK, a dict or
+    None for the other types. An EVENT with an *ack_id* asks for the ACK with the same id.
     """
 
     type: str
     namespace: str = "/"
     data: Any = None
     ack_id: int | None = None
-    #: where an EVENT stands among those that can be had again, for clients that remember it
+    #: The place of an EVENT in the history of its namespace. A client that recovers tells the last
+    #: offset that it has seen, and is sent the later events again.
     offset: str | None = None
 
 
 def message_packet(
     name: str, args: Iterable[Any], namespace: str, ack_id: int | None = None
 ) -> Packet:
-    """The EVENT that `emit` sends."""
+    """Return the EVENT that `emit` sends; TypeError or ValueError for a bad *name*."""
     if not isinstance(name, str):
         raise TypeError(
-            f"an event's name is a string, not {type(name).__name__}: use send() for a message without a name"
+            f"an event's name is a string, not {type(name).__name__}:"
+            " use send() for a message without a name"
         )
     if name in RESERVED_EVENTS:
         raise ValueError(f"{name!r} is reserved for the life cycle and cannot be emitted")
@@ -486,19 +536,23 @@ def message_packet(
 
 
 def received_name(name: Any) -> str:
-    """The name of an event that a peer has sent: text, or an integer as its text, as node's servers take both.
+    """Return the name of an event that a client has sent, as node's server would deliver it.
 
-    Raises PayloadError for everything else, for integers that JavaScript cannot tell apart, and for RESERVED_EVENTS.
+    A name is text, or a number: node's handlers are keyed by text, so a number finds the handler of
+    its text. JSON.parse of JavaScript makes 7 of 7.0, therefore 7.0 is the name "7".
+
+    Raises PayloadError for every other type, fractions, integers that JavaScript cannot tell apart,
+    and RESERVED_EVENTS.
     """
-    if type(name) is int and abs(name) <= MAX_EXACT_INTEGER:
-        name = str(name)
+    if type(name) in (int, float) and abs(name) <= MAX_EXACT_INTEGER and name == int(name):
+        name = str(int(name))
     if not isinstance(name, str) or name in RESERVED_EVENTS:
         raise PayloadError("an event without a name that it may have")
     return name
 
 
 def check_timeout(seconds: Any) -> None:
-    """TypeError unless *seconds* is a number, or None for no limit."""
+    """Raise TypeError unless *seconds* is a number, or None for no limit."""
     number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
     if seconds is not None and (not number or math.isnan(seconds)):
         raise TypeError(f"timeout is a number of seconds, or None for no limit, not {seconds!r}")
@@ -516,28 +570,35 @@ NO_ACK = NoAck()
 
 
 def unwrap(args: Sequence[Any]) -> Any:
-    """Several arguments as a list, one as itself, none as None."""
+    """Return several arguments as a list, a single one as itself, and None for no arguments."""
     if len(args) == 1:
         return args[0]
     return list(args) if args else None
 
 
 # -- 3. Text and bytes -----------------------------------------------------------------
-# What two dialects would otherwise each do a little differently. JSON that leaves is ASCII
-# only, so that every way of counting it agrees and no script can be ended by it; JSON that
-# comes in is strict: NaN, Infinity and numbers that overflow to them are refused.
+# Functions that several dialects share, so that each does them in the same way.
+#
+# Clients are written in JavaScript, or count as JavaScript does: a length on the wire is a number
+# of UTF-16 code units, where an emoji counts two. JSON that leaves is ASCII only, so that all ways
+# of counting agree on it, and no line separator in it ends a script. JSON that comes in is strict:
+# NaN, Infinity and numbers that overflow to infinity are refused.
 
 
 def utf16_units(text: str) -> int:
-    """The length of *text* as JavaScript counts it."""
+    """Return the length of *text* in UTF-16 code units, JavaScript's `string.length`."""
     if text.isascii():
         return len(text)
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def utf16_take(text: str, start: int, units: int) -> str:
-    """The next *units* UTF-16 code units of *text*, fewer at its end; UnicodeError if that halves a pair."""
-    chunk = text[start : start + units]  # as many code points is always enough
+    """Return the next *units* UTF-16 code units of *text*, or fewer at the end of *text*.
+
+    Raises UnicodeError if the last unit would be the first half of a surrogate pair.
+    """
+    # A code point is at least one unit, so this slice is never too short.
+    chunk = text[start : start + units]
     if chunk.isascii():
         return chunk
     return chunk.encode("utf-16-le")[: 2 * units].decode("utf-16-le")
@@ -547,22 +608,26 @@ HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 
 def is_whole(text: str) -> bool:
-    """Whether UTF-8 can carry *text*: JSON may have brought half a surrogate pair."""
+    """Tell whether UTF-8 can carry *text*: JSON may have brought half a surrogate pair."""
     return text.isascii() or HALF_PAIR.search(text) is None
 
 
 def wire_int(text: str, digits: int) -> int:
-    """Parse 1 to *digits* ASCII digits; PayloadError otherwise (`int` would take "\\uff14" for 4)."""
+    """Parse 1 to *digits* ASCII digits; PayloadError for any other text.
+
+    `int` alone would accept signs, blanks and "\\uff14", the full-width 4.
+    """
     if not (0 < len(text) <= digits and text.isascii() and text.isdigit()):
         raise PayloadError(f"bad number {text[:20]!r}")
     return int(text)
 
 
 def decode_base64(text: str) -> bytes:
-    """Decode base64, wherever a dialect has it: strict, with or without its padding.
+    """Decode base64 for every dialect: strictly, with or without its padding.
 
-    CR, LF, space and tab are skipped: Java's encoder, in the Android clients, breaks its lines. Every length and limit
-    that a dialect or a transport knows counts *text* as it came, before they are skipped.
+    CR, LF, space and tab are skipped, because Java's encoder, in Android clients, breaks its lines.
+    The lengths and limits of dialects and transports count *text* as it came, with that white
+    space.
     """
     try:
         digits = text.encode("ascii").translate(None, b"\r\n\t ")
@@ -572,11 +637,12 @@ def decode_base64(text: str) -> bytes:
 
 
 def encode_base64(data: bytes) -> str:
+    """Encode *data* with padding and without line ends."""
     return base64.b64encode(data).decode("ascii")
 
 
 def decode_text(data: bytes) -> str:
-    """Strict UTF-8."""
+    """Decode UTF-8 strictly; PayloadError for anything else."""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -584,10 +650,12 @@ def decode_text(data: bytes) -> str:
 
 
 def _refuse_constant(name: str) -> NoReturn:
+    """Refuse NaN, Infinity and -Infinity, which Python's JSON decoder would otherwise accept."""
     raise ValueError(f"{name} is not JSON")
 
 
 def _finite(text: str) -> float:
+    """Convert *text* to a float; ValueError for a number that overflows, such as 1e400."""
     number = float(text)
     if math.isinf(number):
         raise ValueError("number too large")
@@ -595,18 +663,22 @@ def _finite(text: str) -> float:
 
 
 def _exact_number(text: str) -> float | decimal.Decimal:
-    """The float that is written as *text*, or else the Decimal that is."""
+    """Return the float whose JSON is *text*, or the Decimal if there is no such float."""
     number = float(text)
     return number if repr(number) == text else decimal.Decimal(text)
 
 
 class StrictJSON:
-    """Compact ASCII JSON, strict both ways: simplejson writes it, the standard library reads it, twice as fast."""
+    """Compact ASCII JSON, strict in both directions.
+
+    simplejson writes, for its Decimals; the standard library reads, in half of simplejson's time.
+    """
 
     _encoder = json_writer.JSONEncoder(separators=(",", ":"), allow_nan=False, **JSON_OPTIONS)
     _decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
 
-    #: What needs no encoder; a list of nothing else, nearly every event, is written in a quarter of the time.
+    #: Functions that write the simple types without an encoder. Nearly every event is a list of
+    #: simple values, and is written in a quarter of the encoder's time.
     _writers: ClassVar[dict[type, Callable[[Any], str]]] = {
         str: json_writer.encoder.encode_basestring_ascii,
         int: str,
@@ -615,7 +687,7 @@ class StrictJSON:
     }
 
     def encode(self, value: Any) -> str:
-        """TypeError or ValueError says what cannot be JSON."""
+        """Return the JSON of *value*; TypeError or ValueError says what cannot be JSON."""
         try:
             if type(value) is not list:
                 return self._encode_any(value)
@@ -628,7 +700,7 @@ class StrictJSON:
         return self._encoder.encode(value)
 
     def decode(self, text: str) -> Any:
-        """PayloadError for anything but strict JSON, however deep it is nested."""
+        """Return the value of *text*; PayloadError unless it is strict JSON."""
         try:
             text = text.strip(" \t\r\n")
             value, end = self._decoder.raw_decode(text)
@@ -639,32 +711,43 @@ class StrictJSON:
         return value
 
     def decode_own(self, text: str) -> Any:
-        """Decode what `encode` has written, so that it would write the same again."""
+        """Decode the JSON of `encode` to a value of which `encode` would write the same again."""
         return json.loads(text, parse_float=_exact_number)
 
 
 class ForeignJSON(StrictJSON):
-    """JSON by a *library* of the application's choice, with the same strictness around it."""
+    """JSON by a *library* of the application's choice, with the same strictness around it.
 
-    #: What may not be strict JSON, if anything is: below 200 digits, an exponent of two more leads to no infinity.
+    The library may be less strict than StrictJSON. Text that could hide the difference is decoded
+    by StrictJSON first, which raises; the rest, nearly all text, costs one search.
+    """
+
+    #: Text that may not be strict JSON: NaN, Infinity, or a number that may overflow. A float ends
+    #: at 1e308, so a number of less than 200 digits needs an exponent of three digits to overflow.
     SUSPECT = re.compile("NaN|Infinity|[0-9]{200}|[eE][+]?[0-9]{3}")
     NOT_ASCII = re.compile("[^\x00-\x7f]")
 
     def __init__(self, library: Any) -> None:
         self.library = library
+        # orjson, for example, raises TypeError for bytes, as we need it; other libraries write
+        # them as text.
         try:
             library.dumps(b"")
             self.takes_bytes = True
-        except Exception:  # of whatever family: this codec writes no bytes
+        # An error of whatever family means the same: this library writes no bytes.
+        except Exception:
             self.takes_bytes = False
 
     def _encode_any(self, value: Any) -> str:
         found: list[bytes] = []
         if self.takes_bytes and take_attachments(value, found) and found:
-            raise TypeError("bytes cannot be JSON")  # the library would write them as text
+            # `encode_with_attachments` catches this error and takes the bytes out.
+            raise TypeError("bytes cannot be JSON")
         try:
             written = self.library.dumps(value)
-        except Exception:  # a TypeError is how `encode_with_attachments` learns of bytes
+        # A library may raise an error of its own for bytes, but `encode_with_attachments` catches
+        # TypeError.
+        except Exception:
             if take_attachments(value, found) and found:
                 raise TypeError("bytes cannot be JSON") from None
             raise
@@ -673,16 +756,17 @@ class ForeignJSON(StrictJSON):
             self._decoder.decode(text)
         if text.isascii():
             return text
-        return self.NOT_ASCII.sub(
-            lambda match: self._writers[str](match[0])[1:-1], text
-        )  # it stands in a string
+        # A character that is not ASCII can only stand inside a string, where an escape may replace
+        # it.
+        return self.NOT_ASCII.sub(lambda match: self._writers[str](match[0])[1:-1], text)
 
     def decode(self, text: str) -> Any:
         if self.SUSPECT.search(text):
             super().decode(text)
         try:
             return self.library.loads(text)
-        except Exception as error:  # whose errors are of a family that we cannot know
+        # Each library has errors of its own, which we cannot know.
+        except Exception as error:
             raise PayloadError("bad JSON") from error
 
     def decode_own(self, text: str) -> Any:
@@ -694,17 +778,26 @@ encode_json, decode_json = STRICT_JSON.encode, STRICT_JSON.decode
 
 
 def script_string(text: str) -> str:
-    """*text* as a JavaScript string literal that neither U+2028 nor </script> can end."""
+    """Return *text* as a JavaScript string literal that neither U+2028 nor </script> can end."""
     return encode_json(text).replace("<", "\\u003c")
 
 
 # -- 4. Attachments --------------------------------------------------------------------
-# JSON has no bytes: each is sent after its packet, and a placeholder keeps its place.
-# [SIO5 "Sending and receiving data"]
+# JSON has no bytes. A bytes value of an event or ack is sent after its packet, as an attachment,
+# and a placeholder, {"_placeholder": true, "num": 0}, keeps its place in the JSON. The receiver
+# puts the attachments back before it shows the packet to anybody.  [SIO5 "Sending and receiving
+# data"]
+#
+# Encoding looks for bytes only when the encoder has stumbled over them: nearly all JSON has none,
+# and is never walked. A client's placeholders are not trusted: each number may stand once, and
+# every attachment must have its placeholder.
 
 
 def take_attachments(value: Any, found: list[bytes]) -> Any:
-    """*value* with placeholders for every bytes-like in it, which are appended to *found* in document order."""
+    """Return a copy of *value* with a placeholder for every bytes-like value in it.
+
+    The bytes are appended to *found* in document order, the order in which clients number them.
+    """
     if isinstance(value, (bytes, bytearray, memoryview)):
         found.append(bytes(value))
         return {"_placeholder": True, "num": len(found) - 1}
@@ -716,12 +809,10 @@ def take_attachments(value: Any, found: list[bytes]) -> Any:
 
 
 def encode_with_attachments(codec: StrictJSON, value: Any) -> tuple[str, list[bytes]]:
-    """The JSON of *value* and the attachments it needs.
-
-    JSON without bytes, nearly all of it, is never walked: the encoder itself stumbles over the first bytes-like.
-    """
+    """Return the JSON of *value* and its attachments; TypeError or ValueError if impossible."""
     try:
         return codec.encode(value), []
+    # The encoder has met bytes, or something that cannot be JSON at all.
     except TypeError:
         found: list[bytes] = []
         try:
@@ -734,10 +825,10 @@ def encode_with_attachments(codec: StrictJSON, value: Any) -> tuple[str, list[by
 
 
 def detached(codec: StrictJSON, value: Any) -> Any:
-    """A copy of *value* as its receivers will have it, made of what was encoded; it raises as encoding does.
+    """Return a copy of *value* as its receivers will have it; raise as encoding does.
 
-    Whatever the codec can write can be copied so, also what `copy.deepcopy` cannot, such as a
-    memoryview or an object that holds a lock.
+    The copy is made of the encoded value. So everything can be copied that the codec can write,
+    also values that `copy.deepcopy` refuses, such as a memoryview or an object that holds a lock.
     """
     text, attachments = encode_with_attachments(codec, value)
     try:
@@ -746,13 +837,17 @@ def detached(codec: StrictJSON, value: Any) -> Any:
             packet = Assembler(packet, attachments=attachments).finish()
     except RecursionError:
         raise ValueError("nested too deep to be sent") from None
-    except PayloadError as error:  # besides bytes there are data that look like a placeholder
+    # The value has bytes, and beside them a dict that looks like a placeholder.
+    except PayloadError as error:
         raise ValueError(f"cannot be sent: {error}") from None
     return packet.data
 
 
 class Assembler:
-    """A packet whose attachments are still to come."""
+    """A packet of which attachments are still to come.
+
+    *packet* has placeholders in its data, and *expected* attachments follow it.
+    """
 
     __slots__ = ("packet", "expected", "attachments")
 
@@ -764,7 +859,7 @@ class Assembler:
         self.attachments = list(attachments)
 
     def feed(self, data: str | bytes) -> Packet | None:
-        """Take the next attachment; the finished packet with the last one, None before."""
+        """Take the next attachment. Return the finished packet with the last one, None before."""
         if isinstance(data, str):
             raise PayloadError("text where an attachment is due")
         self.attachments.append(data)
@@ -773,6 +868,7 @@ class Assembler:
         return self.finish()
 
     def finish(self) -> Packet:
+        """Return the packet with its attachments; PayloadError unless each has its place."""
         used: set[int] = set()
         try:
             data = self._restore(self.packet.data, used)
@@ -783,7 +879,10 @@ class Assembler:
         return dataclasses.replace(self.packet, data=data)
 
     def _restore(self, value: Any, used: set[int]) -> Any:
-        """*value* with the bytes in their places; every number exactly once, or one upload could fan out 200-fold."""
+        """Return *value* with the bytes in their places; *used* collects the numbers that were met.
+
+        No number may stand twice, or a client could have one upload copied 200 times.
+        """
         if isinstance(value, list):
             return [self._restore(item, used) for item in value]
         if not isinstance(value, dict):
@@ -798,23 +897,32 @@ class Assembler:
 
 
 # -- 5. Dialects -----------------------------------------------------------------------
-# A dialect is what one generation of clients speaks: facts as class attributes, and codecs.
-# It keeps no state and knows no socket; the sections below ask for a fact by name and never
-# for a version. `decode_` goes from wire to value, `encode_` back:
+# A dialect is what one generation of clients speaks: facts as class attributes, and codecs. It
+# keeps no state and knows no socket. The sections below ask for a fact by its name, such as
+# `server_pings`, and never for a version. `decode_` goes from wire to value, `encode_` back:
 #
 #     payload   one HTTP body        <-> engine packets
 #     frame     one WebSocket frame  <-> engine packets
 #     packet    one MESSAGE's data   <-> Packet (an Assembler while attachments are missing)
+#
+# Facts come from three places: the class says what holds for the generation, `with_facts` adds
+# what the application has decided (`json`, `max_packets`), and `for_client` adds what one client
+# needs (`base64`). The wire of each generation, from its own documents and from its clients:
+#
+#                0.6                 0.9                       EIO3              EIO4
+#     OPEN       first text: sid     sid:60:60:transports      0{"sid":..}       0{"sid":..}
+#     heartbeat  server ~h~1         server 2::                client 2          server 2
+#     EVENT      text or ~j~{..}     5:id:namespace:{..}       42["name",..]     42["name",..]
+#     ACK        none                6:::id+[..]               43id[..]          43id[..]
+#     bytes      none                none                      b4 or byte 4      b or raw
+#     several    ~m~length~m~ each   \ufffd length \ufffd each   length: each      \x1e between
 
-# In this order they are offered, and a 0.9 client tries them in it: streams before polling, as its own server has it.
-WEBSOCKET, FLASHSOCKET, HTMLFILE, XHR_MULTIPART, XHR_POLLING, JSONP_POLLING = TRANSPORTS = (
-    "websocket",
-    "flashsocket",
-    "htmlfile",
-    "xhr-multipart",
-    "xhr-polling",
-    "jsonp-polling",
-)
+# Servers offer the transports in this order, and a 0.9 client tries them in the order of the offer:
+# streams come before polling, as in its own server.
+TRANSPORTS = (
+    "websocket", "flashsocket", "htmlfile", "xhr-multipart", "xhr-polling", "jsonp-polling",
+)  # fmt: skip
+WEBSOCKET, FLASHSOCKET, HTMLFILE, XHR_MULTIPART, XHR_POLLING, JSONP_POLLING = TRANSPORTS
 WEBSOCKETS = frozenset([WEBSOCKET, FLASHSOCKET])
 STREAMS = frozenset([XHR_MULTIPART, HTMLFILE])
 POLLING = frozenset([XHR_POLLING, JSONP_POLLING])
@@ -825,18 +933,25 @@ BYTES = "application/octet-stream"
 
 
 class TextMemory:
-    """What a codec must remember of one client: 1.x encodes text as UTF-8 twice, and its handshake does not say so."""
+    """The memory of how one client encodes text: 1.x encodes it as UTF-8 twice, 2.x once.
+
+    The handshakes of both are alike, so only the client's text tells. A session keeps this memory
+    and passes it to the codecs, which have none of their own.
+    """
 
     __slots__ = ("encodes_once", "encodes_twice")
 
     def __init__(self) -> None:
-        self.encodes_once = False  # seen for certain
-        self.encodes_twice = (
-            False  # seen in its latest text that is not ASCII, which can still be chance
-        )
+        #: The client has sent text that cannot be encoded twice: it never encodes twice.
+        self.encodes_once = False
+        #: The client's latest text that is not ASCII looks encoded twice, which can be chance.
+        self.encodes_twice = False
 
     def undouble(self, text: str) -> str:
-        """*text* without its second encoding, if it can have one: "Ã©" is an é of 1.x, more likely than a 2.x "Ã©"."""
+        """Return *text* without its second encoding, if it can have one.
+
+        "Ã©" is more likely an é of a 1.x client than an "Ã©" of a 2.x client.
+        """
         if self.encodes_once or text.isascii():
             return text
         try:
@@ -849,68 +964,71 @@ class TextMemory:
 
 
 def double(text: str) -> str:
-    """*text* as 1.x wants it where it decodes UTF-8 twice: each byte of it has become a character."""
+    """Return *text* for a 1.x client that decodes UTF-8 twice: each of its bytes as a character."""
     return text if text.isascii() else text.encode("utf-8").decode("latin-1")
 
 
 class Dialect(abc.ABC):
-    """One generation: facts and codecs. Subclasses say in which lines they differ."""
+    """The language of one generation of clients: facts and codecs.
 
-    name = ""  #: what `session.dialect.name` says
-    transports: frozenset[str] = frozenset()  #: those its clients know
+    The values here are those of most generations; a subclass states the facts that differ.
+    """
 
-    # What the application decides.
-    json = STRICT_JSON  #: how JSON is written and read
-    max_packets = 100_000  #: in one payload
-    max_attachments = 10  #: of one packet
+    name = ""  #: the text of `session.dialect.name`
+    transports: frozenset[str] = frozenset()  #: names of the transports that its clients know
+
+    # What the application decides, by options of the same names.
+    json = STRICT_JSON  #: the codec that writes and reads JSON
+    max_packets = 100_000  #: engine packets that one payload may have
+    max_attachments = 10  #: attachments that one packet may have
     deflate_from: int | None = None  #: bytes from which a WebSocket message is compressed
 
     # Facts about the life of a session.
-    server_pings = True  #: who starts a heartbeat
-    numbers_pings = False  #: a ping carries a number, and its pong must bring it back
-    pings_polling = True  #: heartbeats also while polling
-    opens_root_unasked = False  #: namespace "/" needs no CONNECT
+    server_pings = True  #: the server starts a heartbeat, not the client
+    numbers_pings = False  #: a ping carries a number, which its pong must bring back
+    pings_polling = True  #: heartbeats go on while the client polls
+    opens_root_unasked = False  #: every client is in namespace "/" without a CONNECT
     open_follows_connect = False  #: the OPEN packet says that the application has accepted
     has_acks = True
     has_namespaces = True
-    shows_sid = (
-        False  #: node's servers had the secret sid in the public id, as its clients compute it
-    )
-    root_is_connection = False  #: to be refused in "/", or to leave it, ends the connection
-    recovers = False  #: its clients can ask for events that they missed
+    #: node's 1.x and 2.x servers used the secret sid in the public id, and clients compute the same.
+    shows_sid = False
+    root_is_connection = False  #: leaving "/", or a refusal there, ends the connection
+    recovers = False  #: clients can come back and ask for events that they missed
     base64 = False  #: the client has no bytes, neither in payloads nor in frames
     doubles_frames = False  #: text in WebSocket frames is encoded as UTF-8 twice
-    greets_alone = False  #: nothing else is in the payload with the OPEN packet
-    handshakes_apart = (
-        False  #: an HTTP request of its own makes the session, before any transport is chosen
-    )
+    greets_alone = False  #: the client reads nothing behind an OPEN packet in the same payload
+    #: An HTTP request of its own makes the session, before any transport is chosen.
+    handshakes_apart = False
     polls_end = False  #: a held poll is answered after `poll_duration`, even with nothing
-    poll_return: float | None = (
-        None  #: seconds a polling client may stay away between polls; None: heartbeats tell
-    )
+    #: Seconds that a polling client may stay away between polls. None: heartbeats tell.
+    poll_return: float | None = None
     overlap_closes = True  #: two polls, or two posts, at once end the session
-    close_overtakes = False  #: its clients act on a CLOSE before the packets that came with it
+    #: Clients act on a CLOSE before the packets that came with it, so it is sent alone.
+    close_overtakes = False
     stray_packets_close = False  #: a packet for a namespace never joined ends the session
 
     # Facts about HTTP.
-    post_answer = ("text/html", b"ok")  #: content type and body
-    posts_forms = False  #: also where there is no JSONP
-    credentials_need_cookie = (
-        False  #: CORS credentials are granted only to requests that bring a cookie
-    )
+    post_answer = ("text/html", b"ok")  #: content type and body that answer a POST
+    posts_forms = False  #: every POST is a form; otherwise only the posts of JSONP are
+    #: CORS credentials are granted only to requests that bring a cookie.
+    credentials_need_cookie = False
 
     def heartbeat(self, interval: float, timeout: float) -> tuple[float, float]:
-        """Interval and timeout in seconds, given the application's options."""
+        """Return interval and timeout of the heartbeat in seconds, given those of the options."""
         return interval, timeout
 
     def handshake(
         self, sid: str, transports: list[str], interval: float, timeout: float, max_bytes: int
     ) -> str:
-        """The data of the OPEN packet; *transports* are those that may follow."""
+        """Return the data of the OPEN packet. *transports* are those the client may go to."""
         return sid
 
     def with_facts(self, **facts: Any) -> Dialect:
-        """This dialect with other *facts*: always the same object, for a broadcast encodes once for each there is."""
+        """Return this dialect with other *facts*; equal facts always give the same object.
+
+        A broadcast encodes once for each dialect object among its receivers, so there must be few.
+        """
         if not hasattr(self, "_variants"):
             self._variants: dict[tuple[tuple[str, Any], ...], Dialect] = {}
         key = tuple(facts.items())
@@ -921,46 +1039,90 @@ class Dialect(abc.ABC):
         return self._variants[key]
 
     def for_client(self, base64: bool, browser: bool, revision: str, cache_buster: str) -> Dialect:
-        """This dialect as a client needs it, by what its handshake says beside the dialect.
+        """Return this dialect with the facts that one client needs, by what its handshake tells.
 
-        *base64*: it has no bytes. *browser*: it is a script in a browser. *revision* is its `EIO`, *cache_buster* its
-        `t`.
+        *base64* is true for a client without bytes, and *browser* for a script in a browser.
+        *revision* and *cache_buster* are the parameters `EIO` and `t` of its query.
         """
         return self
 
     def client_id(self, sid: str, namespace: str) -> str | None:
-        """The id that the client believes to have, where it is not the one that we tell it."""
+        """Return the id that the client computes for itself; None if CONNECT tells it."""
         return sid
 
-    def check_count(self, packets: Sequence[EnginePacket]) -> None:
-        """PayloadError if there may be no more in a payload that has *packets*."""
-        if len(packets) >= self.max_packets:
+    # Codecs. `memory` belongs to the session of the client that sent the bytes.
+
+    def check_count(self, count: int) -> None:
+        """Raise PayloadError if a payload that has *count* packets already may have no more."""
+        if count >= self.max_packets:
             raise PayloadError("too many packets in one payload", "too many packets")
 
-    # Codecs. `memory` is what must be remembered of the client that sent the bytes.
+    def counted_parts(
+        self, text: str, before: str, behind: str, lenient: bool = False
+    ) -> Iterator[str]:
+        """Yield the parts of a payload in which each part stands behind its length.
+
+        A length counts UTF-16 code units, and stands between *before* and *behind*. Raises
+        PayloadError for more parts than allowed, and for a payload that does not add up. If
+        *lenient*, as 0.6 is, a payload ends quietly where no length begins, and the last part may
+        be shorter than its length.
+        """
+        position = count = 0
+        while position < len(text):
+            begins = text.startswith(before, position)
+            if lenient and not begins:
+                return
+            self.check_count(count)
+            start = position + len(before)
+            # A length has few digits: the search for its end never runs through a long text.
+            end = text.find(behind, start, start + MAX_LENGTH_DIGITS + len(behind))
+            if end < 0 or not begins:
+                raise PayloadError("a payload that does not add up")
+            units = wire_int(text[start:end], MAX_LENGTH_DIGITS)
+            try:
+                part = utf16_take(text, end + len(behind), units)
+            except UnicodeError as error:
+                raise PayloadError("a length that halves a surrogate pair") from error
+            if not lenient and utf16_units(part) < units:
+                raise PayloadError("cut short")
+            yield part
+            position = end + len(behind) + len(part)
+            count += 1
+
     @abc.abstractmethod
-    def decode_payload(self, text: str) -> list[EnginePacket]: ...
+    def decode_payload(self, text: str) -> list[EnginePacket]:
+        """Return the engine packets of an HTTP body of text; PayloadError if it is malformed."""
+
     @abc.abstractmethod
-    def encode_payload(self, packets: list[EnginePacket]) -> str: ...
+    def encode_payload(self, packets: list[EnginePacket]) -> str:
+        """Return the HTTP body of text that carries *packets*."""
+
     @abc.abstractmethod
-    def decode_frame(self, frame: str | bytes, memory: TextMemory) -> list[EnginePacket]: ...
+    def decode_frame(self, frame: str | bytes, memory: TextMemory) -> list[EnginePacket]:
+        """Return the engine packets of a WebSocket message; PayloadError if it is malformed."""
+
     @abc.abstractmethod
-    def encode_frames(self, packets: list[EnginePacket]) -> list[str | bytes]: ...
+    def encode_frames(self, packets: list[EnginePacket]) -> list[str | bytes]:
+        """Return the WebSocket messages that carry *packets*."""
+
     @abc.abstractmethod
-    def decode_packet(self, data: str | bytes) -> Packet | Assembler: ...
+    def decode_packet(self, data: str | bytes) -> Packet | Assembler:
+        """Return the packet in the data of a MESSAGE, or an Assembler if attachments follow."""
+
     @abc.abstractmethod
     def encode_packet(self, packet: Packet) -> list[EnginePacket]:
-        """The engine packets that carry *packet*; none where the generation has no word for it."""
+        """Return the engine packets that carry *packet*; none if it cannot be told."""
 
     @abc.abstractmethod
     def decode_post(
         self, body: bytes, content_type: str, jsonp: bool, memory: TextMemory
-    ) -> list[EnginePacket]: ...
+    ) -> list[EnginePacket]:
+        """Return the engine packets of a POST, which with *jsonp* is a form in a browser."""
 
     def encode_poll(
         self, packets: list[EnginePacket], jsonp: str, memory: TextMemory | None = None
     ) -> tuple[str, bytes]:
-        """Content type and body of a poll's answer; *jsonp* holds the index digits, or nothing."""
+        """Return content type and body of a poll's answer; *jsonp* is the index, or empty."""
         return self._encode_text_poll(self.encode_payload(packets), jsonp)
 
     def _encode_text_poll(self, text: str, jsonp: str) -> tuple[str, bytes]:
@@ -970,40 +1132,34 @@ class Dialect(abc.ABC):
 
     @abc.abstractmethod
     def call_script(self, jsonp: str, text: str) -> str:
-        """The script that hands *text* to the client's JSONP callback."""
+        """Return the script that hands *text* to callback number *jsonp* of the client."""
 
     def stream_head(self, transport: str) -> bytes:
-        """What the endless answer of a streaming transport opens with, for generations that have one."""
+        """Return the beginning of the endless answer of a streaming transport.
+
+        Browsers show a script nothing of an answer before some 250 bytes have come: blanks fill up.
+        """
         return b""
 
     def stream_part(self, transport: str, packets: list[EnginePacket]) -> bytes:
-        """One part of it."""
+        """Return the part of the endless answer that carries *packets*."""
         return b""
 
     @abc.abstractmethod
     def refusal(self, refused: Refused, transport: str, jsonp: str) -> tuple[int, str, bytes]:
-        """Status, content type and body that tell this generation's client why it is turned away."""
-
-
-def counted(text: str, start: int, digits: str) -> str:
-    """The part of *text* at *start* that is as long as *digits* say, in UTF-16 code units."""
-    units = wire_int(digits, MAX_LENGTH_DIGITS)
-    try:
-        part = utf16_take(text, start, units)
-    except UnicodeError as error:
-        raise PayloadError("a length that halves a surrogate pair") from error
-    if utf16_units(part) < units:
-        raise PayloadError("cut short")
-    return part
+        """Return status, content type and body that tell a client why it is turned away."""
 
 
 def parse_pairs(query: str) -> dict[str, str] | None:
-    """The parameters of a query that a packet carries; None without one."""
+    """Return the parameters of a query that a CONNECT packet carries; None without a query."""
     return dict(urllib.parse.parse_qsl(query, keep_blank_values=True)) if query else None
 
 
 def form_field(body: bytes, name: str) -> str:
-    """The one field of a urlencoded form that a transport reads; by hand, for nothing else in it is of interest."""
+    """Return the one field of a urlencoded form that a transport reads; PayloadError without it.
+
+    Only this field is decoded: a form parser would decode and keep whatever else a client sends.
+    """
     _, found, rest = (b"&" + body).partition(f"&{name}=".encode())
     if found:
         return decode_text(
@@ -1013,46 +1169,45 @@ def form_field(body: bytes, name: str) -> str:
 
 
 class SocketIO06(Dialect):
-    """Socket.IO 0.6: every message framed by its length, the first one is the sid.  [SIO06]"""
+    """Socket.IO 0.6: each message stands behind its length, ~m~5~m~hello; the first is the sid.
+
+    There are no event names, acks or namespaces. A message is text, or JSON behind ~j~; it is the
+    event "message" here. ~h~ and a number are a heartbeat.  [SIO06]
+    """
 
     name = "0.6"
     transports = frozenset(TRANSPORTS)
     numbers_pings = True
     pings_polling = False
     opens_root_unasked = True
-    open_follows_connect = True  # the client's "connect" fires on the sid
+    # The client's "connect" fires on the sid, so the sid waits until the application has accepted.
+    open_follows_connect = True
     has_acks = False
     has_namespaces = False
     root_is_connection = True
     polls_end = True
-    poll_return = 8.0  # the reference server's closeTimeout
-    overlap_closes = False  # browsers repeat a poll whose connection broke
+    poll_return = 8.0  # `closeTimeout` of the server in 0.6.18
+    # Browsers repeat a poll of which the connection broke, so a second poll is no mistake.
+    overlap_closes = False
     post_answer = ("text/plain", b"ok")
     posts_forms = True
     credentials_need_cookie = True
 
     FRAME, JSON, HEARTBEAT = "~m~", "~j~", "~h~"
-    BOUNDARY = "--socketio"  # of xhr-multipart: browsers find it anywhere, and what follows would be another's message
+    #: Between the parts of an xhr-multipart answer. Browsers find it anywhere, also in the middle
+    #: of a message: a message that contained it could forge the next one. So no message contains
+    #: it.
+    BOUNDARY = "--socketio"
 
     def heartbeat(self, interval: float, timeout: float) -> tuple[float, float]:
-        # The client leaves after 15 s of silence, whatever the server would like.
+        # The 0.6 client leaves after 15 s without a message, and no handshake can tell it to wait
+        # longer.
         return min(interval, 10.0), min(timeout, 8.0)
 
     def decode_payload(self, text: str) -> list[EnginePacket]:
-        """Framed messages; what does not begin like one ends the payload quietly, as in the reference server."""
-        packets: list[EnginePacket] = []
-        position = 0
-        while text.startswith(self.FRAME, position):
-            self.check_count(packets)
-            end = text.find(self.FRAME, position + 3, position + 6 + MAX_LENGTH_DIGITS)
-            units = wire_int(text[position + 3 : end] if end > 0 else "", MAX_LENGTH_DIGITS)
-            try:
-                message = utf16_take(text, end + 3, units)
-            except UnicodeError as error:
-                raise PayloadError("a length that halves a surrogate pair") from error
-            position = end + 3 + len(message)
-            packets.append(self._decode_message(message))
-        return packets
+        """Return the messages of *text*; whatever does not begin like one ends it, as in 0.6.18."""
+        parts = self.counted_parts(text, self.FRAME, self.FRAME, lenient=True)
+        return [self._decode_message(part) for part in parts]
 
     def _decode_message(self, message: str) -> EnginePacket:
         if message.startswith(self.HEARTBEAT):
@@ -1064,7 +1219,8 @@ class SocketIO06(Dialect):
         return "".join([self._encode_message(packet) for packet in packets])
 
     def _encode_message(self, packet: EnginePacket) -> str:
-        if packet.type in (CLOSE, NOOP):  # not in this language: the client sees the connection end
+        # 0.6 has no form for CLOSE and NOOP: the client sees the connection or the poll end.
+        if packet.type in (CLOSE, NOOP):
             return ""
         text = packet.data
         assert isinstance(text, str)
@@ -1087,7 +1243,11 @@ class SocketIO06(Dialect):
         return Packet(EVENT, "/", ["message", value])
 
     def encode_packet(self, packet: Packet) -> list[EnginePacket]:
-        """A message as itself; any other event as the JSON message {"name":..,"args":[..]}."""
+        """Encode the event "message" as its argument, any other as {"name": .., "args": [..]}.
+
+        Text goes as JSON if it could be mistaken: if it begins like JSON or a heartbeat, if it
+        contains the multipart boundary, or if it has half a surrogate pair.
+        """
         if packet.type != EVENT:
             return []
         name, *args = packet.data
@@ -1098,13 +1258,15 @@ class SocketIO06(Dialect):
         text, attachments = encode_with_attachments(self.json, value)
         if attachments:
             raise NotSupported("a 0.6 client takes no bytes: send text or JSON")
+        # \u0073 is an s: the JSON means the same, and does not contain the boundary any more.
         return [EnginePacket(MESSAGE, self.JSON + text.replace(self.BOUNDARY, "--\\u0073ocketio"))]
 
     def decode_post(
         self, body: bytes, content_type: str, jsonp: bool, memory: TextMemory
     ) -> list[EnginePacket]:
         text = form_field(body, "data")
-        if jsonp:  # the browser's form turned \n into \r\n after the client had counted
+        # The form of the browser turned \n into \r\n after the client had counted.
+        if jsonp:
             text = text.replace("\r\n", "\n")
         return self.decode_payload(text)
 
@@ -1122,6 +1284,7 @@ class SocketIO06(Dialect):
 
     def refusal(self, refused: Refused, transport: str, jsonp: str) -> tuple[int, str, bytes]:
         if refused.status == 403 and jsonp:
+            # A script element sees neither status nor body: 0.6.18 lets the browser say it.
             return 200, SCRIPT, b"alert('Cross domain security restrictions not met');"
         if refused.status == 403 and transport in POLLING:
             return 401, TEXT, b"unauthorized"
@@ -1129,7 +1292,12 @@ class SocketIO06(Dialect):
 
 
 class SocketIO09(Dialect):
-    """Socket.IO protocol 1, of 0.7 to 0.9: every packet is a text, type:id:namespace:data.  [SIO1]"""
+    """Socket.IO protocol 1, of 0.7 to 0.9: a packet is the text type:id:namespace:data.
+
+    The types are 0 disconnect, 1 connect, 2 heartbeat, 3 text, 4 JSON, 5 event, 6 ack, 7 error and
+    8 noop. Engine and Socket.IO are one layer here: 2 and 8 become engine packets, all other
+    packets are the data of a MESSAGE.  [SIO1]
+    """
 
     name = "0.9"
     transports = frozenset([WEBSOCKET, FLASHSOCKET, HTMLFILE, XHR_POLLING, JSONP_POLLING])
@@ -1138,14 +1306,18 @@ class SocketIO09(Dialect):
     root_is_connection = True
     handshakes_apart = True
     polls_end = True
-    poll_return = 60.0  # the close timeout that the handshake promises
+    poll_return = 60.0  # the close timeout that `handshake` promises
     overlap_closes = False
     post_answer = (TEXT, b"1")
 
-    MARK = "\ufffd"  # around the length of each packet, where there are several
+    #: The character on both sides of a packet's length, in a payload of several packets.
+    MARK = "\ufffd"
+    #: Type, ack id, plus sign (the application itself will send the ack), namespace.
     HEAD = re.compile(r"([0-8]):([0-9]*)(\+?):([^:]*):?", re.ASCII)
     DIGITS = {DISCONNECT: "0", CONNECT: "1", EVENT: "5", ACK: "6", CONNECT_ERROR: "7"}
-    RECONNECT = "7:::1+0"  # "0::" means for ever, this error that the client should shake hands again  [SIO1 "Error"]
+    #: An error with the advice to shake hands again. A disconnect, 0::, would mean for ever: the
+    #: client would not come back.  [SIO1 "Error"]
+    RECONNECT = "7:::1+0"
     ENGINE_TEXTS = {PING: "2::", PONG: "2::", NOOP: "8::", CLOSE: RECONNECT}
 
     def handshake(
@@ -1154,20 +1326,11 @@ class SocketIO09(Dialect):
         return f"{sid}:60:60:{','.join(transports)}"
 
     def decode_payload(self, text: str) -> list[EnginePacket]:
-        """One bare packet, or several, each behind its length."""
+        """Return the packets of *text*: a single one, or several, each behind its length."""
         if not text.startswith(self.MARK):
             return [self._decode_engine_packet(text)]
-        packets: list[EnginePacket] = []
-        position = 0
-        while position < len(text):
-            end = text.find(self.MARK, position + 1, position + 2 + MAX_LENGTH_DIGITS)
-            self.check_count(packets)
-            if text[position] != self.MARK or end < 0:
-                raise PayloadError("a payload that does not add up")
-            packet = counted(text, end + 1, text[position + 1 : end])
-            position = end + 1 + len(packet)
-            packets.append(self._decode_engine_packet(packet))
-        return packets
+        parts = self.counted_parts(text, self.MARK, self.MARK)
+        return [self._decode_engine_packet(part) for part in parts]
 
     def _decode_engine_packet(self, text: str) -> EnginePacket:
         if text.startswith("2:"):
@@ -1179,7 +1342,8 @@ class SocketIO09(Dialect):
     def encode_payload(self, packets: list[EnginePacket]) -> str:
         texts = [self._encode_engine_packet(packet) for packet in packets]
         if texts[-2:] == ["0::", "0::"]:
-            texts.pop()  # CLOSE says what the DISCONNECT of "/" has said
+            # The DISCONNECT of "/" has told already what the CLOSE behind it would tell.
+            texts.pop()
         if len(texts) < 2:
             return texts[0] if texts else "8::"
         return "".join([f"{self.MARK}{utf16_units(text)}{self.MARK}{text}" for text in texts])
@@ -1197,7 +1361,11 @@ class SocketIO09(Dialect):
         return [self._encode_engine_packet(packet) for packet in packets]
 
     def decode_packet(self, data: str | bytes) -> Packet | Assembler:
-        """Types 3 (text) and 4 (JSON) are the event "message"; an id wants an ack, with or without a plus.  [SIO1]"""
+        """Decode a packet; types 3 (text) and 4 (JSON) are the event "message".
+
+        An id with a plus sign asks for an ack by the application, an id alone for one by the
+        server. Both get the handler's, as the server knows no better moment for its own.  [SIO1]
+        """
         assert isinstance(data, str)
         head = self.HEAD.match(data)
         if head is None:
@@ -1229,12 +1397,10 @@ class SocketIO09(Dialect):
         return packet
 
     def _decode_event(self, value: Any) -> list[Any]:
-        name, args = (
-            (value.get("name"), value.get("args", [])) if isinstance(value, dict) else (None, None)
-        )
+        args = value.get("args", []) if isinstance(value, dict) else None
         if not isinstance(args, list):
             raise PayloadError("malformed event")
-        return [received_name(name), *args]
+        return [received_name(value.get("name")), *args]
 
     def encode_packet(self, packet: Packet) -> list[EnginePacket]:
         namespace = "" if packet.namespace == "/" else packet.namespace
@@ -1244,26 +1410,27 @@ class SocketIO09(Dialect):
             ack = "" if packet.ack_id is None else f"{packet.ack_id}+"
             digit, text, attachments = self._encode_event(packet.data)
         elif packet.type == ACK:
-            text, attachments = (
-                encode_with_attachments(self.json, packet.data) if packet.data else ("", [])
-            )
-            text = f":{packet.ack_id}{'+' if text else ''}{text}"
+            text = f":{packet.ack_id}"
+            if packet.data:
+                args, attachments = encode_with_attachments(self.json, packet.data)
+                text += f"+{args}"
         elif packet.type == CONNECT_ERROR:
-            text = ":2"  # unauthorized: there is no room for words
+            # Reason 2 is "unauthorized". The packet has no room for a message of the application.
+            text = ":2"
         if attachments:
             raise NotSupported("a 0.9 client takes no bytes: send text or JSON")
         return [EnginePacket(MESSAGE, f"{digit}:{ack}:{namespace}{text}")]
 
     def _encode_event(self, data: list[Any]) -> tuple[str, str, list[bytes]]:
-        """Packet type, data, and the attachments that it would need."""
+        """Return type digit, data, and the attachments, which the caller refuses."""
         name, *args = data
         if name != "message" or len(args) != 1:
             text, attachments = encode_with_attachments(self.json, {"name": name, "args": args})
             return "5", ":" + text, attachments
         message = args[0]
-        if (
-            isinstance(message, str) and is_whole(message) and "\n" not in message
-        ):  # 0.7 and 0.8 stumble over newlines
+        # The clients of 0.7 and 0.8 stumble over a newline in a packet of text, so that goes as
+        # JSON.
+        if isinstance(message, str) and is_whole(message) and "\n" not in message:
             return "3", ":" + message, []
         text, attachments = encode_with_attachments(self.json, message)
         return "4", ":" + text, attachments
@@ -1297,51 +1464,53 @@ class SocketIO09(Dialect):
 
 
 class EngineIO(Dialect):
-    """What the generations since 1.0 share: one digit before every engine packet, and Socket.IO packets inside."""
+    """The part that the generations since 1.0 share.
+
+    An engine packet is one digit, its type, and its data. The data of a MESSAGE are a Socket.IO
+    packet, which begins with a digit of its own: the EVENT 42["x"] is MESSAGE 4, then EVENT 2.
+    """
 
     transports = frozenset([WEBSOCKET, XHR_POLLING, JSONP_POLLING])
     close_overtakes = True
     tells_limit = False  #: the OPEN packet says how long a payload may be
 
+    # fmt: off
     ENGINE_TYPES = {
-        "0": OPEN,
-        "1": CLOSE,
-        "2": PING,
-        "3": PONG,
-        "4": MESSAGE,
-        "5": UPGRADE,
-        "6": NOOP,
+        "0": OPEN, "1": CLOSE, "2": PING, "3": PONG, "4": MESSAGE, "5": UPGRADE, "6": NOOP,
     }
+    # fmt: on
     ENGINE_DIGITS = {name: digit for digit, name in ENGINE_TYPES.items()}
+    #: Type, number of attachments and a dash, namespace and a comma, ack id; JSON follows.
     PACKET_HEAD = re.compile(r"([0-6])(?:([0-9]+)-)?(?:(/[^,]*),?)?([0-9]*)", re.ASCII)
+    #: Types 5 and 6 are BINARY_EVENT and BINARY_ACK, which only announce attachments.
+    # fmt: off
     PACKET_TYPES = {
-        "0": CONNECT,
-        "1": DISCONNECT,
-        "2": EVENT,
-        "3": ACK,
-        "4": CONNECT_ERROR,
-        "5": EVENT,
-        "6": ACK,
+        "0": CONNECT, "1": DISCONNECT, "2": EVENT, "3": ACK, "4": CONNECT_ERROR, "5": EVENT, "6": ACK,
     }
+    # fmt: on
     PACKET_DIGITS = {CONNECT: "0", DISCONNECT: "1", EVENT: "2", ACK: "3", CONNECT_ERROR: "4"}
     WITH_ATTACHMENTS = {EVENT: "5", ACK: "6"}
 
     def handshake(
         self, sid: str, transports: list[str], interval: float, timeout: float, max_bytes: int
     ) -> str:
+        # Every value is ASCII that we have made ourselves: there is nothing to escape.
         names = ",".join([f'"{name}"' for name in transports])
         times = f'"pingInterval":{round(interval * 1000)},"pingTimeout":{round(timeout * 1000)}'
         limit = f',"maxPayload":{max_bytes}' if self.tells_limit else ""
         return f'{{"sid":"{sid}","upgrades":[{names}],{times}{limit}}}'
 
     def client_id(self, sid: str, namespace: str) -> str | None:
-        return None  # CONNECT brings it
+        return None
 
     def for_client(self, base64: bool, browser: bool, revision: str, cache_buster: str) -> Dialect:
         return self.with_facts(base64=True) if base64 else self
 
     def decode_engine_packet(self, text: str) -> EnginePacket:
-        """A digit and the data; or, in payloads and frames alike, "b" and base64.  [EIO4 "Packet encoding"]"""
+        """Decode a digit and its data, or "b" and base64, which may stand in payloads and frames.
+
+        [EIO4 "Packet encoding"]
+        """
         kind = self.ENGINE_TYPES.get(text[:1])
         if kind is not None:
             return EnginePacket(kind, text[1:])
@@ -1351,13 +1520,17 @@ class EngineIO(Dialect):
 
     @abc.abstractmethod
     def _decode_base64(self, text: str) -> EnginePacket:
-        """The engine packet of bytes that *text*, behind its "b", holds."""
+        """Return the engine packet of bytes in *text*, which stood behind a "b"."""
 
     def decode_packet(self, data: str | bytes) -> Packet | Assembler:
-        """type [attachments "-"] [namespace ","] [ack id] [JSON].  [SIO5 "Packet encoding"]"""
+        """Decode type [attachments "-"] [namespace ","] [ack id] [JSON].
+
+        [SIO5 "Packet encoding"]
+        """
         if isinstance(data, bytes):
             raise PayloadError("an attachment that no packet announced")
-        if data.startswith("2["):  # nearly all there is: an event in "/" that wants no ack
+        # The commonest packet first: an event in "/" that asks for no ack.
+        if data.startswith("2["):
             packet = Packet(EVENT, "/", self.json.decode(data[1:]))
             self.check_packet(packet)
             return packet
@@ -1369,13 +1542,15 @@ class EngineIO(Dialect):
         packet = Packet(
             self.PACKET_TYPES[digit], namespace or "/", self.json.decode(body) if body else None
         )
+        # JSON null becomes None, which would look like a packet without data; node refuses it.
         if body and packet.data is None:
             raise PayloadError("null is no data")
         if ack_digits:
             packet.ack_id = wire_int(ack_digits, MAX_ACK_DIGITS)
         self.check_packet(packet)
         if packet.data is None and packet.type in (EVENT, ACK):
-            packet.data = []  # as node's server reads it: an event that nobody hears, an empty ack
+            # node's server takes it for an event that nobody hears, or an ack without arguments.
+            packet.data = []
         if digit in "56":
             expected = wire_int(count or "", MAX_LENGTH_DIGITS)
             if expected > self.max_attachments:
@@ -1391,7 +1566,7 @@ class EngineIO(Dialect):
         return packet
 
     def check_packet(self, packet: Packet) -> None:
-        """PayloadError unless *packet* has the data its type asks for."""
+        """Raise PayloadError unless *packet* has the data that its type asks for."""
         data = packet.data
         if packet.type is EVENT:
             good = data is None or (isinstance(data, list) and bool(data))
@@ -1408,6 +1583,8 @@ class EngineIO(Dialect):
 
     def encode_packet(self, packet: Packet) -> list[EnginePacket]:
         data = packet.data
+        # The offset of a recoverable EVENT travels as one more argument, which the client takes
+        # off.
         if packet.offset is not None and self.recovers:
             data = [*data, packet.offset]
         text, attachments = ("", []) if data is None else encode_with_attachments(self.json, data)
@@ -1429,11 +1606,16 @@ class EngineIO(Dialect):
         return self.decode_payload(self.post_text(body, jsonp))
 
     def post_text(self, body: bytes, jsonp: bool) -> str:
+        """Return the payload of a POST; a JSONP client sends it as the field "d" of a form."""
         return self.unescape_newlines(form_field(body, "d")) if jsonp else decode_text(body)
 
     @staticmethod
     def unescape_newlines(text: str) -> str:
-        """Undo what the JSONP client did to save its newlines from the browser's form."""
+        """Undo the escapes by which a JSONP client saves its newlines from the browser's form.
+
+        The form would turn \\n into \\r\\n. So the client writes a newline as backslash and n,
+        after it has put one more backslash before each backslash and n that its text already had.
+        """
         text = re.sub(r"(\\)?\\n", lambda match: match[0] if match[1] else "\n", text)
         return text.replace("\\\\n", "\\n")
 
@@ -1441,6 +1623,7 @@ class EngineIO(Dialect):
         return f"___eio[{jsonp}]({script_string(text)});"
 
     def refusal(self, refused: Refused, transport: str, jsonp: str) -> tuple[int, str, bytes]:
+        # node's server answers a WebSocket handshake in words, every other request in JSON.
         if transport == WEBSOCKET:
             return refused.status, TEXT, refused.message.encode()
         body = encode_json({"code": refused.code, "message": refused.message})
@@ -1448,73 +1631,82 @@ class EngineIO(Dialect):
 
 
 class EngineIO3(EngineIO):
-    """Engine.IO 2 and 3 and Socket.IO protocol 4: Socket.IO 1 and 2.  [EIO3]"""
+    """Engine.IO 2 and 3 and Socket.IO protocol 4: Socket.IO 1 and 2.  [EIO3]
+
+    The clients of 1.0 to 2.5 say nearly the same in their handshakes and read different payloads.
+    The facts below tell which payloads a client can read: text, or binary, or both.
+    """
 
     name = "EIO3"
     server_pings = False
     shows_sid = True
     opens_root_unasked = True
 
-    #: In browsers, 1.4 to 1.7 turn a text payload into a string by one call with an argument for each character, and
-    #: overflow the stack by some 100,000 of them. Nothing in their requests tells them from 2.x, but both read binary
-    #: payloads; React Native, which does not, says in its User-Agent that it is no browser.
+    #: In browsers, clients 1.4 to 1.7 turn a text payload into a string by one call that has an
+    #: argument for each character, and overflow the stack by some 100,000 of them. Nothing in their
+    #: requests tells them from 2.x, but both read binary payloads. React Native, which does not,
+    #: says in its User-Agent that it is no browser.
     MAX_TEXT = 50_000
-    OLD_CACHE_BUSTER = re.compile(r"[0-9]+-[0-9]+", re.ASCII)  # <ms>-<n>, of the clients up to 1.3
+    #: The `t` of the clients up to 1.3: milliseconds, a dash and a number.
+    OLD_CACHE_BUSTER = re.compile(r"[0-9]+-[0-9]+", re.ASCII)
 
     only_binary = False  #: payloads are always binary
-    calls_by_character = False  #: text payloads from MAX_TEXT on are binary
+    calls_by_character = False  #: text payloads of MAX_TEXT characters or more are sent as binary
 
     def for_client(self, base64: bool, browser: bool, revision: str, cache_buster: str) -> Dialect:
         facts: dict[str, bool] = {}
-        if revision == "2":  # the browser script of 1.0
+        # Only the browser script of 1.0 asks for revision 2.
+        if revision == "2":
             facts["doubles_frames"] = True
         if base64:
             facts["base64"] = True
         elif revision == "2" or self.OLD_CACHE_BUSTER.fullmatch(cache_buster):
-            # Up to 1.3 the browser script reads nothing but binary payloads; socketIO-client 0.6 of PyPI no further
-            # than the greeting, which servers of the time sent alone.
+            # Up to 1.3 the browser script reads nothing but binary payloads. socketIO-client 0.6 of
+            # PyPI reads nothing behind the OPEN packet, which servers of its time sent alone.
             facts["only_binary"] = facts["greets_alone"] = True
         elif browser:
             facts["calls_by_character"] = True
         return self.with_facts(**facts) if facts else self
 
     def client_id(self, sid: str, namespace: str) -> str | None:
+        # CONNECT tells these clients no id: they put it together, and node's 2.x server likewise.
         return sid if namespace == "/" else f"{namespace}#{sid}"
 
     def decode_payload(self, text: str, memory: TextMemory | None = None) -> list[EnginePacket]:
-        """<length>:<packet>, repeated; the length in UTF-16 code units.  [EIO3 "Payload"]"""
-        packets: list[EnginePacket] = []
-        position = 0
-        while position < len(text) and text != "0:":
-            end = text.find(":", position, position + 1 + MAX_LENGTH_DIGITS)
-            self.check_count(packets)
-            if end < 0:
-                raise PayloadError("a payload that does not add up")
-            packet = counted(text, end + 1, text[position:end])
-            position = end + 1 + len(packet)
-            packets.append(
-                self.decode_engine_packet(packet if memory is None else memory.undouble(packet))
-            )
-        return packets
+        """Decode packets that each stand behind their length and a colon.  [EIO3 "Payload"]
+
+        The length counts UTF-16 code units. "0:" is the payload of no packets.
+        """
+        if text == "0:":
+            return []
+        parts = self.counted_parts(text, "", ":")
+        if memory is not None:
+            parts = map(memory.undouble, parts)
+        return [self.decode_engine_packet(part) for part in parts]
 
     def _decode_base64(self, text: str) -> EnginePacket:
+        # Revision 3 has the type digit before the base64; revision 4 has none.
         return EnginePacket(self._type_of(text[:1]), decode_base64(text[1:]))
 
     def _decode_bytes(self, data: bytes) -> EnginePacket:
         return EnginePacket(self._type_of(str(data[0]) if data else ""), data[1:])
 
     def _type_of(self, digit: str) -> str:
+        """Return the type of an engine packet of bytes; PayloadError for an unknown digit."""
         if digit not in self.ENGINE_TYPES:
             raise PayloadError("unknown engine packet type")
         return self.ENGINE_TYPES[digit]
 
     def _decode_binary_payload(self, body: bytes) -> list[EnginePacket]:
-        """0 (text) or 1 (binary), the length in bytes as one byte for each digit, 255, the packet; repeated."""
+        """Decode packets of 0 (text) or 1 (binary), the length, 255, and the packet itself.
+
+        The length counts bytes; each of its digits is one byte of value 0 to 9.  [EIO3 "Payload"]
+        """
         packets: list[EnginePacket] = []
         position = 0
         while position < len(body):
             end = body.find(b"\xff", position, position + 2 + MAX_LENGTH_DIGITS)
-            self.check_count(packets)
+            self.check_count(len(packets))
             if end < 0:
                 raise PayloadError("a payload that does not add up")
             size = wire_int("".join(map(str, body[position + 1 : end])), MAX_LENGTH_DIGITS)
@@ -1530,20 +1722,22 @@ class EngineIO3(EngineIO):
         return packets
 
     def encode_payload(self, packets: list[EnginePacket], twice: bool = False) -> str:
+        # 1.x counts the characters of text that is encoded as UTF-8 already: *twice* before
+        # counting.
         texts = [self._encode_text(packet) for packet in packets]
         if twice:
             texts = [double(text) for text in texts]
         return "".join([f"{utf16_units(text)}:{text}" for text in texts]) or "0:"
 
     def _encode_text(self, packet: EnginePacket) -> str:
+        """Encode an engine packet for a wire of text only: bytes become base64."""
         digit = self.ENGINE_DIGITS[packet.type]
-        return (
-            f"b{digit}{encode_base64(packet.data)}"
-            if isinstance(packet.data, bytes)
-            else digit + packet.data
-        )
+        if isinstance(packet.data, bytes):
+            return f"b{digit}{encode_base64(packet.data)}"
+        return digit + packet.data
 
     def _encode_bytes(self, packet: EnginePacket) -> str | bytes:
+        """Encode an engine packet for a wire with bytes: their type is a byte, not a digit."""
         digit = self.ENGINE_DIGITS[packet.type]
         if isinstance(packet.data, bytes):
             return bytes([int(digit)]) + packet.data
@@ -1576,6 +1770,7 @@ class EngineIO3(EngineIO):
         ]
 
     def _encode_odd_frames(self, packets: list[EnginePacket]) -> list[str | bytes]:
+        """Encode frames for clients without bytes, and for 1.0, which decodes UTF-8 twice."""
         encode = self._encode_text if self.base64 else self._encode_bytes
         frames = [encode(packet) for packet in packets]
         if not self.doubles_frames:
@@ -1584,18 +1779,19 @@ class EngineIO3(EngineIO):
 
     def decode_packet(self, data: str | bytes) -> Packet | Assembler:
         packet = super().decode_packet(data)
-        if (
-            isinstance(packet, Packet) and packet.type is CONNECT
-        ):  # its parameters are a query behind the name
+        # 2.x has no auth: the parameters of CONNECT are a query behind the namespace.
+        if isinstance(packet, Packet) and packet.type is CONNECT:
             packet.namespace, _, query = packet.namespace.partition("?")
             packet.data = parse_pairs(query)
         return packet
 
     def check_packet(self, packet: Packet) -> None:
-        if packet.type is not CONNECT_ERROR:  # here any JSON
+        # The data of protocol 4's ERROR may be any JSON.
+        if packet.type is not CONNECT_ERROR:
             super().check_packet(packet)
 
     def encode_packet(self, packet: Packet) -> list[EnginePacket]:
+        # Protocol 4 answers CONNECT without data, and its ERROR has one value, often a text.
         if packet.type == CONNECT:
             packet = Packet(CONNECT, packet.namespace)
         elif packet.type == CONNECT_ERROR:
@@ -1614,9 +1810,10 @@ class EngineIO3(EngineIO):
     def encode_poll(
         self, packets: list[EnginePacket], jsonp: str, memory: TextMemory | None = None
     ) -> tuple[str, bytes]:
-        """Text, wherever the client can read it, encoded as often as *memory* has seen this client to encode it.
+        """Return content type and body of a poll's answer: text, wherever the client can read it.
 
-        1.x counts and reads text its own way; ASCII and binary payloads are the same for all.
+        1.x counts and reads text that is not ASCII in its own way, so such text is encoded as often
+        as *memory* says the client does. ASCII and binary payloads are the same for all clients.
         """
         if not jsonp and not self.base64 and self._wants_binary(packets, memory):
             return BYTES, self._encode_binary_payload(packets)
@@ -1625,18 +1822,26 @@ class EngineIO3(EngineIO):
         )
 
     def _wants_binary(self, packets: list[EnginePacket], memory: TextMemory | None) -> bool:
+        """Tell whether the payload of *packets* should be binary for this client."""
         if self.only_binary or any(isinstance(packet.data, bytes) for packet in packets):
             return True
-        if memory is not None and memory.encodes_once:  # of 2.x, in a browser or not
+        # The client is of 2.x, which reads every text payload, in a browser or not.
+        if memory is not None and memory.encodes_once:
             return False
         if self.calls_by_character and sum(len(packet.data) for packet in packets) >= self.MAX_TEXT:
             return True
+        # Nobody knows yet how the client counts text that is not ASCII; a binary payload counts
+        # bytes.
         is_ascii = all(packet.data.isascii() for packet in packets)
         return not is_ascii and (memory is None or memory.encodes_twice or self.calls_by_character)
 
 
 class EngineIO4(EngineIO):
-    """Engine.IO 4 and Socket.IO protocol 5: Socket.IO 3 and 4.  [EIO4] [SIO5]"""
+    """Engine.IO 4 and Socket.IO protocol 5: Socket.IO 3 and 4.  [EIO4] [SIO5]
+
+    The server pings, because browsers delay the timers of pages in the background. Payloads are
+    text with a separator between the packets, and have no lengths.  [EIO4 "From v3 to v4"]
+    """
 
     name = "EIO4"
     stray_packets_close = True
@@ -1646,6 +1851,7 @@ class EngineIO4(EngineIO):
     SEPARATOR = "\x1e"
 
     def decode_payload(self, text: str) -> list[EnginePacket]:
+        # Counting comes first: `split` would make a list of a million parts.
         if text.count(self.SEPARATOR) >= self.max_packets:
             raise PayloadError("too many packets in one payload", "too many packets")
         return [self.decode_engine_packet(part) for part in text.split(self.SEPARATOR)]
@@ -1658,6 +1864,7 @@ class EngineIO4(EngineIO):
 
     def _encode_text(self, packet: EnginePacket) -> str:
         if isinstance(packet.data, bytes):
+            # Only a MESSAGE carries bytes, so there is no type digit.
             return "b" + encode_base64(packet.data)
         return self.ENGINE_DIGITS[packet.type] + packet.data
 
@@ -1680,7 +1887,8 @@ class EngineIO4(EngineIO):
         self, body: bytes, content_type: str, jsonp: bool, memory: TextMemory
     ) -> list[EnginePacket]:
         if content_type.startswith(BYTES):
-            raise PayloadError("no binary payloads in this revision")  # [EIO4 "From v3 to v4"]
+            # [EIO4 "From v3 to v4"]
+            raise PayloadError("no binary payloads in this revision")
         return super().decode_post(body, content_type, jsonp, memory)
 
 
@@ -1690,28 +1898,36 @@ DIALECTS: dict[str, Dialect] = {
 
 
 # -- 6. Frames -------------------------------------------------------------------------
-# RFC 6455 from the server's side. Bytes go in however the network cut them, messages come
-# out: `str`, `bytes`, or a `Control`. Nothing is copied before a frame is complete, nothing
-# is buffered that its header already forbids. Compression (RFC 7692) is each message's own:
-# no memory between messages, and a compressed frame can be shared too.
+# RFC 6455 from the server's side, without a socket. Bytes go in however the network has cut them;
+# messages come out: `str`, `bytes`, or a `Control`. An incomplete frame is kept until the rest has
+# come, but nothing is kept of a frame that its header already forbids.
+#
+# Frames that we build are plain `bytes`, which may be written to any number of clients. Compression
+# (RFC 7692) therefore has no memory between messages (*no context takeover*): a compressed frame
+# can be shared too, and an idle client needs no memory for a compressor.
 
 TEXT_FRAME, BINARY_FRAME, CLOSE_FRAME, PING_FRAME, PONG_FRAME = 1, 2, 8, 9, 10
 FINAL, COMPRESSED = 0x80, 0x40  # bits of a frame's first byte
 NORMAL, PROTOCOL_ERROR, NOT_UTF8, TOO_BIG = 1000, 1002, 1007, 1009
 DEFLATE = "permessage-deflate"
-DEFLATE_TAIL = (
-    b"\x00\x00\xff\xff"  # ends what is compressed, and is not sent  [RFC7692 "Compression"]
-)
-DEFLATE_LEVEL = 1  # the loop waits for it
+# Every compressed message ends with these bytes, which are not sent.  [RFC7692 "Compression"]
+DEFLATE_TAIL = b"\x00\x00\xff\xff"
+# The event loop waits while a message is compressed, so the quickest level is taken.
+DEFLATE_LEVEL = 1
+# A parameter of an offer that we can accept. Our compressor has a window of 15 bits, so an offer
+# that asks us for a smaller window is none; the client's own window may have any size.
 DEFLATE_PARAMETER = re.compile(
     r'((?:server|client)_no_context_takeover)|(client_max_window_bits)(?:=("?)(?:8|9|1[0-5])\3)?'
-    r'|(server_max_window_bits)=("?)15\5',  # of less than 15 bits ours cannot be
+    r'|(server_max_window_bits)=("?)15\5',
     re.ASCII,
 )
 
 
 def encode_frame(opcode: int, payload: bytes, bits: int = FINAL) -> bytes:
-    """One whole, unmasked frame.  [RFC6455 "Base Framing Protocol"]"""
+    """Return one whole frame, without a mask, as servers send it.
+
+    [RFC6455 "Base Framing Protocol"]
+    """
     size = len(payload)
     if size < 126:
         return bytes((bits | opcode, size)) + payload
@@ -1721,10 +1937,11 @@ def encode_frame(opcode: int, payload: bytes, bits: int = FINAL) -> bytes:
 
 
 def encode_message(message: str | bytes, deflate_from: int | None = None) -> bytes:
-    """The frame of a text or binary message, compressed if it is of *deflate_from* bytes or more."""
-    opcode, payload = (
-        (TEXT_FRAME, message.encode()) if isinstance(message, str) else (BINARY_FRAME, message)
-    )
+    """Return the frame of a message, compressed if it has *deflate_from* bytes or more."""
+    if isinstance(message, str):
+        opcode, payload = TEXT_FRAME, message.encode()
+    else:
+        opcode, payload = BINARY_FRAME, message
     if deflate_from is None or len(payload) < deflate_from:
         return encode_frame(opcode, payload)
     deflater = zlib.compressobj(DEFLATE_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
@@ -1733,7 +1950,10 @@ def encode_message(message: str | bytes, deflate_from: int | None = None) -> byt
 
 
 def inflate(payload: bytes, max_bytes: int) -> bytes:
-    """A compressed message; FrameError as soon as it turns out to be longer than *max_bytes*."""
+    """Return a message decompressed; FrameError if it is longer than *max_bytes*.
+
+    Decompression stops at the limit: a small message that unfolds to gigabytes does no harm.
+    """
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
         inflated = inflater.decompress(payload + DEFLATE_TAIL, max_bytes + 1)
@@ -1745,29 +1965,38 @@ def inflate(payload: bytes, max_bytes: int) -> bytes:
 
 
 def deflate_answer(offers: str) -> str:
-    """The Sec-WebSocket-Extensions that accepts one of *offers*; empty if we can do none.  [RFC7692 "Extension"]"""
+    """Return the Sec-WebSocket-Extensions that accepts one of *offers*, or nothing.
+
+    The first offer counts of which we know every parameter, once each.  [RFC7692 "Extension"]
+    """
     for offer in offers.split(","):
         name, *parameters = [part.strip() for part in offer.split(";")]
         matches = [DEFLATE_PARAMETER.fullmatch(parameter) for parameter in parameters]
         names = {match and (match[1] or match[2] or match[4]) for match in matches}
         if name == DEFLATE and None not in names and len(names) == len(parameters):
             answer = f"{DEFLATE}; server_no_context_takeover; client_no_context_takeover"
-            if "server_max_window_bits" in names:  # the offer of iOS; it must hear the number again
+            # iOS offers this parameter, and must hear the number again.
+            if "server_max_window_bits" in names:
                 answer += "; server_max_window_bits=15"
             return answer
     return ""
 
 
 def encode_close(code: int, reason: str = "") -> bytes:
-    return encode_frame(
-        CLOSE_FRAME,
-        code.to_bytes(2, "big") + reason.encode()[:123].decode(errors="ignore").encode(),
-    )
+    """Return a close frame. A control frame has 125 bytes at most; a long reason is cut.
+
+    Decoding with errors="ignore" drops a last character that the cut has halved.
+    """
+    cut = reason.encode()[:123].decode(errors="ignore").encode()
+    return encode_frame(CLOSE_FRAME, code.to_bytes(2, "big") + cut)
 
 
 @dataclasses.dataclass(slots=True)
 class Control:
-    """A control frame: PING_FRAME and PONG_FRAME with *data*, CLOSE_FRAME with *code* (1005: none given)."""
+    """A control frame: PING_FRAME or PONG_FRAME with *data*, CLOSE_FRAME with *code* and a reason.
+
+    Code 1005 stands for a close frame without a code.  [RFC6455 "Defined Status Codes"]
+    """
 
     opcode: int
     data: bytes = b""
@@ -1775,34 +2004,34 @@ class Control:
 
 
 class FrameParser:
-    """Cuts a client's bytes into messages and control frames.
+    """The parser that cuts a client's bytes into messages and control frames.
 
-    `feed` may raise `FrameError` after it has given what came before the fault; the parser is of no use afterwards.
+    `feed` raises FrameError at the first fault, after it has given the messages before the fault.
+    The parser must not be used afterwards.
     """
 
     __slots__ = (
-        "max_bytes",
-        "inflates",
-        "_quick",
-        "_pending",
-        "_needed",
-        "_opcode",
-        "_deflated",
-        "_fragments",
-    )
+        "max_bytes", "inflates", "_quick", "_pending", "_needed", "_opcode", "_deflated", "_fragments",
+    )  # fmt: skip
 
     def __init__(self, max_bytes: int, inflates: bool = False) -> None:
         self.max_bytes = max_bytes
-        self.inflates = inflates  # compression was agreed upon
+        #: Compression was agreed upon in the handshake.
+        self.inflates = inflates
+        #: Payloads up to this size take the quick way through `feed`.
         self._quick = min(max_bytes, 125)
-        self._pending = bytearray()  # an incomplete frame
-        self._needed = 2  # bytes before another look at it is worth while
-        self._opcode = 0  # of the fragmented message under way, 0 if none is
-        self._deflated = 0  # whether it is compressed
+        #: The beginning of a frame of which the rest has not come.
+        self._pending = bytearray()
+        #: The bytes that `_pending` must have before another look at it is worth while.
+        self._needed = 2
+        #: The opcode of a message of which some fragments have come, otherwise 0.
+        self._opcode = 0
+        #: The first fragment of this message said that the message is compressed.
+        self._deflated = 0
         self._fragments = bytearray()
 
     def feed(self, data: bytes) -> Iterator[str | bytes | Control]:
-        """The messages that *data* completes."""
+        """Yield the messages and control frames that *data* completes."""
         if self._pending:
             self._pending += data
             if len(self._pending) < self._needed:
@@ -1811,7 +2040,7 @@ class FrameParser:
             self._pending.clear()
         position, end = 0, len(data)
         while end - position >= 2:
-            # A short, whole, masked text frame is nearly every frame there is.
+            # The commonest frame first: a short, whole, masked text frame, which is no fragment.
             length = data[position + 1] - 0x80
             stop = position + 6 + length
             if (
@@ -1841,7 +2070,11 @@ class FrameParser:
         self._pending += data[position:]
 
     def _header(self, data: bytes, at: int, end: int) -> int | None:
-        """The size of the header at *at*, None if it is not all there; `_needed` becomes the size of the frame."""
+        """Check the header at *at* and return its size, or None if it is not complete.
+
+        `_needed` becomes the size of the whole frame, or of its header while that is not complete.
+        Everything that a header can do wrong is found here, before the payload has come.
+        """
         first, second = data[at], data[at + 1]
         opcode, length = first & 0x0F, second & 0x7F
         may_be_deflated = self.inflates and 0 < opcode <= BINARY_FRAME
@@ -1868,11 +2101,13 @@ class FrameParser:
         return header
 
     def _frame(self, first: int, payload: bytes) -> str | bytes | Control | None:
-        """Take one whole frame; the message or control frame it completes."""
+        """Take one whole frame; return the message or control frame that it completes."""
         opcode, final, deflated = first & 0x0F, first & FINAL, first & COMPRESSED
+        # Control frames may stand between the fragments of a message.  [RFC6455 "Fragmentation"]
         if opcode >= 8:
             return self._control(opcode, payload)
         if not final or self._opcode:
+            # Only the first fragment has an opcode, and says whether the message is compressed.
             if opcode:
                 self._opcode, self._deflated = opcode, deflated
             self._fragments += payload
@@ -1894,6 +2129,8 @@ class FrameParser:
         if opcode != CLOSE_FRAME or not payload:
             return Control(opcode, payload)
         code = int.from_bytes(payload[:2], "big")
+        # 1004 is reserved; 1005, 1006 and 1015 tell of a missing close frame and are never sent.
+        # [RFC6455 "Reserved Status Code Ranges"]
         good = 3000 <= code < 5000 or 1000 <= code <= 1014 and code not in (1004, 1005, 1006)
         if len(payload) == 1 or not good:
             raise FrameError(PROTOCOL_ERROR, "bad close code")
@@ -1902,21 +2139,32 @@ class FrameParser:
 
 
 # -- 7. Requests -----------------------------------------------------------------------
-# A request is parsed to a value, or refused, before anything is done for it. Values are looked
-# up in closed sets, duplicates of a parameter that decides are refused, and nothing is assumed
-# to be there.
+# A request is parsed to a value, a `Request`, or refused before anything is done for it. Values are
+# looked up in closed sets, and no parameter is assumed to be there. A parameter that decides
+# something may not be given twice, because a proxy and we could each believe another one.
+#
+# The dialects are told apart by the shape of the URL, behind the resource:
+#
+#     /xhr-polling/<sid>/..                       0.6: the transport in the path
+#     /1/xhr-polling/<sid>                        0.9: its protocol number, then the transport
+#     /?EIO=4&transport=polling&sid=<sid>         EIO3, EIO4: parameters; no EIO means EIO3
+#
+# The second half decides which pages may talk to us, by the headers that browsers set themselves.
 
 
 @dataclasses.dataclass(slots=True)
 class Request:
-    """What a URL asks for: path and query decide the dialect, and it says where the rest stands."""
+    """The meaning of a client's URL and headers.
+
+    Path and query tell the dialect; the dialect tells where transport, sid and JSONP index stand.
+    """
 
     dialect: Dialect
-    transport: str  #: one of TRANSPORTS; empty in a handshake that comes before any
+    transport: str  #: a name from TRANSPORTS; empty in a 0.9 handshake, which comes before any
     method: str
     sid: str = ""  #: empty on a handshake
-    jsonp: str = ""  #: index digits of a JSONP callback
-    farewell: bool = False  #: a page that is being closed says so by a request of its own
+    jsonp: str = ""  #: digits of the index of a JSONP callback
+    farewell: bool = False  #: a 0.9 page that is being closed says so in a request of its own
     upgrade: bool = False  #: a WebSocket handshake
 
 
@@ -1924,23 +2172,22 @@ Headers = Mapping[str, str]
 Query = dict[str, list[bytes]]
 AllowedOrigins = str | re.Pattern[str] | Callable[[str], bool] | Collection[str | re.Pattern[str]]
 
-PARAMETERS = frozenset(
-    ["EIO", "transport", "sid", "t", "j", "i", "jsonp", "b64"]
-)  # of the protocols themselves
+# Query parameters that belong to the protocols, not to the application.
+PARAMETERS = frozenset(["EIO", "transport", "sid", "t", "j", "i", "jsonp", "b64"])
 SID = re.compile(r"[0-9A-Za-z_-]{1,64}", re.ASCII)
-BROWSERS = (
-    "Mozilla/",
-    "Opera/",
-)  # a browser's User-Agent begins so; okhttp's and CFNetwork's do not
+# The User-Agent of a browser begins so; those of okhttp (Android) and CFNetwork (iOS) do not.
+BROWSERS = ("Mozilla/", "Opera/")
 JSONP_INDEX = re.compile(r"[0-9]{1,9}", re.ASCII)
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}", re.ASCII)  # [RFC9110 "Tokens"]
 CLIENT_FILE = re.compile(
     r"/(socket\.io(?:\.min|\.esm\.min|\.msgpack\.min)?\.js(?:\.map)?)", re.ASCII
 )
+# The paths behind a resource that some dialect, or the client file, may have.
 TAIL = re.compile(f"/?|/(?:[0-9]+|{'|'.join(TRANSPORTS)})(?:/.*)?|{CLIENT_FILE.pattern}", re.ASCII)
-DEFAULT_PORTS = {"http": ":80", "https": ":443", "ws": ":80", "wss": ":443"}  # iOS says wss://
-#: An origin that can stand in a list: a scheme and a host, or the file:// of Cordova and Electron. Whatever else stands
-#: there can match nothing, but for the star.
+# WebSocket clients on iOS write wss:// in their Origin.
+DEFAULT_PORTS = {"http": ":80", "https": ":443", "ws": ":80", "wss": ":443"}
+# An origin that can stand in a list: a scheme and a host, or the file:// of Cordova and Electron.
+# No other text can match an Origin header, except for the star.
 LISTABLE = re.compile(
     r"([a-z][a-z0-9+.-]*://[^\x00-\x20\x7f-\U0010ffff/?#@\\,*]+|file://)/*",
     re.IGNORECASE | re.ASCII,
@@ -1950,7 +2197,10 @@ LISTABLE = re.compile(
 def parse_request(
     method: str, tail: str, query: Query, headers: Headers, dialects: dict[str, Dialect]
 ) -> Request:
-    """The request for *tail*, the path after the resource; Refused if *dialects* has nobody who understands it."""
+    """Parse a request; Refused if none of *dialects* understands it.
+
+    *tail* is the path behind the resource: empty, or a slash and more.
+    """
     segments = tail.split("/")
     if len(segments) > 1 and segments[1] in TRANSPORTS:
         request = _parse_path(method, segments[1:], dialects)
@@ -1966,12 +2216,13 @@ def parse_request(
 
 
 def _parse_path(method: str, segments: list[str], dialects: dict[str, Dialect]) -> Request:
-    """transport/[sid]/[anything], the JSONP index in the last place.  [SIO06]"""
+    """Parse transport/[sid]/[anything], with the JSONP index in the last place.  [SIO06]"""
     dialect = dialects.get(SocketIO06.name)
     if dialect is None:
         raise Refused("Unsupported protocol version", 5, 404, "generation", "a client of 0.6")
     request = Request(dialect, segments[0], method, segments[1] if len(segments) > 1 else "")
     if request.transport == JSONP_POLLING:
+        # The path may end with a slash behind the index.
         index = segments[-1] or segments[-2]
         if not JSONP_INDEX.fullmatch(index):
             raise Refused("JSONP index must be digits")
@@ -1982,17 +2233,15 @@ def _parse_path(method: str, segments: list[str], dialects: dict[str, Dialect]) 
 def _parse_protocol_1(
     method: str, segments: list[str], query: Query, dialects: dict[str, Dialect]
 ) -> Request:
-    """1/[transport]/[sid], the JSONP index in the query.  [SIO1 "Handshake"]"""
+    """Parse 1/[transport]/[sid], with the JSONP index in the query.  [SIO1 "Handshake"]"""
     dialect = dialects.get(SocketIO09.name)
     if dialect is None or segments[0] != "1":
         why = f"a client of protocol {segments[0][:20]!r}, where 1 is 0.7 to 0.9"
         raise Refused("Protocol version not supported.", 5, 400, "generation", why)
     transport, sid, *_ = [*segments[1:], "", ""]
     request = Request(dialect, transport, method, sid)
-    if transport in (
-        "",
-        JSONP_POLLING,
-    ):  # another transport has no index; the handshake calls it "jsonp"
+    # Only JSONP and the handshake have an index; the handshake calls it "jsonp", a poll "i".
+    if transport in ("", JSONP_POLLING):
         request.jsonp = (transport and _single(query, "i")) or _single(query, "jsonp")
     request.farewell = bool(sid) and "disconnect" in query
     if (transport or sid) and transport not in dialect.transports and not request.farewell:
@@ -2007,7 +2256,7 @@ def _parse_protocol_1(
 def _parse_query(
     method: str, query: Query, headers: Headers, dialects: dict[str, Dialect]
 ) -> Request:
-    """?EIO=..&transport=..[&sid=..][&j=..].  [EIO4 "Protocol"]"""
+    """Parse ?EIO=..&transport=..[&sid=..][&j=..].  [EIO4 "Protocol"]"""
     transport = _single(query, "transport")
     if transport not in ("polling", "websocket"):
         raise Refused("Transport unknown", 0)
@@ -2031,7 +2280,7 @@ def _parse_query(
 
 
 def _single(query: Query, name: str) -> str:
-    """The one value of a parameter that decides something, empty if it is missing."""
+    """Return the only value of a parameter that decides something; empty if it is missing."""
     values = query.get(name)
     if values is None:
         return ""
@@ -2041,6 +2290,7 @@ def _single(query: Query, name: str) -> str:
 
 
 def _check_method(request: Request) -> None:
+    """Refuse a request whose method, upgrade and sid do not go with its transport."""
     if request.transport in WEBSOCKETS and not (request.method == "GET" and request.upgrade):
         if request.method == "GET":
             why = "it asks for a WebSocket, and has no header Upgrade: websocket"
@@ -2048,16 +2298,19 @@ def _check_method(request: Request) -> None:
         raise Refused("Bad request")
     if request.upgrade and request.transport not in WEBSOCKETS:
         raise Refused("Bad request")
-    if request.method not in ("GET", "POST") or (
-        request.method == "POST" and request.transport and not request.sid
-    ):
+    # A POST belongs to a session; only 0.9 has a handshake, without a transport, that may be one.
+    posts_without_session = request.method == "POST" and request.transport and not request.sid
+    if request.method not in ("GET", "POST") or posts_without_session:
         raise Refused("Bad handshake method", 2)
     if request.sid and not SID.fullmatch(request.sid):
         raise Refused("Session ID unknown", UNKNOWN_SID, why="its sid is none")
 
 
 def websocket_accept(headers: Headers) -> str:
-    """The answer to Sec-WebSocket-Key; Refused if this is no proper handshake.  [RFC6455 "Opening Handshake"]"""
+    """Return the Sec-WebSocket-Accept for a WebSocket handshake; Refused if it is malformed.
+
+    [RFC6455 "Opening Handshake"]
+    """
     key = headers.get("Sec-WebSocket-Key", "")
     tokens = [token.strip().lower() for token in headers.get("Connection", "").split(",")]
     if "upgrade" not in tokens:
@@ -2071,16 +2324,17 @@ def websocket_accept(headers: Headers) -> str:
 
 
 def first_subprotocol(offers: str) -> str:
-    """The first of the names in a Sec-WebSocket-Protocol, for the answer; empty if it is none that we repeat.
+    """Return the first name in a Sec-WebSocket-Protocol, for the answer; empty if it is malformed.
 
-    The client option `protocols` asks for one, and browsers fail a connection that has asked and hears none.
+    Clients with the option `protocols` ask for a subprotocol. Browsers fail a connection whose
+    handshake asked for some and was answered with none.
     """
     name = next((name for offer in offers.split(",") if (name := offer.strip(" \t"))), "")
     return name if TOKEN.fullmatch(name) else ""
 
 
 def is_awaitable(value: Any) -> bool:
-    """Whether the application gave a coroutine or a future; `inspect.isawaitable` costs ten times as much."""
+    """Tell whether *value* can be awaited; `inspect.isawaitable` takes ten times as long."""
     return hasattr(value, "__await__")
 
 
@@ -2090,30 +2344,37 @@ def reason_of(error: tornado.web.HTTPError) -> str:
 
 
 def plain_bool(answer: Any) -> bool:
-    """What the application has decided; not by a coroutine, which nobody awaits here and which would always be true."""
+    """Return what the application has decided, as a bool; TypeError for a coroutine.
+
+    Nobody awaits the answer here, and a coroutine object would always be true.
+    """
     if is_awaitable(answer):
         raise TypeError("a coroutine cannot decide this: use a plain function")
     return bool(answer)
 
 
 def _host_of(headers: Headers, xheaders: bool) -> str:
-    """Host and port that the browser has asked, by the proxy in front of us if its *xheaders* are believed."""
+    """Return the host and port to which the browser has sent the request.
+
+    *xheaders* tells that a proxy stands in front of us, whose X-Forwarded-Host is believed.
+    """
     forwarded = headers.get("X-Forwarded-Host", "") if xheaders else ""
     return forwarded.partition(",")[0].strip() or headers.get("Host", "")
 
 
 def _referer_origin(headers: Headers) -> str:
-    """The scheme and host of `Referer`; empty without one."""
+    """Return the scheme and host of the header Referer; empty without the header."""
     return "/".join(headers.get("Referer", "").split("/")[:3])
 
 
 def _split_origin(origin: str) -> tuple[str, str]:
-    """The scheme of an origin and what stands behind it, in small letters; without the port that is the default."""
+    """Return scheme and host of an origin, in small letters, without the port of the scheme."""
     scheme, _, place = origin.lower().partition("://")
     return scheme, place.removesuffix(DEFAULT_PORTS.get(scheme, ""))
 
 
 def _is_ours_or_allowed(origin: str, host: str, allowed: AllowedOrigins) -> bool:
+    """Tell whether *origin* is our own, at *host*, or among *allowed*."""
     scheme, place = _split_origin(origin)
     if place and place == host.lower().removesuffix(DEFAULT_PORTS.get(scheme, "")):
         return True
@@ -2124,19 +2385,24 @@ def _is_ours_or_allowed(origin: str, host: str, allowed: AllowedOrigins) -> bool
     for entry in (allowed,) if isinstance(allowed, (str, re.Pattern)) else allowed:
         if entry == "*":
             return True
+        # Every sandboxed or local page has the origin "null": neither an entry nor a pattern admits
+        # all of them by accident.
         if origin == "null":
             continue
-        if (
-            entry.fullmatch(origin)
-            if isinstance(entry, re.Pattern)
-            else _means(entry, origin, scheme, place)
-        ):
+        if isinstance(entry, re.Pattern):
+            matches = entry.fullmatch(origin) is not None
+        else:
+            matches = _matches_entry(entry, origin, scheme, place)
+        if matches:
             return True
     return False
 
 
-def _means(entry: str, origin: str, scheme: str, place: str) -> bool:
-    """Whether *entry* of a list is *origin*, which is split already; a slash at its end stands there by mistake."""
+def _matches_entry(entry: str, origin: str, scheme: str, place: str) -> bool:
+    """Tell whether *entry* of a list is *origin*, which is split into *scheme* and *place* already.
+
+    A slash at the end of an entry is a common mistake, and is ignored.
+    """
     if entry.lower() == origin.lower():
         return True
     name, mark, rest = entry.partition("://")
@@ -2149,23 +2415,24 @@ def origin_admitted(
     xheaders: bool = False,
     handshake: Headers | None = None,
 ) -> bool:
-    """Decide whether a page that sent *headers* may talk to us: for every transport and dialect alike.
+    """Decide whether a page that sent *headers* may talk to us, for every transport and dialect.
 
-    The first of these that applies decides:
-      * `Sec-Fetch-Site: same-origin` admits. The browser says so, no page can, and the browser compares with the
-        address that its user sees: we may know another one, from a proxy.
+    The first rule that applies decides:
+      * `Sec-Fetch-Site: same-origin` admits. The browser writes it, no page can, and the browser
+        compares with the address that its user sees. We may know another one, from a proxy.
       * A page's origin, from `Origin`, must be ours or among *allowed*.
       * `Sec-Fetch-Site: none` admits: the user has typed the address, or followed a bookmark.
       * A page's origin, from `Referer`, likewise must be ours or among *allowed*.
-      * Any other `Sec-Fetch-Site` refuses: a browser asks for a page that does not say where it comes from.
-      * Otherwise this is no browser, and a program that is none can write any header it likes: admitted.
+      * Any other `Sec-Fetch-Site` refuses: a browser asks, for a page that hides where it is from.
+      * Everything else is admitted: no browser sent it, and a program can write any header it
+      likes.
 
-    Most browsers send no Sec-Fetch-Site with a WebSocket. One with the sid of a session speaks for the page that
-    began it, because a sid is secret: the first rule then holds for *handshake*, the headers of that session's first
-    request, as well.
+    Most browsers send no Sec-Fetch-Site with a WebSocket. But a request with the sid of a session
+    speaks for the page that began the session, because a sid is secret. So the first rule holds for
+    *handshake*, the headers of that session's first request, as well.
 
-    An origin is ours if its host and port are those that the request was sent to. Its scheme is not compared with our
-    own, for behind a proxy that ends TLS it differs.
+    An origin is ours if its host and port are those that the request was sent to. Its scheme is not
+    compared with our own, which differs behind a proxy that ends TLS.
     """
     for sent in (headers, handshake or {}):
         if sent.get("Sec-Fetch-Site", "") == "same-origin":
@@ -2181,7 +2448,7 @@ def origin_admitted(
 
 
 def origin_refusal(headers: Headers, option: str, xheaders: bool = False) -> tuple[str, str]:
-    """Say what `origin_admitted` refused, and which value of *option* would admit it; for the log."""
+    """Return two texts for the log: which origin was refused, and how *option* could admit it."""
     origin = headers.get("Origin", "") or _referer_origin(headers)
     if not origin:
         site = headers.get("Sec-Fetch-Site", "")
@@ -2190,7 +2457,7 @@ def origin_refusal(headers: Headers, option: str, xheaders: bool = False) -> tup
     if origin == "null":
         cure = f"{option} = '*', or a function that admits 'null'"
     elif not LISTABLE.fullmatch(origin):
-        # Such as the * of elephant.io, up to its version 3.3: the list ['*'] would admit everybody.
+        # elephant.io up to 3.3 sends the origin "*", and the list ['*'] would admit every page.
         cure = f"{option} = a function that admits {origin!r:.40}"
     elif len(origin) > 60:
         cure = f"{option} with it in the list"
@@ -2198,7 +2465,8 @@ def origin_refusal(headers: Headers, option: str, xheaders: bool = False) -> tup
         cure = f"{option} = [{origin!r}]"
     if _split_origin(origin)[0] in DEFAULT_PORTS:
         host = f"{_host_of(headers, xheaders)!r:.40}"
-        cure += f"; a page of our own, behind a proxy that made Host {host}: proxy_set_header Host $http_host"
+        cure += f"; a page of our own, behind a proxy that made Host {host}:"
+        cure += " proxy_set_header Host $http_host"
     return f"origin {origin!r:.100} refused", f"To admit it: {cure}"
 
 

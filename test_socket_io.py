@@ -710,7 +710,52 @@ class MessagePacketTests(Assertions):
         self.assertEqual(RESERVED_EVENTS, set(names.split()))
 
 
-class BareTests(unittest.TestCase):
+class ReceivedNameTests(Assertions):
+    """Names of events that a peer has sent: text, or a whole number, which JavaScript makes text of."""
+
+    NUMBERS = [
+        ("7", "7", "an integer"),
+        ("-7", "-7", "an integer below zero"),
+        ("7.0", "7", "JSON.parse of JavaScript makes 7 of it"),
+        ("7e0", "7", "the same number in a third spelling"),
+        ("70e-1", "7", "and in a fourth"),
+        ("-0", "0", "the text of JavaScript's -0"),
+        ("-0.0", "0", "the same"),
+        ("9007199254740992", "9007199254740992", "2**53 itself"),
+        ("9007199254740992.0", "9007199254740992", "2**53 as a float"),
+    ]
+    REFUSED = [
+        ("7.5", "a fraction"),
+        ("5e-324", "the smallest fraction"),
+        ("true", "a boolean, which Python takes for 1"),
+        ("null", "null"),
+        ("9007199254740993", "an integer that JavaScript cannot tell from its neighbour"),
+        ("-9007199254740994.0", "such an integer as a float, below zero"),
+        ("1e300", "a float far beyond 2**53"),
+        ('["x"]', "a list"),
+        ('{"toString":1}', "an object: CVE-2023-32695"),
+        ('"connect"', "a reserved name"),
+    ]
+    WIRES = [
+        ("EIO3", "2[{}]"),
+        ("EIO4", "2[{}]"),
+        ("EIO4", "2/chat,1[{}]"),
+        ("0.9", '5:::{{"name":{}}}'),
+    ]
+
+    def test_a_whole_number_in_any_spelling_is_a_name_in_text(self):
+        for (dialect, wire), (number, name, why) in itertools.product(self.WIRES, self.NUMBERS):
+            with self.subTest(why, dialect=dialect, wire=wire):
+                packet = DIALECTS[dialect].decode_packet(wire.format(number))
+                self.assertEqual((packet.type, packet.data), (EVENT, [name]))
+
+    def test_anything_else_that_is_no_text_is_a_payload_error(self):
+        for (dialect, wire), (value, why) in itertools.product(self.WIRES, self.REFUSED):
+            with self.subTest(why, dialect=dialect, wire=wire):
+                self.assertPayloadError(DIALECTS[dialect].decode_packet, wire.format(value))
+
+
+class UnwrapTests(unittest.TestCase):
     """Acknowledged arguments as python-socketio gives them."""
 
     def test_one_is_itself_several_are_a_list_none_is_none(self):
@@ -1685,7 +1730,6 @@ class EngineIO4CodecTests(DialectBehaviour, Assertions):
         ("2[7.5]", "a fraction"),
         ("2[9007199254740993]", "an integer that JavaScript cannot tell from its neighbour"),
         ("2[-9007199254740993]", "another, below zero"),
-        ("2[true]", "a boolean"),
         ('2[["x"]]', "a list"),
         ('2[{"toString":1}]', "an object: CVE-2023-32695"),
         ('2["x"', "half a list"),
@@ -13520,9 +13564,11 @@ ENGINE_ROWS = [
     (["42[]"], ENDS, "an event without a name"),
     *[
         ([f"42[{name}]"], ENDS, f"{name} as its name")
-        for name in ("true", "1.5", "1e2", "1" * 17, "-" + "9" * 20)
+        for name in ("true", "1.5", "15e-1", "1e300", "1" * 17, "-" + "9" * 20)
     ],
     (["42[1]"], STAYS, "an integer as its name, which is taken as text"),
+    (["42[1.0]"], STAYS, "the same integer, as JSON.parse of JavaScript reads it"),
+    (["42[1e2]"], STAYS, "another spelling of an integer"),
     (["42[null]"], ENDS, "null as its name"),
     (['42[{"toString":1}]'], ENDS, "an object as its name: it took whole processes down"),
     (['42[["x"]]'], ENDS, "a list as its name"),
