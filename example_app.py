@@ -8,23 +8,25 @@
     python example_app.py --address=0.0.0.0            lets the phones in your network in
     python example_app.py --client-path=node_modules/socket.io-client/dist
 
-The page loads the official client from /socket.io/socket.io.js: the one in --client-path, else from the public CDN.
-With neither it falls back to a few lines of its own. /?transport=polling shows a client without WebSocket.
+The page loads the official client from /socket.io/socket.io.js: the one in --client-path, or else
+from the public CDN. Without both, the page has a few lines of its own in place of the client.
+/?transport=polling shows a client without WebSocket.
 
-A client comes in under the name and the room in its `auth`, `io({auth: {name, room}})`, or as a guest, and then:
+A client enters with the name and the room in its `auth`, `io({auth: {name, room}})`, or as a guest.
 
-    sends                                              and is answered by the ack
-    "enter", name, room                                {ok: true}, or {error: why}, as for the others
-    "say", text           (or just the message text)   {ok: true}
-    "private", id, text                                {answer: the receiver's ack}, or {note: why there is none}
-    "upgraded"            its transport may be another nothing
+    The client sends                             The ack
+    "enter", name, room                          {ok: true}, or {error: why}, as for the others
+    "say", text (or just the message text)       {ok: true}
+    "private", id, text                          {answer: the receiver's ack}, or {note: why not}
+    "upgraded" (its transport has changed)       nothing
 
-    hears
-    "people", [{id, name, room, via}, ..]              everybody in the room, whenever that changes
+    The server sends
+    "people", [{id, name, room, via}, ..]        everybody in the room, whenever that changes
     "joined" and "left", name
-    "say" and "private", {id, name, text}              "private" with an ack
+    "say" and "private", {id, name, text}        "private" asks for an ack
 
-A 0.6 client, which has messages only, sends {"name": "enter", "args": [name, room]} and hears events in that form too.
+A 0.6 client knows messages only: it sends {"name": "enter", "args": [name, room]}, and receives
+events in the same form.
 """
 
 import re
@@ -34,29 +36,32 @@ from tornado.web import Application, RequestHandler
 
 from socket_io import AckTimeout, Disconnected, NotSupported, SocketIOHandler, SocketIOServer, event
 
-NAME_LENGTH, TEXT_LENGTH = 30, 2000  # the page asks for no more
-#: Line ends and other controls, what nobody can see or what turns the writing round, halves of surrogate pairs.
+# The input fields of the page have the same limits.
+NAME_LENGTH, TEXT_LENGTH = 30, 2000
+# Characters that a line of text should not have: line ends and other controls, invisible characters,
+# marks that reverse the direction of writing, and halves of surrogate pairs.
 UNWANTED = re.compile(
     r"[\s\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ud800-\udfff]+"
 )
 
 
 def clean(value, length):
-    """One line of at most *length* characters; nothing, if *value* is no text."""
+    """Return *value* as one line of at most *length* characters; empty if it is no text."""
     return UNWANTED.sub(" ", value[:length]).strip() if isinstance(value, str) else ""
 
 
 class ChatHandler(SocketIOHandler):
-    """One participant, from the first packet to the last."""
+    """One participant of the chat, from connecting to leaving."""
 
-    max_message_bytes = 100_000  # options are class attributes
+    # Options of the server are class attributes.
+    max_message_bytes = 100_000
 
     def on_open(self, *args, **kwargs):
         name = clean(self.auth.get("name"), NAME_LENGTH) or f"Guest {self.id[:4]}"
         self.come_in(name, clean(self.auth.get("room"), NAME_LENGTH) or "lobby")
 
     def on_message(self, message):
-        """Text is a line of the chat; the rest is for 0.6 clients, who have no other way to send an event."""
+        """Take a line of the chat. A 0.6 client has no other way than a message to send an event."""
         match message:
             case str():
                 return self.say(message)
@@ -71,10 +76,11 @@ class ChatHandler(SocketIOHandler):
     def on_close(self):
         self.go_out()
 
-    # What participants send. What a method returns is the ack.
+    # Events that participants send. The value that a method returns is the ack.
 
     @event
     def enter(self, name, room):
+        """Take another name, or go to another room."""
         name, room = clean(name, NAME_LENGTH), clean(room, NAME_LENGTH)
         if not name or not room:
             return {"error": "a name and a room are needed"}
@@ -84,6 +90,7 @@ class ChatHandler(SocketIOHandler):
 
     @event
     def say(self, text):
+        """Send a line to everybody in the room, except to its sender."""
         text = clean(text, TEXT_LENGTH)
         if not text:
             return {"error": "there is no text"}
@@ -92,7 +99,10 @@ class ChatHandler(SocketIOHandler):
 
     @event
     async def private(self, receiver, text):
-        """The ack waits for the receiver's: who sent this knows that it has arrived. (Their next event waits, too.)"""
+        """Send a line to one participant, and acknowledge it when the receiver has.
+
+        A handler runs one event at a time: the sender's next event waits for this one.
+        """
         text = clean(text, TEXT_LENGTH)
         mate = next((mate for mate in self.to(self.room).sockets() if mate.id == receiver), None)
         if not text or mate is None:
@@ -108,6 +118,7 @@ class ChatHandler(SocketIOHandler):
 
     @event
     def upgraded(self):
+        """Show everybody that this participant has changed from polling to WebSocket."""
         if self.session["via"] != self.via:
             self.session["via"] = self.via
             self.show_people(self)
@@ -116,12 +127,12 @@ class ChatHandler(SocketIOHandler):
 
     @property
     def room(self):
-        return (
-            "room " + self.session["room"]
-        )  # every id is a room too: nobody may enter somebody else's
+        # The id of every client is a room too. The prefix keeps participants out of those rooms.
+        return "room " + self.session["room"]
 
     @property
     def via(self):
+        """The generation and the transport of this client, for the page."""
         return f"{self.session.dialect.name} · {self.protocol}"
 
     def come_in(self, name, room):
@@ -148,7 +159,7 @@ class PageHandler(RequestHandler):
 
 
 def make_app(client_path=None, **settings):
-    """The application; *client_path* is the official client's `dist` folder, or the file."""
+    """Return the application; *client_path* is the `dist` folder of the official client, or the file."""
     ChatHandler.client_path = client_path
     return Application([ChatHandler.routes("socket.io"), (r"/", PageHandler)], **settings)
 
@@ -162,13 +173,8 @@ def main():
         help="the dist folder of socket.io-client; without it the public CDN is used",
     )
     parse_command_line()
-    transports = [
-        "websocket",
-        "xhr-multipart",
-        "xhr-polling",
-        "jsonp-polling",
-        "htmlfile",
-    ]  # not Flash's, on port 843
+    # All transports but "flashsocket", whose policy server listens on port 843, as root only.
+    transports = ["websocket", "xhr-multipart", "xhr-polling", "jsonp-polling", "htmlfile"]
     app = make_app(options.client_path, socket_io_port=options.port, enabled_protocols=transports)
     print(
         f"Open http://localhost:{options.port} in two windows. Ctrl-C stops the server.", flush=True
@@ -371,8 +377,8 @@ dialog .main { border-radius: .75rem; }
 const $ = (id) => document.getElementById(id);
 const me = { name: "", room: "" };
 let connect;            // the official client's io(), or the fallback
-let socket;             // what it gave us
-let receiver = null;    // {id, name} of whom the next message is for; null: everybody
+let socket;             // the result of connect()
+let receiver = null;    // {id, name} of the only reader of the next message, null for everybody
 
 // -- The conversation with the server
 
@@ -390,7 +396,7 @@ function open() {
     showState("connected");
     const upgraded = () => socket.emit("upgraded");
     socket.io?.engine.on("upgrade", upgraded);    // from polling to WebSocket
-    upgraded();    // it may have happened before the server's welcome came
+    upgraded();    // the upgrade may have come before this event
   });
   socket.on("disconnect", (reason) => {
     showState("reconnecting …");
@@ -407,7 +413,8 @@ function open() {
   });
 }
 
-function ask(...event) {    // what the server acknowledges, or an error
+// Send an event; the promise gives the server's ack, or an error after some seconds.
+function ask(...event) {
   return new Promise((resolve) => {
     setTimeout(resolve, 8000, { error: "no answer from the server" });
     socket.emit(...event, resolve);
@@ -423,7 +430,7 @@ async function send(text) {
   line.querySelector("small").append(` · ${outcome}`);
 }
 
-// -- What is seen. Only text nodes hold what others wrote.
+// -- The view. Text of other people goes into text nodes only.
 
 function make(tag, className, ...children) {
   const element = document.createElement(tag);
@@ -477,7 +484,7 @@ function writeTo(person) {
   $("text").focus();
 }
 
-let following = true;    // who has scrolled back to read is left there
+let following = true;    // the log scrolls with new lines, unless the user has scrolled back
 const follow = () => { if (following) $("log").scrollTop = $("log").scrollHeight; };
 $("log").onscroll = ({ target }) => { following = target.scrollHeight - target.scrollTop - target.clientHeight < 60; };
 new ResizeObserver(follow).observe($("log"));
@@ -507,7 +514,7 @@ function showMessage({ id, name = me.name, text }, className = "", to = null) {
   return addLine(line);
 }
 
-// -- What the user does
+// -- The actions of the user
 
 $("composer").onsubmit = (submit) => {
   submit.preventDefault();
@@ -536,14 +543,14 @@ $("door").querySelector("form").onsubmit = () => {
   if (moved) receiver = null;
   showRoom();
   if (socket?.connected) ask("enter", me.name, me.room).then(({ error }) => error && showEvent(error));
-  else if (!socket && connect) open();    // our auth says the rest
+  else if (!socket && connect) open();    // `auth` tells name and room
   $("text").focus();
 };
 
 $("name").value = localStorage.getItem("chat name") ?? "";
 $("room").value = new URLSearchParams(location.hash.slice(1)).get("room") || "lobby";
 $("door").showModal();
-setTimeout(() => start(fallback), 5000);    // the CDN does not answer
+setTimeout(() => start(fallback), 5000);    // if the CDN does not answer
 </script>
 
 <script>
@@ -572,9 +579,9 @@ function fallback({ auth }) {
     web = new WebSocket(`${location.origin.replace("http", "ws")}/socket.io/?EIO=4&transport=websocket`);
     web.onmessage = ({ data }) => {
       const [, type, id, rest] = /^(4?\d)(\d*)(.*)$/s.exec(data);
-      if (type in packets) packets[type](id, rest && JSON.parse(rest)); else web.close();    // closed, kicked, refused
+      if (type in packets) packets[type](id, rest && JSON.parse(rest)); else web.close();    // the server ends it
       clearTimeout(timer);
-      timer = setTimeout(() => { web.close(); web.onclose(); }, patience);    // a dead line would close slowly
+      timer = setTimeout(() => { web.close(); web.onclose(); }, patience);    // close() alone may wait for a dead line
     };
     web.onclose = () => {
       clearTimeout(timer);

@@ -662,7 +662,7 @@ def module_without(name: str) -> types.ModuleType:
 
 
 class Assertions(unittest.TestCase):
-    """What tests here say again and again."""
+    """Assertions that many test classes share."""
 
     def assertPayloadError(self, function: Callable, *args) -> None:
         with self.assertRaises(PayloadError):
@@ -688,7 +688,7 @@ class Assertions(unittest.TestCase):
 
 
 class MessagePacketTests(Assertions):
-    """[SIO5 "Sending and receiving data"]: the EVENT that `emit` sends."""
+    """The EVENT that `emit` sends.  [SIO5 "Sending and receiving data"]"""
 
     def test_the_name_stands_before_the_arguments(self):
         self.assertEqual(
@@ -749,7 +749,7 @@ class ReceivedNameTests(Assertions):
                 packet = DIALECTS[dialect].decode_packet(wire.format(number))
                 self.assertEqual((packet.type, packet.data), (EVENT, [name]))
 
-    def test_anything_else_that_is_no_text_is_a_payload_error(self):
+    def test_a_value_that_is_no_name_is_a_payload_error(self):
         for (dialect, wire), (value, why) in itertools.product(self.WIRES, self.REFUSED):
             with self.subTest(why, dialect=dialect, wire=wire):
                 self.assertPayloadError(DIALECTS[dialect].decode_packet, wire.format(value))
@@ -758,7 +758,7 @@ class ReceivedNameTests(Assertions):
 class UnwrapTests(unittest.TestCase):
     """Acknowledged arguments as python-socketio gives them."""
 
-    def test_one_is_itself_several_are_a_list_none_is_none(self):
+    def test_one_argument_is_itself_several_are_a_list_none_is_none(self):
         for args, expected in (
             ((), None),
             ([1], 1),
@@ -822,7 +822,7 @@ class Utf16Tests(unittest.TestCase):
 
 
 class WireIntTests(Assertions):
-    """Numbers on the wire: ASCII digits and nothing else, so many and no more."""
+    """Numbers on the wire: a limited number of ASCII digits and nothing else."""
 
     HOSTILE = [
         ("", "empty"),
@@ -843,24 +843,27 @@ class WireIntTests(Assertions):
         (LONE, "not even text"),
     ]
 
-    def test_digits_are_a_number(self):
+    def test_ascii_digits_are_a_number(self):
         for text, number in (("0", 0), ("7", 7), ("007", 7), ("9" * 15, 10**15 - 1)):
             with self.subTest(text):
                 self.assertEqual(wire_int(text, 15), number)
 
-    def test_anything_else_is_a_payload_error(self):
+    def test_text_other_than_ascii_digits_is_a_payload_error(self):
         for text, why in self.HOSTILE:
             with self.subTest(why):
                 self.assertPayloadError(wire_int, text, 15)
 
-    def test_the_error_does_not_repeat_all_that_came(self):
+    def test_the_error_does_not_repeat_a_long_number(self):
         with self.assertRaises(PayloadError) as caught:
             wire_int("x" * 1000, 15)
         self.assertLess(len(str(caught.exception)), 60)
 
 
 class Base64Tests(Assertions):
-    """Attachments as text: strict, with or without the padding; white space is skipped, as node's decoder skips it."""
+    """Attachments as text: strict base64, with or without the padding.
+
+    White space is skipped, as node's decoder skips it.
+    """
 
     GOOD = [
         ("", b"", "an empty attachment"),
@@ -911,10 +914,10 @@ class Base64Tests(Assertions):
 class Utf8Tests(Assertions):
     """Strict UTF-8 in HTTP bodies."""
 
-    def test_text_is_decoded(self):
+    def test_utf8_is_decoded_to_text(self):
         self.assertEqual(decode_text("é€😀".encode()), "é€😀")
 
-    def test_anything_else_is_a_payload_error(self):
+    def test_bytes_that_are_no_utf8_are_a_payload_error(self):
         rows = [
             (b"\xff", "no such byte"),
             (b"\xc3", "cut"),
@@ -927,7 +930,7 @@ class Utf8Tests(Assertions):
 
 
 class JsonBehaviour:
-    """Strict both ways, and ASCII only on the way out; the same with simplejson and without."""
+    """JSON is strict in both directions, and ASCII only when it leaves, with and without simplejson."""
 
     module: types.ModuleType
 
@@ -963,7 +966,7 @@ class JsonBehaviour:
         with self.assertRaises(self.module.PayloadError):
             self.module.decode_json(text)
 
-    def test_what_is_not_json_is_a_payload_error(self):
+    def test_text_that_is_no_json_is_a_payload_error(self):
         for text, why in self.NOT_JSON:
             with self.subTest(why):
                 self.assertNotJson(text)
@@ -983,20 +986,20 @@ class JsonBehaviour:
             with self.subTest(text):
                 self.assertEqual(self.module.decode_json(text), json.loads(text))
 
-    def test_numbers_that_are_not_finite_cannot_leave(self):
+    def test_numbers_that_are_not_finite_cannot_be_encoded(self):
         for number in self.NOT_FINITE:
             with self.subTest(number=number), self.assertRaises(ValueError):
                 self.module.encode_json(["x", {"a": number}])
 
-    def test_what_leaves_is_compact_and_ascii(self):
+    def test_encoded_json_is_compact_and_ascii(self):
         text = self.module.encode_json({"a": [1, "é😀\u2028", True, None, 1.5]})
         self.assertEqual(text, '{"a":[1,"\\u00e9\\ud83d\\ude00\\u2028",true,null,1.5]}')
 
-    def test_half_a_pair_leaves_escaped(self):
+    def test_half_a_surrogate_pair_is_encoded_as_an_escape(self):
         self.assertEqual(self.module.encode_json(LONE), '"\\ud83d"')
         self.assertEqual(self.module.decode_json('"\\ud83d"'), LONE)
 
-    def test_what_has_no_json_is_a_type_error(self):
+    def test_encoding_a_value_without_json_is_a_type_error(self):
         for value in (b"x", object(), {1, 2}, {(1, 2): 3}, 1j):
             with self.subTest(value=value), self.assertRaises(TypeError):
                 self.module.encode_json(value)
@@ -1007,20 +1010,21 @@ class JsonBehaviour:
         with self.assertRaises(ValueError):
             self.module.encode_json(circle)
 
-    def test_deep_data_raise_to_the_caller(self):
+    def test_data_nested_too_deep_raise_to_the_caller(self):
         deep = []
         for _ in range(100_000):
             deep = [deep]
         with self.assertRaises((ValueError, RecursionError)):
             self.module.encode_json(deep)
-        while deep:  # else taking it down again is as deep
+        # Python would free the lists by recursion, as deep as they are.
+        while deep:
             deep = deep.pop()
 
-    def test_a_tuple_is_a_list(self):
+    def test_a_tuple_is_encoded_as_a_list(self):
         self.assertEqual(self.module.encode_json((1, (2, 3))), "[1,[2,3]]")
 
-    # Once: simplejson makes an object of it; and once bytes stand in it, it is a list again.
-    def test_a_named_tuple_is_a_list_too(self):
+    # simplejson alone would make an object of a named tuple, and a list of one with bytes in it.
+    def test_a_named_tuple_is_encoded_as_a_list(self):
         point = collections.namedtuple("Point", "x y")
         self.assertEqual(self.module.encode_json(point(1, 2)), "[1,2]")
 
@@ -1039,13 +1043,13 @@ class JsonBehaviour:
 
 
 class JsonTests(JsonBehaviour, Assertions):
-    """With simplejson, where it is installed."""
+    """JSON with simplejson, where it is installed."""
 
     module = socket_io
 
 
 class PlainJsonTests(JsonBehaviour, Assertions):
-    """Without it."""
+    """JSON without simplejson, by the standard library alone."""
 
     module = module_without("simplejson")
 
@@ -1061,8 +1065,8 @@ class DecimalTests(unittest.TestCase):
     def test_a_decimal_is_a_number_with_all_its_digits(self):
         self.assertEqual(socket_io.encode_json({"price": Decimal("1.10")}), '{"price":1.10}')
 
-    # Once: with simplejson 3.19, which writes any Decimal as str() does; simplejson 4.3 refuses by itself.
-    def test_a_decimal_that_is_not_finite_cannot_leave(self):
+    # simplejson 3.19 alone would write any Decimal as str() does; simplejson 4.3 refuses by itself.
+    def test_a_decimal_that_is_not_finite_cannot_be_encoded(self):
         for number in ("NaN", "Infinity", "-Infinity", "sNaN"):
             with self.subTest(number), self.assertRaises(ValueError):
                 socket_io.encode_json([Decimal(number)])
@@ -1109,7 +1113,10 @@ def placeholder(number) -> dict:
 
 
 class TakingAttachmentsTests(Assertions):
-    """[SIO5 "Sending and receiving data"]: every bytes-like leaves a placeholder, in document order."""
+    """Every bytes-like value leaves a placeholder, in document order.
+
+    [SIO5 "Sending and receiving data"]
+    """
 
     ROWS = [
         ([b"a"], [placeholder(0)], [b"a"], "one"),
@@ -1143,25 +1150,25 @@ class TakingAttachmentsTests(Assertions):
                 text, found = encode_with_attachments(STRICT_JSON, value)
                 self.assertEqual((json.loads(text), found), (expected, attachments))
 
-    def test_what_was_given_is_left_as_it_was(self):
+    def test_the_data_given_are_left_as_they_were(self):
         given = {"x": [b"a"]}
         encode_with_attachments(STRICT_JSON, given)
         self.assertEqual(given, {"x": [b"a"]})
 
-    def test_what_is_taken_is_a_copy(self):
+    def test_an_attachment_is_a_copy_of_its_buffer(self):
         buffer = bytearray(b"before")
         _, attachments = encode_with_attachments(STRICT_JSON, [buffer])
         buffer[:] = b"after!"
         self.assertEqual(attachments, [b"before"])
 
-    def test_what_cannot_be_sent_beside_bytes_is_still_a_type_error(self):
+    def test_a_value_that_cannot_be_json_is_a_type_error_also_beside_bytes(self):
         for value in ([b"a", object()], {b"key": b"value"}, [object()]):
             with self.subTest(value=value), self.assertRaises(TypeError):
                 encode_with_attachments(STRICT_JSON, value)
 
 
 class AssemblerTests(Assertions):
-    """Bytes go where their placeholders are: own placeholders only, each number once, all of them used."""
+    """Attachments return to their placeholders: each number stands once, and all are used."""
 
     BAD = [
         ([placeholder(True)], 1, "True is an int to Python"),
@@ -1187,7 +1194,7 @@ class AssemblerTests(Assertions):
     ]
 
     def assemble(self, data, attachments):
-        """The data of a packet once all *attachments* are in."""
+        """Return the data of a packet when all *attachments* are in."""
         assembler, packet = Assembler(Packet(EVENT, "/", data), len(attachments)), None
         for attachment in attachments:
             self.assertIsNone(packet)
@@ -1197,7 +1204,6 @@ class AssemblerTests(Assertions):
     def test_bytes_return_to_their_places(self):
         for value, shown, attachments, why in TakingAttachmentsTests.ROWS:
             with self.subTest(why):
-                restored = json.loads(json.dumps(value, default=list))  # tuples are lists
                 restored = self.assemble(shown, attachments)
                 self.assertEqual(
                     encode_with_attachments(STRICT_JSON, restored),
@@ -1225,7 +1231,7 @@ class AssemblerTests(Assertions):
             self.assemble([{"a": [{"b": placeholder(0)}]}], [b"x"]), [{"a": [{"b": b"x"}]}]
         )
 
-    def test_too_deep_is_a_payload_error(self):
+    def test_data_nested_too_deep_are_a_payload_error(self):
         deep = placeholder(0)
         for _ in range(sys.getrecursionlimit()):
             deep = [deep]
@@ -1240,7 +1246,7 @@ def message(*args, ack_id: int | None = None) -> Packet:
 
 
 class DialectBehaviour:
-    """What holds in every dialect: that proves the vocabulary is one."""
+    """The behaviour that all dialects share: it proves that their vocabulary is one."""
 
     dialect: socket_io.Dialect
 
@@ -1260,10 +1266,10 @@ class DialectBehaviour:
     ]
 
     def sent(self, packets: list[EnginePacket]) -> list[EnginePacket]:
-        """What comes out of a payload that *packets* went into."""
+        """Return the packets that come out of a payload into which *packets* went."""
         return self.dialect.decode_payload(self.dialect.encode_payload(packets))
 
-    def test_its_name_finds_it(self):
+    def test_the_name_of_a_dialect_finds_it(self):
         self.assertIs(DIALECTS[self.dialect.name], self.dialect)
 
     def test_a_message_survives_the_trip_in_a_payload(self):
@@ -1273,14 +1279,14 @@ class DialectBehaviour:
                 (packet,) = self.sent(packets)
                 self.assertEqual(self.dialect.decode_packet(packet.data), message(text))
 
-    def test_and_in_a_frame(self):
+    def test_a_message_survives_the_trip_in_a_frame(self):
         for text in self.TEXTS:
             with self.subTest(text=text[:20]):
                 (frame,) = self.dialect.encode_frames(self.dialect.encode_packet(message(text)))
                 (packet,) = self.dialect.decode_frame(frame, TextMemory())
                 self.assertEqual(self.dialect.decode_packet(packet.data), message(text))
 
-    def test_what_is_json_survives_the_trip(self):
+    def test_json_data_survive_the_trip(self):
         for value in (
             None,
             True,
@@ -1297,8 +1303,8 @@ class DialectBehaviour:
                 (packet,) = self.dialect.encode_packet(message(value))
                 self.assertEqual(self.dialect.decode_packet(packet.data), message(value))
 
-    # In 0.6, once: its plain text is the one thing that leaves unescaped.
-    def test_half_a_pair_can_be_put_on_every_wire(self):
+    # The plain text of 0.6 leaves without escapes, and UTF-8 cannot carry half a pair.
+    def test_half_a_surrogate_pair_can_be_put_on_every_wire(self):
         packets = self.dialect.encode_packet(message(LONE))
         for frame in self.dialect.encode_frames(packets):
             encode_message(frame)
@@ -1318,7 +1324,7 @@ class DialectBehaviour:
         packets = self.dialect.encode_packet(Packet(ACK, "/", ["x"], 3))
         self.assertEqual(bool(packets), self.dialect.has_acks)
 
-    def test_what_cannot_be_json_raises_to_the_caller(self):
+    def test_data_that_cannot_be_json_raise_to_the_caller(self):
         for value in (object(), {(1, 2): 3}, math.nan):
             with self.subTest(value=value), self.assertRaises((TypeError, ValueError)):
                 self.dialect.encode_packet(message(value))
@@ -1392,7 +1398,7 @@ class FormFieldTests(Assertions):
 
 
 class SocketIO06CodecTests(DialectBehaviour, Assertions):
-    """[SIO06]: `~m~` LENGTH `~m~` MESSAGE, lengths in UTF-16 code units."""
+    """0.6: `~m~` LENGTH `~m~` MESSAGE, with lengths in UTF-16 code units.  [SIO06]"""
 
     dialect = DIALECTS["0.6"]
 
@@ -1511,13 +1517,13 @@ class SocketIO06CodecTests(DialectBehaviour, Assertions):
     def test_a_binary_frame_is_a_payload_error(self):
         self.assertPayloadError(self.dialect.decode_frame, b"~m~1~m~x", TextMemory())
 
-    def test_closing_and_noop_have_no_words(self):
+    def test_close_and_noop_have_no_form_in_06(self):
         for kind in (CLOSE, NOOP):
             with self.subTest(kind):
                 self.assertEqual(self.dialect.encode_frames([EnginePacket(kind)]), [])
                 self.assertEqual(self.dialect.encode_poll([EnginePacket(kind)], "")[1], b"")
 
-    def test_connecting_and_its_like_have_no_words(self):
+    def test_packets_other_than_events_have_no_form_in_06(self):
         for kind in (CONNECT, DISCONNECT, CONNECT_ERROR, ACK):
             with self.subTest(kind):
                 self.assertEqual(self.dialect.encode_packet(Packet(kind, "/", None)), [])
@@ -1526,7 +1532,7 @@ class SocketIO06CodecTests(DialectBehaviour, Assertions):
         (packet,) = self.dialect.encode_packet(Packet(EVENT, "/", ["news", 1, "é"]))
         self.assertEqual(packet.data, '~j~{"name":"news","args":[1,"\\u00e9"]}')
 
-    def test_a_message_of_no_or_several_arguments_is_one_too(self):
+    def test_a_message_of_no_or_several_arguments_is_a_json_message(self):
         for args in ([], ["a", "b"]):
             with self.subTest(args=args):
                 (packet,) = self.dialect.encode_packet(message(*args))
@@ -1562,7 +1568,7 @@ class SocketIO06CodecTests(DialectBehaviour, Assertions):
             ("text/javascript; charset=UTF-8", b'io.JSONP[3]._("");'),
         )
 
-    def test_the_jsonp_door(self):
+    def test_a_jsonp_payload_is_a_call_of_the_clients_callback(self):
         self.assertEqual(self.dialect.call_script("12", 'a"'), 'io.JSONP[12]._("a\\"");')
 
     def test_a_part_of_a_multipart_stream(self):
@@ -1573,7 +1579,7 @@ class SocketIO06CodecTests(DialectBehaviour, Assertions):
         part = self.dialect.stream_part(HTMLFILE, [EnginePacket(MESSAGE, "</script>")])
         self.assertEqual(part, b'<script>parent.s._("~m~9~m~\\u003c/script>", document);</script>')
 
-    def test_refusals_in_its_own_words(self):
+    def test_refusals_are_told_in_the_words_of_06(self):
         rows = [
             (
                 Refused("Forbidden", 4, 403),
@@ -1592,7 +1598,7 @@ class SocketIO06CodecTests(DialectBehaviour, Assertions):
                 answered, _, said = self.dialect.refusal(refused, transport, jsonp)
                 self.assertEqual((answered, said), (status, body))
 
-    def test_its_clock_is_its_clients(self):
+    def test_the_heartbeat_is_never_slower_than_a_06_client_expects(self):
         rows = [
             ((25.0, 20.0), (10.0, 8.0), "longer options"),
             ((3.0, 2.0), (3.0, 2.0), "shorter ones"),
@@ -1601,12 +1607,12 @@ class SocketIO06CodecTests(DialectBehaviour, Assertions):
             with self.subTest(why):
                 self.assertEqual(self.dialect.heartbeat(*options), expected)
 
-    def test_the_client_believes_its_id_is_the_sid(self):
+    def test_a_06_client_believes_that_its_id_is_the_sid(self):
         self.assertEqual(self.dialect.client_id("the sid", "/"), "the sid")
 
 
 def client_form_text(text: str) -> str:
-    """What the JSONP client of engine.io makes of a payload before it goes into a form.
+    """Return the text that the JSONP client of engine.io puts into a form for a payload.
 
     data.replace(/\\\\n/g, "\\\\\\n") and then .replace(/\\n/g, "\\\\n"), in its own words.
     """
@@ -1614,7 +1620,7 @@ def client_form_text(text: str) -> str:
 
 
 class EngineIO4CodecTests(DialectBehaviour, Assertions):
-    """[EIO4], [SIO5]: one digit, then data; packets of a payload joined by U+001E."""
+    """Revision 4: one digit, then data; U+001E between the packets of a payload.  [EIO4] [SIO5]"""
 
     dialect = DIALECTS["EIO4"]
 
@@ -1843,8 +1849,8 @@ class EngineIO4CodecTests(DialectBehaviour, Assertions):
             with self.subTest(why):
                 self.assertPayloadError(self.dialect.decode_packet, wire)
 
-    # Once: null is taken for no data at all.
-    def test_null_is_not_nothing(self):
+    # JSON null becomes None in Python, which also stands for no data at all.
+    def test_null_in_place_of_no_data_is_a_payload_error(self):
         for wire in ("0null", "0/admin,null", "1null", "1/admin,null"):
             with self.subTest(wire):
                 self.assertPayloadError(self.dialect.decode_packet, wire)
@@ -1865,7 +1871,7 @@ class EngineIO4CodecTests(DialectBehaviour, Assertions):
                     self.dialect.encode_frames(self.dialect.encode_packet(packet)), frames
                 )
 
-    def test_and_in_a_payload(self):
+    def test_every_packet_is_encoded_in_a_payload(self):
         for packet, frames, why in self.ENCODED:
             with self.subTest(why):
                 texts = [
@@ -1934,12 +1940,12 @@ class EngineIO4CodecTests(DialectBehaviour, Assertions):
             with self.subTest(frame):
                 self.assertPayloadError(self.dialect.decode_frame, frame, TextMemory())
 
-    def test_the_open_packet(self):
+    def test_the_open_packet_tells_sid_upgrades_times_and_limit(self):
         data = self.dialect.handshake("S", ["websocket"], 25.0, 20.0, 1_000_000)
         expected = '0{"sid":"S","upgrades":["websocket"],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}'
         self.assertEqual(self.dialect.encode_payload([EnginePacket(OPEN, data)]), expected)
 
-    def test_milliseconds_are_whole(self):
+    def test_the_open_packet_tells_whole_milliseconds(self):
         data = json.loads(self.dialect.handshake("S", [], 0.3, 1.1, 1))
         self.assertEqual((data["pingInterval"], data["pingTimeout"]), (300, 1100))
 
@@ -1983,17 +1989,17 @@ class EngineIO4CodecTests(DialectBehaviour, Assertions):
                     self.dialect.decode_packet, lambda n, start=start, part=part: start + part * n
                 )
 
-    def test_the_jsonp_door(self):
+    def test_a_jsonp_payload_is_a_call_of_the_clients_callback(self):
         self.assertEqual(
             self.dialect.encode_poll([EnginePacket(MESSAGE, "0")], "4")[1], b'___eio[4]("40");'
         )
 
-    def test_the_trap_data_that_contain_an_escaped_quote(self):
+    def test_data_with_an_escaped_quote_survive_in_a_script(self):
         packets = self.dialect.encode_packet(Packet(EVENT, "/", ["x", 'a "quote"']))
         script = self.dialect.encode_poll(packets, "0")[1].decode()
         self.assertEqual(script, r'___eio[0]("42[\"x\",\"a \\\"quote\\\"\"]");')
 
-    def test_refusals_in_its_own_words(self):
+    def test_refusals_are_told_in_json_and_to_websockets_in_text(self):
         rows = [
             (Refused("Transport unknown", 0), "", 400, '{"code":0,"message":"Transport unknown"}'),
             (
@@ -2017,15 +2023,15 @@ class EngineIO4CodecTests(DialectBehaviour, Assertions):
                 answered, _, said = self.dialect.refusal(refused, transport, "")
                 self.assertEqual((answered, said.decode()), (status, body))
 
-    def test_its_clock_is_the_applications(self):
+    def test_the_heartbeat_has_the_times_of_the_options(self):
         self.assertEqual(self.dialect.heartbeat(25.0, 20.0), (25.0, 20.0))
 
-    def test_the_client_is_told_its_id(self):
+    def test_the_client_is_told_its_id_by_connect(self):
         self.assertIsNone(self.dialect.client_id("the sid", "/"))
 
 
 class JsonpNewlineTests(Assertions):
-    """The JSONP client hides newlines from the browser's form; we find them again."""
+    """The JSONP client hides newlines from the browser's form, and the server finds them again."""
 
     ROWS = [
         ("plain", "plain", "nothing to hide"),
@@ -2043,12 +2049,12 @@ class JsonpNewlineTests(Assertions):
     ]
     unescape = staticmethod(EngineIO4.unescape_newlines)
 
-    def test_the_client_sends_it_so(self):
+    def test_the_jsonp_client_hides_newlines_like_this(self):
         for text, sent, why in self.ROWS:
             with self.subTest(why):
                 self.assertEqual(client_form_text(text), sent)
 
-    def test_it_is_read_back(self):
+    def test_newlines_that_the_jsonp_client_hid_are_found_again(self):
         for text, sent, why in self.ROWS:
             with self.subTest(why):
                 self.assertEqual(self.unescape(sent), text)
@@ -2059,7 +2065,7 @@ class JsonpNewlineTests(Assertions):
             with self.subTest(text):
                 self.assertEqual(self.unescape(client_form_text(text)), text)
 
-    def test_a_whole_post_survives(self):
+    def test_a_whole_post_survives_the_form(self):
         payload = "4" + '2["x","two\\nlines, \\\\n, a \\"quote\\" & é😀+%"]' + "\x1e3"
         body = b"d=" + quote_plus(client_form_text(payload)).encode()
         packets = DIALECTS["EIO4"].decode_post(
@@ -2086,7 +2092,7 @@ def client_frame(
     form: int = 0,
     mask: bytes = MASK,
 ) -> bytes:
-    """A frame as clients send them; *form* 126 or 127 forces a longer length than is needed."""
+    """Return a frame as clients send it; *form* 126 or 127 forces a longer length than is needed."""
     first = 0x80 * final | rsv | opcode
     size = len(payload)
     form = form or (size if size < 126 else 126 if size < 65536 else 127)
@@ -2103,7 +2109,7 @@ def close_payload(code: int, reason: bytes = b"") -> bytes:
 
 class FrameAssertions(Assertions):
     def fed(self, *chunks: bytes, max_bytes: int = 1_000_000) -> list:
-        """Every message that *chunks* hold."""
+        """Return every message in *chunks*."""
         parser = FrameParser(max_bytes)
         return [message for chunk in chunks for message in parser.feed(chunk)]
 
@@ -2114,7 +2120,7 @@ class FrameAssertions(Assertions):
 
 
 class FrameTests(FrameAssertions):
-    """[RFC6455 "Base Framing Protocol"]: a client's bytes in, messages out."""
+    """A client's bytes go in, messages come out.  [RFC6455 "Base Framing Protocol"]"""
 
     SIZES = [
         (0, "empty"),
@@ -2148,7 +2154,7 @@ class FrameTests(FrameAssertions):
         self.assertEqual(encode_message("é"), b"\x81\x02\xc3\xa9")
         self.assertEqual(encode_message(b"\x01"), b"\x82\x01\x01")
 
-    def test_the_examples_of_the_rfc(self):
+    def test_the_example_frames_of_the_rfc_are_read(self):
         rows = [
             ("818537fa213d7f9f4d5158", ["Hello"], "a masked text message"),
             ("018337fa213d7f9f4d" + "8082000000006c6f", ["Hello"], "in two fragments"),
@@ -2163,7 +2169,7 @@ class FrameTests(FrameAssertions):
             with self.subTest(why):
                 self.assertEqual(self.fed(bytes.fromhex(stream)), messages)
 
-    def test_any_mask_will_do(self):
+    def test_a_frame_may_have_any_mask(self):
         for mask in (b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x80\0\0\x01"):
             with self.subTest(mask=mask):
                 self.assertEqual(self.fed(client_frame(TEXT_FRAME, b"hello", mask=mask)), ["hello"])
@@ -2172,7 +2178,7 @@ class FrameTests(FrameAssertions):
         frames = [client_frame(TEXT_FRAME, text.encode()) for text in ("a", "", "é" * 100, "b")]
         self.assertEqual(self.fed(b"".join(frames)), ["a", "", "é" * 100, "b"])
 
-    def test_what_came_before_a_fault_is_given(self):
+    def test_messages_before_a_fault_are_given(self):
         messages = FrameParser(1000).feed(client_frame(TEXT_FRAME, b"good") + client_frame(3))
         self.assertEqual(next(messages), "good")
         with self.assertRaises(FrameError):
@@ -2184,7 +2190,7 @@ class FrameTests(FrameAssertions):
 
 
 class CutFrameTests(FrameAssertions):
-    """Reads cut a stream anywhere; the messages are the same."""
+    """The network may cut a stream anywhere: the messages are the same."""
 
     STREAM = b"".join(
         [
@@ -2212,15 +2218,15 @@ class CutFrameTests(FrameAssertions):
         Control(CLOSE_FRAME, "tschüß".encode(), 1000),
     ]
 
-    def test_cut_nowhere(self):
+    def test_a_stream_in_one_read_gives_every_message(self):
         self.assertEqual(self.fed(self.STREAM), self.MESSAGES)
 
-    def test_cut_at_every_byte(self):
+    def test_a_stream_cut_at_any_byte_gives_every_message(self):
         for cut in range(len(self.STREAM) + 1):
             with self.subTest(cut=cut):
                 self.assertEqual(self.fed(self.STREAM[:cut], self.STREAM[cut:]), self.MESSAGES)
 
-    def test_cut_into_pieces_of_every_small_size(self):
+    def test_a_stream_cut_into_small_pieces_gives_every_message(self):
         for size in range(1, 20):
             with self.subTest(size=size):
                 pieces = [
@@ -2228,7 +2234,7 @@ class CutFrameTests(FrameAssertions):
                 ]
                 self.assertEqual(self.fed(*pieces), self.MESSAGES)
 
-    def test_long_frames_cut_in_their_headers(self):
+    def test_a_long_frame_cut_in_its_header_is_read(self):
         frame = client_frame(BINARY_FRAME, bytes(70_000)) + client_frame(TEXT_FRAME, b"next")
         for cut in range(16):
             with self.subTest(cut=cut):
@@ -2248,9 +2254,9 @@ class CutFrameTests(FrameAssertions):
 
 
 class FragmentTests(FrameAssertions):
-    """[RFC6455 "Fragmentation"]: a message in pieces, control frames between them."""
+    """A message comes in fragments, control frames between them.  [RFC6455 "Fragmentation"]"""
 
-    def test_pieces_are_joined(self):
+    def test_fragments_are_joined(self):
         for opcode, expected in ((TEXT_FRAME, "abc"), (BINARY_FRAME, b"abc")):
             with self.subTest(opcode=opcode):
                 frames = [
@@ -2261,24 +2267,24 @@ class FragmentTests(FrameAssertions):
                 self.assertEqual(self.fed(*frames), [expected])
                 self.assertEqual(self.fed(b"".join(frames)), [expected])
 
-    def test_pieces_may_be_empty(self):
+    def test_fragments_may_be_empty(self):
         empty = client_frame(0, final=False)
         self.assertEqual(
             self.fed(client_frame(TEXT_FRAME, final=False), empty, empty, client_frame(0)), [""]
         )
 
-    def test_two_messages_in_pieces(self):
+    def test_two_fragmented_messages_come_whole(self):
         message = client_frame(TEXT_FRAME, b"a", final=False) + client_frame(0, b"b")
         self.assertEqual(self.fed(message + message), ["ab", "ab"])
 
-    def test_control_frames_come_at_once(self):
+    def test_control_frames_between_fragments_come_at_once(self):
         ping = client_frame(PING_FRAME, b"x")
         messages = self.fed(
             client_frame(TEXT_FRAME, b"a", final=False), ping, client_frame(0, b"b"), ping
         )
         self.assertEqual(messages, [Control(PING_FRAME, b"x"), "ab", Control(PING_FRAME, b"x")])
 
-    def test_a_character_may_be_cut_between_pieces(self):
+    def test_a_character_may_be_cut_between_fragments(self):
         first, second = (
             client_frame(TEXT_FRAME, b"\xf0\x9f\x98", final=False),
             client_frame(0, b"\x80"),
@@ -2291,18 +2297,21 @@ class FragmentTests(FrameAssertions):
             with self.subTest(opcode=opcode, size=size):
                 self.assertFrameError(1002, start, client_frame(opcode, b"b" * size))
 
-    def test_a_piece_of_no_message_is_a_protocol_error(self):
+    def test_a_fragment_of_no_message_is_a_protocol_error(self):
         for final in (True, False):
             with self.subTest(final=final):
                 self.assertFrameError(1002, client_frame(0, b"a", final=final))
 
-    def test_nor_may_one_follow_a_message_that_is_whole(self):
+    def test_a_fragment_behind_a_whole_message_is_a_protocol_error(self):
         whole = client_frame(TEXT_FRAME, b"a", final=False) + client_frame(0, b"b")
         self.assertFrameError(1002, whole, client_frame(0, b"c"))
 
 
 class ControlFrameTests(FrameAssertions):
-    """[RFC6455 "Control Frames"]: 125 bytes at most, never in pieces; codes that may be sent."""
+    """Control frames have 125 bytes at most, no fragments, and only codes that may be sent.
+
+    [RFC6455 "Control Frames"]
+    """
 
     GOOD = [
         1000,
@@ -2329,7 +2338,7 @@ class ControlFrameTests(FrameAssertions):
             with self.subTest(opcode=opcode, size=len(data)):
                 self.assertEqual(self.fed(client_frame(opcode, data)), [Control(opcode, data)])
 
-    def test_good_close_codes(self):
+    def test_good_close_codes_are_read(self):
         for code in self.GOOD:
             with self.subTest(code=code):
                 self.assertEqual(
@@ -2350,12 +2359,12 @@ class ControlFrameTests(FrameAssertions):
     def test_a_close_reason_is_utf8(self):
         self.assertFrameError(1007, client_frame(CLOSE_FRAME, close_payload(1000, b"\xff")))
 
-    def test_long_ones_are_protocol_errors(self):
+    def test_long_control_frames_are_protocol_errors(self):
         for opcode, size in itertools.product((CLOSE_FRAME, PING_FRAME, PONG_FRAME), (126, 65536)):
             with self.subTest(opcode=opcode, size=size):
                 self.assertFrameError(1002, client_frame(opcode, bytes(size)))
 
-    def test_pieces_of_one_are_protocol_errors(self):
+    def test_fragmented_control_frames_are_protocol_errors(self):
         for opcode in (CLOSE_FRAME, PING_FRAME, PONG_FRAME):
             with self.subTest(opcode=opcode):
                 self.assertFrameError(1002, client_frame(opcode, final=False))
@@ -2366,11 +2375,11 @@ class ControlFrameTests(FrameAssertions):
             [Control(PING_FRAME, bytes(125))],
         )
 
-    def test_our_own_close_frame(self):
+    def test_our_own_close_frame_has_code_and_reason(self):
         self.assertEqual(encode_close(1000), b"\x88\x02\x03\xe8")
         self.assertEqual(encode_close(1002, "why"), b"\x88\x05\x03\xeawhy")
 
-    # Once: the reason is cut between any two bytes.
+    # A cut between any two bytes could leave half a character, which clients refuse.
     def test_a_long_reason_is_cut_between_characters(self):
         for reason in ("x" * 200, "é" * 100, "x" + "é" * 100, "€" * 100, "😀" * 50):
             with self.subTest(reason[:3]):
@@ -2380,7 +2389,7 @@ class ControlFrameTests(FrameAssertions):
 
 
 class BrokenFrameTests(FrameAssertions):
-    """What RFC 6455 forbids fails the connection, and no sooner or later than its header says so."""
+    """A frame that RFC 6455 forbids fails the connection as soon as its header tells."""
 
     def test_reserved_bits_are_protocol_errors(self):
         for rsv, opcode in itertools.product(
@@ -2431,7 +2440,7 @@ class BrokenFrameTests(FrameAssertions):
                 with self.subTest(why, size=size):
                     self.assertFrameError(1007, client_frame(TEXT_FRAME, b"x" * size + data))
 
-    def test_nor_may_it_become_so_by_its_pieces(self):
+    def test_fragmented_text_that_is_no_utf8_is_refused(self):
         rows = [
             (b"\xf0\x9f", b"x", "cut short by the next piece"),
             (b"x", b"\xff", "in the last"),
@@ -2448,7 +2457,7 @@ class BrokenFrameTests(FrameAssertions):
             self.fed(client_frame(BINARY_FRAME, b"\xff\xed\xa0\xbd")), [b"\xff\xed\xa0\xbd"]
         )
 
-    def test_faults_are_told_at_the_header(self):
+    def test_faults_of_a_header_are_found_before_the_payload_comes(self):
         rows = [
             (1002, client_frame(3, bytes(200))[:2], "an opcode"),
             (1002, client_frame(TEXT_FRAME, bytes(200), rsv=0x40)[:2], "a reserved bit"),
@@ -2463,7 +2472,7 @@ class BrokenFrameTests(FrameAssertions):
             with self.subTest(why):
                 self.assertFrameError(code, header, max_bytes=100)
 
-    def test_the_limit_itself_is_allowed(self):
+    def test_a_message_of_the_limit_itself_is_allowed(self):
         for limit in (100, 125, 126, 200, 65536):
             with self.subTest(limit=limit):
                 self.assertEqual(
@@ -2471,7 +2480,7 @@ class BrokenFrameTests(FrameAssertions):
                     [bytes(limit)],
                 )
 
-    # Once: a whole text frame of up to 125 bytes takes the quick way, which does not look.
+    # A whole text frame of up to 125 bytes takes the quick way, which has to look at the limit too.
     def test_the_limit_holds_for_whole_frames_of_every_size(self):
         for opcode, limit in itertools.product(
             (TEXT_FRAME, BINARY_FRAME), (1, 100, 124, 125, 126, 65535)
@@ -2479,12 +2488,12 @@ class BrokenFrameTests(FrameAssertions):
             with self.subTest(opcode=opcode, limit=limit):
                 self.assertFrameError(1009, client_frame(opcode, bytes(limit + 1)), max_bytes=limit)
 
-    def test_the_limit_counts_all_pieces_of_a_message(self):
+    def test_the_limit_counts_all_fragments_of_a_message(self):
         first, rest = client_frame(BINARY_FRAME, bytes(60), final=False), client_frame(0, bytes(41))
         self.assertFrameError(1009, first, rest[:6], max_bytes=100)
         self.assertEqual(self.fed(first, client_frame(0, bytes(40)), max_bytes=100), [bytes(100)])
 
-    def test_and_begins_anew_with_the_next(self):
+    def test_the_limit_begins_anew_with_each_message(self):
         message = client_frame(BINARY_FRAME, bytes(60), final=False) + client_frame(0, bytes(40))
         self.assertEqual(
             self.fed(message, message, client_frame(BINARY_FRAME, bytes(100)), max_bytes=100),
@@ -2514,14 +2523,14 @@ class BrokenFrameTests(FrameAssertions):
 
 
 class MaskTests(unittest.TestCase):
-    """XOR with a repeated mask: in C from Tornado, or as one big integer where that is not built."""
+    """XOR with a repeated mask: by C code of Tornado, or by one big integer where that is missing."""
 
     masks = [socket_io.websocket_mask, module_without("tornado.speedups").websocket_mask]
 
     def test_the_fallback_is_another_function(self):
         self.assertEqual(self.masks[1].__module__, "socket_io")
 
-    def test_both_do_what_the_rfc_says(self):
+    def test_both_functions_mask_as_the_rfc_says(self):
         for size in [*range(20), 125, 1000, 65537]:
             data = bytes(index * 7 & 0xFF for index in range(size))
             masked = bytes(byte ^ MASK[index % 4] for index, byte in enumerate(data))
@@ -2551,7 +2560,7 @@ class RequestAssertions(Assertions):
         headers: dict | None = None,
         dialects=DIALECTS,
     ) -> Request:
-        """The request that Tornado would have made of *tail* and *query*."""
+        """Parse the request as Tornado would have split it into *tail* and *query*."""
         arguments = {}
         for pair in query.split("&") if query else ():
             name, _, value = pair.partition("=")
@@ -2565,7 +2574,7 @@ class RequestAssertions(Assertions):
 
 
 class EngineRequestTests(RequestAssertions):
-    """[EIO4 "Protocol"]: path of the resource alone, `EIO` and `transport` in the query."""
+    """Path of the resource alone, `EIO` and `transport` in the query.  [EIO4 "Protocol"]"""
 
     ROWS = [
         ("GET", "EIO=4&transport=polling&t=abc", {}, (XHR_POLLING, "", "", False), "a handshake"),
@@ -2715,7 +2724,7 @@ class EngineRequestTests(RequestAssertions):
             5, "GET", "/", "EIO=4&transport=polling", dialects={"0.6": DIALECTS["0.6"]}
         )
 
-    def test_any_other_path_is_not_found(self):
+    def test_a_path_of_no_dialect_is_not_found(self):
         for tail in (
             "/x",
             "//",
@@ -2731,7 +2740,7 @@ class EngineRequestTests(RequestAssertions):
 
 
 class PathRequestTests(RequestAssertions):
-    """[SIO06]: transport, sid and the JSONP index in the path."""
+    """Transport, sid and JSONP index in the path, as 0.6 has them.  [SIO06]"""
 
     ROWS = [
         (
@@ -2810,7 +2819,7 @@ class PathRequestTests(RequestAssertions):
                 self.assertEqual((got.dialect.name, got.method), ("0.6", method))
                 self.assertEqual((got.transport, got.sid, got.jsonp, got.upgrade), expected)
 
-    def test_the_query_means_nothing(self):
+    def test_the_query_of_a_06_request_means_nothing(self):
         got = self.parse("GET", "/xhr-polling//1", "EIO=4&transport=websocket&sid=x&sid=y&j=z")
         self.assertEqual((got.dialect.name, got.transport, got.sid), ("0.6", XHR_POLLING, ""))
 
@@ -2833,7 +2842,7 @@ class PathRequestTests(RequestAssertions):
 
 
 class WebSocketAcceptTests(unittest.TestCase):
-    """[RFC6455 "Opening Handshake"]."""
+    """The answer to the handshake of a WebSocket.  [RFC6455 "Opening Handshake"]"""
 
     HEADERS = {
         "Connection": "Upgrade",
@@ -2842,15 +2851,15 @@ class WebSocketAcceptTests(unittest.TestCase):
         "Sec-WebSocket-Version": "13",
     }
 
-    def test_the_example_of_the_rfc(self):
+    def test_the_example_key_of_the_rfc_is_accepted(self):
         self.assertEqual(websocket_accept(self.HEADERS), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
 
-    def test_connection_may_say_more(self):
+    def test_the_header_connection_may_have_more_words(self):
         for value in ("keep-alive, Upgrade", "upgrade", "Upgrade,keep-alive", " x , UPGRADE "):
             with self.subTest(value):
                 websocket_accept({**self.HEADERS, "Connection": value})
 
-    def test_anything_less_is_refused(self):
+    def test_an_incomplete_websocket_handshake_is_refused(self):
         rows = [
             ("Connection", ("", "keep-alive", "not-upgrade", "upgrades")),
             ("Sec-WebSocket-Version", ("", "8", "0", "14", "13, 8", "\xb9\xb3")),
@@ -2865,7 +2874,10 @@ class WebSocketAcceptTests(unittest.TestCase):
 
 
 class OriginDecisionTests(unittest.TestCase):
-    """One decision for every transport: what the browser says, of itself or of the page; who says nothing is none."""
+    """One decision for every transport, by the headers that a browser writes itself.
+
+    A client that sends none of these headers is no browser.
+    """
 
     HERE = "chat.example"
     SAME = [
@@ -2917,12 +2929,12 @@ class OriginDecisionTests(unittest.TestCase):
     def admitted(self, headers: dict, allowed=()) -> bool:
         return origin_admitted({"Host": self.HERE, **headers}, allowed)
 
-    def test_the_same_origin_is_admitted(self):
+    def test_our_own_origin_is_admitted(self):
         for origin, host, why in self.SAME:
             with self.subTest(why):
                 self.assertTrue(origin_admitted({"Origin": origin, "Host": host}, ()))
 
-    def test_another_is_not(self):
+    def test_another_origin_is_refused(self):
         for origin, host, why in self.OTHER:
             with self.subTest(why):
                 self.assertFalse(origin_admitted({"Origin": origin, "Host": host}, ()))
@@ -2930,7 +2942,7 @@ class OriginDecisionTests(unittest.TestCase):
     def test_without_a_host_no_origin_is_ours(self):
         self.assertFalse(origin_admitted({"Origin": "http://chat.example"}, ()))
 
-    def test_the_first_that_speaks_decides(self):
+    def test_the_first_header_that_tells_the_page_decides(self):
         here, evil = "http://chat.example", "http://evil.example"
         rows = [
             ({}, True, "nobody speaks: no browser"),
@@ -2978,7 +2990,7 @@ class OriginDecisionTests(unittest.TestCase):
             with self.subTest(why):
                 self.assertIs(self.admitted(headers), expected)
 
-    def test_origins_that_are_allowed(self):
+    def test_the_origins_of_an_option_are_admitted_and_no_others(self):
         rows = [
             (["https://a.example"], "https://a.example", True, "in the list"),
             (
@@ -3055,7 +3067,7 @@ class OriginDecisionTests(unittest.TestCase):
             with self.subTest(why):
                 self.assertIs(self.admitted({"Origin": "null"}, allowed), expected)
 
-    def test_a_referer_is_compared_with_what_is_allowed_too(self):
+    def test_a_referer_is_compared_with_the_allowed_origins(self):
         self.assertTrue(self.admitted({"Referer": "https://a.example/page"}, ["https://a.example"]))
         self.assertFalse(
             self.admitted({"Referer": "https://a.example.evil/page"}, ["https://a.example"])
