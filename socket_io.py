@@ -3444,6 +3444,19 @@ class Session:
 NO_ROOMS: frozenset[str] = frozenset()
 
 
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """Whom a verb is for: the members in any of *rooms* (all, if there are none), but for *excluded*.
+
+    A member's id is a room. A target is a value: it can be written down for another server.
+    """
+
+    rooms: frozenset[str] = NO_ROOMS
+    excluded: frozenset[str] = NO_ROOMS
+    volatile: bool = False  #: an event is dropped for a client that could not get it at once
+    local: bool = False  #: clients of other servers are not meant
+
+
 def takes(function: Callable[..., Any], count: int) -> bool:
     """Whether *function* can be called with *count* arguments; what does not say may."""
     try:
@@ -3670,7 +3683,7 @@ class Member:
         if self.recovery is None:
             self.send(packet)
         else:
-            self.namespace.deliver(packet, frozenset([self.id]))
+            self.namespace.send_to(packet, Target(frozenset([self.id])))
 
     def send(self, packet: Packet) -> None:
         """Encode *packet* for this client alone."""
@@ -3993,15 +4006,15 @@ class Namespace:
         if not inside:
             del self.rooms[room]
 
-    def select(self, rooms: frozenset[str], excluded: frozenset[str]) -> list[Member]:
-        """The members in any of *rooms* (in all, if there are none) and in none of *excluded*, each once."""
-        if not rooms:
+    def select(self, target: Target) -> list[Member]:
+        """Return the members that *target* means, each once."""
+        if not target.rooms:
             chosen = dict.fromkeys(self.members.values())
         else:
             chosen = {}
-            for room in rooms:
+            for room in target.rooms:
                 chosen.update(self._inside(room))
-        for room in excluded:
+        for room in target.excluded:
             for member in self._inside(room):
                 chosen.pop(member, None)
         return list(chosen)
@@ -4020,21 +4033,16 @@ class Namespace:
             return {self.members[room]: None, **inside}
         return inside
 
-    def deliver(
-        self,
-        packet: Packet,
-        rooms: frozenset[str],
-        excluded: frozenset[str] = NO_ROOMS,
-        volatile: bool = False,
-    ) -> None:
-        """Send one packet to the members that `select` finds."""
+    def send_to(self, packet: Packet, target: Target) -> None:
+        """Send an EVENT to the members that *target* means, encoded once for each dialect."""
+        volatile = target.volatile
         kept, history = self.history, None if volatile else self.history
         if history is not None:
             packet.offset = history.next_offset
         elif kept is not None and isinstance(packet.data[-1], str):
             packet.offset = kept.last_offset  # else the text would be taken for one
         encoded: dict[Dialect, Outgoing | None] = {}
-        members, reached = self.select(rooms, excluded), []
+        members, reached = self.select(target), []
         for member in members:
             session = member.session
             dialect = session.dialect
@@ -4058,7 +4066,7 @@ class Namespace:
                 (outgoing for dialect, outgoing in encoded.items() if dialect.recovers), None
             )
             packets = history.dialect.encode_packet(packet) if known is None else known.packets
-            history.record(packets, rooms, excluded, reached, self.hub.now())
+            history.record(packets, target.rooms, target.excluded, reached, self.hub.now())
         self.hub.messages_sent += len(reached)
         if self.is_tapped:
             for member in members:
@@ -4280,6 +4288,101 @@ class History:
         self.gone[recovery.pid] = recovery
 
 
+@dataclasses.dataclass(slots=True)
+class BroadcastAcks:
+    """What came of a `call` on many: `answers` by client id, and the ids that are `missing`."""
+
+    answers: dict[str, Any]
+    missing: set[str]
+
+
+#: Where a verb is for: a namespace by its name, or all namespaces of a family.
+Scope = str | Family
+
+
+class Here:
+    """What can be done to many, in this process: the verbs behind every operator.
+
+    Arguments are values, never functions, so that a cluster can send them to other servers.
+    All of it happens on the hub's loop.
+    """
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+
+    def emit(self, scope: Scope, target: Target, data: list[Any]) -> None:
+        """Send an event, *data* being its name and arguments."""
+        for namespace in self.hub.namespaces_at(scope):
+            namespace.send_to(Packet(EVENT, namespace.name, data), target)
+
+    def ask(
+        self, scope: Scope, target: Target, data: list[Any]
+    ) -> tuple[dict[str, asyncio.Future[list[Any]]], set[str]]:
+        """Send an event that wants acks; return what will hold them, and who cannot give one, by id."""
+        encode_with_attachments(self.hub.json, data)  # it raises before any client is asked
+        futures: dict[str, asyncio.Future[list[Any]]] = {}
+        silent = set()
+        for member in self._select(scope, target):
+            try:
+                futures[member.id] = member.ask(Packet(EVENT, member.namespace.name, data))
+            except (NotSupported, Disconnected):
+                silent.add(member.id)
+        return futures, silent
+
+    async def call(
+        self, scope: Scope, target: Target, data: list[Any], seconds: float | None
+    ) -> BroadcastAcks:
+        """Send an event and gather its acks, until all have come or *seconds* are over."""
+        futures, missing = self.ask(scope, target, data)
+        try:
+            if futures:
+                await asyncio.wait(futures.values(), timeout=seconds)
+        finally:  # the caller may have been cancelled
+            for future in futures.values():
+                future.cancel()
+        answers = {}
+        for id, future in futures.items():
+            if future.cancelled() or future.exception():
+                missing.add(id)
+            else:
+                answers[id] = unwrap(future.result())
+        return BroadcastAcks(answers, missing)
+
+    def join(self, scope: Scope, target: Target, rooms: Collection[str]) -> None:
+        """Put the members into *rooms*."""
+        for member in self._select(scope, target):
+            if member.handler is not None:
+                member.namespace.join(member, rooms)
+
+    def leave(self, scope: Scope, target: Target, rooms: Collection[str]) -> None:
+        """Take the members out of *rooms*."""
+        for member in self._select(scope, target):
+            if member.handler is not None:
+                member.namespace.leave(member, rooms)
+
+    def disconnect(self, scope: Scope, target: Target, close: bool) -> None:
+        """Disconnect the members; with *close* end their connections."""
+        for member in self._select(scope, target):
+            if member.handler is not None:
+                member.handler.disconnect(close)
+
+    def find(self, scope: Scope, target: Target) -> list[SocketIOHandler]:
+        """Return the handlers of the members, those in `on_open` among them: `emit` reaches them too."""
+        members = self._select(scope, target)
+        return [member.handler for member in members if member.handler is not None]
+
+    def room_sizes(self, scope: Scope) -> collections.Counter[str]:
+        """Count the members of each room that is not the id of one."""
+        sizes: collections.Counter[str] = collections.Counter()
+        for namespace in self.hub.namespaces_at(scope):
+            sizes.update(namespace.room_sizes())
+        return sizes
+
+    def _select(self, scope: Scope, target: Target) -> list[Member]:
+        namespaces = self.hub.namespaces_at(scope)
+        return [member for namespace in namespaces for member in namespace.select(target)]
+
+
 async def later(work: Awaitable[None]) -> None:
     """Do *work* from the next turn on: `asyncio.eager_task_factory` would begin it inside whoever spawns it."""
     await asyncio.sleep(0)
@@ -4298,6 +4401,7 @@ class Hub:
         self.options = options
         self.json = STRICT_JSON if options.json is None else ForeignJSON(options.json)
         self.dialects = resolve_dialects(options, self.json)
+        self.verbs = Here(self)
         if options.id_is_sid and any(dialect.shows_sid for dialect in self.dialects.values()):
             warn_once(
                 "id_is_sid",
@@ -4430,7 +4534,9 @@ class Hub:
             log.error("what another thread asked for has failed", exc_info=error)
 
     async def on_its_loop(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """What *work* gives, for a coroutine on the loop of another thread."""
+        """Return what *work* gives, a coroutine for this hub's loop, whichever thread asks for it."""
+        if self.on_loop():
+            return await work
         try:
             self.check_process()
         except RuntimeError:
@@ -4612,14 +4718,9 @@ class Hub:
             return [self.namespaces[place]] if place in self.namespaces else []
         return [namespace for namespace in self.namespaces.values() if namespace.family is place]
 
-    def check_name(self, name: str) -> str:
-        """*name*; KeyError if no client could ever be in such a namespace."""
-        possible = [family for family in self.families if family.has(name)]
-        if name not in self.classes and not possible:
-            raise KeyError(
-                f"no namespace {name!r}: give routes() one, namespaces={{{name!r}: HandlerClass}}"
-            )
-        return name
+    def may_have(self, name: str) -> bool:
+        """Tell whether a client could ever be in a namespace of this name."""
+        return name in self.classes or any(family.has(name) for family in self.families)
 
     # Handlers.
 
@@ -6094,14 +6195,6 @@ def kwargs_by_class(
     return chosen
 
 
-@dataclasses.dataclass(slots=True)
-class BroadcastAcks:
-    """What came of a `call` on many: `answers` by client id, and the ids that are `missing`."""
-
-    answers: dict[str, Any]
-    missing: set[str]
-
-
 #: What stands for rooms in a call: names, or lists of names.
 Rooms = str | list[str] | tuple[str, ...] | Set[str]
 
@@ -6121,53 +6214,52 @@ def room_names(rooms: Iterable[Any]) -> list[str]:
 AS_BEFORE: Any = object()  # the default of an argument for which None is a value
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True)
 class Broadcast:
-    """Some or all clients of a namespace. Immutable: every operator gives a new one, so they may be kept and shared.
+    """Some or all clients of a namespace. A value: every operator gives a new one, to be kept and shared.
 
         io.to("lobby").except_("muted").emit("news", text)
 
-    Works from any handler, timer or thread; with no clients, or before the first, it reaches nobody.
+    It works from any handler, timer or thread; with no clients, or before the first, it reaches nobody.
     """
 
-    _hub: Hub
-    _place: str | Family
-    _rooms: frozenset[str] = NO_ROOMS
-    _excluded: frozenset[str] = NO_ROOMS
-    _volatile: bool = False
+    _at: tuple[tuple[Hub, Scope], ...]  # every hub that serves them
+    _target: Target = Target()
     _seconds: float | None = 60.0
 
     def to(self, *rooms: Rooms) -> Broadcast:
         """Also those in *rooms*, names or lists of them. A client in several gets one copy; its `id` is a room."""
-        return self._but(_rooms=self._rooms.union(room_names(rooms)))
+        return self._but(rooms=self._target.rooms.union(room_names(rooms)))
 
     in_ = to
 
     def except_(self, *rooms: Rooms) -> Broadcast:
         """But nobody in *rooms*."""
-        return self._but(_excluded=self._excluded.union(room_names(rooms)))
+        return self._but(excluded=self._target.excluded.union(room_names(rooms)))
 
     @property
     def volatile(self) -> Broadcast:
         """What is sent is dropped for a client that could not get it at once."""
-        return self._but(_volatile=True)
+        return self._but(volatile=True)
 
     @property
     def local(self) -> Broadcast:
         """Only clients of this process. These are all: a process knows no others."""
-        return self._but()
+        return self._but(local=True)
 
     def timeout(self, seconds: float | None) -> Broadcast:
         """How long `call` waits for acks; None: for as long as the clients are there."""
         check_timeout(seconds)
-        return self._but(_seconds=seconds)
+        return Broadcast(self._at, self._target, seconds)
 
     def emit(self, event: str, *args: Any) -> None:
         """Send an event to all of them, encoded once per dialect; see `SocketIOHandler.emit`."""
         data = message_packet(event, args, "/").data
-        if not self._hub.on_loop():  # the caller may change *args* before the loop has sent them
-            data = detached(self._hub.json, data)
-        self._hub.run(self._deliver, data)
+        for hub, scope in self._at:
+            if hub.on_loop():
+                hub.run(hub.verbs.emit, scope, self._target, data)
+            else:  # the caller may change *args* before the loop has sent them
+                hub.run(hub.verbs.emit, scope, self._target, detached(hub.json, data))
 
     def send(self, message: Any) -> None:
         """Send a message to all of them; see `SocketIOHandler.send`."""
@@ -6185,89 +6277,53 @@ class Broadcast:
         """
         seconds = self._seconds if timeout is AS_BEFORE else timeout
         check_timeout(seconds)
-        if not self._hub.on_loop():
-            acks: BroadcastAcks = await self._hub.on_its_loop(
-                self.call(event, *args, timeout=seconds)
-            )
-            return acks
         data = message_packet(event, args, "/").data
-        encode_with_attachments(self._hub.json, data)  # raises before anybody is asked
-        futures: dict[str, asyncio.Future[list[Any]]] = {}
-        missing = set()
-        for member in self._select():
-            try:
-                futures[member.id] = member.ask(Packet(EVENT, member.namespace.name, data))
-            except (NotSupported, Disconnected):
-                missing.add(member.id)
-        try:
-            if futures:
-                await asyncio.wait(futures.values(), timeout=seconds)
-        finally:  # also when who called is cancelled
-            for future in futures.values():
-                future.cancel()
-        answers = {}
-        for id, future in futures.items():
-            if future.cancelled() or future.exception():
-                missing.add(id)
-            else:
-                answers[id] = unwrap(future.result())
-        return BroadcastAcks(answers, missing)
+        gathered = BroadcastAcks({}, set())
+        asked = [
+            hub.on_its_loop(hub.verbs.call(scope, self._target, data, seconds))
+            for hub, scope in self._at
+        ]
+        for acks in await asyncio.gather(*asked):
+            gathered.answers.update(acks.answers)
+            gathered.missing.update(acks.missing)
+        return gathered
 
     def sockets(self) -> list[SocketIOHandler]:
         """Their handlers, those in `on_open` among them, which `emit` reaches too."""
-        return [member.handler for member in self._select() if member.handler is not None]
+        found = [hub.verbs.find(scope, self._target) for hub, scope in self._at]
+        return list(itertools.chain.from_iterable(found))
 
     def join(self, *rooms: Rooms) -> None:
         """Put them all into *rooms*."""
         names = room_names(rooms)
-        self._hub.run(self._for_each, lambda member: member.namespace.join(member, names))
+        for hub, scope in self._at:
+            hub.run(hub.verbs.join, scope, self._target, names)
 
     def leave(self, *rooms: Rooms) -> None:
         """Take them all out of *rooms*."""
         names = room_names(rooms)
-        self._hub.run(self._for_each, lambda member: member.namespace.leave(member, names))
+        for hub, scope in self._at:
+            hub.run(hub.verbs.leave, scope, self._target, names)
 
     def disconnect(self, close: bool = False) -> None:
         """Disconnect them all; see `SocketIOHandler.disconnect`."""
-        self._hub.run(self._for_each, lambda member: member.handler.disconnect(close))
+        for hub, scope in self._at:
+            hub.run(hub.verbs.disconnect, scope, self._target, close)
 
     # Private.
 
     def _but(self, **changes: Any) -> Broadcast:
-        """This one with *changes*; what `io` as a whole can do, such as `close`, it cannot."""
-        return Broadcast(**{**vars(self), **changes})
-
-    def _select(self) -> list[Member]:
-        namespaces = self._hub.namespaces_at(self._place)
-        return [
-            member
-            for namespace in namespaces
-            for member in namespace.select(self._rooms, self._excluded)
-        ]
-
-    def _for_each(self, do: Callable[[Member], None]) -> None:
-        for member in self._select():
-            if member.handler is not None:
-                do(member)
-
-    def _deliver(self, data: list[Any]) -> None:
-        for namespace in self._hub.namespaces_at(self._place):
-            packet = Packet(EVENT, namespace.name, data)
-            namespace.deliver(packet, self._rooms, self._excluded, self._volatile)
+        """Return a Broadcast with *changes*: `io.to(..)` must not have `close`, `stats` and `of`."""
+        return Broadcast(self._at, dataclasses.replace(self._target, **changes), self._seconds)
 
 
 class Oneself(Broadcast):
     """One client, as `handler.volatile` has it; with rooms it means the others in them, as in node."""
 
-    def _but(self, **changes: Any) -> Broadcast:
-        return dataclasses.replace(self, **changes)
-
     @property
     def broadcast(self) -> Broadcast:
         """Everybody else."""
-        return Broadcast(
-            self._hub, self._place, NO_ROOMS, self._rooms, self._volatile, self._seconds
-        )
+        return self._but(rooms=NO_ROOMS, excluded=self._target.rooms)
 
     def to(self, *rooms: Rooms) -> Broadcast:
         """The others in *rooms*."""
@@ -6279,27 +6335,38 @@ class Oneself(Broadcast):
         """The others, but nobody in *rooms*."""
         return self.broadcast.except_(*rooms)
 
+    @property
+    def volatile(self) -> Oneself:
+        """The same: it is volatile already."""
+        return self
+
+    def timeout(self, seconds: float | None) -> Oneself:
+        """How long `call` waits for the ack; None: for as long as the client is there."""
+        check_timeout(seconds)
+        return dataclasses.replace(self, _seconds=seconds)
+
 
 class NamespaceIO(Broadcast):
     """`io`: everybody in a namespace, and the way to the others."""
 
     def of(self, name: str) -> NamespaceIO:
         """The namespace *name* of the same server; KeyError if there can be none."""
-        return NamespaceIO(self._hub, self._hub.check_name(name))
+        found = tuple([(hub, name) for hub, _ in self._at if hub.may_have(name)])
+        if not found:
+            raise KeyError(
+                f"no namespace {name!r}: give routes() one, namespaces={{{name!r}: HandlerClass}}"
+            )
+        return NamespaceIO(found)
 
     def get(self, id: str) -> SocketIOHandler | None:
         """Give the handler of the client whose `id` this is; None if it is not here."""
-        for namespace in self._hub.namespaces_at(self._place):
-            member = namespace.members.get(id)
-            if member is not None:
-                return member.handler  # type: ignore[no-any-return]
-        return None
+        return next((handler for handler in self.to(id).sockets() if handler.id == id), None)
 
     def rooms(self) -> dict[str, int]:
         """Give the names of all rooms and how many clients are in each; without those that are a client's `id`."""
         sizes: collections.Counter[str] = collections.Counter()
-        for namespace in self._hub.namespaces_at(self._place):
-            sizes.update(namespace.room_sizes())
+        for hub, scope in self._at:
+            sizes.update(hub.verbs.room_sizes(scope))
         return dict(sizes)
 
     def __len__(self) -> int:
@@ -6311,7 +6378,7 @@ class NamespaceIO(Broadcast):
 
     async def server_side_emit(self, event: str, *args: Any) -> list[Any]:
         """Send an event to the other servers of a cluster; what they answer. A server alone has no others."""
-        self._hub.json.encode(message_packet(event, args, "/").data)
+        encode_json(message_packet(event, args, "/").data)
         return []
 
     def stats(self) -> dict[str, Any]:
@@ -6320,94 +6387,21 @@ class NamespaceIO(Broadcast):
         `clients` by generation and transport, `messages_received`, `messages_sent` (events and acks), `bytes_received`,
         `bytes_sent`, `buffered_bytes` that clients have not taken yet, and `lag`: seconds by which the loop is late.
         """
-        return self._hub.stats()
+        first, *others = [hub.stats() for hub, _ in self._at]
+        for stats in others:
+            for dialect, transports in stats.pop("clients").items():
+                counts = collections.Counter(first["clients"].get(dialect, {}))
+                first["clients"][dialect] = dict(counts + collections.Counter(transports))
+            first["lag"] = max(first["lag"], stats.pop("lag"))
+            first.update({name: first[name] + value for name, value in stats.items()})
+        return first
 
     async def close(self) -> None:
         """Say goodbye to every client of this server, in all namespaces, and take no new ones.
 
         Returns when they are gone, or have had a few seconds to go. Their `close_reason` is "server shutting down".
         """
-        await self._hub.close()
-
-
-class Several(Broadcast):
-    """Some or all clients of a class that several routes serve: whatever is done here is done to each part."""
-
-    def __init__(self, each: Sequence[Broadcast]) -> None:
-        super().__init__(**vars(each[-1]))
-        self._each = each
-
-    def _but(self, **changes: Any) -> Broadcast:
-        return Several([one._but(**changes) for one in self._each])
-
-    def emit(self, event: str, *args: Any) -> None:
-        for one in self._each:
-            one.emit(event, *args)
-
-    async def call(self, event: str, *args: Any, timeout: float | None = None) -> BroadcastAcks:
-        asked = [one.call(event, *args, timeout=timeout) for one in self._each]
-        gathered = BroadcastAcks({}, set())
-        for acks in await asyncio.gather(*asked):
-            gathered.answers.update(acks.answers)
-            gathered.missing.update(acks.missing)
-        return gathered
-
-    def sockets(self) -> list[SocketIOHandler]:
-        return [handler for one in self._each for handler in one.sockets()]
-
-    def join(self, *rooms: Rooms) -> None:
-        for one in self._each:
-            one.join(*rooms)
-
-    def leave(self, *rooms: Rooms) -> None:
-        for one in self._each:
-            one.leave(*rooms)
-
-    def disconnect(self, close: bool = False) -> None:
-        for one in self._each:
-            one.disconnect(close)
-
-
-class SeveralIO(Several, NamespaceIO):
-    """`io` of such a class."""
-
-    _each: Sequence[NamespaceIO]
-
-    def get(self, id: str) -> SocketIOHandler | None:
-        return next((found for one in self._each if (found := one.get(id)) is not None), None)
-
-    def rooms(self) -> dict[str, int]:
-        sizes: collections.Counter[str] = collections.Counter()
-        for one in self._each:
-            sizes.update(one.rooms())
-        return dict(sizes)
-
-    def __len__(self) -> int:
-        return sum([len(one) for one in self._each])
-
-    def of(self, name: str) -> NamespaceIO:
-        found = []
-        for one in self._each:
-            with contextlib.suppress(KeyError):
-                found.append(one.of(name))
-        return SeveralIO(found) if found else super().of(name)
-
-    def stats(self) -> dict[str, Any]:
-        all_stats = [one.stats() for one in self._each]
-        clients: dict[str, dict[str, int]] = {}
-        for stats in all_stats:
-            for dialect, transports in stats["clients"].items():
-                counts = collections.Counter(clients.get(dialect, {}))
-                clients[dialect] = dict(counts + collections.Counter(transports))
-        summed = {
-            name: sum(stats[name] for stats in all_stats)
-            for name in all_stats[0]
-            if name != "clients"
-        }
-        return {**summed, "clients": clients, "lag": max(stats["lag"] for stats in all_stats)}
-
-    async def close(self) -> None:
-        await asyncio.gather(*[one.close() for one in self._each])
+        await asyncio.gather(*[hub.close() for hub, _ in self._at])
 
 
 class NotServed(SocketIOError, RuntimeError, AttributeError):
@@ -6419,15 +6413,14 @@ class HomeIO:
 
     def __get__(self, handler: SocketIOHandler | None, owner: type[SocketIOHandler]) -> NamespaceIO:
         if handler is not None:
-            return NamespaceIO(handler._member.namespace.hub, handler._member.namespace.name)
+            namespace = handler._member.namespace
+            return NamespaceIO(((namespace.hub, namespace.name),))
         if "_home" not in vars(owner):
             raise NotServed(
                 f"{owner.__name__} is not served yet: {owner.__name__}.routes(...) comes first"
             )
-        homes = [NamespaceIO(*home) for home in owner._homes.items() if not home[0].is_over()]
-        if len(homes) > 1:
-            return SeveralIO(homes)
-        return homes[0] if homes else NamespaceIO(*owner._home)
+        homes = [home for home in owner._homes.items() if not home[0].is_over()]
+        return NamespaceIO(tuple(homes or [owner._home]))
 
 
 def answers_nothing(name: str) -> RuntimeError:
@@ -6730,9 +6723,9 @@ class SocketIOHandler(tornado.web.RequestHandler):
 
         `self.volatile.to("room")` and `self.volatile.broadcast` are others, as without it.
         """
-        return Oneself(
-            self._member.session.hub, self.namespace, frozenset([self.id]), NO_ROOMS, True
-        )
+        namespace = self._member.namespace
+        target = Target(frozenset([self.id]), volatile=True)
+        return Oneself(((namespace.hub, namespace.name),), target)
 
     def disconnect(self, close: bool = False) -> None:
         """Disconnect this client from this namespace; with *close* from all, and end its connection.
