@@ -238,7 +238,7 @@ def warn_once(cause: str, message: str, *args: Any) -> None:
 
 
 def _warn_first(cause: str, text: str) -> bool:
-    """Log *text* at WARNING and return True; False for a text or *cause* that was warned of enough."""
+    """Log *text* at WARNING and return True; False if *cause* has warned of it, or enough."""
     text, texts = text[:MAX_WARNING], _warned.setdefault(cause, set())
     if len(texts) >= MAX_WARNINGS or text in texts:
         return False
@@ -486,8 +486,8 @@ MESSAGE, UPGRADE, NOOP = "message", "upgrade", "noop"
 CONNECT, DISCONNECT, EVENT = "connect", "disconnect", "event"
 ACK, CONNECT_ERROR = "ack", "connect_error"
 
-#: Event names that a client may not send: they tell of a socket's own life, and node's sockets emit
-#: them themselves.  [SIO5 "Packet encoding"]
+#: Event names that a client may not send, because node's sockets emit these events themselves.
+#: [SIO5 "Packet encoding"]
 RESERVED_EVENTS = frozenset(
     ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"]
 )
@@ -559,13 +559,13 @@ def check_timeout(seconds: Any) -> None:
 
 
 class NoAck:
-    """The type of `NO_ACK`, of which there is no other."""
+    """The type of `NO_ACK`, its only value."""
 
     def __repr__(self) -> str:
         return "NO_ACK"
 
 
-#: To be returned by an event's method, or by `on_event`, in place of an ack: then none is sent.
+#: The value that an event's method, or `on_event`, returns to send no ack at all.
 NO_ACK = NoAck()
 
 
@@ -626,8 +626,7 @@ def decode_base64(text: str) -> bytes:
     """Decode base64 for every dialect: strictly, with or without its padding.
 
     CR, LF, space and tab are skipped, because Java's encoder, in Android clients, breaks its lines.
-    The lengths and limits of dialects and transports count *text* as it came, with that white
-    space.
+    Lengths and limits of dialects and transports count *text* with that white space.
     """
     try:
         digits = text.encode("ascii").translate(None, b"\r\n\t ")
@@ -745,8 +744,7 @@ class ForeignJSON(StrictJSON):
             raise TypeError("bytes cannot be JSON")
         try:
             written = self.library.dumps(value)
-        # A library may raise an error of its own for bytes, but `encode_with_attachments` catches
-        # TypeError.
+        # A library may raise any error for bytes; `encode_with_attachments` expects a TypeError.
         except Exception:
             if take_attachments(value, found) and found:
                 raise TypeError("bytes cannot be JSON") from None
@@ -756,8 +754,7 @@ class ForeignJSON(StrictJSON):
             self._decoder.decode(text)
         if text.isascii():
             return text
-        # A character that is not ASCII can only stand inside a string, where an escape may replace
-        # it.
+        # Characters that are not ASCII stand inside of strings, where escapes may replace them.
         return self.NOT_ASCII.sub(lambda match: self._writers[str](match[0])[1:-1], text)
 
     def decode(self, text: str) -> Any:
@@ -915,7 +912,7 @@ class Assembler:
 #     EVENT      text or ~j~{..}     5:id:namespace:{..}       42["name",..]     42["name",..]
 #     ACK        none                6:::id+[..]               43id[..]          43id[..]
 #     bytes      none                none                      b4 or byte 4      b or raw
-#     several    ~m~length~m~ each   \ufffd length \ufffd each   length: each      \x1e between
+#     several    ~m~length~m~..      U+FFFD length U+FFFD..    length:..         U+001E between
 
 # Servers offer the transports in this order, and a 0.9 client tries them in the order of the offer:
 # streams come before polling, as in its own server.
@@ -991,7 +988,7 @@ class Dialect(abc.ABC):
     open_follows_connect = False  #: the OPEN packet says that the application has accepted
     has_acks = True
     has_namespaces = True
-    #: node's 1.x and 2.x servers used the secret sid in the public id, and clients compute the same.
+    #: In socket.io 1 and 2, server and client both make the public id of the secret sid.
     shows_sid = False
     root_is_connection = False  #: leaving "/", or a refusal there, ends the connection
     recovers = False  #: clients can come back and ask for events that they missed
@@ -1059,35 +1056,39 @@ class Dialect(abc.ABC):
 
     def counted_parts(
         self, text: str, before: str, behind: str, lenient: bool = False
-    ) -> Iterator[str]:
-        """Yield the parts of a payload in which each part stands behind its length.
+    ) -> list[str]:
+        """Return the parts of a payload in which each part stands behind its length.
 
         A length counts UTF-16 code units, and stands between *before* and *behind*. Raises
         PayloadError for more parts than allowed, and for a payload that does not add up. If
         *lenient*, as 0.6 is, a payload ends quietly where no length begins, and the last part may
         be shorter than its length.
         """
-        position = count = 0
-        while position < len(text):
-            begins = text.startswith(before, position)
-            if lenient and not begins:
-                return
-            self.check_count(count)
+        parts: list[str] = []
+        position, size = 0, len(text)
+        while position < size:
+            if not text.startswith(before, position):
+                if lenient:
+                    break
+                raise PayloadError("a payload that does not add up")
+            self.check_count(len(parts))
             start = position + len(before)
             # A length has few digits: the search for its end never runs through a long text.
             end = text.find(behind, start, start + MAX_LENGTH_DIGITS + len(behind))
-            if end < 0 or not begins:
+            if end < 0:
                 raise PayloadError("a payload that does not add up")
             units = wire_int(text[start:end], MAX_LENGTH_DIGITS)
+            start = end + len(behind)
             try:
-                part = utf16_take(text, end + len(behind), units)
+                part = utf16_take(text, start, units)
             except UnicodeError as error:
                 raise PayloadError("a length that halves a surrogate pair") from error
-            if not lenient and utf16_units(part) < units:
+            # A part of as many characters has enough units; only a shorter one must be counted.
+            if not lenient and len(part) < units and utf16_units(part) < units:
                 raise PayloadError("cut short")
-            yield part
-            position = end + len(behind) + len(part)
-            count += 1
+            parts.append(part)
+            position = start + len(part)
+        return parts
 
     @abc.abstractmethod
     def decode_payload(self, text: str) -> list[EnginePacket]:
@@ -1111,7 +1112,7 @@ class Dialect(abc.ABC):
 
     @abc.abstractmethod
     def encode_packet(self, packet: Packet) -> list[EnginePacket]:
-        """Return the engine packets that carry *packet*; none if it cannot be told."""
+        """Return the engine packets that carry *packet*; none if this dialect has no form for it."""
 
     @abc.abstractmethod
     def decode_post(
@@ -1137,7 +1138,8 @@ class Dialect(abc.ABC):
     def stream_head(self, transport: str) -> bytes:
         """Return the beginning of the endless answer of a streaming transport.
 
-        Browsers show a script nothing of an answer before some 250 bytes have come: blanks fill up.
+        The beginning is filled up with blanks to some 250 bytes, as in the servers of 0.6 and 0.9:
+        browsers show their scripts nothing of a shorter answer.
         """
         return b""
 
@@ -1194,14 +1196,13 @@ class SocketIO06(Dialect):
     credentials_need_cookie = True
 
     FRAME, JSON, HEARTBEAT = "~m~", "~j~", "~h~"
-    #: Between the parts of an xhr-multipart answer. Browsers find it anywhere, also in the middle
-    #: of a message: a message that contained it could forge the next one. So no message contains
+    #: The boundary stands between the parts of an xhr-multipart answer. Browsers find it even in
+    #: the middle of a message, and take what follows for the next message. So no message contains
     #: it.
     BOUNDARY = "--socketio"
 
     def heartbeat(self, interval: float, timeout: float) -> tuple[float, float]:
-        # The 0.6 client leaves after 15 s without a message, and no handshake can tell it to wait
-        # longer.
+        # The 0.6 client leaves after 15 s without a message, and cannot be told to wait longer.
         return min(interval, 10.0), min(timeout, 8.0)
 
     def decode_payload(self, text: str) -> list[EnginePacket]:
@@ -1315,8 +1316,8 @@ class SocketIO09(Dialect):
     #: Type, ack id, plus sign (the application itself will send the ack), namespace.
     HEAD = re.compile(r"([0-8]):([0-9]*)(\+?):([^:]*):?", re.ASCII)
     DIGITS = {DISCONNECT: "0", CONNECT: "1", EVENT: "5", ACK: "6", CONNECT_ERROR: "7"}
-    #: An error with the advice to shake hands again. A disconnect, 0::, would mean for ever: the
-    #: client would not come back.  [SIO1 "Error"]
+    #: An error with the advice to shake hands again. After a disconnect, 0::, a client would not
+    #: come back.  [SIO1 "Error"]
     RECONNECT = "7:::1+0"
     ENGINE_TEXTS = {PING: "2::", PONG: "2::", NOOP: "8::", CLOSE: RECONNECT}
 
@@ -1428,8 +1429,7 @@ class SocketIO09(Dialect):
             text, attachments = encode_with_attachments(self.json, {"name": name, "args": args})
             return "5", ":" + text, attachments
         message = args[0]
-        # The clients of 0.7 and 0.8 stumble over a newline in a packet of text, so that goes as
-        # JSON.
+        # The clients of 0.7 and 0.8 stumble over newlines in a packet of text: JSON escapes them.
         if isinstance(message, str) and is_whole(message) and "\n" not in message:
             return "3", ":" + message, []
         text, attachments = encode_with_attachments(self.json, message)
@@ -1583,8 +1583,7 @@ class EngineIO(Dialect):
 
     def encode_packet(self, packet: Packet) -> list[EnginePacket]:
         data = packet.data
-        # The offset of a recoverable EVENT travels as one more argument, which the client takes
-        # off.
+        # The offset of a recoverable EVENT travels as one more argument, which the client removes.
         if packet.offset is not None and self.recovers:
             data = [*data, packet.offset]
         text, attachments = ("", []) if data is None else encode_with_attachments(self.json, data)
@@ -1669,7 +1668,7 @@ class EngineIO3(EngineIO):
         return self.with_facts(**facts) if facts else self
 
     def client_id(self, sid: str, namespace: str) -> str | None:
-        # CONNECT tells these clients no id: they put it together, and node's 2.x server likewise.
+        # CONNECT tells these clients no id: they compute it, as node's 2.x server does.
         return sid if namespace == "/" else f"{namespace}#{sid}"
 
     def decode_payload(self, text: str, memory: TextMemory | None = None) -> list[EnginePacket]:
@@ -1681,7 +1680,7 @@ class EngineIO3(EngineIO):
             return []
         parts = self.counted_parts(text, "", ":")
         if memory is not None:
-            parts = map(memory.undouble, parts)
+            parts = [memory.undouble(part) for part in parts]
         return [self.decode_engine_packet(part) for part in parts]
 
     def _decode_base64(self, text: str) -> EnginePacket:
@@ -1722,8 +1721,7 @@ class EngineIO3(EngineIO):
         return packets
 
     def encode_payload(self, packets: list[EnginePacket], twice: bool = False) -> str:
-        # 1.x counts the characters of text that is encoded as UTF-8 already: *twice* before
-        # counting.
+        # 1.x counts the characters of text after its first encoding as UTF-8.
         texts = [self._encode_text(packet) for packet in packets]
         if twice:
             texts = [double(text) for text in texts]
@@ -1830,8 +1828,7 @@ class EngineIO3(EngineIO):
             return False
         if self.calls_by_character and sum(len(packet.data) for packet in packets) >= self.MAX_TEXT:
             return True
-        # Nobody knows yet how the client counts text that is not ASCII; a binary payload counts
-        # bytes.
+        # How the client counts text that is not ASCII may be unknown yet; binary counts bytes.
         is_ascii = all(packet.data.isascii() for packet in packets)
         return not is_ascii and (memory is None or memory.encodes_twice or self.calls_by_character)
 
@@ -1915,7 +1912,7 @@ DEFLATE_TAIL = b"\x00\x00\xff\xff"
 # The event loop waits while a message is compressed, so the quickest level is taken.
 DEFLATE_LEVEL = 1
 # A parameter of an offer that we can accept. Our compressor has a window of 15 bits, so an offer
-# that asks us for a smaller window is none; the client's own window may have any size.
+# that asks us for a smaller window is refused; the client's own window may have any size.
 DEFLATE_PARAMETER = re.compile(
     r'((?:server|client)_no_context_takeover)|(client_max_window_bits)(?:=("?)(?:8|9|1[0-5])\3)?'
     r'|(server_max_window_bits)=("?)15\5',
@@ -2424,8 +2421,7 @@ def origin_admitted(
       * `Sec-Fetch-Site: none` admits: the user has typed the address, or followed a bookmark.
       * A page's origin, from `Referer`, likewise must be ours or among *allowed*.
       * Any other `Sec-Fetch-Site` refuses: a browser asks, for a page that hides where it is from.
-      * Everything else is admitted: no browser sent it, and a program can write any header it
-      likes.
+      * Everything else is admitted: no browser sent it, and a program can write any header.
 
     Most browsers send no Sec-Fetch-Site with a WebSocket. But a request with the sid of a session
     speaks for the page that began the session, because a sid is secret. So the first rule holds for
