@@ -14204,16 +14204,17 @@ class WebSocketHostilityBehaviour(HostilityBehaviour):
         await self.invite()
         attacker = await self.attacker()
         attacker._wire.writer.transport.pause_reading()
+        sock = attacker._wire.writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)  # the kernel would hold megabytes
         session = self.handler.handlers[-1]._member.session
-        sent = 0
-        while session.reading:
+        sent = heard = 0
+        while session.reading or heard != attacker.heard.qsize():
+            heard = attacker.heard.qsize()
             for _ in range(20):
                 sent += 1
                 await attacker.send(f"{sent} " + "x" * 10_000)
-            await asyncio.sleep(0)
-            if not session.reading:
-                await asyncio.sleep(0.03)  # the kernel may find more room for what is sent
-        heard = attacker.heard.qsize()
+            # The kernel may find more room for the answers after it had none.
+            await asyncio.sleep(0 if session.reading else 0.03)
         for _ in range(20):
             sent += 1
             await attacker.send(f"{sent} " + "x" * 10_000)
