@@ -5577,6 +5577,8 @@ class UpgradeTests(RecorderTestCase):
                 client = await self.client(dialect, "xhr-polling")
                 handler, url = self.handler.handlers[-1], client._url()
                 if not waits:
+                    while handler._member.session.outlet is None:
+                        await asyncio.sleep(0)
                     client._reader.cancel()
                     handler.emit("answers the last poll")
                 websocket_url = url.replace("polling", "websocket")
@@ -6742,11 +6744,14 @@ class OnRefusedTests(RecorderTestCase):
 
         for failing in (lambda cls, request, why: 1 // 0, nobody_awaits_this):
             self.handler.on_refused = classmethod(failing)
-            with warnings.catch_warnings(), self.assertLogs("socket_io", "ERROR") as logged:
-                warnings.simplefilter("ignore", RuntimeWarning)
+            with self.assertLogs("socket_io", "ERROR") as logged:
                 status, _, body = await (await self.wire()).request("GET", self.EIO + "&sid=gone")
             self.assertEqual((status, json.loads(body)["code"]), (400, 1))
             self.assertIn("Recorder.on_refused failed", logged.output[0])
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)
+                del logged  # with the error, and the coroutine that nobody awaits
+                gc.collect()
 
 
 class MistakeTests(RecorderTestCase):
@@ -10335,8 +10340,10 @@ class LifeBehaviour:
     @gen_test
     async def test_it_vanishes(self):
         client, handler = await self.arrive()
-        await client.close()
         session = handler._member.session
+        while session.outlet is None:  # its next poll is on the way
+            await asyncio.sleep(0)
+        await client.close()
         if self.transport in POLLING:
             while session.outlet is not None:
                 await asyncio.sleep(0)
@@ -13051,6 +13058,7 @@ class FlashPolicyTests(tornado.testing.AsyncTestCase):
         wire = await Wire.open(port, "127.0.0.2")
         wire.writer.write(b"<policy-file-request/>\0")
         self.assertTrue((await wire.end()).endswith(b"\0"))
+        wire.close()
         server.stop()
 
     @gen_test
@@ -14205,7 +14213,9 @@ class WebSocketHostilityBehaviour(HostilityBehaviour):
         attacker = await self.attacker()
         attacker._wire.writer.transport.pause_reading()
         sock = attacker._wire.writer.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)  # the kernel would hold megabytes
+        sock.setsockopt(
+            socket.SOL_SOCKET, socket.SO_RCVBUF, 65536
+        )  # the kernel would hold megabytes
         session = self.handler.handlers[-1]._member.session
         sent = heard = 0
         while session.reading or heard != attacker.heard.qsize():
