@@ -7946,7 +7946,7 @@ class NoAckTests(RecorderTestCase):
             client = await self.client(*generation)
             for name in ("silent", "silent_slowly", "unknown"):
                 with self.subTest(name, client=generation), self.assertRaises(asyncio.TimeoutError):
-                    await client.call(name, timeout=0.05)
+                    await client.call(name, timeout=0.02)
             self.assertIsNone(await client.call("another"))
 
     @gen_test
@@ -8540,7 +8540,7 @@ class OnErrorTests(RecorderTestCase):
             handler.note("waiting")
             await asyncio.Event().wait()
 
-        self.handler.close_timeout = 0.02
+        self.handler.close_timeout = self.handler._home[0].sweep_seconds = 0.02
         self.handler.on_close = lambda handler: handler.note("closed")
         self.handler.slow = wait
         client = await self.client()
@@ -14877,6 +14877,7 @@ class UnreadTests(Doors):
                 handler.send("x" * 150_000)
                 await asyncio.sleep(0)
             self.assertLess(session.unsent_bytes, 1_000_000, client.transport)
+        for client, handler in zip(clients, handlers, strict=True):
             self.assertEqual(
                 await within(handler.heard.get()), ("closed", "transport error"), client.transport
             )
