@@ -2161,7 +2161,7 @@ class Request:
     method: str
     sid: str = ""  #: empty on a handshake
     jsonp: str = ""  #: digits of the index of a JSONP callback
-    farewell: bool = False  #: a 0.9 page that is being closed says so in a request of its own
+    ends_session: bool = False  #: a 0.9 page that is being closed says so in a request of its own
     upgrade: bool = False  #: a WebSocket handshake
 
 
@@ -2240,8 +2240,8 @@ def _parse_protocol_1(
     # Only JSONP and the handshake have an index; the handshake calls it "jsonp", a poll "i".
     if transport in ("", JSONP_POLLING):
         request.jsonp = (transport and _single(query, "i")) or _single(query, "jsonp")
-    request.farewell = bool(sid) and "disconnect" in query
-    if (transport or sid) and transport not in dialect.transports and not request.farewell:
+    request.ends_session = bool(sid) and "disconnect" in query
+    if (transport or sid) and transport not in dialect.transports and not request.ends_session:
         raise Refused("Transport unknown", 0)
     if transport == JSONP_POLLING:
         request.jsonp = request.jsonp or "0"
@@ -2472,6 +2472,17 @@ def origin_refusal(headers: Headers, option: str, xheaders: bool = False) -> tup
 # never sleeps, touches no socket, and has its time from whoever calls, or from the hub:
 # transports call `received` and attach themselves as its `outlet`, the hub's sweep calls
 # `tick`, and everything that goes out passes `enqueue`.
+#
+# Five words say that something is over, here and in the sections below:
+#
+#     close      we begin it politely: what was sent before still leaves, the client is told
+#     end        it is final, with a reason for the application; the first reason counts
+#     release    an outlet lets go of a session that goes on elsewhere
+#     drop       an outlet lets go of a session that has ended
+#     forget     an entry is taken out of a table
+#
+# To cut off is to end a session for a mistake of its client; to abort is asyncio's word for a
+# connection that is closed without waiting for what has yet to leave.
 
 
 class Outgoing:
@@ -2517,8 +2528,11 @@ class Outlet(Protocol):
     def set_reading(self, reading: bool) -> None:
         """Stop or resume taking the client's messages."""
 
-    def drop(self, goodbye: str) -> None:
-        """Let go, the session has ended or goes on elsewhere; a poll is answered with *goodbye*, an engine packet."""
+    def release(self) -> None:
+        """Let go of the session, which goes on elsewhere or was ended by its client; answer a poll with a NOOP."""
+
+    def drop(self) -> None:
+        """Let go of the session, which has ended; answer a poll with what waits and a CLOSE."""
 
 
 class Life(enum.Enum):
@@ -2697,9 +2711,9 @@ class Session:
 
     __slots__ = (
         "hub", "http_request", "dialect", "sid", "transport", "life", "upgrade", "heartbeat", "deadlines",
-        "deadline", "members", "left", "assembler", "outlet", "direct", "outbox", "outbox_bytes", "held_bytes",
-        "answers", "backlog", "waiting_bytes", "owed_acks", "reading", "posting", "held_post", "prober", "user_session",
-        "text_memory", "early", "unfinished", "undecided", "context", "entered", "born",
+        "deadline", "members", "ended_namespaces", "assembler", "outlet", "write_now", "outbox", "outbox_bytes",
+        "held_bytes", "answers", "backlog", "waiting_bytes", "owed_acks", "reading", "posting", "held_post", "prober",
+        "user_session", "text_memory", "early", "open_handlers", "undecided", "context", "entered", "born",
     )  # fmt: skip
 
     def __init__(
@@ -2724,18 +2738,18 @@ class Session:
         self.deadlines: dict[str, float] = {}
         self.deadline = math.inf  # the earliest of them
         self.members: dict[str, Member] = {}
-        self.unfinished = (
+        self.open_handlers = (
             0  # members begun whose handlers have not come to their end: some may have left already
         )
         #: Namespaces about which a matcher has yet to decide, and what has come for each meanwhile.
         self.undecided: dict[str, list[tuple[Packet, int]]] | None = None
         self.born = now
-        self.left: dict[
+        self.ended_namespaces: dict[
             str, bool
         ] = {}  # namespaces that it was in; True: we ended that, and it may not know yet
         self.assembler: Assembler | None = None
         self.outlet: Outlet | None = None
-        self.direct: Callable[[bytes], None] | None = (
+        self.write_now: Callable[[bytes], None] | None = (
             None  # writes a frame at once; None when messages must queue
         )
         self.outbox: collections.deque[Outgoing] = collections.deque()
@@ -2767,13 +2781,13 @@ class Session:
             self.heartbeat = Heartbeat(self.dialect, interval, timeout, self.hub.sweep_seconds, now)
             self.arm("heartbeat", self.heartbeat.due)
 
-    def choose(self, transport: str, now: float) -> bool:
-        """The client of a generation that shakes hands first uses *transport* from now on; whether it is its first."""
+    def switch_transport(self, transport: str, now: float) -> bool:
+        """Have a client that has shaken hands apart use *transport* from now on; tell whether it is its first."""
         first = not self.transport
-        outlet, self.outlet, self.direct = self.outlet, None, None
+        outlet, self.outlet, self.write_now = self.outlet, None, None
         if outlet is not None:
-            outlet.drop(NOOP)
-        self.decide_reading()
+            outlet.release()
+        self.update_reading()
         self.transport, self.heartbeat = transport, None
         self.disarm("heartbeat")
         self._start_heartbeat(now)
@@ -2809,8 +2823,8 @@ class Session:
         """The address that the client's handshake came from, as far as Tornado knows it."""
         return getattr(self.http_request, "remote_ip", None) or "an unknown address"
 
-    def adopt(self, user_session: UserSession | None) -> None:
-        """Have again the application's data about a client that has come back."""
+    def take_over_data(self, user_session: UserSession | None) -> None:
+        """Give the client, which has come back, the application's data about it again."""
         if user_session is None or user_session is self.user_session:
             return
         if self.user_session is None:
@@ -2856,7 +2870,7 @@ class Session:
             self._heartbeat_came(packet, now)
             self.send_engine(PONG, packet.data)
         elif packet.type is CLOSE:
-            self.end("transport close", goodbye=NOOP)
+            self.end("transport close", by_client=True)
         elif packet.type is not NOOP:
             self._received_oddity(packet)
 
@@ -2900,7 +2914,7 @@ class Session:
         if packet.type is EVENT and member is not None:
             self.hub.messages_received += 1
             if packet.data:
-                member.deliver(packet, size)
+                member.take_event(packet, size)
             else:
                 member.mistaken("no event", "an event without a name")
         elif packet.type is CONNECT:
@@ -2917,7 +2931,7 @@ class Session:
                 self._connect(packet)
         elif self.undecided and packet.namespace in self.undecided:
             self.undecided[packet.namespace].append((packet, size))
-            self.account(waiting=size + QUEUED_BYTES)
+            self.count_waiting(waiting=size + QUEUED_BYTES)
         elif member is None:
             self._received_stray(packet)
         elif packet.type is ACK:
@@ -2926,26 +2940,26 @@ class Session:
         elif packet.type is DISCONNECT:
             member.end("client namespace disconnect")
             if self.dialect.root_is_connection and packet.namespace == "/":
-                self.end("client namespace disconnect", goodbye=NOOP)
+                self.end("client namespace disconnect", by_client=True)
         else:
             raise PayloadError("a client has no CONNECT_ERROR to send")
 
     def _received_stray(self, packet: Packet) -> None:
         """A packet came for a namespace where the client is not, or not any longer."""
         what = f"{packet.type} for {packet.namespace[:40]!r}, where it is not"
-        if packet.type is ACK and packet.namespace in self.left:
+        if packet.type is ACK and packet.namespace in self.ended_namespaces:
             self.mistaken("late ack", what)
-        elif self.dialect.stray_packets_close and not self.left.get(packet.namespace):
+        elif self.dialect.stray_packets_close and not self.ended_namespaces.get(packet.namespace):
             self.mistaken("namespace not joined", what)
         else:
             self.mistaken("packet to nobody", what)
 
-    def leave(self, namespace: str, by_us: bool) -> None:
+    def namespace_ended(self, namespace: str, by_us: bool) -> None:
         """Remember that the client is no longer in *namespace*; not for ever, for names without end fill memory."""
-        self.left.pop(namespace, None)
-        self.left[namespace] = by_us
-        if len(self.left) > self.hub.options.max_namespaces:
-            del self.left[next(iter(self.left))]
+        self.ended_namespaces.pop(namespace, None)
+        self.ended_namespaces[namespace] = by_us
+        if len(self.ended_namespaces) > self.hub.options.max_namespaces:
+            del self.ended_namespaces[next(iter(self.ended_namespaces))]
 
     def mistaken(self, cause: str, why: str, where: str = "", cure: str = "") -> None:
         """Note a mistake in what the client has sent; PayloadError if by `MISTAKES` the session ends."""
@@ -2971,16 +2985,16 @@ class Session:
         if self.text_memory.encodes_twice and self.transport in WEBSOCKETS:
             # Node's 1.0, whose revision is 3: only names of namespaces leave here as other than ASCII.
             self.dialect = self.dialect.with_facts(doubles_frames=True)
-        self.left.pop(packet.namespace, None)
-        if self.unfinished >= self.hub.options.max_namespaces:
-            self.leave(packet.namespace, by_us=True)
+        self.ended_namespaces.pop(packet.namespace, None)
+        if self.open_handlers >= self.hub.options.max_namespaces:
+            self.namespace_ended(packet.namespace, by_us=True)
             self.mistaken("too many namespaces", f"{packet.namespace[:40]!r} is one too many")
             return self.send_packet(
                 Packet(CONNECT_ERROR, packet.namespace, {"message": "Too many namespaces"})
             )
         found = self.hub.find_namespace(self, packet.namespace, packet.data)
         if isinstance(found, Coroutine):
-            self.unfinished += 1
+            self.open_handlers += 1
             self.undecided = self.undecided or {}
             self.undecided[packet.namespace] = []
             self.hub.spawn(self._connect_when(packet, found))
@@ -3007,12 +3021,12 @@ class Session:
             if not self.hub.closing and not is_being_cancelled():
                 log.error("no decision about the namespace %.40r", packet.namespace, exc_info=error)
         finally:
-            self.unfinished -= 1
+            self.open_handlers -= 1
             waiting = (self.undecided or {}).pop(packet.namespace, [])
-            self.account(waiting=-sum([size + QUEUED_BYTES for _, size in waiting]))
+            self.count_waiting(waiting=-sum([size + QUEUED_BYTES for _, size in waiting]))
         if self.life not in (Life.OPENING, Life.OPEN):
             if namespace is not None:
-                self.hub.tidy(namespace)  # it may have been made for this client
+                self.hub.forget_unused(namespace)  # it may have been made for this client
             return
         self._connect_to(namespace, packet, reason)
         if namespace is None:
@@ -3034,7 +3048,7 @@ class Session:
                     "namespace not served", f"namespace {packet.namespace[:40]!r} is not served"
                 )
             return self.send_packet(Packet(CONNECT_ERROR, packet.namespace, {"message": reason}))
-        self.unfinished += 1
+        self.open_handlers += 1
         member = Member(self, namespace, packet.data)
         self.members[packet.namespace] = member
         member.begin()
@@ -3059,7 +3073,7 @@ class Session:
         """A member's `on_open` has said no."""
         if not self.dialect.has_namespaces:
             return self.end("forced close")  # there is no word for it
-        self.leave(member.namespace.name, by_us=True)
+        self.namespace_ended(member.namespace.name, by_us=True)
         reason = {"message": refusal.message}
         if refusal.data is not None:
             reason["data"] = refusal.data
@@ -3072,8 +3086,8 @@ class Session:
 
     def enqueue(self, outgoing: Outgoing) -> None:
         """The one way out: at once while a WebSocket takes it, else in order with what waits."""
-        if self.direct is not None:
-            self.direct(outgoing.frame)
+        if self.write_now is not None:
+            self.write_now(outgoing.frame)
             return
         if self.life is Life.CLOSED:
             return
@@ -3129,7 +3143,7 @@ class Session:
     def takes_volatile(self) -> bool:
         """Whether a message sent now would leave now; over HTTP that is in one answer with all that this turn sends."""
         if self.transport in WEBSOCKETS:
-            return self.direct is not None
+            return self.write_now is not None
         outlet, waits = self.outlet, bool(self.outbox)
         if outlet is None or outlet.congested or (waits and self.dialect.greets_alone):
             return False
@@ -3208,8 +3222,8 @@ class Session:
         if self.outbox or self.life is Life.CLOSING or self.transport in WEBSOCKETS:
             outlet.wake()
 
-    def detach(self, outlet: Outlet, now: float) -> None:
-        """*outlet* is used up (a poll was answered, or its connection lost)."""
+    def outlet_released(self, outlet: Outlet, now: float) -> None:
+        """Do without *outlet*: a poll was answered, or its connection has broken, and the client will poll again."""
         if self.outlet is not outlet:
             return
         self.outlet = None
@@ -3226,7 +3240,7 @@ class Session:
         """
         if self.outlet is not outlet:
             return
-        self.detach(outlet, now)
+        self.outlet_released(outlet, now)
         if self.life is not Life.CLOSED and self.dialect.poll_return is None:
             self.arm("return", now + POLL_GRACE)
 
@@ -3254,7 +3268,7 @@ class Session:
         self.disarm("upgrade")
         old, self.outlet, self.prober, self.transport = self.outlet, None, None, WEBSOCKET
         if old is not None:
-            old.drop(NOOP)
+            old.release()
         self.outbox = collections.deque(map(self._for_client, self.outbox))
         self.attach(outlet, now)
 
@@ -3263,16 +3277,16 @@ class Session:
         self.upgrade, self.prober = Upgrade.NONE, None
         self.disarm("upgrade")
 
-    def lost(self, outlet: Outlet, reason: str) -> None:
-        """A connection that carried everything is gone."""
+    def outlet_dropped(self, outlet: Outlet, reason: str) -> None:
+        """End with *outlet*, the connection of a WebSocket or a stream, which is over."""
         if self.outlet is outlet:
             self.outlet = None
             self.end(reason)
 
     # Reading.
 
-    def account(self, waiting: int = 0, owed: int = 0) -> None:
-        """*waiting* more bytes of events wait for their handlers; handlers wait for *owed* more acks."""
+    def count_waiting(self, waiting: int = 0, owed: int = 0) -> None:
+        """Count *waiting* more bytes of events for handlers, and *owed* more acks that handlers wait for."""
         self.waiting_bytes += waiting
         self.owed_acks += owed
         if self.life is Life.CLOSED:
@@ -3282,10 +3296,14 @@ class Session:
         if self.waiting_bytes > 4 * options.max_buffered_bytes + one_frame:
             self.cut_off("slow handlers", "it sends faster than its handlers work")
         elif waiting > 0 or not self.reading:
-            self.decide_reading()
+            self.update_reading()
 
-    def decide_reading(self) -> None:
-        """Read while the client does, and while what waits is bounded or a handler waits for an ack."""
+    def update_reading(self) -> None:
+        """Read from this client while it reads from us, and while its unhandled events are few.
+
+        Few are at most `max_message_bytes` of them; or any number, while a handler waits for an ack, which only reading
+        can bring.
+        """
         reading = self.waiting_bytes <= self.hub.options.max_message_bytes or self.owed_acks > 0
         if self.outlet is not None and self.outlet.congested:
             reading = False
@@ -3325,7 +3343,7 @@ class Session:
         if what == "upgrade":
             if self.prober is not None:
                 self.blame("failed upgrade", "upgrade_timeout is over")
-                self.prober.drop(CLOSE)
+                self.prober.drop()
         elif what == "poll":
             if self.life is Life.OPENING and self.dialect.open_follows_connect:
                 self.arm(
@@ -3375,24 +3393,30 @@ class Session:
         self._log_end(reason)
         self._end_members(reason)
         if self.transport in POLLING and not (
-            self.dialect.root_is_connection and self.left.get("/")
+            self.dialect.root_is_connection and self.ended_namespaces.get("/")
         ):
             self.send_engine(CLOSE)  # else it has been told for good
         self.arm("close", now + self.hub.options.close_timeout)
         if self.outlet is not None:
             self.outlet.wake()
 
-    def end(self, reason: str, goodbye: str = CLOSE) -> None:
-        """It is over: let go of the client, tell the application *reason*, free everything."""
+    def end(self, reason: str, by_client: bool = False) -> None:
+        """Let go of the client, tell the application *reason*, free everything.
+
+        Where the session ends *by_client*, that is, by a packet or a request of the client's own, it needs no CLOSE.
+        """
         if self.life in (Life.OPENING, Life.OPEN):
             self._log_end(reason)
         if not self._move(Life.CLOSED):
             return
-        self.direct = None
+        self.write_now = None
         outlet, self.outlet = self.outlet, None
         for connection in (outlet, self.prober):
             if connection is not None:
-                connection.drop(goodbye)
+                if by_client:
+                    connection.release()
+                else:
+                    connection.drop()
         self.outbox.clear()
         self.outbox_bytes = 0
         self.deadlines.clear()
@@ -3569,24 +3593,24 @@ class Member:
         if not isinstance(problem, ConnectionRefused):
             self._report(problem, self.handler, "on_open", ())
             problem = ConnectionRefused("Server error")
-        self._release()
-        self.session.unfinished -= 1
-        self.session.account(waiting=-sum([size for _, size in self.inbox or ()]))
+        self._forget()
+        self.session.open_handlers -= 1
+        self.session.count_waiting(waiting=-sum([size for _, size in self.inbox or ()]))
         self.inbox = None
         self._take_held()
         if self.namespace.history is not None:
-            self.namespace.history.farewell(self, "refused", self.session.hub.now())
+            self.namespace.history.member_ended(self, "refused", self.session.hub.now())
         if self.close_reason is None:
             self.close_reason = "refused"
             self.session.refused(self, problem)
 
     # Events in.
 
-    def deliver(self, packet: Packet, size: int) -> None:
+    def take_event(self, packet: Packet, size: int) -> None:
         """An event of *size* bytes for the handler: run it, or let it wait its turn."""
         if self.inbox is not None:
             self.inbox.append((packet, size + QUEUED_BYTES))
-            self.session.account(waiting=size + QUEUED_BYTES)
+            self.session.count_waiting(waiting=size + QUEUED_BYTES)
             return
         handler = self.handler
         if handler._taps_incoming:
@@ -3620,7 +3644,7 @@ class Member:
             self.inbox = None
             if self.close_reason is not None:
                 self.session.hub.unwatch(self)
-                self.session.unfinished -= 1
+                self.session.open_handlers -= 1
                 self.handler = None  # this cycle would wait for the collector
 
     def _backlog(self) -> Backlog | None:
@@ -3650,11 +3674,11 @@ class Member:
         packet, size = inbox.popleft()
         if packet is None:
             return self._enter("on_close", self.handler.on_close, ())
-        self.session.account(waiting=-size)
+        self.session.count_waiting(waiting=-size)
         return self._run_event(packet)
 
     def _run_event(self, packet: Packet) -> Awaitable[None] | None:
-        """Have the handler act on an event, as `deliver` does without this call."""
+        """Have the handler act on an event, as `take_event` does without this call."""
         handler = self.handler
         if handler._taps_incoming:
             self._enter("on_any", handler.on_any, packet.data)
@@ -3726,7 +3750,7 @@ class Member:
         self.next_ack_id += 1
         future = self.acks[ack_id] = asyncio.get_running_loop().create_future()
         future.add_done_callback(lambda done: self._take_ack(ack_id))
-        self.session.account(owed=+1)
+        self.session.count_waiting(owed=+1)
         self._send(packet, packets)
         return future
 
@@ -3739,7 +3763,7 @@ class Member:
     def _take_ack(self, ack_id: int | None) -> asyncio.Future[list[Any]] | None:
         future = None if ack_id is None else self.acks.pop(ack_id, None)
         if future is not None:
-            self.session.account(owed=-1)
+            self.session.count_waiting(owed=-1)
         return future
 
     def answered(
@@ -3889,10 +3913,12 @@ class Member:
             return
         hub = self.session.hub
         self.close_reason = reason
-        self.session.leave(self.namespace.name, by_us=reason == "server namespace disconnect")
+        self.session.namespace_ended(
+            self.namespace.name, by_us=reason == "server namespace disconnect"
+        )
         if self.namespace.history is not None:  # first: what may be come back to is not forgotten
-            self.namespace.history.farewell(self, reason, hub.now())
-        self._release()
+            self.namespace.history.member_ended(self, reason, hub.now())
+        self._forget()
         for ack_id in list(self.acks):
             future = self._take_ack(ack_id)
             if future is not None and not future.done():
@@ -3918,7 +3944,7 @@ class Member:
         if self.task is None:  # else the task finds in the inbox what is to be done
             self._work()
 
-    def _release(self) -> None:
+    def _forget(self) -> None:
         self.life = Life.CLOSED
         if self.session.members.get(self.namespace.name) is self:  # else the client is back already
             del self.session.members[self.namespace.name]
@@ -3972,7 +3998,7 @@ class Namespace:
             del self.members[member.id]
             for room in member.rooms:
                 self._leave(member, room)
-            self.hub.tidy(self)
+            self.hub.forget_unused(self)
 
     def join(self, member: Member, rooms: Iterable[str]) -> None:
         if member.id not in self.members:
@@ -4053,7 +4079,8 @@ class Namespace:
                 member.enqueue(outgoing)
                 reached.append(member)
                 if volatile and kept is not None and packet.offset and member.recovery:
-                    member.recovery.sent = kept.number  # all up to there, if it was addressed
+                    # The client has all up to there that was for it.
+                    member.recovery.sent_number = kept.number
             except Exception:  # one client's trouble must not keep it from the others
                 log.exception("session %s could not be sent to, and is ended", session.sid[:6])
                 session.end("forced close")
@@ -4135,13 +4162,15 @@ class Record:
 class Recovery:
     """What a client can come back with, and as whom: kept while it is here, and for a window after."""
 
-    __slots__ = ("pid", "begun", "sent", "member", "id", "rooms", "user_session", "left", "left_at")
+    __slots__ = (
+        "pid", "first_number", "sent_number", "left_number", "left_at", "member", "id", "rooms", "user_session",
+    )  # fmt: skip
 
     def __init__(self, member: Member, number: int) -> None:
         self.pid = secrets.token_urlsafe(SID_BYTES)  # secret, other than the id
-        self.begun = self.sent = self.left = (
-            number  # of the last event before it came, sent to it, before it left
-        )
+        self.first_number = number  # of the newest event when it came
+        self.sent_number = number  # of the newest that was sent to it
+        self.left_number = number  # of the newest when it left
         self.left_at = math.inf
         self.member: Member | None = member
         self.id = member.id
@@ -4190,7 +4219,7 @@ class History:
         self.bytes += record.outgoing.size
         for member in members:
             if member.recovery is not None:
-                member.recovery.sent = self.number
+                member.recovery.sent_number = self.number
         self.trim(now)
 
     def trim(self, now: float) -> None:
@@ -4216,9 +4245,9 @@ class History:
         else:
             member.id, member.rooms, member.recovered = recovery.id, recovery.rooms, True
             member.missed = [record.outgoing for record in missed]
-            member.session.adopt(recovery.user_session)
+            member.session.take_over_data(recovery.user_session)
             if missed:
-                recovery.sent = missed[-1].number
+                recovery.sent_number = missed[-1].number
         member.recovery = self.here[recovery.pid] = recovery
         recovery.member = member
 
@@ -4241,11 +4270,12 @@ class History:
 
         Without an offset it has received nothing of all that was sent to it.
         """
-        number = recovery.begun if offset is None else self._number(offset)
-        if number is None or number > recovery.sent:
+        number = recovery.first_number if offset is None else self._number(offset)
+        if number is None or number > recovery.sent_number:
             return None
-        number = max(number, recovery.begun)  # clients keep their last offset also as somebody new
-        first = (recovery.left if number == recovery.sent else number) + 1
+        # A client keeps its last offset also when it comes as somebody new.
+        number = max(number, recovery.first_number)
+        first = (recovery.left_number if number == recovery.sent_number else number) + 1
         oldest = self.records[0].number if self.records else self.number + 1
         if first < oldest:
             return None
@@ -4270,8 +4300,8 @@ class History:
         except PayloadError:
             return None
 
-    def farewell(self, member: Member, reason: str, now: float) -> None:
-        """*member* has left; for certain reasons there is no way back."""
+    def member_ended(self, member: Member, reason: str, now: float) -> None:
+        """Keep for a window what *member*, which has ended, can come back with; not after every *reason*."""
         recovery = member.recovery
         if recovery is None or self.here.pop(recovery.pid, None) is None or reason in UNRECOVERABLE:
             return
@@ -4280,7 +4310,7 @@ class History:
             member.rooms,
             member.session.user_session,
         )
-        recovery.left, recovery.left_at = self.number, now
+        recovery.left_number, recovery.left_at = self.number, now
         self.gone[recovery.pid] = recovery
 
 
@@ -4465,7 +4495,7 @@ class Hub:
             name: Namespace(self, name, handler_class)
             for name, handler_class in self.classes.items()
         }
-        self.connections: set[TakenOver | Exchange] = set()  # that a goodbye waits for
+        self.connections: set[TakenOver | Exchange] = set()  # that `close` waits for
         self.tasks: set[asyncio.Task[None]] = set()
         self.watched: dict[Any, tuple[float, Callable[[], Any]]] = {}
         self.forgiven = 0.0  # seconds by which our own lag has moved every deadline
@@ -4575,7 +4605,7 @@ class Hub:
         for namespace in list(self.namespaces.values()):
             if namespace.history is not None:
                 namespace.history.trim(now)
-                self.tidy(namespace)
+                self.forget_unused(namespace)
                 remembering = remembering or not namespace.history.is_empty
         if self.sessions or self.watched or remembering:
             self._schedule_sweep()
@@ -4628,9 +4658,10 @@ class Hub:
 
     def forget(self, session: Session) -> None:
         self.sessions.pop(session.sid, None)
-        self.notice_end()
+        self.end_if_empty()
 
-    def notice_end(self) -> None:
+    def end_if_empty(self) -> None:
+        """Let `close` go on once the last client is gone."""
         if self.closing and not self.sessions and not self.connections:
             self.ended.set()
 
@@ -4696,8 +4727,8 @@ class Hub:
             self.namespaces[name] = Namespace(self, name, family.handler_class, family)
         return self.namespaces[name]
 
-    def tidy(self, namespace: Namespace) -> None:
-        """Forget a namespace that was made for its clients and has none, nor any that may come back."""
+    def forget_unused(self, namespace: Namespace) -> None:
+        """Forget *namespace* if it was made for its clients and has none, nor any that may come back."""
         history = namespace.history
         forgettable = history is None or history.is_empty or len(self.namespaces) > MAX_GONE
         unused = not namespace.members and forgettable
@@ -4805,7 +4836,7 @@ class Hub:
         leaving = list(self.sessions.values())
         for session in leaving:
             session.close("server shutting down", now)
-        self.notice_end()
+        self.end_if_empty()
         ended = asyncio.ensure_future(self.ended.wait())
         others = {task for task in self.tasks if task is not asyncio.current_task()}
         await asyncio.wait([ended, *others], timeout=CLOSE_GRACE)
@@ -4996,8 +5027,8 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             self._serve_others()
         elif self.session is None:
             self._open_session(self.request)
-        elif self.request.farewell:
-            self.session.end("transport close", goodbye=NOOP)
+        elif self.request.ends_session:
+            self.session.end("transport close", by_client=True)
             self.respond(200, TEXT, b"")
         elif self.session.life is Life.CLOSED:
             self._refuse(Refused("Session ID unknown", UNKNOWN_SID, cause="unknown sid"))
@@ -5039,7 +5070,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
 
     def _check(self, request: Request) -> None:
         """Refused unless *request* may be made here and now."""
-        apart = request.dialect.handshakes_apart and (not request.transport or request.farewell)
+        apart = request.dialect.handshakes_apart and (not request.transport or request.ends_session)
         if request.transport not in self.hub.transports & request.dialect.transports and not apart:
             why = f"{request.transport} is not served to {request.dialect.name} clients"
             raise Refused("Transport unknown", 0, cause="transport", why=why)
@@ -5147,11 +5178,11 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             websocket.carry(session, first=True)
         elif self.session.life is Life.CLOSED:
             websocket.session = self.session  # frames may have come with the request, and be wrong
-            websocket.hang_up()
+            websocket.end()
             self._note_closed_session()
         elif self.session.dialect.handshakes_apart:
             websocket.carry(
-                self.session, self.session.choose(self.request.transport, self.hub.now())
+                self.session, self.session.switch_transport(self.request.transport, self.hub.now())
             )
         elif not websocket.probe(self.session):
             why = "a second WebSocket for a session, or one that may not take it over"
@@ -5187,14 +5218,14 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         return session.dialect.handshakes_apart and self.http_request.method == "GET"
 
     def _hold_poll(self, session: Session, request: Request) -> None:
-        first = request.transport != session.transport and session.choose(
+        first = request.transport != session.transport and session.switch_transport(
             request.transport, self.hub.now()
         )
         if session.outlet is not None:
             if session.dialect.overlap_closes:
                 session.cut_off("overlap", "a second poll came while one waits")
                 return self._refuse(Refused("Overlapping polls", cause="overlap"))
-            session.outlet.drop(NOOP)
+            session.outlet.release()
         session.attach(self, self.hub.now())
         if first:
             session.open()
@@ -5208,28 +5239,35 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
     def set_reading(self, reading: bool) -> None:
         """A poll reads nothing: posts are held back instead."""
 
-    def drop(self, goodbye: str) -> None:
+    def release(self) -> None:
+        self._let_go(NOOP)
+
+    def drop(self) -> None:
+        self._let_go(CLOSE)
+
+    def _let_go(self, last: str) -> None:
+        """Answer the poll, which waits, with *last*, an engine packet."""
         assert self.request is not None
         if self.request.sid:
-            self._answer_poll(goodbye)
+            self._answer_poll(last)
         else:  # turned away before the client had a sid: 200 would make it try again at once
             why = "its session ended before it had begun"
             self._refuse(Refused("Forbidden", FORBIDDEN, 401, "turned away", why))
 
-    def _answer_poll(self, goodbye: str | None = None) -> None:
+    def _answer_poll(self, last: str | None = None) -> None:
         session, request = self.session, self.request
         assert session is not None and request is not None
         if self.is_alive():
-            # Released with a noop, it leaves what waits to the outlet that takes over.
-            waiting = session.take_payload() if goodbye is not NOOP else []
+            # A poll that is released leaves what waits to the outlet that takes over.
+            waiting = session.take_payload() if last is not NOOP else []
             self.carries_messages = bool(waiting)
             packets = [packet for outgoing in waiting for packet in outgoing.packets]
-            if goodbye is not None:
-                packets.append(EnginePacket(goodbye))
+            if last is not None:
+                packets.append(EnginePacket(last))
             self.respond(
                 200, *session.dialect.encode_poll(packets, request.jsonp, session.text_memory)
             )
-        session.detach(self, self.hub.now())
+        session.outlet_released(self, self.hub.now())
         session.ease()
 
     # Posts.
@@ -5268,16 +5306,16 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             session.held_post = self._accept_post
 
     def _refuse_post(self, session: Session, error: PayloadError) -> None:
-        self._release_post(session)
+        self._forget_post(session)
         session.cut_off(error.cause, str(error))
         self._refuse(Refused("Malformed payload", cause=error.cause, why=str(error)))
 
     def _accept_post(self) -> None:
         assert self.session is not None
-        self._release_post(self.session)
+        self._forget_post(self.session)
         self.respond(200, *self.session.dialect.post_answer)
 
-    def _release_post(self, session: Session) -> None:
+    def _forget_post(self, session: Session) -> None:
         if session.posting is self:
             session.posting = None
 
@@ -5285,7 +5323,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         if not self.answered:
             self._refuse(Refused("Payload too large", 3, 413, "too large"))
             if self.session is not None:
-                self._release_post(self.session)
+                self._forget_post(self.session)
                 self.session.cut_off("too large", "the body of a POST is too large")
 
     # What is no client's session.
@@ -5386,7 +5424,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             piece, rest = body[:READ_SIZE], memoryview(body)[READ_SIZE:]
             self.connection.write_headers(line, tornado.httputil.HTTPHeaders(headers), piece)
             self.unsent_bytes = len(rest)
-            self.hub.connections.add(self)  # a goodbye waits for it
+            self.hub.connections.add(self)  # `Hub.close` waits for it
             session = self.session if self.carries_messages else None
             if session is not None:
                 session.answers = (*session.answers, self)
@@ -5420,7 +5458,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         finally:
             self.unsent_bytes = 0
             self.hub.connections.discard(self)
-            self.hub.notice_end()
+            self.hub.end_if_empty()
             if session is not None:
                 session.answers = tuple([one for one in session.answers if one is not self])
         if not stream.closed():
@@ -5441,7 +5479,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         except tornado.iostream.StreamClosedError:
             return session.end("transport error")
         if not sent.done():
-            self.hub.connections.add(self)  # a goodbye waits for it
+            self.hub.connections.add(self)  # `Hub.close` waits for it
             impatience = asyncio.get_running_loop().call_later(patience, stream.close)
             sent.add_done_callback(lambda done: self._written(impatience))
         sent.add_done_callback(
@@ -5451,7 +5489,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
     def _written(self, impatience: asyncio.TimerHandle) -> None:
         impatience.cancel()
         self.hub.connections.discard(self)
-        self.hub.notice_end()
+        self.hub.end_if_empty()
 
 
 class TakenOver(asyncio.BufferedProtocol):
@@ -5496,9 +5534,9 @@ class TakenOver(asyncio.BufferedProtocol):
         if self.grace is not None:
             self.grace.cancel()
         self.hub.connections.discard(self)
-        self.hub.notice_end()
+        self.hub.end_if_empty()
         if self.session is not None:
-            self.session.lost(self, "transport close")
+            self.session.outlet_dropped(self, "transport close")
 
     def pause_writing(self) -> None:
         """The peer does not keep up: queue in the outbox, where it is counted, and hear no more of it until it does."""
@@ -5506,8 +5544,8 @@ class TakenOver(asyncio.BufferedProtocol):
         if self.session is None or self.session.outlet is not self:
             self.carrier.abort()  # who only probes has nothing to be slow with
         else:
-            self.session.direct = None
-            self.session.decide_reading()
+            self.session.write_now = None
+            self.session.update_reading()
             self.session.fall_behind()
 
     @property
@@ -5518,7 +5556,7 @@ class TakenOver(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         self.congested = False
         if self.session is not None:
-            self.session.decide_reading()
+            self.session.update_reading()
             self.wake()
 
     def set_reading(self, reading: bool) -> None:
@@ -5529,20 +5567,24 @@ class TakenOver(asyncio.BufferedProtocol):
         else:
             self.carrier.pause_reading()
 
-    def hang_up(self) -> None:
-        """End the connection when all is written, or after a grace: who does not read could hold it for ever."""
+    def end(self) -> None:
+        """End the connection when all is written, or after a grace: a peer that does not read could hold it."""
         self.closing = True
         self.carrier.close()
-        self.abort_later()
+        self.abort_after_grace()
 
-    def abort_later(self) -> None:
+    def abort_after_grace(self) -> None:
         if self.grace is None:
             self.grace = asyncio.get_running_loop().call_later(CLOSE_GRACE, self.carrier.abort)
 
     def wake(self) -> None:
         """See Outlet."""
 
-    def drop(self, goodbye: str) -> None:
+    def release(self) -> None:
+        """See Outlet; to a connection of ours it is the same whether the session goes on."""
+        self.drop()
+
+    def drop(self) -> None:
         """See Outlet."""
 
 
@@ -5608,7 +5650,7 @@ class WebSocket(TakenOver):
                 elif not self.closing:
                     self._message(message, now)
         except (PayloadError, FrameError) as error:
-            self._fail(error)
+            self._close_for(error)
         finally:
             self._uncork()
 
@@ -5650,12 +5692,12 @@ class WebSocket(TakenOver):
                     else encode_frame(CLOSE_FRAME, b"")
                 )
             self._uncork()
-            self.hang_up()
+            self.end()
             if self.session is not None:
-                self.session.lost(self, "transport close")
+                self.session.outlet_dropped(self, "transport close")
 
-    def _fail(self, error: PayloadError | FrameError) -> None:
-        """The client has sent what ends its session, or only the attempt to take one over."""
+    def _close_for(self, error: PayloadError | FrameError) -> None:
+        """Close for what the client has sent; that ends its session, or only the attempt to take one over."""
         session = self.session
         assert session is not None
         code = error.code if isinstance(error, FrameError) else NORMAL
@@ -5699,9 +5741,9 @@ class WebSocket(TakenOver):
         if session.life is Life.CLOSING:
             session.end("forced close")
         else:
-            session.direct = self.write
+            session.write_now = self.write
 
-    def drop(self, goodbye: str) -> None:
+    def drop(self) -> None:
         if self.congested:
             self.closing = True
             self.carrier.abort()
@@ -5716,7 +5758,7 @@ class WebSocket(TakenOver):
         self._stop_probing()
         self.write(encode_close(code, reason))
         self.set_reading(True)
-        self.abort_later()
+        self.abort_after_grace()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -5770,10 +5812,10 @@ class Stream(TakenOver):
         self.carrier.write(self.greeting)
         if session.life is Life.CLOSED:  # since its request came: an answer without content is one
             self.turn_away()
-            return self.drop(NOOP)
+            return self.release()
         now = self.hub.now()
         first = (
-            session.choose(self.request.transport, now)
+            session.switch_transport(self.request.transport, now)
             if session.dialect.handshakes_apart
             else True
         )
@@ -5783,7 +5825,7 @@ class Stream(TakenOver):
 
     def data_received(self, data: bytes) -> None:
         """Nothing may come here: a browser that pipelines would wait for ever."""
-        self.hang_up()
+        self.end()
 
     def wake(self) -> None:
         if not self.scheduled:
@@ -5808,14 +5850,14 @@ class Stream(TakenOver):
     def _chunk(self, data: bytes) -> bytes:
         return b"%x\r\n%b\r\n" % (len(data), data) if self.chunked else data
 
-    def drop(self, goodbye: str) -> None:
+    def drop(self) -> None:
         self.closing = True
         if self.congested:
             self.carrier.abort()
         else:
             if self.chunked:
                 self.carrier.write(b"0\r\n\r\n")
-            self.hang_up()
+            self.end()
 
 
 class TLSSocket(ssl.SSLSocket):

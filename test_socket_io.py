@@ -3176,7 +3176,7 @@ class FakeHub:
     def may_have(self, name: str) -> bool:
         return name in self.namespaces
 
-    def tidy(self, namespace: Namespace) -> None:
+    def forget_unused(self, namespace: Namespace) -> None:
         pass
 
     def transports_after(self, transport: str, dialect: socket_io.Dialect) -> list[str]:
@@ -3227,7 +3227,7 @@ class FakeOutlet:
         self.session = session
         self.woken = 0
         self.reading = True
-        self.dropped: str | None = None
+        self.let_go: str | None = None
 
     def wake(self) -> None:
         self.woken += 1
@@ -3235,8 +3235,11 @@ class FakeOutlet:
     def set_reading(self, reading: bool) -> None:
         self.reading = reading
 
-    def drop(self, goodbye: str) -> None:
-        self.dropped = goodbye
+    def release(self) -> None:
+        self.let_go = "released"
+
+    def drop(self) -> None:
+        self.let_go = "dropped"
 
 
 class FakePoll(FakeOutlet):
@@ -3244,7 +3247,7 @@ class FakePoll(FakeOutlet):
 
     def answer(self, now: float = 0.0) -> str:
         packets = [packet for outgoing in self.session.take_outbox() for packet in outgoing.packets]
-        self.session.detach(self, now)
+        self.session.outlet_released(self, now)
         return self.session.dialect.encode_payload(packets)
 
 
@@ -3270,11 +3273,11 @@ class FakeWebSocket(FakeOutlet):
         if self.session.life is Life.CLOSING:
             self.session.end("forced close")
         else:
-            self.session.direct = self.raw.append
+            self.session.write_now = self.raw.append
 
     def fill(self) -> None:
         """The client does not keep up."""
-        self.full, self.session.direct = True, None
+        self.full, self.session.write_now = True, None
 
     def empty(self) -> None:
         """It does again."""
@@ -3361,8 +3364,8 @@ class LifeTests(SessionAssertions):
         self.assertClosedFor(session, "transport close", handler)
         self.assertEqual((session.members, session.deadlines, session.deadline), ({}, {}, math.inf))
         self.assertEqual(
-            (hub.forgotten, outlet.dropped, session.outlet, session.direct),
-            ([session], CLOSE, None, None),
+            (hub.forgotten, outlet.let_go, session.outlet, session.write_now),
+            ([session], "dropped", None, None),
         )
 
     def test_only_the_first_end_counts(self):
@@ -3465,7 +3468,7 @@ class OpeningTests(SessionAssertions):
         for n in range(10):
             self.say(session, f"40/{n},", f"41/{n},")
             hub.turn()
-        self.assertEqual(len(session.left), 3)
+        self.assertEqual(len(session.ended_namespaces), 3)
 
     def test_an_event_without_data_is_heard_by_nobody(self):
         for dialect, text in (("EIO4", "2"), ("EIO4", "21"), ("EIO3", "2"), ("0.9", "5:::")):
@@ -3512,7 +3515,7 @@ class OpeningTests(SessionAssertions):
         handler, outlet = self.handler(session), session.outlet
         self.say(session, "1")
         self.assertClosedFor(session, "transport close", handler)
-        self.assertEqual(outlet.dropped, NOOP)
+        self.assertEqual(outlet.let_go, "released")
 
     def test_a_client_that_joins_nothing_has_45_seconds(self):
         session = self.client(FakeHub(ping_interval=1000), join=False)
@@ -3839,7 +3842,7 @@ class UpgradeLadderTests(SessionAssertions):
         self.session.probed()
         poll = self.poll(self.session)
         self.session.upgraded(self.prober, DIALECTS["EIO4"], 2.0)
-        self.assertEqual(poll.dropped, NOOP)
+        self.assertEqual(poll.let_go, "released")
 
     def test_the_handler_notices_nothing(self):
         self.session.begin_upgrade(self.prober, 1.0)
@@ -3876,9 +3879,9 @@ class UpgradeLadderTests(SessionAssertions):
     def test_it_has_ten_seconds(self):
         self.session.begin_upgrade(self.prober, 1.0)
         self.session.tick(10.9)
-        self.assertIsNone(self.prober.dropped)
+        self.assertIsNone(self.prober.let_go)
         self.session.tick(11.0)
-        self.assertEqual((self.prober.dropped, self.session.life), (CLOSE, Life.OPEN))
+        self.assertEqual((self.prober.let_go, self.session.life), ("dropped", Life.OPEN))
 
     def test_one_that_failed_leaves_polling_as_it_was(self):
         self.session.begin_upgrade(self.prober, 1.0)
@@ -3900,7 +3903,7 @@ class UpgradeLadderTests(SessionAssertions):
     def test_the_end_of_the_session_is_the_end_of_it(self):
         self.session.begin_upgrade(self.prober, 1.0)
         self.session.end("transport error")
-        self.assertEqual(self.prober.dropped, CLOSE)
+        self.assertEqual(self.prober.let_go, "dropped")
 
 
 class PollAndReturnTests(SessionAssertions):
@@ -3928,13 +3931,13 @@ class PollAndReturnTests(SessionAssertions):
         session.outlet.answer()
         dead = self.poll(session)
         session.send_engine(MESSAGE, "x")
-        session.detach(dead, 1.0)
+        session.outlet_released(dead, 1.0)
         self.assertEqual(self.poll(session).answer(), "4x")
 
     def test_a_poll_of_before_detaches_nothing(self):
         session = self.client(FakeHub(), transport=XHR_POLLING)
         old, new = session.outlet, self.poll(session)
-        session.detach(old, 1.0)
+        session.outlet_released(old, 1.0)
         self.assertIs(session.outlet, new)
 
     def test_an_idle_poll_of_0_6_ends_after_20_seconds(self):
@@ -4114,7 +4117,7 @@ class OutboxTests(SessionAssertions):
         self.assertFalse(session.takes_volatile, "no poll")
         poll = self.poll(session)
         self.assertTrue(session.takes_volatile, "a poll")
-        session.detach(poll, 0.0)
+        session.outlet_released(poll, 0.0)
         session.send_engine(MESSAGE, "x")
         self.assertFalse(session.takes_volatile, "something waits")
 
@@ -4150,7 +4153,7 @@ class ClosingTests(SessionAssertions):
         session.close("server shutting down", 0.0)
         self.assertIs(session.life, Life.CLOSING)
         outlet.empty()
-        self.assertEqual((outlet.sent[-1], outlet.dropped), ("4last words", CLOSE))
+        self.assertEqual((outlet.sent[-1], outlet.let_go), ("4last words", "dropped"))
         self.assertClosedFor(session, "server shutting down", handler)
 
     def test_a_poll_fetches_the_goodbye(self):
@@ -4205,12 +4208,12 @@ class ClosingTests(SessionAssertions):
     def test_a_lost_websocket_ends_its_session(self):
         session = self.client(FakeHub())
         handler = self.handler(session)
-        session.lost(session.outlet, "transport close")
+        session.outlet_dropped(session.outlet, "transport close")
         self.assertClosedFor(session, "transport close", handler)
 
     def test_another_lost_one_does_not(self):
         session = self.client(FakeHub())
-        session.lost(FakeWebSocket(session), "transport close")
+        session.outlet_dropped(FakeWebSocket(session), "transport close")
         self.assertIs(session.life, Life.OPEN)
 
     def test_leaving_a_namespace_leaves_the_others(self):
@@ -4964,7 +4967,7 @@ class BroadcastTests(RoomAssertions):
         self.assertEqual(slow.close_reason, "transport error")
 
     def test_who_goes_while_it_is_under_way_is_no_trouble(self):
-        self.ann.session.direct = lambda frame: self.bob.session.end("transport close")
+        self.ann.session.write_now = lambda frame: self.bob.session.end("transport close")
         self.io.emit("news")
         self.assertEqual(self.got(self.eve), ["news"])
 
@@ -5025,7 +5028,7 @@ class BroadcastCallTests(RoomAssertions, AsyncSessionTestCase):
         )
 
     async def test_who_does_not_answer_in_time_is_missing_and_owes_nothing(self):
-        self.ann.session.direct = lambda frame: self.say(
+        self.ann.session.write_now = lambda frame: self.say(
             self.ann.session, "430[1]"
         )  # answers at once
         acks = await self.ask(timeout=0)
@@ -10229,7 +10232,7 @@ class OnCloseTests(RecorderTestCase):
             while self.handler.handlers[0].close_reason is None:
                 await asyncio.sleep(0)
             gate.set()
-            while self.handler.handlers[0]._member.session.unfinished:
+            while self.handler.handlers[0]._member.session.open_handlers:
                 await asyncio.sleep(0)
 
     @gen_test
@@ -15235,7 +15238,7 @@ class BadHandlerTests(RecorderTestCase):
         def fail(data):
             raise RuntimeError("a dying connection")
 
-        self.handler.handlers[1]._member.session.direct = fail
+        self.handler.handlers[1]._member.session.write_now = fail
         with self.assertLogs("socket_io", "ERROR"):
             self.handler.io.emit("news", 1)
         for client in clients[::2]:
