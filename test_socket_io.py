@@ -2,7 +2,7 @@
 # requires-python = ">=3.10"
 # dependencies = ["tornado>=6.5.6", "simplejson>=3.19"]
 # ///
-"""The tests of socket_io.py, and a test client that any project may import from here.
+"""A test client for socket_io.py that any project may use, and below it this repository's own tests.
 
     class MyTests(SocketIOTestCase):
         handler = ChatHandler
@@ -12,151 +12,27 @@
             client = await self.client()
             self.assertEqual(await client.receive(), ("joined", client.id))
 
-In the order of the map of socket_io.py. Sections 2 to 9 need no server and no sleep: feed, look, advance `now`.
-Sections 11 and 12 run over the real wire.
+Import the client from here, or copy this file beside socket_io.py as socket_io_testing.py and
+import it from there: a test runner does not look for tests in a file of that name. The client needs
+nothing of what stands below the banner "Below".
 """
 
-import ast
 import asyncio
-import atexit
-import collections
 import contextlib
-import contextvars
-import datetime
-import functools
-import gc
-import gzip
-import importlib.util
-import inspect
 import itertools
 import json
-import logging
-import math
-import os
-import pathlib
-import random
 import re
-import shutil
-import signal
 import socket
-import ssl
 import struct
-import subprocess
-import sys
-import tempfile
-import threading
-import time
-import tracemalloc
-import types
-import unittest
 import urllib.parse
-import warnings
-import weakref
-import zlib
-from collections.abc import Callable
-from decimal import Decimal
-from typing import Any, ClassVar
-from unittest import mock
-from urllib.parse import quote_plus
+from typing import Any
 
-import tornado.httpserver
-import tornado.httputil
 import tornado.testing
 import tornado.web
 
-os.environ.setdefault("ASYNC_TEST_TIMEOUT", "30")  # a busy machine is slow, not wrong
-from tornado.testing import gen_test
-
 import socket_io
-from socket_io import (
-    ACK,
-    BINARY_FRAME,
-    CLOSE,
-    CLOSE_FRAME,
-    CONNECT,
-    CONNECT_ERROR,
-    DIALECTS,
-    DISCONNECT,
-    EVENT,
-    FLASHSOCKET,
-    HTMLFILE,
-    JSONP_POLLING,
-    LIFE_MOVES,
-    MESSAGE,
-    NOOP,
-    OPEN,
-    OPTIONS,
-    PING,
-    PING_FRAME,
-    POLLING,
-    PONG,
-    PONG_FRAME,
-    RESERVED_EVENTS,
-    STREAMS,
-    STRICT_JSON,
-    TEXT_FRAME,
-    TRANSPORTS,
-    UPGRADE,
-    WEBSOCKET,
-    WEBSOCKETS,
-    XHR_MULTIPART,
-    XHR_POLLING,
-    Assembler,
-    ConnectionRefused,
-    Control,
-    Disconnected,
-    EngineIO4,
-    EnginePacket,
-    FlashPolicyServer,
-    FrameError,
-    FrameParser,
-    Heartbeat,
-    Here,
-    Life,
-    Member,
-    Namespace,
-    NamespaceIO,
-    NotSupported,
-    Outgoing,
-    Packet,
-    PayloadError,
-    Refused,
-    Request,
-    Session,
-    SocketIO06,
-    SocketIO09,
-    SocketIOError,
-    SocketIOHandler,
-    SocketIOServer,
-    Target,
-    TextMemory,
-    Upgrade,
-    decode_base64,
-    decode_text,
-    encode_base64,
-    encode_close,
-    encode_frame,
-    encode_message,
-    encode_with_attachments,
-    event,
-    form_field,
-    message_packet,
-    origin_admitted,
-    parse_request,
-    script_string,
-    unwrap,
-    utf16_take,
-    utf16_units,
-    websocket_accept,
-    wire_int,
-)
 
-try:
-    import orjson
-except ImportError:
-    orjson = None
-
-# -- The test client -------------------------------------------------------------------
+__all__ = ["Client", "SocketIOTestCase", "Wire"]
 
 ENOUGH = 10**9  # packets, where their number is not what is tested
 
@@ -332,7 +208,7 @@ class Client:
         self._verdicts = asyncio.Queue()
         self._acks = {}
         self._ack_ids = itertools.count()
-        self._memory = TextMemory()
+        self._memory = socket_io.TextMemory()
         self._posting = asyncio.Lock()  # one POST after the other
         self._assembler = None
         self._wire = self._post_wire = self._reader = self._parts = None
@@ -356,19 +232,19 @@ class Client:
         wanted, packet_auth = namespace, auth
         if auth and self.dialect.opens_root_unasked:  # a CONNECT of these generations has a query
             wanted, packet_auth = f"{namespace}?{query_of(auth)}", None
-        await self._send(Packet(CONNECT, wanted, packet_auth))
+        await self._send(socket_io.Packet(socket_io.CONNECT, wanted, packet_auth))
         return await self._accepted(namespace)
 
     async def _accepted(self, namespace):
         packet = await within(self._verdicts.get())
         assert packet.namespace == namespace, packet
-        if packet.type == CONNECT_ERROR:
+        if packet.type == socket_io.CONNECT_ERROR:
             reason = packet.data
             if (
                 not isinstance(reason, dict) or "message" not in reason
             ):  # older generations have the one or the other
                 reason = {"message": reason} if isinstance(reason, str) else {"data": reason}
-            raise ConnectionRefused(reason.get("message", ""), reason.get("data"))
+            raise socket_io.ConnectionRefused(reason.get("message", ""), reason.get("data"))
         self.id = (packet.data or {}).get("sid") or self.dialect.client_id(self.sid, namespace)
         self.pid = (packet.data or {}).get("pid")
         return self
@@ -405,7 +281,7 @@ class Client:
 
     async def answer(self, *args):
         """Acknowledge the next event that wants an ack with *args*, return it as `receive` does."""
-        while (packet := await within(self.receive_packet(EVENT))).ack_id is None:
+        while (packet := await within(self.receive_packet(socket_io.EVENT))).ack_id is None:
             pass
         await self._send(
             socket_io.Packet(socket_io.ACK, packet.namespace, list(args), packet.ack_id)
@@ -440,7 +316,7 @@ class Client:
             return f"{self.path}/{self.transport}/{sid}/{what}/0?{self.query}"  # a JSONP index comes last
         index = (
             {"0.9": "&i=0", "EIO3": "&j=0", "EIO4": "&j=0"}[self.dialect.name]
-            if self.transport == JSONP_POLLING
+            if self.transport == socket_io.JSONP_POLLING
             else ""
         )
         if self.dialect.name == "0.9":
@@ -453,22 +329,22 @@ class Client:
         if self.dialect.handshakes_apart:
             status, _, body = await self._post_wire.request("GET", self._url(), **self.headers)
             if status != 200:
-                raise ConnectionRefused(body.decode())
+                raise socket_io.ConnectionRefused(body.decode())
             self.sid = body.decode().split(":")[0]
-        if self.transport in WEBSOCKETS:
+        if self.transport in socket_io.WEBSOCKETS:
             status, _ = await self._wire.upgrade(self._url(), **self.headers)
             if status != 101:
-                raise ConnectionRefused(f"status {status}")
-        if self.transport in STREAMS:
+                raise socket_io.ConnectionRefused(f"status {status}")
+        if self.transport in socket_io.STREAMS:
             self._wire.send_request("GET", self._url(), **self.headers)
             status, _ = await self._wire.head()
             if status != 200:
-                raise ConnectionRefused(f"status {status}")
+                raise socket_io.ConnectionRefused(f"status {status}")
             self._parts = self._read_parts()
         if self.sid is None:
             packets = await self._next_payload()
             if not packets:
-                raise ConnectionRefused("the connection was closed")
+                raise socket_io.ConnectionRefused("the connection was closed")
             opened = packets.pop(0).data
             self.sid = json.loads(opened)["sid"] if opened.startswith("{") else opened
             for packet in packets:
@@ -492,10 +368,10 @@ class Client:
 
     async def _next_payload(self):
         """The packets of the next frame or poll; None at the end."""
-        if self.transport in WEBSOCKETS:
+        if self.transport in socket_io.WEBSOCKETS:
             message = await self._wire.message()
             return None if message is None else self.dialect.decode_frame(message, self._memory)
-        if self.transport in STREAMS:
+        if self.transport in socket_io.STREAMS:
             part = await anext(self._parts, None)
             return None if part is None else self.dialect.decode_payload(self._text_of(part))
         status, headers, body = await self._wire.request("GET", self._url(), **self.headers)
@@ -508,7 +384,7 @@ class Client:
 
     async def _read_parts(self):
         """The parts of an answer that never ends, behind its head."""
-        if self.transport == XHR_MULTIPART:
+        if self.transport == socket_io.XHR_MULTIPART:
             await self._wire.within(self._wire.reader.readuntil(b"--socketio\n"))
             while True:
                 yield await self._wire.within(self._wire.reader.readuntil(b"\n--socketio\n"))
@@ -519,9 +395,9 @@ class Client:
 
     def _text_of(self, body):
         """The payload in the body of an answer, or in a part of one."""
-        if self.transport == XHR_MULTIPART:
+        if self.transport == socket_io.XHR_MULTIPART:
             return body.partition(b"\n\n")[2].decode().removesuffix("\n--socketio\n")
-        if self.transport not in (JSONP_POLLING, HTMLFILE):
+        if self.transport not in (socket_io.JSONP_POLLING, socket_io.HTMLFILE):
             return body.decode()
         # A call of the page's function with one string, and nothing but such a call.
         call = re.fullmatch(
@@ -531,10 +407,13 @@ class Client:
 
     def _received(self, engine_packet):
         if (
-            engine_packet.type in (PING, PONG) and self.dialect.server_pings
+            engine_packet.type in (socket_io.PING, socket_io.PONG) and self.dialect.server_pings
         ):  # the 0.x have one word for both
             self._pong = asyncio.ensure_future(self._send_pong(engine_packet.data))
-        elif engine_packet.type == CLOSE or engine_packet.data == SocketIO09.RECONNECT:
+        elif (
+            engine_packet.type == socket_io.CLOSE
+            or engine_packet.data == socket_io.SocketIO09.RECONNECT
+        ):
             self.disconnected.set()
         elif engine_packet.type == socket_io.MESSAGE:
             if self._assembler is None:
@@ -553,16 +432,16 @@ class Client:
             if future is not None and not future.done():  # `call` may have stopped waiting
                 future.set_result(packet.data)
         elif (
-            packet.type == DISCONNECT
+            packet.type == socket_io.DISCONNECT
             and packet.namespace == "/"
             and self.dialect.root_is_connection
         ):
             self.disconnected.set()
-        elif packet.type in (CONNECT, CONNECT_ERROR):
+        elif packet.type in (socket_io.CONNECT, socket_io.CONNECT_ERROR):
             self._verdicts.put_nowait(packet)
         else:
             if (
-                packet.type == EVENT
+                packet.type == socket_io.EVENT
                 and packet.ack_id is None
                 and isinstance(packet.data[-1], str)
                 and packet.data[1:]
@@ -573,7 +452,7 @@ class Client:
     async def _send_pong(self, data):
         # The session may have ended meanwhile: the server refuses the POST, or the connection has gone.
         with contextlib.suppress(AssertionError, asyncio.IncompleteReadError, ConnectionError):
-            await self._send_engine([EnginePacket(PONG, data)])
+            await self._send_engine([socket_io.EnginePacket(socket_io.PONG, data)])
 
     async def _send(self, packet):
         await self._send_engine(self.dialect.encode_packet(packet))
@@ -584,7 +463,7 @@ class Client:
                 self._wire.send_frame(frame)
             return
         content_type, body = self.dialect.encode_poll(packets, "")
-        if self.transport == JSONP_POLLING or self.dialect.posts_forms:
+        if self.transport == socket_io.JSONP_POLLING or self.dialect.posts_forms:
             content_type = "application/x-www-form-urlencoded"
             body = self._form(self.dialect.encode_payload(packets)).encode()
         headers = {**self.headers, "Content_Type": content_type}
@@ -604,8 +483,8 @@ class Client:
 class SocketIOTestCase(tornado.testing.AsyncHTTPTestCase):
     """Serves `handler` on a free port for each test, and ends every client that the test leaves behind."""
 
-    handler: type[SocketIOHandler]
-    namespaces: dict[Any, type[SocketIOHandler]] = {}
+    handler: type[socket_io.SocketIOHandler]
+    namespaces: dict[Any, type[socket_io.SocketIOHandler]] = {}
     settings: dict[str, Any] = {}
 
     def get_app(self):
@@ -642,6 +521,139 @@ class SocketIOTestCase(tornado.testing.AsyncHTTPTestCase):
 
         self.io_loop.run_sync(leave)
         super().tearDown()
+
+
+# -- Below: this repository's own tests. Nothing there is for import. ------------------
+# The tests stand in the order of the map of socket_io.py. Those of sections 2 to 9 need no server
+# and no sleep: feed, look, advance `now`. From section 11 on they run over the real wire.
+
+import ast
+import atexit
+import collections
+import contextvars
+import datetime
+import functools
+import gc
+import gzip
+import importlib.util
+import inspect
+import logging
+import math
+import os
+import pathlib
+import random
+import shutil
+import signal
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import tracemalloc
+import types
+import unittest
+import warnings
+import weakref
+import zlib
+from collections.abc import Callable
+from decimal import Decimal
+from typing import ClassVar
+from unittest import mock
+from urllib.parse import quote_plus
+
+import tornado.httpserver
+import tornado.httputil
+from tornado.testing import gen_test
+
+from socket_io import (
+    ACK,
+    BINARY_FRAME,
+    CLOSE,
+    CLOSE_FRAME,
+    CONNECT,
+    CONNECT_ERROR,
+    DIALECTS,
+    DISCONNECT,
+    EVENT,
+    FLASHSOCKET,
+    HTMLFILE,
+    JSONP_POLLING,
+    LIFE_MOVES,
+    MESSAGE,
+    NOOP,
+    OPEN,
+    OPTIONS,
+    PING,
+    PING_FRAME,
+    POLLING,
+    PONG,
+    PONG_FRAME,
+    RESERVED_EVENTS,
+    STREAMS,
+    STRICT_JSON,
+    TEXT_FRAME,
+    TRANSPORTS,
+    UPGRADE,
+    WEBSOCKET,
+    WEBSOCKETS,
+    XHR_MULTIPART,
+    XHR_POLLING,
+    Assembler,
+    ConnectionRefused,
+    Control,
+    Disconnected,
+    EngineIO4,
+    EnginePacket,
+    FlashPolicyServer,
+    FrameError,
+    FrameParser,
+    Heartbeat,
+    Here,
+    Life,
+    Member,
+    Namespace,
+    NamespaceIO,
+    NotSupported,
+    Outgoing,
+    Packet,
+    PayloadError,
+    Refused,
+    Request,
+    Session,
+    SocketIO06,
+    SocketIOError,
+    SocketIOHandler,
+    SocketIOServer,
+    Target,
+    TextMemory,
+    Upgrade,
+    decode_base64,
+    decode_text,
+    encode_base64,
+    encode_close,
+    encode_frame,
+    encode_message,
+    encode_with_attachments,
+    event,
+    form_field,
+    message_packet,
+    origin_admitted,
+    parse_request,
+    script_string,
+    unwrap,
+    utf16_take,
+    utf16_units,
+    websocket_accept,
+    wire_int,
+)
+
+try:
+    import orjson
+except ImportError:
+    orjson = None
+
+os.environ.setdefault("ASYNC_TEST_TIMEOUT", "30")  # a busy machine is slow, not wrong
 
 
 def setUpModule():
