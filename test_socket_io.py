@@ -656,6 +656,9 @@ except ImportError:
 os.environ.setdefault("ASYNC_TEST_TIMEOUT", "30")  # a busy machine is slow, not wrong
 
 
+# -- What the tests share --------------------------------------------------------------
+
+
 def setUpModule():
     """Print only errors of what nobody listens to: the tests provoke warnings by the hundred."""
     level = logging.lastResort.level
@@ -696,6 +699,198 @@ class Assertions(unittest.TestCase):
         with contextlib.suppress(SocketIOError):
             function(argument)
         return time.process_time() - begun
+
+
+class Recorder(SocketIOHandler):
+    """Writes down what happens to it; tests wait for entries."""
+
+    entries: ClassVar[asyncio.Queue]
+    handlers: ClassVar[list]
+    ping_interval = 25.0
+
+    def on_open(self, *args, **kwargs):
+        type(self).handlers.append(self)
+
+    def on_message(self, message):
+        self.note("message", message)
+
+    def on_event(self, name, *args):
+        self.note(name, *args)
+
+    def on_close(self):
+        self.note("closed", self.close_reason)
+
+    def note(self, *entry):
+        type(self).entries.put_nowait(entry)
+
+
+class RecorderTestCase(SocketIOTestCase):
+    """A fresh Recorder subclass for each test, so that options and entries are its own."""
+
+    options: dict[str, Any] = {}
+    base: type[Recorder] = Recorder
+
+    def get_app(self):
+        self.handler = type(self.base.__name__, (self.base,), dict(self.options))
+        self.handler.entries = asyncio.Queue()
+        self.handler.handlers = []
+        return super().get_app()
+
+    async def noted(self, *entry):
+        """The next entry, which should be *entry*."""
+        got = await within(self.handler.entries.get())
+        self.assertEqual(got, entry)
+
+    async def only(self):
+        """The one handler there is."""
+        self.assertEqual(len(self.handler.handlers), 1)
+        return self.handler.handlers[0]
+
+    async def assertClosedFor(self, reason):
+        await self.noted("closed", reason)
+
+    @staticmethod
+    def sid_in(body):
+        """The sid in the OPEN packet of a payload, which may stand in a script."""
+        return re.search(rb'sid[\\":]+([\w-]{20})', body)[1].decode()
+
+    async def open_polling(self, wire, path="/socket.io/?EIO=4&transport=polling"):
+        """A handshake; the session's URL."""
+        status, _, body = await wire.request("GET", path)
+        self.assertEqual(status, 200)
+        return f"{path}&sid={json.loads(body[1:])['sid']}"
+
+    async def join_polling(self, wire, connect=b"40"):
+        url = await self.open_polling(wire)
+        self.assertEqual((await wire.request("POST", url, connect))[2], b"ok")
+        self.assertTrue((await wire.request("GET", url))[2].startswith(b'40{"sid":"'))
+        return url
+
+    async def open_websocket(self, wire, connect="40"):
+        """A WebSocket that has joined "/"; the sid."""
+        self.assertEqual((await wire.upgrade("/socket.io/?EIO=4&transport=websocket"))[0], 101)
+        sid = json.loads((await wire.text())[1:])["sid"]
+        if connect:
+            wire.send_frame(connect)
+            self.assertTrue((await wire.text()).startswith('40{"sid":"'))
+        return sid
+
+
+# -- The test client -------------------------------------------------------------------
+
+
+class TestClientTests(RecorderTestCase):
+    """The client that users import: what it promises beyond what every other test here asks of it."""
+
+    ACKING = [
+        ("EIO4", "websocket"),
+        ("EIO4", "xhr-polling"),
+        ("EIO3", "jsonp-polling"),
+        ("0.9", "htmlfile"),
+    ]
+
+    @property
+    def namespaces(self):
+        return {"/other": self.handler}
+
+    class base(Recorder):
+        @event
+        async def ask(self, gate):
+            await type(self).gates[gate].wait()
+            return gate
+
+        @event
+        def never(self):
+            raise ValueError("no ack")
+
+    @gen_test
+    async def test_an_ack_id_is_never_used_twice_however_many_have_been_answered(self):
+        self.handler.gates = [asyncio.Event() for _ in range(4)]
+        client = await self.client()
+        first, second = (
+            asyncio.ensure_future(client.call("ask", 0)),
+            asyncio.ensure_future(client.call("ask", 1)),
+        )
+        await asyncio.sleep(0)
+        self.handler.gates[0].set()
+        self.assertEqual(await first, 0)
+        third = asyncio.ensure_future(client.call("ask", 2))
+        await asyncio.sleep(0)
+        for gate in self.handler.gates:
+            gate.set()
+        self.assertEqual((await second, await third), (1, 2))
+
+    @gen_test
+    async def test_an_ack_that_does_not_come_is_a_timeout(self):
+        client = await self.client()
+        with (
+            self.assertLogs("tornado.application", "ERROR"),
+            self.assertRaises(asyncio.TimeoutError),
+        ):
+            await client.call("never", timeout=0.05)
+        with self.assertRaises(asyncio.TimeoutError):
+            await client.receive(0.01)
+
+    @gen_test
+    async def test_an_ack_that_comes_after_the_timeout_of_its_call_does_not_make_the_client_deaf(
+        self,
+    ):
+        for dialect, transport in self.ACKING:
+            with self.subTest(dialect=dialect, transport=transport):
+                self.handler.gates = [asyncio.Event(), asyncio.Event()]
+                client = await self.client(dialect, transport)
+                with self.assertRaises(asyncio.TimeoutError):
+                    await client.call("ask", 0, timeout=0.01)
+                for gate in self.handler.gates:
+                    gate.set()
+                self.assertEqual(await client.call("ask", 1), 1)
+
+    @gen_test
+    async def test_an_ack_that_nobody_asked_for_does_not_make_the_client_deaf(self):
+        self.handler.gates = [asyncio.Event()]
+        self.handler.gates[0].set()
+        client = await self.client()
+        (await self.only())._member._send(
+            Packet(ACK, "/", [1], 77), [EnginePacket(MESSAGE, "377[1]")]
+        )
+        self.assertEqual(await client.call("ask", 0), 0)
+
+    @gen_test
+    async def test_a_client_whose_reading_breaks_is_disconnected(self):
+        client = await self.client()
+        (await self.only())._member.session.send_engine(MESSAGE, "nonsense")
+        await within(client.disconnected.wait())
+        with self.assertRaises(PayloadError):
+            await client._reader
+
+    @gen_test
+    async def test_calls_at_the_same_time_over_polling_each_get_their_own_ack(self):
+        for dialect, transport in self.ACKING:
+            with self.subTest(dialect=dialect, transport=transport):
+                self.handler.gates = [asyncio.Event() for _ in range(5)]
+                for gate in self.handler.gates:
+                    gate.set()
+                client = await self.client(dialect, transport)
+                calls = [client.call("ask", number) for number in range(5)]
+                self.assertEqual(await asyncio.gather(*calls), [0, 1, 2, 3, 4])
+
+    @gen_test
+    async def test_auth_reaches_the_handler_in_every_generation_and_namespace(self):
+        auth = {"token": "a b&c=d/é😀", "age": 7, "admin": True}
+        as_query = {"token": "a b&c=d/é😀", "age": "7", "admin": "true"}
+        for dialect, transport in EndOfProcessTests.DOORS:
+            if transport == "upgrade":
+                continue
+            for namespace in ("/", "/other") if DIALECTS[dialect].has_namespaces else ("/",):
+                with self.subTest(dialect=dialect, transport=transport, namespace=namespace):
+                    self.handler.handlers.clear()
+                    client = await self.client(dialect, transport, namespace, auth)
+                    handler = self.handler.handlers[-1]
+                    self.assertEqual(handler.namespace, namespace)
+                    self.assertEqual(handler.auth, auth if dialect == "EIO4" else as_query)
+                    if dialect != "EIO4":  # as with the real clients, the request has it too
+                        self.assertEqual(handler.get_query_argument("token"), auth["token"])
+                    await client.close()
 
 
 # -- 2. Packets ------------------------------------------------------------------------
@@ -5087,81 +5282,6 @@ class BroadcastCallTests(RoomAssertions, AsyncSessionTestCase):
         self.assertEqual([member.session.owed_acks for member in self.everybody], [0, 0, 0])
 
 
-class Recorder(SocketIOHandler):
-    """Writes down what happens to it; tests wait for entries."""
-
-    entries: ClassVar[asyncio.Queue]
-    handlers: ClassVar[list]
-    ping_interval = 25.0
-
-    def on_open(self, *args, **kwargs):
-        type(self).handlers.append(self)
-
-    def on_message(self, message):
-        self.note("message", message)
-
-    def on_event(self, name, *args):
-        self.note(name, *args)
-
-    def on_close(self):
-        self.note("closed", self.close_reason)
-
-    def note(self, *entry):
-        type(self).entries.put_nowait(entry)
-
-
-class RecorderTestCase(SocketIOTestCase):
-    """A fresh Recorder subclass for each test, so that options and entries are its own."""
-
-    options: dict[str, Any] = {}
-    base: type[Recorder] = Recorder
-
-    def get_app(self):
-        self.handler = type(self.base.__name__, (self.base,), dict(self.options))
-        self.handler.entries = asyncio.Queue()
-        self.handler.handlers = []
-        return super().get_app()
-
-    async def noted(self, *entry):
-        """The next entry, which should be *entry*."""
-        got = await within(self.handler.entries.get())
-        self.assertEqual(got, entry)
-
-    async def only(self):
-        """The one handler there is."""
-        self.assertEqual(len(self.handler.handlers), 1)
-        return self.handler.handlers[0]
-
-    async def assertClosedFor(self, reason):
-        await self.noted("closed", reason)
-
-    @staticmethod
-    def sid_in(body):
-        """The sid in the OPEN packet of a payload, which may stand in a script."""
-        return re.search(rb'sid[\\":]+([\w-]{20})', body)[1].decode()
-
-    async def open_polling(self, wire, path="/socket.io/?EIO=4&transport=polling"):
-        """A handshake; the session's URL."""
-        status, _, body = await wire.request("GET", path)
-        self.assertEqual(status, 200)
-        return f"{path}&sid={json.loads(body[1:])['sid']}"
-
-    async def join_polling(self, wire, connect=b"40"):
-        url = await self.open_polling(wire)
-        self.assertEqual((await wire.request("POST", url, connect))[2], b"ok")
-        self.assertTrue((await wire.request("GET", url))[2].startswith(b'40{"sid":"'))
-        return url
-
-    async def open_websocket(self, wire, connect="40"):
-        """A WebSocket that has joined "/"; the sid."""
-        self.assertEqual((await wire.upgrade("/socket.io/?EIO=4&transport=websocket"))[0], 101)
-        sid = json.loads((await wire.text())[1:])["sid"]
-        if connect:
-            wire.send_frame(connect)
-            self.assertTrue((await wire.text()).startswith('40{"sid":"'))
-        return sid
-
-
 # -- 11. Transports --------------------------------------------------------------------
 
 
@@ -5527,6 +5647,32 @@ class Base64WireTests(RecorderTestCase):
             for wire in wires:
                 wire.reset()
                 await self.assertClosedFor("transport close")
+
+
+class StreamTests(RecorderTestCase):
+    @gen_test
+    async def test_an_answer_that_never_ends_tells_nginx_not_to_keep_it(self):
+        handshake = await (await self.wire()).request("GET", "/socket.io/1/")
+        sid = handshake[2].decode().split(":")[0]
+        for path in ("/htmlfile//1", "/xhr-multipart/", f"/1/htmlfile/{sid}"):
+            with self.subTest(path):
+                wire = await self.wire()
+                wire.send_request("GET", "/socket.io" + path)
+                self.assertEqual((await wire.head())[1].get("x-accel-buffering"), "no")
+
+    @gen_test
+    async def test_a_stream_ends_after_its_last_message(self):
+        wire = await self.wire()
+        wire.send_request("GET", "/socket.io/htmlfile//1")
+        await wire.head()
+        chunks = wire.chunks()
+        await chunks.__anext__(), await chunks.__anext__()
+        handler = await self.only()
+        handler.send("x" * 3_900_000)
+        handler.close()
+        self.assertIn(b"x" * 3_900_000, await chunks.__anext__())
+        with self.assertRaises(StopAsyncIteration):
+            await chunks.__anext__()
 
 
 class UpgradeTests(RecorderTestCase):
@@ -6022,82 +6168,6 @@ class FirstRequestTests(RecorderTestCase):
         with self.assertLogs("tornado.access", "WARNING"):
             status, _, _ = await wire.request("BREW", "/socket.io/?EIO=4&transport=polling", b"40")
         self.assertEqual(status, 405)
-
-
-class FuzzFindingTests(RecorderTestCase):
-    """What mutated traffic has brought to light: every request is answered, and nothing is logged as an error."""
-
-    #: Why; the URL of a handshake; what is sent then, in steps, each request on a connection of its own; the answers.
-    ROWS = [
-        (
-            "a length in digits that are none to int()",
-            "/socket.io/?EIO=4&transport=polling",
-            [
-                [
-                    b"POST /socket.io/?EIO=4&transport=polling&sid=$SID HTTP/1.1\r\nContent-Length: 9\xb9999999\r\n\r\n"
-                ]
-            ],
-            [400],
-        ),
-        (
-            "a stream for a session that ends while its connection is taken over",
-            "/socket.io/1/",
-            [
-                [b"GET /socket.io/1/htmlfile/$SID HTTP/1.1\r\n\r\n"],
-                [
-                    b"GET /socket.io/1/htmlfile/$SID HTTP/1.1\r\n\r\n",
-                    b"POST /socket.io/1/htmlfile/$SID HTTP/1.1\r\nContent-Length: 3\r\n\r\n0::",
-                ],
-            ],
-            [200, 200, 200],
-        ),
-        (
-            "a broken frame right behind the handshake, for a session that ends while its connection is taken over",
-            "/socket.io/1/",
-            [
-                [b"GET /socket.io/1/xhr-polling/$SID HTTP/1.1\r\n\r\n"],
-                [
-                    (
-                        b"GET /socket.io/1/websocket/$SID HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-                        b"\x81\xfe\x00\x01\x00\x00\x00\x00x"
-                    ),
-                    b"POST /socket.io/1/xhr-polling/$SID HTTP/1.1\r\nContent-Length: 3\r\n\r\n0::",
-                ],
-            ],
-            [200, 101, 200],
-        ),
-        (
-            "a session asked for without a transport: it forgot that it had one, and was opened again",
-            "/socket.io/1/",
-            [
-                [b"GET /socket.io/1/xhr-polling/$SID HTTP/1.1\r\n\r\n"],
-                [b"GET /socket.io/1//$SID HTTP/1.1\r\n\r\n"],
-            ],
-            [200, 400],
-        ),
-    ]
-
-    @gen_test
-    async def test_every_finding_stays_found(self):
-        for why, hello, steps, statuses in self.ROWS:
-            with self.subTest(why), self.assertLogs(level="DEBUG") as logs:
-                _, _, body = await (await self.wire()).request("GET", hello)
-                sid = re.search(rb"[\w-]{20}", body)[0]
-                answers = [await self.ask(step, sid) for step in steps]
-                self.assertEqual([status for step in answers for status in step], statuses)
-                self.assertEqual(
-                    [record for record in logs.records if record.levelno >= logging.ERROR], []
-                )
-
-    async def ask(self, requests, sid):
-        """The statuses that *requests*, sent at once, are answered with."""
-        wires = [await self.wire() for _ in requests]
-        for wire, request in zip(wires, requests, strict=True):
-            wire.writer.write(
-                request.replace(b"$SID", sid).replace(b"\r\n", b"\r\nHost: test.example\r\n", 1)
-            )
-        return [(await wire.head())[0] for wire in wires]
 
 
 class BodySizeTests(RecorderTestCase):
@@ -6894,168 +6964,6 @@ class MistakeTests(RecorderTestCase):
                 )
 
 
-class BirthAndEndTests(RecorderTestCase):
-    """INFO tells a session's birth and end in words."""
-
-    @gen_test
-    async def test_where_from_as_what_over_what_how_long_and_why(self):
-        rows = [
-            ("0.6", "xhr-polling"),
-            ("0.9", "htmlfile"),
-            ("EIO3", "websocket"),
-            ("EIO4", "jsonp-polling"),
-        ]
-        for dialect, transport in rows:
-            with self.subTest(dialect), self.assertLogs("socket_io", "INFO") as logged:
-                await self.client(dialect, transport)
-                handler = self.handler.handlers[-1]
-                handler.disconnect(close=True)
-                await self.assertClosedFor("server namespace disconnect")
-            sid = handler.session.id[:6]
-            came, went = [line for line in logged.output if line.startswith("INFO")]
-            self.assertIn(f"session {sid} of Recorder begins: an {dialect} client", came)
-            self.assertIn(f"from 127.0.0.1, over {transport}", came)
-            self.assertRegex(
-                went,
-                f"session {re.escape(sid)} of Recorder ends after 0[.][0-9] s: server namespace disconnect; "
-                f"an {dialect} client from 127.0.0.1, last over {transport}",
-            )
-
-    @gen_test
-    async def test_the_transport_in_use_at_the_end(self):
-        polling, websocket = await self.wire(), await self.wire()
-        with self.assertLogs("socket_io", "INFO") as logged:
-            url = await self.join_polling(polling)
-            await websocket.upgrade(url.replace("polling", "websocket"))
-            websocket.send_frame("5")
-            websocket.send_frame("1")
-            await self.assertClosedFor("transport close")
-        self.assertIn("over xhr-polling", logged.output[0])
-        self.assertIn("last over websocket", logged.output[-1])
-
-    @gen_test
-    async def test_a_handshake_of_0_9_that_nothing_follows_is_neither(self):
-        with self.assertNoLogs("socket_io", "INFO"):
-            await (await self.wire()).request("GET", "/socket.io/1/")
-            (session,) = self.handler.io._at[-1][0].sessions.values()
-            session.end("forced close")
-
-
-class IdentityTests(RecorderTestCase):
-    """What `on_open` can know of who wants to come in: cookies, query, auth, and the application's own user."""
-
-    settings = {"cookie_secret": "s" * 32}
-
-    class base(Recorder):
-        def get_current_user(self):
-            return self.get_signed_cookie("user")
-
-        def on_open(self):
-            super().on_open()
-            if self.current_user is None:
-                raise ConnectionRefused("Who are you?")
-            self.emit(
-                "welcome", self.current_user.decode(), self.get_query_argument("room"), self.auth
-            )
-
-    @gen_test
-    async def test_a_signed_cookie_is_the_user_in_every_generation_and_transport(self):
-        cookie = tornado.web.create_signed_value("s" * 32, "user", "ada").decode()
-        headers = {"Cookie": f"user={cookie}"}
-        for name, dialect in DIALECTS.items():
-            for transport in sorted(dialect.transports):
-                with self.subTest(dialect=name, transport=transport):
-                    client = await self.client(name, transport, headers=headers, query="&room=tea")
-                    told = await client.receive()
-                    auth = {} if name == "EIO4" else {"room": "tea"}
-                    welcome = ("ada", "tea", auth)
-                    self.assertEqual(tuple(told[1]["args"]) if name == "0.6" else told[1:], welcome)
-                    with self.assertRaises((ConnectionRefused, asyncio.IncompleteReadError)):
-                        await self.client(name, transport, query="&room=tea")
-
-
-class IdIsSidTests(RecorderTestCase):
-    """`id_is_sid` makes the public id of 1.x and 2.x clients what they compute themselves, as node 2 had it."""
-
-    options = {"id_is_sid": True}
-
-    class Chat(SocketIOHandler):
-        gates: ClassVar[list] = []
-
-        async def on_open(self):
-            self.gates.append(asyncio.get_running_loop().create_future())
-            return await self.gates[-1]
-
-    namespaces = {"/chat": type("Chat", (SocketIOHandler,), {}), "/gate": Chat}
-
-    @gen_test
-    async def test_the_id_is_the_clients_own_in_each_namespace(self):
-        for transport in ("websocket", "xhr-polling", "jsonp-polling"):
-            with self.subTest(transport):
-                client = await self.client("EIO3", transport)
-                handler = self.handler.handlers[-1]
-                self.assertEqual(handler.id, client.sid)
-                self.handler.io.to(client.sid).emit("found")
-                self.assertEqual(await client.receive(), ("found",))
-                chat = self.handler.io.of("/chat")
-                for _ in range(2):  # it may leave and come again
-                    await client.join("/chat")
-                    self.assertEqual([each.id for each in chat.sockets()], [f"/chat#{client.sid}"])
-                    await client.leave("/chat")
-                    while chat.sockets():
-                        await asyncio.sleep(0)
-                self.assertEqual(handler.rooms, {client.sid})
-
-    @gen_test
-    async def test_other_generations_keep_theirs(self):
-        for dialect in ("0.6", "0.9", "EIO4"):
-            client = await self.client(dialect)
-            self.assertNotIn(client.sid, self.handler.handlers[-1].id)
-
-    @gen_test
-    async def test_who_comes_back_while_it_is_still_being_refused_is_not_thrown_out(self):
-        gates, client = self.Chat.gates, await self.client("EIO3")
-        gates.clear()
-        for kind in (CONNECT, DISCONNECT, CONNECT):
-            await client._send(Packet(kind, "/gate"))
-        while len(gates) < 2:
-            await asyncio.sleep(0)
-        gates[1].set_result(True)
-        await client._accepted("/gate")
-        gates[0].set_result(False)
-        await client.emit("still here")
-        await self.noted("still here")
-        inside = self.handler.io.of("/gate").sockets()
-        self.assertEqual([each.id for each in inside], [f"/gate#{client.sid}"])
-
-    def test_a_warning_says_what_it_costs(self):
-        chat = type("Chat", (SocketIOHandler,), {"id_is_sid": True})
-        with self.assertLogs("socket_io", "WARNING") as logged:
-            chat.routes("socket.io")
-        self.assertIn("Chat.id_is_sid", logged.output[0])
-        self.assertIn("secret", logged.output[0])
-        today = type("Today", (chat,), {"enabled_dialects": ["EIO4"]})
-        with self.assertNoLogs("socket_io", "WARNING"):
-            today.routes("socket.io")
-
-    @gen_test
-    async def test_without_it_the_id_is_public(self):
-        self.handler.id_is_sid = False
-        client = await self.client("EIO3")
-        self.assertNotIn(client.sid, self.handler.handlers[-1].id)
-
-
-class XSRFTests(RecorderTestCase):
-    settings = {"xsrf_cookies": True, "cookie_secret": "secret"}
-
-    @gen_test
-    async def test_an_application_with_xsrf_cookies_takes_posts(self):
-        wire = await self.wire()
-        url = await self.join_polling(wire)
-        self.assertEqual((await wire.request("POST", url, b'42["x"]'))[0], 200)
-        await self.noted("x")
-
-
 class SocketIO06Tests(RecorderTestCase):
     """[SIO06]: byte by byte what the reference server of the time sends."""
 
@@ -7554,6 +7462,9 @@ class SocketIO06TimeTests(RecorderTestCase):
 # -- 12. SocketIOHandler ---------------------------------------------------------------
 
 
+# ---- Events and acks -----------------------------------------------------------------
+
+
 class EventBehaviour:
     """What every dialect must do alike; its subclasses say which one and how it travels."""
 
@@ -7818,6 +7729,194 @@ class MixedRoomTests(RecorderTestCase):
         self.assertEqual(encode.call_count, 1)
 
 
+def logged_somewhere(method):
+    """A decorator as many are: what it returns has a name of its own."""
+
+    def wrapper(*args):
+        return method(*args)
+
+    return wrapper
+
+
+class ReceiverTests(RecorderTestCase):
+    """Which method gets an event, and when none does."""
+
+    class base(Recorder):
+        @event("decorated")
+        @logged_somewhere
+        def decorated(self, *args):
+            return ["decorated", *args]
+
+        @event("7")
+        def seven(self, *args):
+            return ["seven", *args]
+
+        def on_event(self, name, first, second=None):
+            return [name, first, second]
+
+    @gen_test
+    async def test_a_decorated_method_is_found_whatever_its_function_is_called(self):
+        client = await self.client()
+        self.assertEqual(await client.call("decorated", 1), ["decorated", 1])
+
+    @gen_test
+    async def test_what_no_method_claims_goes_to_on_event(self):
+        client = await self.client()
+        self.assertEqual(await client.call("anything", 1), ["anything", 1, None])
+        self.assertEqual(await client.call("wrapper", 1, 2), ["wrapper", 1, 2])
+        self.assertEqual(await client.call("on_close", 1), ["on_close", 1, None])
+
+    @gen_test
+    async def test_an_integer_as_an_events_name_is_its_text(self):
+        largest = str(2**53)
+        for dialect in ("EIO3", "EIO4", "0.9"):
+            for transport in ("websocket", "xhr-polling"):
+                with self.subTest(dialect, transport=transport):
+                    client = await self.client(dialect, transport)
+                    self.assertEqual(await client.call(7, "a"), ["seven", "a"])
+                    self.assertEqual(await client.call(-8, 1), ["-8", 1, None])
+                    self.assertEqual(await client.call(int(largest), 1), [largest, 1, None])
+                    if dialect != "0.9":
+                        self.assertEqual((await client.call(7, b"a"))[1], b"a")
+
+    @gen_test
+    async def test_more_or_fewer_arguments_than_on_event_takes_are_the_clients_mistake(self):
+        self.handler.on_error = lambda handler, error: handler.note("error", error)
+        client = await self.client()
+        for args in ((), (1, 2, 3)):
+            await client.emit("anything", *args)
+        self.assertEqual(await client.call("anything", 1, 2), ["anything", 1, 2])
+        self.assertTrue(self.handler.entries.empty())
+
+
+class MessageTests(SocketIOTestCase):
+    class handler(SocketIOHandler):
+        @event
+        def shout(self, text):
+            return text.upper()
+
+    @gen_test
+    async def test_without_on_message_a_message_is_dropped_with_a_warning(self):
+        client = await self.client()
+        with self.assertLogs("socket_io", "WARNING") as logged:
+            await client.send("hello")
+            self.assertEqual(await client.call("shout", "still here"), "STILL HERE")
+        self.assertIn("on_message", logged.output[0])
+
+
+class MessageEventTests(RecorderTestCase):
+    class base(Recorder):
+        @event("message")
+        def hear(self, *args):
+            self.note("heard", *args)
+
+    @gen_test
+    async def test_an_event_method_for_message_takes_all_its_arguments(self):
+        client = await self.client()
+        await client.emit("message", 1, 2)
+        await self.noted("heard", 1, 2)
+
+
+class UnheardEventTests(RecorderTestCase):
+    """Events that reach no method are a warning that names class, event, namespace, and what would hear them."""
+
+    class base(SocketIOHandler):
+        entries: ClassVar[Any]
+        handlers: ClassVar[list]
+
+        @event("chat message")
+        def chat(self, text):
+            return "ok"
+
+    async def warning_of(self, client, *data):
+        with self.assertLogs("socket_io", "WARNING") as logged:
+            await client.emit(*data)
+            self.assertEqual(await client.call("chat message", "text"), "ok")
+        self.assertEqual(len(logged.records), 1)
+        return logged.records[0].getMessage()
+
+    @gen_test
+    async def test_one_that_no_method_takes(self):
+        client = await self.client()
+        line = await self.warning_of(client, "chat_message", "text")
+        for word in ("base", "'chat_message'", "'/'", "@event", "on_event"):
+            self.assertIn(word, line)
+
+    @gen_test
+    async def test_one_with_too_many_arguments_or_too_few(self):
+        for generation in ("EIO4", "EIO3", "0.9"):
+            client = await self.client(generation)
+            for args, count in ((["text", "more"], 2), ([], 0)):
+                socket_io._warned.clear()
+                line = await self.warning_of(client, "chat message", *args)
+                for word in (
+                    "base.chat",
+                    "'chat message'",
+                    f"{count} argument",
+                    "'/'",
+                    "@event",
+                    "on_event",
+                ):
+                    self.assertIn(word, line)
+
+    @gen_test
+    async def test_only_the_first_is_a_warning(self):
+        client = await self.client()
+        await self.warning_of(client, "nobody")
+        with self.assertNoLogs("socket_io", "WARNING"):
+            await client.emit("nobody")
+            self.assertEqual(await client.call("chat message", "text"), "ok")
+
+
+class DispatchTests(RecorderTestCase):
+    """`dispatch` is the way of every event to its method: what a middleware is elsewhere."""
+
+    class base(Recorder):
+        @event
+        def plain(self, number):
+            return number + 1
+
+        @event
+        async def slow(self, number):
+            await asyncio.sleep(0)
+            return number + 1
+
+    @gen_test
+    async def test_it_can_check_change_and_drop(self):
+        def dispatch(handler, name, *args):
+            if name == "forbidden":
+                raise PermissionError("not you")
+            if name == "plain":
+                args = tuple(number * 10 for number in args)
+            return super(type(handler), handler).dispatch(name, *args)
+
+        self.handler.dispatch = dispatch
+        client = await self.client()
+        self.assertEqual(await client.call("plain", 1), 11)
+        self.assertEqual(await client.call("slow", 1), 2)
+        with self.assertLogs("tornado.application", "ERROR") as logged:
+            await client.emit("forbidden")
+            self.assertEqual(await client.call("plain", 2), 21)
+        self.assertIn("PermissionError", logged.output[0])
+        await client.send("hello")
+        await self.noted("message", "hello")
+        await client.emit("anything", 1)
+        await self.noted("anything", 1)
+
+    @gen_test
+    async def test_it_may_be_a_coroutine_around_both_kinds_of_methods(self):
+        async def dispatch(handler, name, *args):
+            await asyncio.sleep(0)
+            return super(type(handler), handler).dispatch(name, *args)
+
+        self.handler.dispatch = dispatch
+        client = await self.client()
+        self.assertEqual(await client.call("plain", 1), 2)
+        self.assertEqual(await client.call("slow", 1), 2)
+        await client.send("hello")
+        await self.noted("message", "hello")
+
+
 class AckTests(RecorderTestCase):
     """[SIO5 "Acknowledgement"]: acks in both directions."""
 
@@ -7929,15 +8028,6 @@ class AckTests(RecorderTestCase):
             await self.noted(number)
 
 
-def logged_somewhere(method):
-    """A decorator as many are: what it returns has a name of its own."""
-
-    def wrapper(*args):
-        return method(*args)
-
-    return wrapper
-
-
 class NoAckTests(RecorderTestCase):
     """An event is not acknowledged when `NO_ACK` is returned for it."""
 
@@ -7972,106 +8062,592 @@ class NoAckTests(RecorderTestCase):
             await client.call("unknown", timeout=0.05)
 
 
-class UnheardEventTests(RecorderTestCase):
-    """Events that reach no method are a warning that names class, event, namespace, and what would hear them."""
+class LateAckTests(RecorderTestCase):
+    """Whoever waits for an ack hears something in the end, over every generation that has acks."""
+
+    @gen_test
+    async def test_a_late_ack_does_no_harm(self):
+        for dialect in ("0.9", "EIO3", "EIO4"):
+            for transport in ("websocket", "xhr-polling"):
+                with self.subTest(dialect=dialect, transport=transport):
+                    client = await self.client(dialect, transport)
+                    handler = self.handler.handlers[-1]
+                    with self.assertRaises(socket_io.AckTimeout) as late:
+                        await handler.call("question", timeout=0.01)
+                    self.assertIn("question", str(late.exception))
+                    self.assertIsInstance(late.exception, TimeoutError)
+                    await client.answer("too late")
+                    asked = asyncio.ensure_future(handler.call("another"))
+                    await client.answer("in time")
+                    self.assertEqual(await asked, "in time")
+                    self.assertEqual(handler._member.acks, {})
+                    await client.close()
+
+    @gen_test
+    async def test_a_disconnect_says_why_to_all_who_wait(self):
+        for dialect in ("0.9", "EIO3", "EIO4"):
+            with self.subTest(dialect):
+                await self.client(dialect)
+                handler = self.handler.handlers[-1]
+                answers = []
+                handler.emit("question", ack=lambda *args, answers=answers: answers.append(args))
+                asked = [asyncio.ensure_future(handler.call("question")) for _ in range(3)]
+                await asyncio.sleep(0)
+                handler.disconnect()
+                for future in asked:
+                    with self.assertRaisesRegex(Disconnected, "server namespace disconnect"):
+                        await future
+                self.assertEqual(answers, [])
+                with self.assertRaisesRegex(Disconnected, "server namespace disconnect"):
+                    await handler.call("too late")
+
+    @gen_test
+    async def test_made_up_acks_and_acks_given_twice_mean_nothing(self):
+        wire = await self.wire()
+        await self.open_websocket(wire)
+        handler = await self.only()
+        wire.send_frame('43999["made up"]')
+        asked = asyncio.ensure_future(handler.call("question"))
+        self.assertEqual(await wire.text(), '420["question"]')
+        wire.send_frame('430["once"]')
+        wire.send_frame('430["twice"]')
+        self.assertEqual(await asked, "once")
+        wire.send_frame('42["message","still here"]')
+        await self.noted("message", "still here")
+
+    @gen_test
+    async def test_a_callback_for_an_ack_is_given_up_after_its_timeout(self):
+        self.handler._home[0].sweep_seconds = 0.05
+        client = await self.client()
+        handler = await self.only()
+        answers = []
+        handler.emit("question", ack=answers.append, timeout=0.01)
+        while handler._member.acks:
+            await asyncio.sleep(0.01)
+        await client.answer("too late")
+        await client.send("after that")
+        await self.noted("message", "after that")
+        self.assertEqual((answers, handler._member.session.owed_acks), ([], 0))
+
+    @gen_test
+    async def test_without_a_limit_an_ack_may_come_at_any_time(self):
+        client = await self.client()
+        handler = await self.only()
+        answers = []
+        handler.emit("question", ack=answers.append, timeout=None)
+        asked = asyncio.ensure_future(handler.call("question", timeout=None))
+        all_asked = asyncio.ensure_future(self.handler.io.call("question", timeout=None))
+        patient = asyncio.ensure_future(self.handler.io.timeout(None).call("question"))
+        self.assertEqual(handler._member.session.hub.watched, {})
+        for number in range(4):
+            await client.answer(number)
+        self.assertEqual((await asked, answers), (1, [0]))
+        self.assertEqual((await all_asked).answers, {client.id: 2})
+        self.assertEqual((await patient).answers, {client.id: 3})
+
+    @gen_test
+    async def test_what_is_no_timeout_or_no_function_is_said_before_anything_is_sent(self):
+        client = await self.client()
+        handler = await self.only()
+        in_thread = functools.partial(asyncio.get_running_loop().run_in_executor, None)
+        for wrong in ("5", math.nan, True, [1], datetime.timedelta(seconds=1)):
+            with self.subTest(wrong):
+                wrongly = functools.partial(handler.emit, "no", ack=print, timeout=wrong)
+                with self.assertRaises(TypeError):
+                    wrongly()
+                with self.assertRaises(TypeError):
+                    await in_thread(wrongly)
+                with self.assertRaises(TypeError):
+                    await handler.call("no", timeout=wrong)
+                with self.assertRaises(TypeError):
+                    await self.handler.io.call("no", timeout=wrong)
+                with self.assertRaises(TypeError):
+                    self.handler.io.timeout(wrong)
+        with self.assertRaises(TypeError):
+            handler.emit("no", ack="print")
+        self.assertEqual((handler._member.acks, handler._member.session.owed_acks), ({}, 0))
+        handler.emit("yes")
+        self.assertEqual(await client.receive(), ("yes",))
+
+    @gen_test
+    async def test_an_ack_with_a_wrong_number_of_arguments_is_the_clients_mistake(self):
+        client = await self.client()
+        handler = await self.only()
+        answers = []
+        with self.assertNoErrors():
+            for args in ((), (1, 2), (1,)):
+                handler.emit("question", ack=lambda answer: answers.append((answer,)))
+                await client.answer(*args)
+            await client.send("after that")
+            await self.noted("message", "after that")
+        self.assertEqual(answers, [(1,)])
+        handler.emit("question", ack=answers.append)  # as good as a function of Python's
+        await client.answer(2)
+        await client.send("after that")
+        await self.noted("message", "after that")
+        self.assertEqual(answers, [(1,), 2])
+
+    @contextlib.contextmanager
+    def assertNoErrors(self):
+        with self.assertLogs("tornado.application", "ERROR") as logged:
+            yield
+            logging.getLogger("tornado.application").error("the only one")
+        self.assertEqual([line.split(":")[-1] for line in logged.output], ["the only one"])
+
+    @gen_test
+    async def test_a_wait_that_is_cancelled_is_over(self):
+        client = await self.client()
+        handler = await self.only()
+        asked = asyncio.ensure_future(handler.call("question"))
+        await client.receive()
+        asked.cancel()
+        with self.assertRaises(asyncio.CancelledError):
+            await asked
+        self.assertEqual((handler._member.acks, handler._member.session.owed_acks), ({}, 0))
+
+
+class Counter(Recorder):
+    """Counts how many of its events are run in each turn of the loop."""
+
+    turn = 0
+
+    def on_open(self):
+        super().on_open()
+        self.turns = collections.Counter()
+
+    def on_message(self, message):
+        super().on_message(message)
+        self.turns[type(self).turn] += 1
+
+
+class ManyPacketsTests(RecorderTestCase):
+    """A client that was offline sends all that it has kept in one payload."""
+
+    base = Counter
+    COUNT = 1_500
+
+    async def count_turns(self):
+        while True:
+            self.handler.turn += 1
+            await asyncio.sleep(0)
+
+    def messages(self, client, count):
+        return [
+            packet
+            for number in range(count)
+            for packet in client.dialect.encode_packet(Packet(EVENT, "/", ["message", f"{number}"]))
+        ]
+
+    def test_the_default_leaves_the_bound_to_the_number_of_bytes(self):
+        self.assertEqual(SocketIOHandler.max_packets, 100_000)
+
+    @gen_test(timeout=30)
+    async def test_all_are_run_in_order_and_few_of_them_in_one_turn(self):
+        counting = asyncio.ensure_future(self.count_turns())
+        doors = [door for door in EndOfProcessTests.DOORS if door[1] not in (WEBSOCKET, "upgrade")]
+        for door in [*doors, ("0.6", WEBSOCKET)]:
+            with self.subTest(door):
+                client = Attacker(self.get_http_port(), *door)
+                self._clients.append(await client.connect())
+                await client._send_engine(self.messages(client, self.COUNT))
+                await client.send("after them")
+                for number in range(self.COUNT):
+                    await self.noted("message", f"{number}")
+                await self.noted("message", "after them")
+                handler = self.handler.handlers[-1]
+                self.assertLessEqual(max(handler.turns.values()), 64)
+                self.assertGreaterEqual(len(handler.turns), self.COUNT // 64)
+        counting.cancel()
+
+    @gen_test(timeout=30)
+    async def test_a_post_that_is_not_worked_off_counts_as_posting(self):
+        for dialect in DIALECTS:
+            with self.subTest(dialect):
+                client = Attacker(self.get_http_port(), dialect, XHR_POLLING)
+                self._clients.append(await client.connect())
+                handler = self.handler.handlers[-1]
+                session, body = handler._member.session, self.messages(client, 10_000)
+                first = asyncio.ensure_future(client._send_engine(body))
+                while not handler.turns:
+                    handler.turn += 1
+                    await asyncio.sleep(0)
+                self.assertIsNotNone(session.posting)
+                second = Attacker(self.get_http_port(), dialect, XHR_POLLING)
+                second.sid, second._post_wire = client.sid, await self.wire()
+                status = await second.post(second._body(second.dialect.encode_payload(body[:1])))
+                if DIALECTS[dialect].overlap_closes:
+                    self.assertEqual(status, 400)
+                    while (entry := await within(self.handler.entries.get()))[0] != "closed":
+                        pass
+                    self.assertEqual(entry, ("closed", "transport error"))
+                else:
+                    self.assertEqual(status, 200)
+                    await within(first, 20)
+                    while not self.handler.entries.empty():
+                        self.handler.entries.get_nowait()
+                first.cancel()
+                with contextlib.suppress(asyncio.CancelledError, AssertionError):
+                    await first
+                await client.close()
+
+    @gen_test
+    async def test_what_is_wrong_far_behind_ends_the_client_all_the_same(self):
+        client = Attacker(self.get_http_port(), "EIO4", XHR_POLLING)
+        self._clients.append(await client.connect())
+        frames = [f'42["message","{number}"]' for number in range(200)]
+        self.assertEqual(await client.throw(*frames, "42[]"), 400)
+        for number in range(200):
+            await self.noted("message", f"{number}")
+        await self.assertClosedFor("parse error")
+
+    @gen_test
+    async def test_others_have_their_turns_meanwhile(self):
+        client, other = Attacker(self.get_http_port(), "EIO4", XHR_POLLING), await self.client()
+        self._clients.append(await client.connect())
+        sending = asyncio.ensure_future(client._send_engine(self.messages(client, 10_000)))
+        while not self.handler.handlers[-1].turns:
+            await asyncio.sleep(0)
+        self.handler.handlers[0].send("now")
+        self.assertEqual(await other.receive(), ("message", "now"))
+        self.assertFalse(sending.done())
+        await sending
+
+
+class BackpressureTests(RecorderTestCase):
+    """A client that sends faster than its handlers work is not read from, and loses nothing."""
+
+    options = {"max_message_bytes": 10_000}
+
+    @gen_test
+    async def test_reading_pauses_and_resumes(self):
+        for transport in ("websocket", "xhr-polling"):
+            with self.subTest(transport):
+                client = await self.client(transport=transport)
+                handler = self.handler.handlers[-1]
+                gate = asyncio.Event()
+
+                async def slow(message, gate=gate, handler=handler):
+                    await gate.wait()
+                    handler.note(len(message))
+
+                handler.on_message = slow
+                sending = asyncio.ensure_future(self.send_many(client))
+                while handler._member.session.reading:
+                    await asyncio.sleep(0)
+                gate.set()
+                for _ in range(60):
+                    await self.noted(4_000)
+                await sending
+
+    async def send_many(self, client):
+        for _ in range(60):
+            await client.send("x" * 4_000)
+
+
+class OnErrorTests(RecorderTestCase):
+    """What a handler raises, anywhere, reaches `on_error`; and the connection lives."""
+
+    class base(Recorder):
+        @event
+        def plain(self):
+            raise KeyError("plain")
+
+        @event
+        async def slow(self):
+            await asyncio.sleep(0)
+            raise KeyError("slow")
+
+        @event
+        def unsendable(self):
+            return object()
+
+        def on_error(self, error):
+            self.note("error", type(error), *error.args)
+
+    @gen_test
+    async def test_an_error_reaches_it_with_its_traceback(self):
+        client = await self.client()
+        for name in ("plain", "slow"):
+            await client.emit(name)
+            await self.noted("error", KeyError, name)
+        self.handler.on_error = lambda handler, error: handler.note(error.__traceback__ is not None)
+        await client.emit("slow")
+        await self.noted(True)
+
+    @gen_test
+    async def test_so_does_an_ack_that_is_no_json_and_an_error_in_an_ack_callback(self):
+        client = await self.client()
+        handler = await self.only()
+        await client.emit("unsendable")  # nobody asked
+        with self.assertRaises(asyncio.TimeoutError):
+            await client.call("unsendable", timeout=0.05)
+        self.assertEqual((await within(self.handler.entries.get()))[:2], ("error", TypeError))
+        for name in ("plain", "slow"):
+            handler.emit("question", ack=getattr(handler, name))
+            await client.answer()
+            await self.noted("error", KeyError, name)
+
+    @gen_test
+    async def test_errors_at_both_ends_of_a_life_reach_it_too(self):
+        def fail(handler):
+            raise KeyError("on_open")
+
+        opens, self.handler.on_open = self.handler.on_open, fail
+        with self.assertRaises(ConnectionRefused) as refused:
+            await self.client()
+        self.assertEqual(refused.exception.message, "Server error")
+        await self.noted("error", KeyError, "on_open")
+
+        async def fail_slowly(handler):
+            raise KeyError("on_close")
+
+        self.handler.on_open, self.handler.on_close = opens, fail_slowly
+        client = await self.client()
+        await client.close()
+        await self.noted("error", KeyError, "on_close")
+
+    @gen_test
+    async def test_the_connection_lives_also_when_it_raises_itself(self):
+        self.handler.on_error = lambda handler, error: 1 // 0
+        client = await self.client()
+        for name in ("plain", "slow"):
+            with self.assertLogs("socket_io", "ERROR") as logged:
+                await client.emit(name)
+                await client.send("still here")
+                await self.noted("message", "still here")
+            self.assertIn("ZeroDivisionError", logged.output[0])
+            self.assertIn(f"KeyError: '{name}'", logged.output[0])
+
+    @gen_test
+    async def test_an_event_that_awaits_something_cancelled_is_reported_and_one_that_we_cancel_is_not(
+        self,
+    ):
+        async def wait(handler):
+            handler.note("waiting")
+            future = asyncio.get_running_loop().create_future()
+            asyncio.get_running_loop().call_soon(future.cancel)
+            await future
+
+        async def wait_for_ever(handler):
+            handler.note("waiting")
+            await asyncio.Event().wait()
+
+        self.handler.close_timeout = self.handler._home[0].sweep_seconds = 0.02
+        self.handler.on_close = lambda handler: handler.note("closed")
+        self.handler.slow = wait
+        client = await self.client()
+        with self.assertRaises(asyncio.TimeoutError):
+            await client.call("slow", timeout=0.05)
+        await self.noted("waiting")
+        await self.noted("error", asyncio.CancelledError)
+        self.handler.slow = wait_for_ever
+        await client.emit("slow")
+        await self.noted("waiting")
+        await client.close()
+        await self.noted("closed")
+
+    @gen_test
+    async def test_an_on_open_that_awaits_something_cancelled_is_reported_and_refuses(self):
+        async def on_open(handler):
+            future = asyncio.get_running_loop().create_future()
+            asyncio.get_running_loop().call_soon(future.cancel)
+            await future
+
+        self.handler.on_open = on_open
+        with self.assertRaises(ConnectionRefused) as refused:
+            await self.client()
+        self.assertEqual(refused.exception.message, "Server error")
+        await self.noted("error", asyncio.CancelledError)
+
+    def test_it_is_a_plain_method_as_the_taps_are(self):
+        async def coroutine(self, *args): ...
+
+        for name in ("on_error", "on_any", "on_any_outgoing", "on_refused"):
+            with self.subTest(name), self.assertRaises(TypeError) as refused:
+                method = classmethod(coroutine) if name == "on_refused" else coroutine
+                type("Chat", (SocketIOHandler,), {name: method})
+            self.assertIn(f"{name} cannot be a coroutine", str(refused.exception))
+
+    def test_on_refused_is_a_class_method_of_the_class_that_is_routed(self):
+        with self.assertRaisesRegex(TypeError, "make it a @classmethod"):
+            type("Chat", (SocketIOHandler,), {"on_refused": lambda self, request, why: None})
+        admin = type(
+            "Admin", (SocketIOHandler,), {"on_refused": classmethod(lambda cls, request, why: None)}
+        )
+        with self.assertRaisesRegex(ValueError, "Admin.on_refused would never be asked"):
+            type("Chat", (SocketIOHandler,), {}).routes("socket.io", namespaces={"/admin": admin})
+
+
+class WhereTests(RecorderTestCase):
+    """A line in the log about a handler's error or slowness names class, method, event and namespace."""
 
     class base(SocketIOHandler):
         entries: ClassVar[Any]
         handlers: ClassVar[list]
 
-        @event("chat message")
-        def chat(self, text):
-            return "ok"
+        @event
+        def go(self, *args):
+            self.do(*args)
 
-    async def warning_of(self, client, *data):
+        @event("go slowly")
+        async def go_slowly(self, *args):
+            await asyncio.sleep(0)
+            self.do(*args)
+
+        @event
+        def answer(self):
+            return {1, 2}
+
+        @event
+        async def answer_slowly(self):
+            return {1, 2}
+
+        def on_event(self, name, *args):
+            self.do(*args)
+
+        def on_message(self, message):
+            self.do()
+
+        def ask(self):
+            self.emit("question", ack=self.do)
+
+        @event("ask")
+        def asks(self):
+            self.ask()
+
+        def do(self, *args):
+            raise ValueError("why")
+
+    namespaces: ClassVar[dict] = {}
+
+    def get_app(self):
+        class Admin(self.base):
+            pass
+
+        self.namespaces = {re.compile("/a.*"): Admin}
+        return super().get_app()
+
+    LINES = [
+        (["go", 1], "/", "base.go, event 'go' in '/': ValueError('why')"),
+        (["go slowly"], "/", "base.go_slowly, event 'go slowly' in '/': ValueError('why')"),
+        (["nobody's"], "/", "base.on_event, event \"nobody's\" in '/': ValueError('why')"),
+        (["message", 1], "/", "base.on_message, event 'message' in '/': ValueError('why')"),
+        (["go", 1], "/admin", "Admin.go, event 'go' in '/admin': ValueError('why')"),
+    ]
+
+    def admin(self, client):
+        return client.join("/admin")
+
+    @gen_test
+    async def test_of_an_event_it_names_the_method_too(self):
+        client = await self.client()
+        await client.join("/admin")
+        for data, namespace, line in self.LINES:
+            with self.subTest(line), self.assertLogs("tornado.application", "ERROR") as logged:
+                await client.emit(*data, namespace=namespace)
+                await self.until(lambda: logged.output)
+            self.assertEqual(logged.records[0].getMessage(), line)
+            self.assertIn('raise ValueError("why")', logged.output[0])
+
+    async def until(self, done):
+        for _ in range(1000):
+            if done():
+                return
+            await asyncio.sleep(0.001)
+        self.fail("nothing came")
+
+    @gen_test
+    async def test_an_ack_that_is_no_json_is_said_to_be_of_the_event(self):
+        client = await self.client()
+        for name in ("answer", "answer_slowly"):
+            with self.subTest(name), self.assertLogs("tornado.application", "ERROR") as logged:
+                with self.assertRaises(asyncio.TimeoutError):
+                    await client.call(name, timeout=0.05)
+            self.assertIn(f"base.{name}, event '{name}' in '/': TypeError(", logged.output[0])
+
+    @gen_test
+    async def test_the_callback_of_an_ack_is_said_to_be_of_the_emit(self):
+        client = await self.client()
+        await client.emit("ask")
+        with self.assertLogs("tornado.application", "ERROR") as logged:
+            await client.answer(1)
+            await self.until(lambda: logged.output)
+        self.assertIn("base.emit(ack=..), event 'question' in '/': ValueError", logged.output[0])
+
+    @gen_test
+    async def test_both_ends_of_a_life_are_named(self):
+        client = await self.client()
+        self.handler.on_open = self.handler.on_close = lambda handler: 1 // 0
+        with self.assertLogs("tornado.application", "ERROR") as logged:
+            await client.close()
+            with self.assertRaises(ConnectionRefused):
+                await self.client()
+            await self.until(lambda: len(logged.output) == 2)
+        lines = sorted(record.getMessage().split(":")[0] for record in logged.records)
+        self.assertEqual(lines, ["base.on_close in '/'", "base.on_open in '/'"])
+
+    @gen_test
+    async def test_who_logs_an_exception_by_hand_is_named_as_far_as_is_known(self):
+        def do(handler, *args):
+            try:
+                raise ValueError("by hand")
+            except ValueError:
+                handler.log_exception(*sys.exc_info())
+
+        self.handler.do = do
+        client = await self.client()
+        with self.assertLogs("tornado.application", "ERROR") as logged:
+            await client.emit("go")
+            await self.until(lambda: logged.output)
+        self.assertIn("base in '/': ValueError('by hand')", logged.output[0])
+
+    @gen_test
+    @mock.patch.object(socket_io, "BLOCKED_SECONDS", 0.02)
+    async def test_who_keeps_the_loop_to_itself_is_named_once(self):
+        def block(handler, *args):
+            time.sleep(0.03)
+
+        self.handler.do = block
+        client = await self.client()
         with self.assertLogs("socket_io", "WARNING") as logged:
-            await client.emit(*data)
-            self.assertEqual(await client.call("chat message", "text"), "ok")
-        self.assertEqual(len(logged.records), 1)
-        return logged.records[0].getMessage()
+            for name in ("go", "go slowly", "go", "go slowly"):
+                await client.call(name)
+        places = [line.split(" has kept")[0] for line in logged.output]
+        self.assertEqual(
+            places,
+            ["WARNING:socket_io:base.go, event 'go' in '/'",
+             "WARNING:socket_io:base.go_slowly, event 'go slowly' in '/'"],
+        )  # fmt: skip
+        self.assertIn("asyncio.to_thread", logged.output[0])
 
     @gen_test
-    async def test_one_that_no_method_takes(self):
+    @mock.patch.object(socket_io, "BLOCKED_SECONDS", 0.02)
+    async def test_also_at_both_ends_of_a_life_and_before_it(self):
+        def block(handler, *args):
+            time.sleep(0.03)
+            return True
+
+        self.handler.on_open = self.handler.on_close = block
+        self.handler.allow_request = classmethod(block)
+        with self.assertLogs("socket_io", "WARNING") as logged:
+            client = await self.client()
+            await client.close()
+            await self.until(lambda: len(logged.output) == 3)
+        places = [record.getMessage().split(" has kept")[0] for record in logged.records]
+        self.assertEqual(
+            places, ["base.allow_request", "base.on_open in '/'", "base.on_close in '/'"]
+        )
+
+    @gen_test
+    @mock.patch.object(socket_io, "BLOCKED_SECONDS", 0.02)
+    async def test_who_waits_as_it_should_is_not_named(self):
+        async def go(handler):
+            await asyncio.sleep(0.03)
+
+        self.handler.go = go
         client = await self.client()
-        line = await self.warning_of(client, "chat_message", "text")
-        for word in ("base", "'chat_message'", "'/'", "@event", "on_event"):
-            self.assertIn(word, line)
-
-    @gen_test
-    async def test_one_with_too_many_arguments_or_too_few(self):
-        for generation in ("EIO4", "EIO3", "0.9"):
-            client = await self.client(generation)
-            for args, count in ((["text", "more"], 2), ([], 0)):
-                socket_io._warned.clear()
-                line = await self.warning_of(client, "chat message", *args)
-                for word in (
-                    "base.chat",
-                    "'chat message'",
-                    f"{count} argument",
-                    "'/'",
-                    "@event",
-                    "on_event",
-                ):
-                    self.assertIn(word, line)
-
-    @gen_test
-    async def test_only_the_first_is_a_warning(self):
-        client = await self.client()
-        await self.warning_of(client, "nobody")
         with self.assertNoLogs("socket_io", "WARNING"):
-            await client.emit("nobody")
-            self.assertEqual(await client.call("chat message", "text"), "ok")
-
-
-class ReceiverTests(RecorderTestCase):
-    """Which method gets an event, and when none does."""
-
-    class base(Recorder):
-        @event("decorated")
-        @logged_somewhere
-        def decorated(self, *args):
-            return ["decorated", *args]
-
-        @event("7")
-        def seven(self, *args):
-            return ["seven", *args]
-
-        def on_event(self, name, first, second=None):
-            return [name, first, second]
-
-    @gen_test
-    async def test_a_decorated_method_is_found_whatever_its_function_is_called(self):
-        client = await self.client()
-        self.assertEqual(await client.call("decorated", 1), ["decorated", 1])
-
-    @gen_test
-    async def test_what_no_method_claims_goes_to_on_event(self):
-        client = await self.client()
-        self.assertEqual(await client.call("anything", 1), ["anything", 1, None])
-        self.assertEqual(await client.call("wrapper", 1, 2), ["wrapper", 1, 2])
-        self.assertEqual(await client.call("on_close", 1), ["on_close", 1, None])
-
-    @gen_test
-    async def test_an_integer_as_an_events_name_is_its_text(self):
-        largest = str(2**53)
-        for dialect in ("EIO3", "EIO4", "0.9"):
-            for transport in ("websocket", "xhr-polling"):
-                with self.subTest(dialect, transport=transport):
-                    client = await self.client(dialect, transport)
-                    self.assertEqual(await client.call(7, "a"), ["seven", "a"])
-                    self.assertEqual(await client.call(-8, 1), ["-8", 1, None])
-                    self.assertEqual(await client.call(int(largest), 1), [largest, 1, None])
-                    if dialect != "0.9":
-                        self.assertEqual((await client.call(7, b"a"))[1], b"a")
-
-    @gen_test
-    async def test_more_or_fewer_arguments_than_on_event_takes_are_the_clients_mistake(self):
-        self.handler.on_error = lambda handler, error: handler.note("error", error)
-        client = await self.client()
-        for args in ((), (1, 2, 3)):
-            await client.emit("anything", *args)
-        self.assertEqual(await client.call("anything", 1, 2), ["anything", 1, 2])
-        self.assertTrue(self.handler.entries.empty())
+            await client.call("go")
 
 
 class Tapped(Recorder):
@@ -8418,617 +8994,7 @@ class SharedConnectionContextTests(RecorderTestCase):
         await self.noted("closed", "nobody")
 
 
-class DispatchTests(RecorderTestCase):
-    """`dispatch` is the way of every event to its method: what a middleware is elsewhere."""
-
-    class base(Recorder):
-        @event
-        def plain(self, number):
-            return number + 1
-
-        @event
-        async def slow(self, number):
-            await asyncio.sleep(0)
-            return number + 1
-
-    @gen_test
-    async def test_it_can_check_change_and_drop(self):
-        def dispatch(handler, name, *args):
-            if name == "forbidden":
-                raise PermissionError("not you")
-            if name == "plain":
-                args = tuple(number * 10 for number in args)
-            return super(type(handler), handler).dispatch(name, *args)
-
-        self.handler.dispatch = dispatch
-        client = await self.client()
-        self.assertEqual(await client.call("plain", 1), 11)
-        self.assertEqual(await client.call("slow", 1), 2)
-        with self.assertLogs("tornado.application", "ERROR") as logged:
-            await client.emit("forbidden")
-            self.assertEqual(await client.call("plain", 2), 21)
-        self.assertIn("PermissionError", logged.output[0])
-        await client.send("hello")
-        await self.noted("message", "hello")
-        await client.emit("anything", 1)
-        await self.noted("anything", 1)
-
-    @gen_test
-    async def test_it_may_be_a_coroutine_around_both_kinds_of_methods(self):
-        async def dispatch(handler, name, *args):
-            await asyncio.sleep(0)
-            return super(type(handler), handler).dispatch(name, *args)
-
-        self.handler.dispatch = dispatch
-        client = await self.client()
-        self.assertEqual(await client.call("plain", 1), 2)
-        self.assertEqual(await client.call("slow", 1), 2)
-        await client.send("hello")
-        await self.noted("message", "hello")
-
-
-class OnErrorTests(RecorderTestCase):
-    """What a handler raises, anywhere, reaches `on_error`; and the connection lives."""
-
-    class base(Recorder):
-        @event
-        def plain(self):
-            raise KeyError("plain")
-
-        @event
-        async def slow(self):
-            await asyncio.sleep(0)
-            raise KeyError("slow")
-
-        @event
-        def unsendable(self):
-            return object()
-
-        def on_error(self, error):
-            self.note("error", type(error), *error.args)
-
-    @gen_test
-    async def test_an_error_reaches_it_with_its_traceback(self):
-        client = await self.client()
-        for name in ("plain", "slow"):
-            await client.emit(name)
-            await self.noted("error", KeyError, name)
-        self.handler.on_error = lambda handler, error: handler.note(error.__traceback__ is not None)
-        await client.emit("slow")
-        await self.noted(True)
-
-    @gen_test
-    async def test_so_does_an_ack_that_is_no_json_and_an_error_in_an_ack_callback(self):
-        client = await self.client()
-        handler = await self.only()
-        await client.emit("unsendable")  # nobody asked
-        with self.assertRaises(asyncio.TimeoutError):
-            await client.call("unsendable", timeout=0.05)
-        self.assertEqual((await within(self.handler.entries.get()))[:2], ("error", TypeError))
-        for name in ("plain", "slow"):
-            handler.emit("question", ack=getattr(handler, name))
-            await client.answer()
-            await self.noted("error", KeyError, name)
-
-    @gen_test
-    async def test_errors_at_both_ends_of_a_life_reach_it_too(self):
-        def fail(handler):
-            raise KeyError("on_open")
-
-        opens, self.handler.on_open = self.handler.on_open, fail
-        with self.assertRaises(ConnectionRefused) as refused:
-            await self.client()
-        self.assertEqual(refused.exception.message, "Server error")
-        await self.noted("error", KeyError, "on_open")
-
-        async def fail_slowly(handler):
-            raise KeyError("on_close")
-
-        self.handler.on_open, self.handler.on_close = opens, fail_slowly
-        client = await self.client()
-        await client.close()
-        await self.noted("error", KeyError, "on_close")
-
-    @gen_test
-    async def test_the_connection_lives_also_when_it_raises_itself(self):
-        self.handler.on_error = lambda handler, error: 1 // 0
-        client = await self.client()
-        for name in ("plain", "slow"):
-            with self.assertLogs("socket_io", "ERROR") as logged:
-                await client.emit(name)
-                await client.send("still here")
-                await self.noted("message", "still here")
-            self.assertIn("ZeroDivisionError", logged.output[0])
-            self.assertIn(f"KeyError: '{name}'", logged.output[0])
-
-    @gen_test
-    async def test_an_event_that_awaits_something_cancelled_is_reported_and_one_that_we_cancel_is_not(
-        self,
-    ):
-        async def wait(handler):
-            handler.note("waiting")
-            future = asyncio.get_running_loop().create_future()
-            asyncio.get_running_loop().call_soon(future.cancel)
-            await future
-
-        async def wait_for_ever(handler):
-            handler.note("waiting")
-            await asyncio.Event().wait()
-
-        self.handler.close_timeout = self.handler._home[0].sweep_seconds = 0.02
-        self.handler.on_close = lambda handler: handler.note("closed")
-        self.handler.slow = wait
-        client = await self.client()
-        with self.assertRaises(asyncio.TimeoutError):
-            await client.call("slow", timeout=0.05)
-        await self.noted("waiting")
-        await self.noted("error", asyncio.CancelledError)
-        self.handler.slow = wait_for_ever
-        await client.emit("slow")
-        await self.noted("waiting")
-        await client.close()
-        await self.noted("closed")
-
-    @gen_test
-    async def test_an_on_open_that_awaits_something_cancelled_is_reported_and_refuses(self):
-        async def on_open(handler):
-            future = asyncio.get_running_loop().create_future()
-            asyncio.get_running_loop().call_soon(future.cancel)
-            await future
-
-        self.handler.on_open = on_open
-        with self.assertRaises(ConnectionRefused) as refused:
-            await self.client()
-        self.assertEqual(refused.exception.message, "Server error")
-        await self.noted("error", asyncio.CancelledError)
-
-    def test_it_is_a_plain_method_as_the_taps_are(self):
-        async def coroutine(self, *args): ...
-
-        for name in ("on_error", "on_any", "on_any_outgoing", "on_refused"):
-            with self.subTest(name), self.assertRaises(TypeError) as refused:
-                method = classmethod(coroutine) if name == "on_refused" else coroutine
-                type("Chat", (SocketIOHandler,), {name: method})
-            self.assertIn(f"{name} cannot be a coroutine", str(refused.exception))
-
-    def test_on_refused_is_a_class_method_of_the_class_that_is_routed(self):
-        with self.assertRaisesRegex(TypeError, "make it a @classmethod"):
-            type("Chat", (SocketIOHandler,), {"on_refused": lambda self, request, why: None})
-        admin = type(
-            "Admin", (SocketIOHandler,), {"on_refused": classmethod(lambda cls, request, why: None)}
-        )
-        with self.assertRaisesRegex(ValueError, "Admin.on_refused would never be asked"):
-            type("Chat", (SocketIOHandler,), {}).routes("socket.io", namespaces={"/admin": admin})
-
-
-class WhereTests(RecorderTestCase):
-    """A line in the log about a handler's error or slowness names class, method, event and namespace."""
-
-    class base(SocketIOHandler):
-        entries: ClassVar[Any]
-        handlers: ClassVar[list]
-
-        @event
-        def go(self, *args):
-            self.do(*args)
-
-        @event("go slowly")
-        async def go_slowly(self, *args):
-            await asyncio.sleep(0)
-            self.do(*args)
-
-        @event
-        def answer(self):
-            return {1, 2}
-
-        @event
-        async def answer_slowly(self):
-            return {1, 2}
-
-        def on_event(self, name, *args):
-            self.do(*args)
-
-        def on_message(self, message):
-            self.do()
-
-        def ask(self):
-            self.emit("question", ack=self.do)
-
-        @event("ask")
-        def asks(self):
-            self.ask()
-
-        def do(self, *args):
-            raise ValueError("why")
-
-    namespaces: ClassVar[dict] = {}
-
-    def get_app(self):
-        class Admin(self.base):
-            pass
-
-        self.namespaces = {re.compile("/a.*"): Admin}
-        return super().get_app()
-
-    LINES = [
-        (["go", 1], "/", "base.go, event 'go' in '/': ValueError('why')"),
-        (["go slowly"], "/", "base.go_slowly, event 'go slowly' in '/': ValueError('why')"),
-        (["nobody's"], "/", "base.on_event, event \"nobody's\" in '/': ValueError('why')"),
-        (["message", 1], "/", "base.on_message, event 'message' in '/': ValueError('why')"),
-        (["go", 1], "/admin", "Admin.go, event 'go' in '/admin': ValueError('why')"),
-    ]
-
-    def admin(self, client):
-        return client.join("/admin")
-
-    @gen_test
-    async def test_of_an_event_it_names_the_method_too(self):
-        client = await self.client()
-        await client.join("/admin")
-        for data, namespace, line in self.LINES:
-            with self.subTest(line), self.assertLogs("tornado.application", "ERROR") as logged:
-                await client.emit(*data, namespace=namespace)
-                await self.until(lambda: logged.output)
-            self.assertEqual(logged.records[0].getMessage(), line)
-            self.assertIn('raise ValueError("why")', logged.output[0])
-
-    async def until(self, done):
-        for _ in range(1000):
-            if done():
-                return
-            await asyncio.sleep(0.001)
-        self.fail("nothing came")
-
-    @gen_test
-    async def test_an_ack_that_is_no_json_is_said_to_be_of_the_event(self):
-        client = await self.client()
-        for name in ("answer", "answer_slowly"):
-            with self.subTest(name), self.assertLogs("tornado.application", "ERROR") as logged:
-                with self.assertRaises(asyncio.TimeoutError):
-                    await client.call(name, timeout=0.05)
-            self.assertIn(f"base.{name}, event '{name}' in '/': TypeError(", logged.output[0])
-
-    @gen_test
-    async def test_the_callback_of_an_ack_is_said_to_be_of_the_emit(self):
-        client = await self.client()
-        await client.emit("ask")
-        with self.assertLogs("tornado.application", "ERROR") as logged:
-            await client.answer(1)
-            await self.until(lambda: logged.output)
-        self.assertIn("base.emit(ack=..), event 'question' in '/': ValueError", logged.output[0])
-
-    @gen_test
-    async def test_both_ends_of_a_life_are_named(self):
-        client = await self.client()
-        self.handler.on_open = self.handler.on_close = lambda handler: 1 // 0
-        with self.assertLogs("tornado.application", "ERROR") as logged:
-            await client.close()
-            with self.assertRaises(ConnectionRefused):
-                await self.client()
-            await self.until(lambda: len(logged.output) == 2)
-        lines = sorted(record.getMessage().split(":")[0] for record in logged.records)
-        self.assertEqual(lines, ["base.on_close in '/'", "base.on_open in '/'"])
-
-    @gen_test
-    async def test_who_logs_an_exception_by_hand_is_named_as_far_as_is_known(self):
-        def do(handler, *args):
-            try:
-                raise ValueError("by hand")
-            except ValueError:
-                handler.log_exception(*sys.exc_info())
-
-        self.handler.do = do
-        client = await self.client()
-        with self.assertLogs("tornado.application", "ERROR") as logged:
-            await client.emit("go")
-            await self.until(lambda: logged.output)
-        self.assertIn("base in '/': ValueError('by hand')", logged.output[0])
-
-    @gen_test
-    @mock.patch.object(socket_io, "BLOCKED_SECONDS", 0.02)
-    async def test_who_keeps_the_loop_to_itself_is_named_once(self):
-        def block(handler, *args):
-            time.sleep(0.03)
-
-        self.handler.do = block
-        client = await self.client()
-        with self.assertLogs("socket_io", "WARNING") as logged:
-            for name in ("go", "go slowly", "go", "go slowly"):
-                await client.call(name)
-        places = [line.split(" has kept")[0] for line in logged.output]
-        self.assertEqual(
-            places,
-            ["WARNING:socket_io:base.go, event 'go' in '/'",
-             "WARNING:socket_io:base.go_slowly, event 'go slowly' in '/'"],
-        )  # fmt: skip
-        self.assertIn("asyncio.to_thread", logged.output[0])
-
-    @gen_test
-    @mock.patch.object(socket_io, "BLOCKED_SECONDS", 0.02)
-    async def test_also_at_both_ends_of_a_life_and_before_it(self):
-        def block(handler, *args):
-            time.sleep(0.03)
-            return True
-
-        self.handler.on_open = self.handler.on_close = block
-        self.handler.allow_request = classmethod(block)
-        with self.assertLogs("socket_io", "WARNING") as logged:
-            client = await self.client()
-            await client.close()
-            await self.until(lambda: len(logged.output) == 3)
-        places = [record.getMessage().split(" has kept")[0] for record in logged.records]
-        self.assertEqual(
-            places, ["base.allow_request", "base.on_open in '/'", "base.on_close in '/'"]
-        )
-
-    @gen_test
-    @mock.patch.object(socket_io, "BLOCKED_SECONDS", 0.02)
-    async def test_who_waits_as_it_should_is_not_named(self):
-        async def go(handler):
-            await asyncio.sleep(0.03)
-
-        self.handler.go = go
-        client = await self.client()
-        with self.assertNoLogs("socket_io", "WARNING"):
-            await client.call("go")
-
-
-class LateAckTests(RecorderTestCase):
-    """Whoever waits for an ack hears something in the end, over every generation that has acks."""
-
-    @gen_test
-    async def test_a_late_ack_does_no_harm(self):
-        for dialect in ("0.9", "EIO3", "EIO4"):
-            for transport in ("websocket", "xhr-polling"):
-                with self.subTest(dialect=dialect, transport=transport):
-                    client = await self.client(dialect, transport)
-                    handler = self.handler.handlers[-1]
-                    with self.assertRaises(socket_io.AckTimeout) as late:
-                        await handler.call("question", timeout=0.01)
-                    self.assertIn("question", str(late.exception))
-                    self.assertIsInstance(late.exception, TimeoutError)
-                    await client.answer("too late")
-                    asked = asyncio.ensure_future(handler.call("another"))
-                    await client.answer("in time")
-                    self.assertEqual(await asked, "in time")
-                    self.assertEqual(handler._member.acks, {})
-                    await client.close()
-
-    @gen_test
-    async def test_a_disconnect_says_why_to_all_who_wait(self):
-        for dialect in ("0.9", "EIO3", "EIO4"):
-            with self.subTest(dialect):
-                await self.client(dialect)
-                handler = self.handler.handlers[-1]
-                answers = []
-                handler.emit("question", ack=lambda *args, answers=answers: answers.append(args))
-                asked = [asyncio.ensure_future(handler.call("question")) for _ in range(3)]
-                await asyncio.sleep(0)
-                handler.disconnect()
-                for future in asked:
-                    with self.assertRaisesRegex(Disconnected, "server namespace disconnect"):
-                        await future
-                self.assertEqual(answers, [])
-                with self.assertRaisesRegex(Disconnected, "server namespace disconnect"):
-                    await handler.call("too late")
-
-    @gen_test
-    async def test_made_up_acks_and_acks_given_twice_mean_nothing(self):
-        wire = await self.wire()
-        await self.open_websocket(wire)
-        handler = await self.only()
-        wire.send_frame('43999["made up"]')
-        asked = asyncio.ensure_future(handler.call("question"))
-        self.assertEqual(await wire.text(), '420["question"]')
-        wire.send_frame('430["once"]')
-        wire.send_frame('430["twice"]')
-        self.assertEqual(await asked, "once")
-        wire.send_frame('42["message","still here"]')
-        await self.noted("message", "still here")
-
-    @gen_test
-    async def test_a_callback_for_an_ack_is_given_up_after_its_timeout(self):
-        self.handler._home[0].sweep_seconds = 0.05
-        client = await self.client()
-        handler = await self.only()
-        answers = []
-        handler.emit("question", ack=answers.append, timeout=0.01)
-        while handler._member.acks:
-            await asyncio.sleep(0.01)
-        await client.answer("too late")
-        await client.send("after that")
-        await self.noted("message", "after that")
-        self.assertEqual((answers, handler._member.session.owed_acks), ([], 0))
-
-    @gen_test
-    async def test_without_a_limit_an_ack_may_come_at_any_time(self):
-        client = await self.client()
-        handler = await self.only()
-        answers = []
-        handler.emit("question", ack=answers.append, timeout=None)
-        asked = asyncio.ensure_future(handler.call("question", timeout=None))
-        all_asked = asyncio.ensure_future(self.handler.io.call("question", timeout=None))
-        patient = asyncio.ensure_future(self.handler.io.timeout(None).call("question"))
-        self.assertEqual(handler._member.session.hub.watched, {})
-        for number in range(4):
-            await client.answer(number)
-        self.assertEqual((await asked, answers), (1, [0]))
-        self.assertEqual((await all_asked).answers, {client.id: 2})
-        self.assertEqual((await patient).answers, {client.id: 3})
-
-    @gen_test
-    async def test_what_is_no_timeout_or_no_function_is_said_before_anything_is_sent(self):
-        client = await self.client()
-        handler = await self.only()
-        in_thread = functools.partial(asyncio.get_running_loop().run_in_executor, None)
-        for wrong in ("5", math.nan, True, [1], datetime.timedelta(seconds=1)):
-            with self.subTest(wrong):
-                wrongly = functools.partial(handler.emit, "no", ack=print, timeout=wrong)
-                with self.assertRaises(TypeError):
-                    wrongly()
-                with self.assertRaises(TypeError):
-                    await in_thread(wrongly)
-                with self.assertRaises(TypeError):
-                    await handler.call("no", timeout=wrong)
-                with self.assertRaises(TypeError):
-                    await self.handler.io.call("no", timeout=wrong)
-                with self.assertRaises(TypeError):
-                    self.handler.io.timeout(wrong)
-        with self.assertRaises(TypeError):
-            handler.emit("no", ack="print")
-        self.assertEqual((handler._member.acks, handler._member.session.owed_acks), ({}, 0))
-        handler.emit("yes")
-        self.assertEqual(await client.receive(), ("yes",))
-
-    @gen_test
-    async def test_an_ack_with_a_wrong_number_of_arguments_is_the_clients_mistake(self):
-        client = await self.client()
-        handler = await self.only()
-        answers = []
-        with self.assertNoErrors():
-            for args in ((), (1, 2), (1,)):
-                handler.emit("question", ack=lambda answer: answers.append((answer,)))
-                await client.answer(*args)
-            await client.send("after that")
-            await self.noted("message", "after that")
-        self.assertEqual(answers, [(1,)])
-        handler.emit("question", ack=answers.append)  # as good as a function of Python's
-        await client.answer(2)
-        await client.send("after that")
-        await self.noted("message", "after that")
-        self.assertEqual(answers, [(1,), 2])
-
-    @contextlib.contextmanager
-    def assertNoErrors(self):
-        with self.assertLogs("tornado.application", "ERROR") as logged:
-            yield
-            logging.getLogger("tornado.application").error("the only one")
-        self.assertEqual([line.split(":")[-1] for line in logged.output], ["the only one"])
-
-    @gen_test
-    async def test_a_wait_that_is_cancelled_is_over(self):
-        client = await self.client()
-        handler = await self.only()
-        asked = asyncio.ensure_future(handler.call("question"))
-        await client.receive()
-        asked.cancel()
-        with self.assertRaises(asyncio.CancelledError):
-            await asked
-        self.assertEqual((handler._member.acks, handler._member.session.owed_acks), ({}, 0))
-
-
-class TestClientTests(RecorderTestCase):
-    """The client that users import: what it promises beyond what every other test here asks of it."""
-
-    ACKING = [
-        ("EIO4", "websocket"),
-        ("EIO4", "xhr-polling"),
-        ("EIO3", "jsonp-polling"),
-        ("0.9", "htmlfile"),
-    ]
-
-    @property
-    def namespaces(self):
-        return {"/other": self.handler}
-
-    class base(Recorder):
-        @event
-        async def ask(self, gate):
-            await type(self).gates[gate].wait()
-            return gate
-
-        @event
-        def never(self):
-            raise ValueError("no ack")
-
-    @gen_test
-    async def test_an_ack_id_is_never_used_twice_however_many_have_been_answered(self):
-        self.handler.gates = [asyncio.Event() for _ in range(4)]
-        client = await self.client()
-        first, second = (
-            asyncio.ensure_future(client.call("ask", 0)),
-            asyncio.ensure_future(client.call("ask", 1)),
-        )
-        await asyncio.sleep(0)
-        self.handler.gates[0].set()
-        self.assertEqual(await first, 0)
-        third = asyncio.ensure_future(client.call("ask", 2))
-        await asyncio.sleep(0)
-        for gate in self.handler.gates:
-            gate.set()
-        self.assertEqual((await second, await third), (1, 2))
-
-    @gen_test
-    async def test_an_ack_that_does_not_come_is_a_timeout(self):
-        client = await self.client()
-        with (
-            self.assertLogs("tornado.application", "ERROR"),
-            self.assertRaises(asyncio.TimeoutError),
-        ):
-            await client.call("never", timeout=0.05)
-        with self.assertRaises(asyncio.TimeoutError):
-            await client.receive(0.01)
-
-    @gen_test
-    async def test_an_ack_that_comes_after_the_timeout_of_its_call_does_not_make_the_client_deaf(
-        self,
-    ):
-        for dialect, transport in self.ACKING:
-            with self.subTest(dialect=dialect, transport=transport):
-                self.handler.gates = [asyncio.Event(), asyncio.Event()]
-                client = await self.client(dialect, transport)
-                with self.assertRaises(asyncio.TimeoutError):
-                    await client.call("ask", 0, timeout=0.01)
-                for gate in self.handler.gates:
-                    gate.set()
-                self.assertEqual(await client.call("ask", 1), 1)
-
-    @gen_test
-    async def test_an_ack_that_nobody_asked_for_does_not_make_the_client_deaf(self):
-        self.handler.gates = [asyncio.Event()]
-        self.handler.gates[0].set()
-        client = await self.client()
-        (await self.only())._member._send(
-            Packet(ACK, "/", [1], 77), [EnginePacket(MESSAGE, "377[1]")]
-        )
-        self.assertEqual(await client.call("ask", 0), 0)
-
-    @gen_test
-    async def test_a_client_whose_reading_breaks_is_disconnected(self):
-        client = await self.client()
-        (await self.only())._member.session.send_engine(MESSAGE, "nonsense")
-        await within(client.disconnected.wait())
-        with self.assertRaises(PayloadError):
-            await client._reader
-
-    @gen_test
-    async def test_calls_at_the_same_time_over_polling_each_get_their_own_ack(self):
-        for dialect, transport in self.ACKING:
-            with self.subTest(dialect=dialect, transport=transport):
-                self.handler.gates = [asyncio.Event() for _ in range(5)]
-                for gate in self.handler.gates:
-                    gate.set()
-                client = await self.client(dialect, transport)
-                calls = [client.call("ask", number) for number in range(5)]
-                self.assertEqual(await asyncio.gather(*calls), [0, 1, 2, 3, 4])
-
-    @gen_test
-    async def test_auth_reaches_the_handler_in_every_generation_and_namespace(self):
-        auth = {"token": "a b&c=d/é😀", "age": 7, "admin": True}
-        as_query = {"token": "a b&c=d/é😀", "age": "7", "admin": "true"}
-        for dialect, transport in EndOfProcessTests.DOORS:
-            if transport == "upgrade":
-                continue
-            for namespace in ("/", "/other") if DIALECTS[dialect].has_namespaces else ("/",):
-                with self.subTest(dialect=dialect, transport=transport, namespace=namespace):
-                    self.handler.handlers.clear()
-                    client = await self.client(dialect, transport, namespace, auth)
-                    handler = self.handler.handlers[-1]
-                    self.assertEqual(handler.namespace, namespace)
-                    self.assertEqual(handler.auth, auth if dialect == "EIO4" else as_query)
-                    if dialect != "EIO4":  # as with the real clients, the request has it too
-                        self.assertEqual(handler.get_query_argument("token"), auth["token"])
-                    await client.close()
+# ---- Namespaces and families ---------------------------------------------------------
 
 
 class Admin(SocketIOHandler):
@@ -9160,62 +9126,54 @@ class NamespaceTests(RecorderTestCase):
         await self.assertClosedFor("transport close")
 
 
-class GoodbyeTests(RecorderTestCase):
-    """How a client hears the end decides whether it comes back: each generation has its own word for it."""
+class EarlyNamespaceTests(RecorderTestCase):
+    """A namespace asked for before "/" is accepted waits for it, where "/" comes first.  [EIO3]"""
 
-    async def open_protocol_1(self, wire):
-        sid = (await wire.request("GET", "/socket.io/1/"))[2].split(b":")[0].decode()
-        url = f"/socket.io/1/xhr-polling/{sid}"
-        self.assertEqual((await wire.request("GET", url))[2], b"1::")
-        return url
+    namespaces = {"/side": type("Side", (SocketIOHandler,), {})}
 
     @gen_test
-    async def test_at_shutdown_a_polling_client_of_protocol_1_is_advised_to_reconnect(self):
+    async def test_it_is_opened_once_however_often_it_is_asked_for(self):
+        gate = asyncio.Event()
+        self.handler.on_open = lambda handler: gate.wait()
         wire = await self.wire()
-        url = await self.open_protocol_1(wire)
-        closing = asyncio.ensure_future(self.handler.io.close())
-        self.assertEqual(
-            (await wire.request("GET", url))[2], b"7:::1+0"
-        )  # 0:: it takes for "do not come back"
-        await closing
+        await wire.upgrade("/socket.io/?EIO=3&transport=websocket")
+        await wire.text()
+        for _ in range(3):
+            wire.send_frame("40/side,")
+        wire.send_frame("2")
+        self.assertEqual(await wire.text(), "3")
+        gate.set()
+        self.assertEqual([await wire.text(), await wire.text()], ["40", "40/side,"])
+        side = self.namespaces["/side"].io
+        self.assertEqual(len(side.sockets()), 1)
+        wire.reset()
+        await self.assertClosedFor("transport close")
+        self.assertEqual(side.sockets(), [])
 
-    @gen_test
-    async def test_who_is_disconnected_is_not_asked_back(self):
-        wire = await self.wire()
-        url = await self.open_protocol_1(wire)
-        (await self.only()).disconnect()
-        self.assertEqual((await wire.request("GET", url))[2], b"0::")
 
-    @gen_test
-    async def test_nor_is_who_is_refused(self):
-        self.handler.on_open = lambda handler: False
-        wire = await self.wire()
-        sid = (await wire.request("GET", "/socket.io/1/"))[2].split(b":")[0].decode()
-        told = (await wire.request("GET", f"/socket.io/1/xhr-polling/{sid}"))[2].decode()
-        self.assertEqual(told, "\ufffd5\ufffd7:::2\ufffd3\ufffd0::")
+class HomeTests(unittest.TestCase):
+    """`io` on a class."""
 
-    @gen_test
-    async def test_the_end_of_a_polling_session_comes_in_a_poll_of_its_own(self):
-        """Clients since 1.0 look at a close packet before the packets that came with it."""
-        for dialect, revision in (("EIO3", "3"), ("EIO4", "4")):
-            with self.subTest(dialect):
-                wire = await self.wire()
-                url = f"/socket.io/?EIO={revision}&transport=polling"
-                _, _, body = await wire.request("GET", url)
-                url += "&sid=" + re.search(rb'"sid":"([^"]*)"', body)[1].decode()
-                if dialect == "EIO4":
-                    await wire.request("POST", url, b"40")
-                    await wire.request("GET", url)
-                handler = self.handler.handlers[-1]
-                handler.emit("bye")
-                handler.disconnect(close=True)
-                self.assertEqual((await wire.request("GET", url))[2], {
-                    "EIO3": b'9:42["bye"]2:41', "EIO4": b'42["bye"]\x1e41'}[dialect])  # fmt: skip
-                self.assertEqual(
-                    (await wire.request("GET", url))[2], {"EIO3": b"1:1", "EIO4": b"1"}[dialect]
-                )
-                self.assertEqual((await wire.request("GET", url))[0], 400)
-                await self.assertClosedFor("server namespace disconnect")
+    def test_a_class_that_serves_other_namespaces_too_has_its_home_in_the_root(self):
+        class Chat(SocketIOHandler):
+            pass
+
+        Chat.routes("socket.io", namespaces={"/admin": Chat})
+        self.assertEqual(Chat.io._at[0][1], "/")
+
+    def test_a_namespace_that_cannot_be_is_a_key_error_that_names_the_cure(self):
+        class Chat(SocketIOHandler):
+            pass
+
+        Chat.routes("socket.io", namespaces={re.compile("/room-[0-9]"): Room, "/admin": Admin})
+        with self.assertRaises(KeyError) as refused:
+            Chat.io.of("/rooms")
+        self.assertIn("namespaces=", str(refused.exception))
+        Chat.io.of("/room-1").emit("reaches nobody")
+        Chat.io.of("/admin").of("/").emit("reaches nobody")
+        for name in ("admin", "/a,b"):
+            with self.subTest(name), self.assertRaises(ValueError):
+                Chat.routes("socket.io", namespaces={name: Admin})
 
 
 class Room(Recorder):
@@ -9590,29 +9548,7 @@ class SlowMatcherTests(FamilyTestCase):
         self.assertEqual((users, USER.get()), (["somebody", "/tea"], "nobody"))
 
 
-class HomeTests(unittest.TestCase):
-    """`io` on a class."""
-
-    def test_a_class_that_serves_other_namespaces_too_has_its_home_in_the_root(self):
-        class Chat(SocketIOHandler):
-            pass
-
-        Chat.routes("socket.io", namespaces={"/admin": Chat})
-        self.assertEqual(Chat.io._at[0][1], "/")
-
-    def test_a_namespace_that_cannot_be_is_a_key_error_that_names_the_cure(self):
-        class Chat(SocketIOHandler):
-            pass
-
-        Chat.routes("socket.io", namespaces={re.compile("/room-[0-9]"): Room, "/admin": Admin})
-        with self.assertRaises(KeyError) as refused:
-            Chat.io.of("/rooms")
-        self.assertIn("namespaces=", str(refused.exception))
-        Chat.io.of("/room-1").emit("reaches nobody")
-        Chat.io.of("/admin").of("/").emit("reaches nobody")
-        for name in ("admin", "/a,b"):
-            with self.subTest(name), self.assertRaises(ValueError):
-                Chat.routes("socket.io", namespaces={name: Admin})
+# ---- Recovery ------------------------------------------------------------------------
 
 
 class Keeper(Recorder):
@@ -10191,6 +10127,9 @@ class FamilyRecoveryTests(FamilyTestCase):
             self.assertLessEqual(len(self.hub.namespaces), 4)
 
 
+# ---- Life and end --------------------------------------------------------------------
+
+
 class OnCloseTests(RecorderTestCase):
     """`on_close` comes exactly once for each `on_open` that has accepted, however they were written."""
 
@@ -10506,6 +10445,111 @@ class SeveralNamespacesLifeTests(RecorderTestCase):
                 self.assertTrue(self.handler.handlers[-1].connected)
 
 
+class GoodbyeTests(RecorderTestCase):
+    """How a client hears the end decides whether it comes back: each generation has its own word for it."""
+
+    async def open_protocol_1(self, wire):
+        sid = (await wire.request("GET", "/socket.io/1/"))[2].split(b":")[0].decode()
+        url = f"/socket.io/1/xhr-polling/{sid}"
+        self.assertEqual((await wire.request("GET", url))[2], b"1::")
+        return url
+
+    @gen_test
+    async def test_at_shutdown_a_polling_client_of_protocol_1_is_advised_to_reconnect(self):
+        wire = await self.wire()
+        url = await self.open_protocol_1(wire)
+        closing = asyncio.ensure_future(self.handler.io.close())
+        self.assertEqual(
+            (await wire.request("GET", url))[2], b"7:::1+0"
+        )  # 0:: it takes for "do not come back"
+        await closing
+
+    @gen_test
+    async def test_who_is_disconnected_is_not_asked_back(self):
+        wire = await self.wire()
+        url = await self.open_protocol_1(wire)
+        (await self.only()).disconnect()
+        self.assertEqual((await wire.request("GET", url))[2], b"0::")
+
+    @gen_test
+    async def test_nor_is_who_is_refused(self):
+        self.handler.on_open = lambda handler: False
+        wire = await self.wire()
+        sid = (await wire.request("GET", "/socket.io/1/"))[2].split(b":")[0].decode()
+        told = (await wire.request("GET", f"/socket.io/1/xhr-polling/{sid}"))[2].decode()
+        self.assertEqual(told, "\ufffd5\ufffd7:::2\ufffd3\ufffd0::")
+
+    @gen_test
+    async def test_the_end_of_a_polling_session_comes_in_a_poll_of_its_own(self):
+        """Clients since 1.0 look at a close packet before the packets that came with it."""
+        for dialect, revision in (("EIO3", "3"), ("EIO4", "4")):
+            with self.subTest(dialect):
+                wire = await self.wire()
+                url = f"/socket.io/?EIO={revision}&transport=polling"
+                _, _, body = await wire.request("GET", url)
+                url += "&sid=" + re.search(rb'"sid":"([^"]*)"', body)[1].decode()
+                if dialect == "EIO4":
+                    await wire.request("POST", url, b"40")
+                    await wire.request("GET", url)
+                handler = self.handler.handlers[-1]
+                handler.emit("bye")
+                handler.disconnect(close=True)
+                self.assertEqual((await wire.request("GET", url))[2], {
+                    "EIO3": b'9:42["bye"]2:41', "EIO4": b'42["bye"]\x1e41'}[dialect])  # fmt: skip
+                self.assertEqual(
+                    (await wire.request("GET", url))[2], {"EIO3": b"1:1", "EIO4": b"1"}[dialect]
+                )
+                self.assertEqual((await wire.request("GET", url))[0], 400)
+                await self.assertClosedFor("server namespace disconnect")
+
+
+class BirthAndEndTests(RecorderTestCase):
+    """INFO tells a session's birth and end in words."""
+
+    @gen_test
+    async def test_where_from_as_what_over_what_how_long_and_why(self):
+        rows = [
+            ("0.6", "xhr-polling"),
+            ("0.9", "htmlfile"),
+            ("EIO3", "websocket"),
+            ("EIO4", "jsonp-polling"),
+        ]
+        for dialect, transport in rows:
+            with self.subTest(dialect), self.assertLogs("socket_io", "INFO") as logged:
+                await self.client(dialect, transport)
+                handler = self.handler.handlers[-1]
+                handler.disconnect(close=True)
+                await self.assertClosedFor("server namespace disconnect")
+            sid = handler.session.id[:6]
+            came, went = [line for line in logged.output if line.startswith("INFO")]
+            self.assertIn(f"session {sid} of Recorder begins: an {dialect} client", came)
+            self.assertIn(f"from 127.0.0.1, over {transport}", came)
+            self.assertRegex(
+                went,
+                f"session {re.escape(sid)} of Recorder ends after 0[.][0-9] s: server namespace disconnect; "
+                f"an {dialect} client from 127.0.0.1, last over {transport}",
+            )
+
+    @gen_test
+    async def test_the_transport_in_use_at_the_end(self):
+        polling, websocket = await self.wire(), await self.wire()
+        with self.assertLogs("socket_io", "INFO") as logged:
+            url = await self.join_polling(polling)
+            await websocket.upgrade(url.replace("polling", "websocket"))
+            websocket.send_frame("5")
+            websocket.send_frame("1")
+            await self.assertClosedFor("transport close")
+        self.assertIn("over xhr-polling", logged.output[0])
+        self.assertIn("last over websocket", logged.output[-1])
+
+    @gen_test
+    async def test_a_handshake_of_0_9_that_nothing_follows_is_neither(self):
+        with self.assertNoLogs("socket_io", "INFO"):
+            await (await self.wire()).request("GET", "/socket.io/1/")
+            (session,) = self.handler.io._at[-1][0].sessions.values()
+            session.end("forced close")
+
+
 class LostPollTests(RecorderTestCase):
     """What a poll's answer carried when its connection died is never passed over in silence."""
 
@@ -10606,57 +10650,6 @@ class BrokenPollTests(RecorderTestCase):
                 self.assertTrue(self.handler.handlers[-1].connected)
 
 
-class EarlyNamespaceTests(RecorderTestCase):
-    """A namespace asked for before "/" is accepted waits for it, where "/" comes first.  [EIO3]"""
-
-    namespaces = {"/side": type("Side", (SocketIOHandler,), {})}
-
-    @gen_test
-    async def test_it_is_opened_once_however_often_it_is_asked_for(self):
-        gate = asyncio.Event()
-        self.handler.on_open = lambda handler: gate.wait()
-        wire = await self.wire()
-        await wire.upgrade("/socket.io/?EIO=3&transport=websocket")
-        await wire.text()
-        for _ in range(3):
-            wire.send_frame("40/side,")
-        wire.send_frame("2")
-        self.assertEqual(await wire.text(), "3")
-        gate.set()
-        self.assertEqual([await wire.text(), await wire.text()], ["40", "40/side,"])
-        side = self.namespaces["/side"].io
-        self.assertEqual(len(side.sockets()), 1)
-        wire.reset()
-        await self.assertClosedFor("transport close")
-        self.assertEqual(side.sockets(), [])
-
-
-class StreamTests(RecorderTestCase):
-    @gen_test
-    async def test_an_answer_that_never_ends_tells_nginx_not_to_keep_it(self):
-        handshake = await (await self.wire()).request("GET", "/socket.io/1/")
-        sid = handshake[2].decode().split(":")[0]
-        for path in ("/htmlfile//1", "/xhr-multipart/", f"/1/htmlfile/{sid}"):
-            with self.subTest(path):
-                wire = await self.wire()
-                wire.send_request("GET", "/socket.io" + path)
-                self.assertEqual((await wire.head())[1].get("x-accel-buffering"), "no")
-
-    @gen_test
-    async def test_a_stream_ends_after_its_last_message(self):
-        wire = await self.wire()
-        wire.send_request("GET", "/socket.io/htmlfile//1")
-        await wire.head()
-        chunks = wire.chunks()
-        await chunks.__anext__(), await chunks.__anext__()
-        handler = await self.only()
-        handler.send("x" * 3_900_000)
-        handler.close()
-        self.assertIn(b"x" * 3_900_000, await chunks.__anext__())
-        with self.assertRaises(StopAsyncIteration):
-            await chunks.__anext__()
-
-
 class HastyClientTests(RecorderTestCase):
     @gen_test
     async def test_a_client_that_closes_right_after_its_handshake_makes_no_noise(self):
@@ -10682,80 +10675,30 @@ class HastyClientTests(RecorderTestCase):
                     await asyncio.sleep(0.01)
 
 
-class EagerBehaviour:
-    """`asyncio.eager_task_factory` begins a task inside whoever makes it; everything goes its usual way."""
-
-    class base(Recorder):
-        async def on_open(self, *args, **kwargs):
-            super().on_open(*args, **kwargs)
-
-        async def on_message(self, message):
-            self.send(message)
-            return message
-
-        @event
-        async def in_turn(self, number):
-            self.note("begun", number)
-            await asyncio.sleep(0)
-            self.note("ended", number)
-
-        async def on_close(self):
-            super().on_close()
-
-    transport = "websocket"
-
-    def setUp(self):
-        super().setUp()
-        self.io_loop.asyncio_loop.set_task_factory(asyncio.eager_task_factory)
+class ResetTests(RecorderTestCase):
+    """A client that vanishes while it is written to is nobody's warning."""
 
     @gen_test
-    async def test_events_are_answered_and_on_close_comes(self):
-        for dialect in ("EIO4", "EIO3", "0.9", "0.6"):
-            with self.subTest(dialect):
-                client = await self.client(dialect, self.transport)
-                for number in (1, 2):
-                    await client.send(f"hello {number}")
-                    self.assertEqual(await client.receive(), ("message", f"hello {number}"))
-                self.handler.handlers[-1].disconnect(close=True)
-                await self.assertClosedFor("server namespace disconnect")
-
-    @gen_test
-    async def test_events_of_one_client_run_one_after_the_other(self):
-        client = await self.client("EIO4", self.transport)
-        for number in range(3):
-            await client.emit("in_turn", number)
-        for number in range(3):
-            await self.noted("begun", number)
-            await self.noted("ended", number)
-
-    @gen_test
-    async def test_many_coroutines_that_wait_for_nothing_nest_no_deeper(self):
-        client = await self.client("EIO4", self.transport)
-        gate, done = asyncio.Event(), asyncio.Event()
-        count = 0
-
-        async def in_turn(handler, number):
-            nonlocal count
-            await gate.wait()
-            count += 1
-            if count == 3000:
-                done.set()
-
-        self.handler.in_turn = in_turn
-        for number in range(3000):
-            await client.emit("in_turn", number)
-        gate.set()
-        await within(done.wait(), 20)
-
-
-@unittest.skipIf(sys.version_info < (3, 12), "Python has eager tasks from 3.12 on")
-class EagerTests(EagerBehaviour, RecorderTestCase):
-    pass
-
-
-@unittest.skipIf(sys.version_info < (3, 12), "Python has eager tasks from 3.12 on")
-class EagerTLSTests(OverTLS, EagerBehaviour, RecorderTestCase):
-    pass
+    async def test_many_messages_to_a_connection_that_was_reset_are_quiet(self):
+        loop = asyncio.get_running_loop()
+        request = (
+            "GET /socket.io/?EIO=3&transport=websocket HTTP/1.1\r\nHost: test.example\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        vanishing = socket.create_connection(("127.0.0.1", self.get_http_port()))
+        vanishing.setblocking(False)
+        vanishing.setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+        )  # close by a reset
+        await loop.sock_sendall(vanishing, request.encode())
+        while not self.handler.handlers:
+            await within(loop.sock_recv(vanishing, 1000))
+        handler = await self.only()
+        with self.assertNoLogs("asyncio", "WARNING"):
+            vanishing.close()
+            for number in range(50):
+                handler.send(number)  # all before the loop has looked at the connection again
+            await self.noted("closed", handler.close_reason or "transport close")
 
 
 class StuckHandlerTests(RecorderTestCase):
@@ -10794,142 +10737,7 @@ class StuckHandlerTests(RecorderTestCase):
         await self.noted("next")
 
 
-class Counter(Recorder):
-    """Counts how many of its events are run in each turn of the loop."""
-
-    turn = 0
-
-    def on_open(self):
-        super().on_open()
-        self.turns = collections.Counter()
-
-    def on_message(self, message):
-        super().on_message(message)
-        self.turns[type(self).turn] += 1
-
-
-class ManyPacketsTests(RecorderTestCase):
-    """A client that was offline sends all that it has kept in one payload."""
-
-    base = Counter
-    COUNT = 1_500
-
-    async def count_turns(self):
-        while True:
-            self.handler.turn += 1
-            await asyncio.sleep(0)
-
-    def messages(self, client, count):
-        return [
-            packet
-            for number in range(count)
-            for packet in client.dialect.encode_packet(Packet(EVENT, "/", ["message", f"{number}"]))
-        ]
-
-    def test_the_default_leaves_the_bound_to_the_number_of_bytes(self):
-        self.assertEqual(SocketIOHandler.max_packets, 100_000)
-
-    @gen_test(timeout=30)
-    async def test_all_are_run_in_order_and_few_of_them_in_one_turn(self):
-        counting = asyncio.ensure_future(self.count_turns())
-        doors = [door for door in EndOfProcessTests.DOORS if door[1] not in (WEBSOCKET, "upgrade")]
-        for door in [*doors, ("0.6", WEBSOCKET)]:
-            with self.subTest(door):
-                client = Attacker(self.get_http_port(), *door)
-                self._clients.append(await client.connect())
-                await client._send_engine(self.messages(client, self.COUNT))
-                await client.send("after them")
-                for number in range(self.COUNT):
-                    await self.noted("message", f"{number}")
-                await self.noted("message", "after them")
-                handler = self.handler.handlers[-1]
-                self.assertLessEqual(max(handler.turns.values()), 64)
-                self.assertGreaterEqual(len(handler.turns), self.COUNT // 64)
-        counting.cancel()
-
-    @gen_test(timeout=30)
-    async def test_a_post_that_is_not_worked_off_counts_as_posting(self):
-        for dialect in DIALECTS:
-            with self.subTest(dialect):
-                client = Attacker(self.get_http_port(), dialect, XHR_POLLING)
-                self._clients.append(await client.connect())
-                handler = self.handler.handlers[-1]
-                session, body = handler._member.session, self.messages(client, 10_000)
-                first = asyncio.ensure_future(client._send_engine(body))
-                while not handler.turns:
-                    handler.turn += 1
-                    await asyncio.sleep(0)
-                self.assertIsNotNone(session.posting)
-                second = Attacker(self.get_http_port(), dialect, XHR_POLLING)
-                second.sid, second._post_wire = client.sid, await self.wire()
-                status = await second.post(second._body(second.dialect.encode_payload(body[:1])))
-                if DIALECTS[dialect].overlap_closes:
-                    self.assertEqual(status, 400)
-                    while (entry := await within(self.handler.entries.get()))[0] != "closed":
-                        pass
-                    self.assertEqual(entry, ("closed", "transport error"))
-                else:
-                    self.assertEqual(status, 200)
-                    await within(first, 20)
-                    while not self.handler.entries.empty():
-                        self.handler.entries.get_nowait()
-                first.cancel()
-                with contextlib.suppress(asyncio.CancelledError, AssertionError):
-                    await first
-                await client.close()
-
-    @gen_test
-    async def test_what_is_wrong_far_behind_ends_the_client_all_the_same(self):
-        client = Attacker(self.get_http_port(), "EIO4", XHR_POLLING)
-        self._clients.append(await client.connect())
-        frames = [f'42["message","{number}"]' for number in range(200)]
-        self.assertEqual(await client.throw(*frames, "42[]"), 400)
-        for number in range(200):
-            await self.noted("message", f"{number}")
-        await self.assertClosedFor("parse error")
-
-    @gen_test
-    async def test_others_have_their_turns_meanwhile(self):
-        client, other = Attacker(self.get_http_port(), "EIO4", XHR_POLLING), await self.client()
-        self._clients.append(await client.connect())
-        sending = asyncio.ensure_future(client._send_engine(self.messages(client, 10_000)))
-        while not self.handler.handlers[-1].turns:
-            await asyncio.sleep(0)
-        self.handler.handlers[0].send("now")
-        self.assertEqual(await other.receive(), ("message", "now"))
-        self.assertFalse(sending.done())
-        await sending
-
-
-class BackpressureTests(RecorderTestCase):
-    """A client that sends faster than its handlers work is not read from, and loses nothing."""
-
-    options = {"max_message_bytes": 10_000}
-
-    @gen_test
-    async def test_reading_pauses_and_resumes(self):
-        for transport in ("websocket", "xhr-polling"):
-            with self.subTest(transport):
-                client = await self.client(transport=transport)
-                handler = self.handler.handlers[-1]
-                gate = asyncio.Event()
-
-                async def slow(message, gate=gate, handler=handler):
-                    await gate.wait()
-                    handler.note(len(message))
-
-                handler.on_message = slow
-                sending = asyncio.ensure_future(self.send_many(client))
-                while handler._member.session.reading:
-                    await asyncio.sleep(0)
-                gate.set()
-                for _ in range(60):
-                    await self.noted(4_000)
-                await sending
-
-    async def send_many(self, client):
-        for _ in range(60):
-            await client.send("x" * 4_000)
+# ---- Operators and threads -----------------------------------------------------------
 
 
 class VolatileTests(RecorderTestCase):
@@ -11297,30 +11105,89 @@ class OperatorTests(RecorderTestCase):
             await self.handler.io.server_side_emit("hello", object())
 
 
-class ResetTests(RecorderTestCase):
-    """A client that vanishes while it is written to is nobody's warning."""
+class StatsTests(RecorderTestCase):
+    """`io.stats()`: what the server does and has done."""
 
     @gen_test
-    async def test_many_messages_to_a_connection_that_was_reset_are_quiet(self):
-        loop = asyncio.get_running_loop()
-        request = (
-            "GET /socket.io/?EIO=3&transport=websocket HTTP/1.1\r\nHost: test.example\r\nUpgrade: websocket\r\n"
-            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    async def test_clients_are_counted_by_generation_and_transport(self):
+        self.assertEqual(self.handler.io.stats()["clients"], {})
+        rows = [
+            ("0.6", "htmlfile"),
+            ("0.9", "websocket"),
+            ("EIO3", "xhr-polling"),
+            ("EIO4", "websocket"),
+            ("EIO4", "websocket"),
+        ]
+        clients = [await self.client(*row) for row in rows]
+        await (await self.wire()).request(
+            "GET", "/socket.io/1/"
+        )  # has not said yet how it will come
+        self.assertEqual(
+            self.handler.io.stats()["clients"],
+            {
+                "0.6": {"htmlfile": 1},
+                "0.9": {"websocket": 1},
+                "EIO3": {"xhr-polling": 1},
+                "EIO4": {"websocket": 2},
+            },
         )
-        vanishing = socket.create_connection(("127.0.0.1", self.get_http_port()))
-        vanishing.setblocking(False)
-        vanishing.setsockopt(
-            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
-        )  # close by a reset
-        await loop.sock_sendall(vanishing, request.encode())
-        while not self.handler.handlers:
-            await within(loop.sock_recv(vanishing, 1000))
-        handler = await self.only()
-        with self.assertNoLogs("asyncio", "WARNING"):
-            vanishing.close()
-            for number in range(50):
-                handler.send(number)  # all before the loop has looked at the connection again
-            await self.noted("closed", handler.close_reason or "transport close")
+        await clients[3].close()
+        await self.assertClosedFor("transport close")
+        self.assertEqual(self.handler.io.stats()["clients"]["EIO4"], {"websocket": 1})
+
+    @gen_test
+    async def test_messages_are_events_and_acks_and_not_what_the_protocol_says_to_itself(self):
+        for transport in ("websocket", "xhr-polling"):
+            with self.subTest(transport):
+                client = await self.client(transport=transport)
+                before = self.handler.io.stats()
+                for _ in range(3):
+                    await client.send("x")
+                    await self.noted("message", "x")
+                handler = self.handler.handlers[-1]
+                handler.send("1")
+                self.handler.io.to(handler.id).emit("2")
+                asked = asyncio.ensure_future(handler.call("3"))
+                await client.answer()
+                await asked
+                handler._member.session.send_engine(PING)
+                after = self.handler.io.stats()
+                self.assertEqual(after["messages_received"] - before["messages_received"], 4)
+                self.assertEqual(after["messages_sent"] - before["messages_sent"], 3)
+                self.assertGreater(after["bytes_received"], before["bytes_received"])
+                self.assertGreater(after["bytes_sent"], before["bytes_sent"])
+
+    @gen_test
+    async def test_what_clients_have_not_taken_yet_is_counted_as_buffered(self):
+        wire = await self.wire()
+        url = await self.join_polling(wire)
+        self.assertEqual(self.handler.io.stats()["buffered_bytes"], 0)
+        (await self.only()).send("x" * 10_000)
+        self.assertGreater(self.handler.io.stats()["buffered_bytes"], 10_000)
+        await wire.request("GET", url)
+        self.assertEqual(self.handler.io.stats()["buffered_bytes"], 0)
+        deaf = await self.client()
+        deaf._wire.writer.transport.pause_reading()
+        while self.handler.io.stats()["buffered_bytes"] < 100_000:
+            self.handler.handlers[-1].send("x" * 100_000)
+            await asyncio.sleep(0)
+
+    @gen_test
+    async def test_lag_is_what_the_loop_is_late_by(self):
+        self.handler._home[0].sweep_seconds = 0.01
+        await self.client()
+        while self.handler._home[0].sweep_due == math.inf:
+            await asyncio.sleep(0.01)
+        time.sleep(0.3)
+        while self.handler.io.stats()["lag"] < 0.2:
+            await asyncio.sleep(0)
+        while self.handler.io.stats()["lag"] > 0.2:
+            await asyncio.sleep(0.01)
+
+    def test_before_the_first_client_all_is_zero(self):
+        stats = self.handler.io.stats()
+        self.assertEqual(stats.pop("clients"), {})
+        self.assertEqual(set(stats.values()), {0})
 
 
 class ThreadTests(RecorderTestCase):
@@ -11451,6 +11318,9 @@ class ThreadTests(RecorderTestCase):
         await client.answer()  # that of the call which did not wait
         await client.answer("three")
         self.assertEqual(await within(answers.get()), "three")
+
+
+# ---- Classes and options -------------------------------------------------------------
 
 
 class SubclassTests(unittest.TestCase):
@@ -12000,174 +11870,119 @@ class RequestHandlerTests(RecorderTestCase):
         self.assertIsNone(reference())
 
 
-class MessageTests(SocketIOTestCase):
-    class handler(SocketIOHandler):
-        @event
-        def shout(self, text):
-            return text.upper()
+class IdentityTests(RecorderTestCase):
+    """What `on_open` can know of who wants to come in: cookies, query, auth, and the application's own user."""
 
-    @gen_test
-    async def test_without_on_message_a_message_is_dropped_with_a_warning(self):
-        client = await self.client()
-        with self.assertLogs("socket_io", "WARNING") as logged:
-            await client.send("hello")
-            self.assertEqual(await client.call("shout", "still here"), "STILL HERE")
-        self.assertIn("on_message", logged.output[0])
+    settings = {"cookie_secret": "s" * 32}
 
-
-class MessageEventTests(RecorderTestCase):
     class base(Recorder):
-        @event("message")
-        def hear(self, *args):
-            self.note("heard", *args)
+        def get_current_user(self):
+            return self.get_signed_cookie("user")
+
+        def on_open(self):
+            super().on_open()
+            if self.current_user is None:
+                raise ConnectionRefused("Who are you?")
+            self.emit(
+                "welcome", self.current_user.decode(), self.get_query_argument("room"), self.auth
+            )
 
     @gen_test
-    async def test_an_event_method_for_message_takes_all_its_arguments(self):
-        client = await self.client()
-        await client.emit("message", 1, 2)
-        await self.noted("heard", 1, 2)
-
-
-class TwoApplicationsTests(RecorderTestCase):
-    """One value of `routes` in several Applications, and several routes of one class."""
-
-    settings = {"name": "first"}
-
-    def get_app(self):
-        application = super().get_app()
-        self.rule = self.handler.routes("again", namespaces={"/side": self.handler})
-        self.more = [
-            tornado.web.Application([self.rule], name=name, **settings)
-            for name, settings in [
-                ("second", {"enabled_protocols": ["websocket"]}),
-                ("third", {}),
-            ]
-        ]
-        return application
-
-    def setUp(self):
-        super().setUp()
-        self.servers = []
-
-    def tearDown(self):
-        for server in self.servers:
-            server.stop()
-        super().tearDown()
-
-    async def served(self, application, dialect="EIO4", transport="websocket", **kwargs):
-        """A client of *application*, on a server of its own."""
-        sock, port = tornado.testing.bind_unused_port()
-        server = tornado.httpserver.HTTPServer(application)
-        server.add_socket(sock)
-        self.servers.append(server)
-        client = Client(port, dialect, transport, **kwargs)
-        self._clients.append(client)
-        return await client.connect()
-
-    @gen_test
-    async def test_each_application_serves_by_itself(self):
-        for dialect, transport in [("EIO4", "websocket"), ("0.9", "websocket")]:
-            for application in (self.more[1], self.more[0]):
-                client = await self.served(application, dialect, transport, path="/again")
-                handler = self.handler.handlers[-1]
-                with self.subTest(dialect=dialect, name=application.settings["name"]):
-                    self.assertIs(handler.application, application)
-                    self.assertEqual(handler.io.sockets(), [handler])
-                    handler.io.emit("here", application.settings["name"])
+    async def test_a_signed_cookie_is_the_user_in_every_generation_and_transport(self):
+        cookie = tornado.web.create_signed_value("s" * 32, "user", "ada").decode()
+        headers = {"Cookie": f"user={cookie}"}
+        for name, dialect in DIALECTS.items():
+            for transport in sorted(dialect.transports):
+                with self.subTest(dialect=name, transport=transport):
+                    client = await self.client(name, transport, headers=headers, query="&room=tea")
                     told = await client.receive()
-                    self.assertEqual(told, ("here", application.settings["name"]))
-                await client.close()
-                await self.assertClosedFor("transport close")
-        with self.assertRaises(ConnectionRefused):  # only the second may not poll
-            await self.served(self.more[0], "EIO4", "xhr-polling", path="/again")
-        await self.served(self.more[1], "EIO4", "xhr-polling", path="/again")
+                    auth = {} if name == "EIO4" else {"room": "tea"}
+                    welcome = ("ada", "tea", auth)
+                    self.assertEqual(tuple(told[1]["args"]) if name == "0.6" else told[1:], welcome)
+                    with self.assertRaises((ConnectionRefused, asyncio.IncompleteReadError)):
+                        await self.client(name, transport, query="&room=tea")
+
+
+class IdIsSidTests(RecorderTestCase):
+    """`id_is_sid` makes the public id of 1.x and 2.x clients what they compute themselves, as node 2 had it."""
+
+    options = {"id_is_sid": True}
+
+    class Chat(SocketIOHandler):
+        gates: ClassVar[list] = []
+
+        async def on_open(self):
+            self.gates.append(asyncio.get_running_loop().create_future())
+            return await self.gates[-1]
+
+    namespaces = {"/chat": type("Chat", (SocketIOHandler,), {}), "/gate": Chat}
 
     @gen_test
-    async def test_one_application_has_one_hub_wherever_it_puts_the_rule(self):
-        application = tornado.web.Application([(r"/nothing", tornado.web.RequestHandler)])
-        for host in ("127.0.0.1", ".*"):
-            application.add_handlers(host, [self.rule])
-        client = await self.served(application, path="/again")
-        wire = await Wire.open(client.port)
-        self._clients.append(wire)
-        request = "GET /again/?EIO=3&transport=polling HTTP/1.1\r\nHost: example.com\r\n\r\n"
-        wire.writer.write(request.encode())
-        self.assertEqual((await wire.answer())[0], 200)
-        self.assertEqual(len(self.handler.handlers), 2)
-        for handler in self.handler.handlers:
-            self.assertEqual(len(handler.io.sockets()), 2)
+    async def test_the_id_is_the_clients_own_in_each_namespace(self):
+        for transport in ("websocket", "xhr-polling", "jsonp-polling"):
+            with self.subTest(transport):
+                client = await self.client("EIO3", transport)
+                handler = self.handler.handlers[-1]
+                self.assertEqual(handler.id, client.sid)
+                self.handler.io.to(client.sid).emit("found")
+                self.assertEqual(await client.receive(), ("found",))
+                chat = self.handler.io.of("/chat")
+                for _ in range(2):  # it may leave and come again
+                    await client.join("/chat")
+                    self.assertEqual([each.id for each in chat.sockets()], [f"/chat#{client.sid}"])
+                    await client.leave("/chat")
+                    while chat.sockets():
+                        await asyncio.sleep(0)
+                self.assertEqual(handler.rooms, {client.sid})
 
     @gen_test
-    async def test_io_of_the_class_reaches_all_of_them(self):
-        clients = [
-            await self.client(),
-            await self.served(self.more[0], path="/again"),
-            await self.served(self.more[1], "0.9", "xhr-polling", path="/again"),
-        ]
-        ids = [handler.id for handler in self.handler.handlers]
-        io = self.handler.io
-        io.emit("all", 1)
-        io.to(ids[0], ids[2]).except_(ids[2]).volatile.emit("first", 2)
-        io.to(ids[2]).send("third")
-        io.to(ids[1]).join("room")
-        io.to("room").local.emit("second", 3)
-        for client in clients:
-            self.assertEqual(await client.receive(), ("all", 1))
-        self.assertEqual(await clients[0].receive(), ("first", 2))
-        self.assertEqual(await clients[1].receive(), ("second", 3))
-        self.assertEqual(await clients[2].receive(), ("message", "third"))
-        io.to(ids[1]).leave("room")
-        self.assertEqual(io.to("room").sockets(), [])
-        self.assertEqual({handler.id for handler in io.sockets()}, set(ids))
-        asked = asyncio.ensure_future(io.timeout(5).call("question"))
-        for number, client in enumerate(clients):
-            await client.answer(number)
-        acks = await within(asked)
-        self.assertEqual(acks.answers, {id: number for number, id in enumerate(ids)})
-        self.assertEqual(acks.missing, set())
-        with self.assertRaises(TypeError):
-            io.emit("no JSON", object())
-        self.assertEqual(
-            io.stats()["clients"],
-            {"EIO4": {"websocket": 2}, "0.9": {"xhr-polling": 1}},
-        )
-        self.assertGreaterEqual(io.stats()["messages_sent"], 9)
-        self.assertEqual(io.of("/side").sockets(), [])
-        with self.assertRaises(KeyError):
-            io.of("/nowhere")
-        io.to(ids[1]).disconnect()
-        await self.assertClosedFor("server namespace disconnect")
-        await io.close()
-        for _ in range(2):
-            await self.assertClosedFor("server shutting down")
+    async def test_other_generations_keep_theirs(self):
+        for dialect in ("0.6", "0.9", "EIO4"):
+            client = await self.client(dialect)
+            self.assertNotIn(client.sid, self.handler.handlers[-1].id)
 
-    def test_routes_of_closed_loops_are_forgotten(self):
-        class Chat(SocketIOHandler):
-            pass
+    @gen_test
+    async def test_who_comes_back_while_it_is_still_being_refused_is_not_thrown_out(self):
+        gates, client = self.Chat.gates, await self.client("EIO3")
+        gates.clear()
+        for kind in (CONNECT, DISCONNECT, CONNECT):
+            await client._send(Packet(kind, "/gate"))
+        while len(gates) < 2:
+            await asyncio.sleep(0)
+        gates[1].set_result(True)
+        await client._accepted("/gate")
+        gates[0].set_result(False)
+        await client.emit("still here")
+        await self.noted("still here")
+        inside = self.handler.io.of("/gate").sockets()
+        self.assertEqual([each.id for each in inside], [f"/gate#{client.sid}"])
 
-        async def bind(application):
-            Chat._home[0].bind(application)
+    def test_a_warning_says_what_it_costs(self):
+        chat = type("Chat", (SocketIOHandler,), {"id_is_sid": True})
+        with self.assertLogs("socket_io", "WARNING") as logged:
+            chat.routes("socket.io")
+        self.assertIn("Chat.id_is_sid", logged.output[0])
+        self.assertIn("secret", logged.output[0])
+        today = type("Today", (chat,), {"enabled_dialects": ["EIO4"]})
+        with self.assertNoLogs("socket_io", "WARNING"):
+            today.routes("socket.io")
 
-        for _ in range(3):
-            application = tornado.web.Application([Chat.routes("socket.io")])
-            loop = asyncio.new_event_loop()
-            loop.run_until_complete(bind(application))
-            self.assertIs(type(Chat.io), NamespaceIO)
-            self.assertIs(Chat.io._at[-1][0], Chat._home[0])
-            loop.close()
-            self.assertIs(Chat.io._at[-1][0], Chat._home[0])
-            Chat.io.emit("reaches nobody")
+    @gen_test
+    async def test_without_it_the_id_is_public(self):
+        self.handler.id_is_sid = False
+        client = await self.client("EIO3")
+        self.assertNotIn(client.sid, self.handler.handlers[-1].id)
 
-    def test_routes_that_nobody_keeps_are_forgotten(self):
-        class Chat(SocketIOHandler):
-            pass
 
-        hubs = []
-        for _ in range(3):
-            Chat.routes("socket.io")
-            hubs.append(weakref.ref(Chat._home[0]))
-        gc.collect()
-        self.assertEqual([hub() is None for hub in hubs], [True, True, False])
+class XSRFTests(RecorderTestCase):
+    settings = {"xsrf_cookies": True, "cookie_secret": "secret"}
+
+    @gen_test
+    async def test_an_application_with_xsrf_cookies_takes_posts(self):
+        wire = await self.wire()
+        url = await self.join_polling(wire)
+        self.assertEqual((await wire.request("POST", url, b'42["x"]'))[0], 200)
+        await self.noted("x")
 
 
 class InitializeTests(RecorderTestCase):
@@ -12226,171 +12041,6 @@ class InitializeTests(RecorderTestCase):
             for word in words:
                 self.assertIn(word, str(refused.exception))
         self.base.routes("socket.io", namespaces={"/": SocketIOHandler})
-
-
-@unittest.skipUnless(hasattr(os, "fork"), "only Unix forks")
-class ForkTests(RecorderTestCase):
-    """A process that was forked from one that serves has its handlers, but not its clients."""
-
-    @gen_test
-    async def test_nothing_can_be_sent_from_a_forked_child(self):
-        clients = [await self.client(), await self.client("EIO4", "xhr-polling")]
-        handler = self.handler.handlers[0]
-        io, kept, serving = self.handler.io, handler.io, handler._member.session.hub
-
-        def sends():
-            yield lambda: self.handler.io.emit("no")
-            for one in (io, kept, io.to(handler.id), handler.broadcast):
-                yield lambda one=one: one.emit("no")
-                yield lambda one=one: one.send("no")
-                yield lambda one=one: one.disconnect()
-                yield lambda one=one: one.join("room")
-                yield lambda one=one: one.sockets()
-                yield lambda one=one: asyncio.run(one.call("no"))
-            yield io.stats
-            yield lambda: asyncio.run(io.close())
-            yield lambda: handler.emit("no")
-            yield lambda: handler.emit("no", ack=print)
-            yield lambda: handler.send("no")
-            yield lambda: asyncio.run(handler.call("no"))
-
-        def in_child():
-            failures = []
-            for number, send in enumerate(sends()):
-                try:
-                    send()
-                    failures.append(f"{number} passed")
-                except RuntimeError as error:
-                    if "forked" not in str(error):
-                        failures.append(f"{number}: {error!r}")
-            return ", ".join(failures)
-
-        self.assertEqual(self.fork(in_child), "")
-        self.handler.io.emit("yes")
-        for client in clients:
-            self.assertEqual(await client.receive(), ("yes",))
-        self.assertIs(serving.loop, asyncio.get_running_loop())
-
-    @gen_test
-    async def test_a_forked_child_may_serve_by_itself(self):
-        await self.client()
-        sock, port = tornado.testing.bind_unused_port()
-
-        async def serve():
-            server = tornado.httpserver.HTTPServer(self._app)
-            server.add_socket(sock)
-            client = await Client(port, "EIO4", "websocket").connect()
-            self.handler.io.emit("hello")
-            return repr(await client.receive())
-
-        with sock:
-            self.assertEqual(self.fork(lambda: asyncio.run(serve())), "('hello',)")
-        self.assertEqual(len(self.handler.io.sockets()), 1)
-
-    def fork(self, work):
-        """What *work* gives in a forked child, or its error."""
-        reader, writer = os.pipe()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # that there are threads
-            child = os.fork()
-        if child == 0:
-            signal.alarm(20)
-            try:
-                asyncio.events._set_running_loop(None)
-                asyncio.set_event_loop(None)
-                said = work()
-            except BaseException as error:
-                said = repr(error)
-            os.write(writer, said.encode())
-            os._exit(0)
-        os.close(writer)
-        with open(reader) as pipe:
-            said = pipe.read()
-        os.waitpid(child, 0)
-        return said
-
-
-class PlainRuleTests(RecorderTestCase):
-    """A handler that stands in an Application as any other would, without `routes`."""
-
-    settings = {"xsrf_cookies": True}
-
-    def get_app(self):
-        super().get_app()
-        rules = [("/socket.io/(.*)", self.handler, {"db": 1}), ("/other", self.handler)]
-        return tornado.web.Application(rules, **self.settings)
-
-    @gen_test
-    async def test_every_request_is_500_and_the_log_names_routes(self):
-        wire = await self.wire()
-        silent = self.assertLogs("tornado.access", "ERROR")
-        with silent, self.assertLogs("socket_io", "WARNING") as logged:
-            for method, path in [
-                ("GET", "/socket.io/?EIO=4&transport=polling"),
-                ("POST", "/socket.io/?EIO=4&transport=polling&sid=x"),
-                ("OPTIONS", "/socket.io/"),
-                ("GET", "/socket.io/1/"),
-                ("GET", "/other"),
-            ]:
-                with self.subTest(method=method, path=path):
-                    body = b"40" if method == "POST" else b""
-                    self.assertEqual((await wire.request(method, path, body))[0], 500)
-            self.assertEqual((await wire.upgrade("/socket.io/?EIO=4&transport=websocket"))[0], 500)
-        self.assertEqual(len(logged.output), 1)
-        self.assertIn('Recorder.routes("socket.io")', logged.output[0])
-
-
-class RouteTests(SocketIOTestCase):
-    """The ancestor's `routes(resource, extraRE=None, extraSep=None)`."""
-
-    class handler(SocketIOHandler):
-        def initialize(self, database=None):
-            self.database = database
-
-        def on_open(self, *args, **kwargs):
-            self.emit("opened", list(args), kwargs, self.database)
-
-    def get_app(self):
-        class Named(self.handler):
-            pass
-
-        class Unnamed(self.handler):
-            pass
-
-        class Plain(self.handler):
-            pass
-
-        return tornado.web.Application(
-            [
-                Named.routes("echoTest", "(?P<sec_a>123)(?P<sec_b>.*)", extraSep="/"),
-                Unnamed.routes("(one|two)/chat", r"(\d+)"),
-                Plain.routes("(?P<team>[a-z]+)/live", kwargs={"database": "db"}),
-            ]
-        )
-
-    @gen_test
-    async def test_groups_reach_on_open(self):
-        rows = [
-            (
-                "/echoTest/123abc%20d",
-                [],
-                {"extra": "123abc d", "sec_a": "123", "sec_b": "abc d"},
-                None,
-            ),
-            ("/two/chat42", ["two", "42"], {"extra": "42"}, None),
-            ("/red/live", [], {"team": "red"}, "db"),
-        ]
-        for path, args, kwargs, database in rows:
-            for dialect, transport in (
-                ("EIO4", "websocket"),
-                ("EIO4", "xhr-polling"),
-                ("0.6", "websocket"),
-            ):
-                with self.subTest(path=path, dialect=dialect, transport=transport):
-                    client = await self.client(dialect, transport, path=path)
-                    told = await client.receive()
-                    got = told[1:] if dialect == "EIO4" else tuple(told[1]["args"])
-                    self.assertEqual(got, (args, kwargs, database))
 
 
 class EnabledProtocolsTests(RecorderTestCase):
@@ -12458,6 +12108,231 @@ class OwnDialectTests(RecorderTestCase):
         await self.noted("message", b"\x01\x02")
         (await self.only()).send("back")
         self.assertEqual(await wire.text(), "4back")
+
+
+class Sloppy:
+    """A codec as somebody might write it in a hurry: raw text, NaN, and bytes as what they look like."""
+
+    @staticmethod
+    def dumps(value):
+        return json.dumps(value, ensure_ascii=False, default=str)
+
+    @staticmethod
+    def loads(text):
+        if '"poison"' in text:
+            raise KeyError("an error of no family")
+        return json.loads(text)
+
+
+class FailingProbeTests(RecorderTestCase):
+    """What a codec raises for bytes may be anything: it takes none."""
+
+    codecs = [
+        types.SimpleNamespace(
+            dumps=lambda value: json.dumps(value, default=lambda other: other.__dict__),
+            loads=json.loads,
+        ),
+        types.SimpleNamespace(
+            dumps=lambda value: json.dumps(value, default=lambda other: {}[other]), loads=json.loads
+        ),
+    ]
+
+    def get_app(self):
+        self.rules = [type("Chat", (Recorder,), {"json": codec}) for codec in self.codecs]
+        for handler in self.rules:
+            handler.entries, handler.handlers = asyncio.Queue(), []
+        rules = [handler.routes(f"chat{number}") for number, handler in enumerate(self.rules)]
+        return tornado.web.Application(rules)
+
+    @gen_test
+    async def test_bytes_are_attachments(self):
+        for number, handler in enumerate(self.rules):
+            client = await self.client(path=f"/chat{number}")
+            handler.io.emit("x", b"\x00", [1])
+            self.assertEqual(await client.receive(), ("x", b"\x00", [1]))
+
+
+class OtherJsonBehaviour:
+    """`json` may be any object with `dumps` and `loads`; what leaves and what comes in stays strict all the same."""
+
+    codec: Any = None
+
+    def get_app(self):
+        self.options = {"json": self.codec}
+        return super().get_app()
+
+    async def open(self):
+        wire = await self.wire()
+        await self.open_websocket(wire, connect="")
+        wire.send_frame("40")
+        self.assertIn("sid", json.loads((await wire.text())[2:]))
+        return wire
+
+    @gen_test
+    async def test_values_come_and_go_in_every_generation(self):
+        args = [1, -2.5, 2**53, "é😀\u2028</script>", {"ключ": [None, True, {"deep": []}]}, ""]
+        for dialect in ("0.9", "EIO3", "EIO4"):
+            for transport in ("websocket", "xhr-polling", "jsonp-polling"):
+                with self.subTest(dialect=dialect, transport=transport):
+                    client = await self.client(dialect, transport)
+                    self.handler.handlers[-1].emit("news", *args)
+                    self.assertEqual(await client.receive(), ("news", *args))
+                    await client.emit("news", *args)
+                    await self.noted("news", *args)
+
+    @gen_test
+    async def test_bytes_are_attachments_wherever_they_stand(self):
+        for dialect in ("EIO3", "EIO4"):
+            client = await self.client(dialect)
+            self.handler.handlers[-1].emit(
+                "news", b"\x00\xff", {"deep": [b"", bytearray(b"1"), memoryview(b"2")]}
+            )
+            self.assertEqual(
+                await client.receive(), ("news", b"\x00\xff", {"deep": [b"", b"1", b"2"]})
+            )
+            await client.emit("news", {"deep": [b"\xff"]})
+            await self.noted("news", {"deep": [b"\xff"]})
+
+    @gen_test
+    async def test_what_leaves_is_ascii_and_what_must_not_leave_raises(self):
+        wire = await self.open()
+        handler = await self.only()
+        handler.emit("é", {"😀": "\u2029é"})
+        text = await wire.text()
+        self.assertTrue(text.isascii())
+        self.assertEqual(json.loads(text[2:]), ["é", {"😀": "\u2029é"}])
+        for number in (math.nan, math.inf, -math.inf):
+            for value in (number, {"a": [number]}):
+                with self.subTest(value):
+                    self.check_not_finite(handler, value)
+        with self.assertRaises((TypeError, ValueError)):
+            handler.emit("x", functools.reduce(lambda inner, _: [inner], range(100_000), []))
+        handler.emit("NaN", "Infinity 1e999", "9" * 400)
+        while (text := await wire.text()) != '42["NaN","Infinity 1e999","' + "9" * 400 + '"]':
+            self.assertEqual(text, text.replace("NaN", "").replace("Infinity", ""))
+
+    def check_not_finite(self, handler, value):
+        with self.assertRaises(ValueError):
+            handler.emit("x", value)
+
+    @gen_test
+    async def test_what_is_no_json_ends_the_client_that_sent_it(self):
+        numbers = ["NaN", "-Infinity", "1e400", "-1E+400", "1" * 250 + "e99", "1" * 400 + ".0"]
+        for value in [*numbers, '{"a":NaN}', "[1,]", "'x'", '"a', "[" * 100_000]:
+            with self.subTest(value[:20]):
+                wire = await self.open()
+                wire.send_frame(f'42["news",{value}]')
+                await self.assertClosedFor("parse error")
+
+    @gen_test
+    async def test_words_that_only_look_suspect_are_words(self):
+        client = await self.client()
+        await client.emit("NaN", "Infinity", {"1e400": "9" * 400})
+        await self.noted("NaN", "Infinity", {"1e400": "9" * 400})
+
+    @gen_test
+    async def test_half_a_surrogate_pair_reaches_its_receiver_as_it_is_or_not_at_all(self):
+        client = await self.client()
+        handler = await self.only()
+        handler.emit("news", LONE)
+        self.assertEqual(await client.receive(), ("news", LONE))
+        with contextlib.suppress(TypeError, ValueError):
+            handler.emit("news", {"a": LONE})
+            self.assertEqual(await client.receive(), ("news", {"a": LONE}))
+        handler.emit("still here")
+        self.assertEqual(await client.receive(), ("still here",))
+
+
+class StandardJsonTests(OtherJsonBehaviour, RecorderTestCase):
+    codec = json
+
+
+class SloppyJsonTests(OtherJsonBehaviour, RecorderTestCase):
+    codec = Sloppy
+
+    @gen_test
+    async def test_an_error_of_whatever_kind_is_the_clients(self):
+        wire = await self.open()
+        wire.send_frame('42["poison"]')
+        await self.assertClosedFor("parse error")
+
+
+class OwnWriterTests(RecorderTestCase):
+    """A codec of the application's that writes its own objects."""
+
+    options = {
+        "json": types.SimpleNamespace(
+            dumps=lambda value: json.dumps(value, default=lambda item: vars(item)["name"]),
+            loads=json.loads,
+        )
+    }
+
+    class Locked:
+        """What `copy.deepcopy` cannot copy."""
+
+        def __init__(self, name):
+            self.name = name
+            self.lock = threading.Lock()
+
+    @gen_test
+    async def test_an_object_that_only_the_codec_can_write_is_sent_from_any_thread(self):
+        client = await self.client()
+        item, in_thread = self.Locked("tea"), asyncio.get_running_loop().run_in_executor
+        for emit in (self.handler.io.emit, (await self.only()).emit):
+            await in_thread(None, emit, "item", item)
+            await in_thread(None, emit, "items", [item])
+            self.assertEqual(await client.receive(), ("item", "tea"))
+            self.assertEqual(await client.receive(), ("items", ["tea"]))
+
+
+@unittest.skipIf(orjson is None, "orjson is not installed")
+class OrjsonTests(OtherJsonBehaviour, RecorderTestCase):
+    codec = orjson
+
+    def check_not_finite(self, handler, value):
+        handler.emit("x", value)  # orjson writes null
+
+    @gen_test
+    async def test_what_the_codec_can_write_can_be_sent_by_every_way(self):
+        moment = datetime.datetime(2026, 1, 2, 3, 4, 5)
+        client = await self.client()
+        handler = await self.only()
+        handler.emit("now", moment)
+        self.handler.io.emit("now", [moment])
+        await asyncio.get_running_loop().run_in_executor(
+            None, self.handler.io.emit, "now", {"a": moment}
+        )
+        await asyncio.get_running_loop().run_in_executor(None, handler.emit, "now", moment)
+        asked = asyncio.ensure_future(self.handler.io.call("now", moment))
+        text = "2026-01-02T03:04:05"
+        for value in (text, [text], {"a": text}, text):
+            self.assertEqual(await client.receive(), ("now", value))
+        self.assertEqual(await client.answer(1), ("now", text))
+        self.assertEqual((await asked).answers, {client.id: 1})
+        self.assertEqual(await self.handler.io.server_side_emit("now", moment), [])
+
+        def refuse(handler):
+            raise ConnectionRefused("later", moment)
+
+        self.handler.on_open = refuse
+        with self.assertRaises(ConnectionRefused) as refused:
+            await self.client()
+        self.assertEqual(refused.exception.data, text)
+
+    @gen_test
+    async def test_what_it_cannot_write_is_the_callers_error_in_every_thread(self):
+        await self.client()
+        loop = asyncio.get_running_loop()
+        for send in (self.handler.io.emit, (await self.only()).emit):
+            with self.assertRaises(TypeError):
+                send("x", Decimal(1))
+            with self.assertRaises(TypeError):
+                await loop.run_in_executor(None, send, "x", Decimal(1))
+        with self.assertRaises(TypeError):
+            await self.handler.io.call("x", Decimal(1))
+
+
+# ---- Files and headers ---------------------------------------------------------------
 
 
 class ClientFileTests(RecorderTestCase):
@@ -12925,167 +12800,393 @@ class CookieTests(RecorderTestCase):
         self.assertNotIn("set-cookie", headers)
 
 
-class StatsTests(RecorderTestCase):
-    """`io.stats()`: what the server does and has done."""
+# ---- Process -------------------------------------------------------------------------
 
-    @gen_test
-    async def test_clients_are_counted_by_generation_and_transport(self):
-        self.assertEqual(self.handler.io.stats()["clients"], {})
-        rows = [
-            ("0.6", "htmlfile"),
-            ("0.9", "websocket"),
-            ("EIO3", "xhr-polling"),
-            ("EIO4", "websocket"),
-            ("EIO4", "websocket"),
-        ]
-        clients = [await self.client(*row) for row in rows]
-        await (await self.wire()).request(
-            "GET", "/socket.io/1/"
-        )  # has not said yet how it will come
-        self.assertEqual(
-            self.handler.io.stats()["clients"],
-            {
-                "0.6": {"htmlfile": 1},
-                "0.9": {"websocket": 1},
-                "EIO3": {"xhr-polling": 1},
-                "EIO4": {"websocket": 2},
-            },
-        )
-        await clients[3].close()
-        await self.assertClosedFor("transport close")
-        self.assertEqual(self.handler.io.stats()["clients"]["EIO4"], {"websocket": 1})
 
-    @gen_test
-    async def test_messages_are_events_and_acks_and_not_what_the_protocol_says_to_itself(self):
-        for transport in ("websocket", "xhr-polling"):
-            with self.subTest(transport):
-                client = await self.client(transport=transport)
-                before = self.handler.io.stats()
-                for _ in range(3):
-                    await client.send("x")
-                    await self.noted("message", "x")
-                handler = self.handler.handlers[-1]
-                handler.send("1")
-                self.handler.io.to(handler.id).emit("2")
-                asked = asyncio.ensure_future(handler.call("3"))
-                await client.answer()
-                await asked
-                handler._member.session.send_engine(PING)
-                after = self.handler.io.stats()
-                self.assertEqual(after["messages_received"] - before["messages_received"], 4)
-                self.assertEqual(after["messages_sent"] - before["messages_sent"], 3)
-                self.assertGreater(after["bytes_received"], before["bytes_received"])
-                self.assertGreater(after["bytes_sent"], before["bytes_sent"])
+class EagerBehaviour:
+    """`asyncio.eager_task_factory` begins a task inside whoever makes it; everything goes its usual way."""
 
-    @gen_test
-    async def test_what_clients_have_not_taken_yet_is_counted_as_buffered(self):
-        wire = await self.wire()
-        url = await self.join_polling(wire)
-        self.assertEqual(self.handler.io.stats()["buffered_bytes"], 0)
-        (await self.only()).send("x" * 10_000)
-        self.assertGreater(self.handler.io.stats()["buffered_bytes"], 10_000)
-        await wire.request("GET", url)
-        self.assertEqual(self.handler.io.stats()["buffered_bytes"], 0)
-        deaf = await self.client()
-        deaf._wire.writer.transport.pause_reading()
-        while self.handler.io.stats()["buffered_bytes"] < 100_000:
-            self.handler.handlers[-1].send("x" * 100_000)
+    class base(Recorder):
+        async def on_open(self, *args, **kwargs):
+            super().on_open(*args, **kwargs)
+
+        async def on_message(self, message):
+            self.send(message)
+            return message
+
+        @event
+        async def in_turn(self, number):
+            self.note("begun", number)
             await asyncio.sleep(0)
+            self.note("ended", number)
+
+        async def on_close(self):
+            super().on_close()
+
+    transport = "websocket"
+
+    def setUp(self):
+        super().setUp()
+        self.io_loop.asyncio_loop.set_task_factory(asyncio.eager_task_factory)
 
     @gen_test
-    async def test_lag_is_what_the_loop_is_late_by(self):
-        self.handler._home[0].sweep_seconds = 0.01
+    async def test_events_are_answered_and_on_close_comes(self):
+        for dialect in ("EIO4", "EIO3", "0.9", "0.6"):
+            with self.subTest(dialect):
+                client = await self.client(dialect, self.transport)
+                for number in (1, 2):
+                    await client.send(f"hello {number}")
+                    self.assertEqual(await client.receive(), ("message", f"hello {number}"))
+                self.handler.handlers[-1].disconnect(close=True)
+                await self.assertClosedFor("server namespace disconnect")
+
+    @gen_test
+    async def test_events_of_one_client_run_one_after_the_other(self):
+        client = await self.client("EIO4", self.transport)
+        for number in range(3):
+            await client.emit("in_turn", number)
+        for number in range(3):
+            await self.noted("begun", number)
+            await self.noted("ended", number)
+
+    @gen_test
+    async def test_many_coroutines_that_wait_for_nothing_nest_no_deeper(self):
+        client = await self.client("EIO4", self.transport)
+        gate, done = asyncio.Event(), asyncio.Event()
+        count = 0
+
+        async def in_turn(handler, number):
+            nonlocal count
+            await gate.wait()
+            count += 1
+            if count == 3000:
+                done.set()
+
+        self.handler.in_turn = in_turn
+        for number in range(3000):
+            await client.emit("in_turn", number)
+        gate.set()
+        await within(done.wait(), 20)
+
+
+@unittest.skipIf(sys.version_info < (3, 12), "Python has eager tasks from 3.12 on")
+class EagerTests(EagerBehaviour, RecorderTestCase):
+    pass
+
+
+@unittest.skipIf(sys.version_info < (3, 12), "Python has eager tasks from 3.12 on")
+class EagerTLSTests(OverTLS, EagerBehaviour, RecorderTestCase):
+    pass
+
+
+@unittest.skipUnless(hasattr(os, "fork"), "only Unix forks")
+class ForkTests(RecorderTestCase):
+    """A process that was forked from one that serves has its handlers, but not its clients."""
+
+    @gen_test
+    async def test_nothing_can_be_sent_from_a_forked_child(self):
+        clients = [await self.client(), await self.client("EIO4", "xhr-polling")]
+        handler = self.handler.handlers[0]
+        io, kept, serving = self.handler.io, handler.io, handler._member.session.hub
+
+        def sends():
+            yield lambda: self.handler.io.emit("no")
+            for one in (io, kept, io.to(handler.id), handler.broadcast):
+                yield lambda one=one: one.emit("no")
+                yield lambda one=one: one.send("no")
+                yield lambda one=one: one.disconnect()
+                yield lambda one=one: one.join("room")
+                yield lambda one=one: one.sockets()
+                yield lambda one=one: asyncio.run(one.call("no"))
+            yield io.stats
+            yield lambda: asyncio.run(io.close())
+            yield lambda: handler.emit("no")
+            yield lambda: handler.emit("no", ack=print)
+            yield lambda: handler.send("no")
+            yield lambda: asyncio.run(handler.call("no"))
+
+        def in_child():
+            failures = []
+            for number, send in enumerate(sends()):
+                try:
+                    send()
+                    failures.append(f"{number} passed")
+                except RuntimeError as error:
+                    if "forked" not in str(error):
+                        failures.append(f"{number}: {error!r}")
+            return ", ".join(failures)
+
+        self.assertEqual(self.fork(in_child), "")
+        self.handler.io.emit("yes")
+        for client in clients:
+            self.assertEqual(await client.receive(), ("yes",))
+        self.assertIs(serving.loop, asyncio.get_running_loop())
+
+    @gen_test
+    async def test_a_forked_child_may_serve_by_itself(self):
         await self.client()
-        while self.handler._home[0].sweep_due == math.inf:
-            await asyncio.sleep(0.01)
-        time.sleep(0.3)
-        while self.handler.io.stats()["lag"] < 0.2:
-            await asyncio.sleep(0)
-        while self.handler.io.stats()["lag"] > 0.2:
-            await asyncio.sleep(0.01)
-
-    def test_before_the_first_client_all_is_zero(self):
-        stats = self.handler.io.stats()
-        self.assertEqual(stats.pop("clients"), {})
-        self.assertEqual(set(stats.values()), {0})
-
-
-class FlashPolicyTests(tornado.testing.AsyncTestCase):
-    async def ask(self, policy_file=None, question=b"<policy-file-request/>\0"):
         sock, port = tornado.testing.bind_unused_port()
-        sock.close()
-        server = FlashPolicyServer(port, policy_file)
-        wire = await Wire.open(port)
-        wire.writer.write(question)
-        answer = await wire.end()
-        wire.close()
-        server.stop()
-        return answer
 
-    @gen_test
-    async def test_the_policy_ends_with_a_nul(self):
-        answer = await self.ask()
-        self.assertTrue(
-            answer.startswith(b'<?xml version="1.0"?>')
-            and answer.endswith(b"</cross-domain-policy>\n\0")
+        async def serve():
+            server = tornado.httpserver.HTTPServer(self._app)
+            server.add_socket(sock)
+            client = await Client(port, "EIO4", "websocket").connect()
+            self.handler.io.emit("hello")
+            return repr(await client.receive())
+
+        with sock:
+            self.assertEqual(self.fork(lambda: asyncio.run(serve())), "('hello',)")
+        self.assertEqual(len(self.handler.io.sockets()), 1)
+
+    def fork(self, work):
+        """What *work* gives in a forked child, or its error."""
+        reader, writer = os.pipe()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # that there are threads
+            child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            try:
+                asyncio.events._set_running_loop(None)
+                asyncio.set_event_loop(None)
+                said = work()
+            except BaseException as error:
+                said = repr(error)
+            os.write(writer, said.encode())
+            os._exit(0)
+        os.close(writer)
+        with open(reader) as pipe:
+            said = pipe.read()
+        os.waitpid(child, 0)
+        return said
+
+
+# -- 13. Serving -----------------------------------------------------------------------
+
+
+class RouteTests(SocketIOTestCase):
+    """The ancestor's `routes(resource, extraRE=None, extraSep=None)`."""
+
+    class handler(SocketIOHandler):
+        def initialize(self, database=None):
+            self.database = database
+
+        def on_open(self, *args, **kwargs):
+            self.emit("opened", list(args), kwargs, self.database)
+
+    def get_app(self):
+        class Named(self.handler):
+            pass
+
+        class Unnamed(self.handler):
+            pass
+
+        class Plain(self.handler):
+            pass
+
+        return tornado.web.Application(
+            [
+                Named.routes("echoTest", "(?P<sec_a>123)(?P<sec_b>.*)", extraSep="/"),
+                Unnamed.routes("(one|two)/chat", r"(\d+)"),
+                Plain.routes("(?P<team>[a-z]+)/live", kwargs={"database": "db"}),
+            ]
         )
 
     @gen_test
-    async def test_a_file_of_ones_own(self):
-        with tempfile.NamedTemporaryFile() as file:
-            file.write(b"<mine/>")
-            file.flush()
-            self.assertEqual(await self.ask(file.name), b"<mine/>\0")
+    async def test_groups_reach_on_open(self):
+        rows = [
+            (
+                "/echoTest/123abc%20d",
+                [],
+                {"extra": "123abc d", "sec_a": "123", "sec_b": "abc d"},
+                None,
+            ),
+            ("/two/chat42", ["two", "42"], {"extra": "42"}, None),
+            ("/red/live", [], {"team": "red"}, "db"),
+        ]
+        for path, args, kwargs, database in rows:
+            for dialect, transport in (
+                ("EIO4", "websocket"),
+                ("EIO4", "xhr-polling"),
+                ("0.6", "websocket"),
+            ):
+                with self.subTest(path=path, dialect=dialect, transport=transport):
+                    client = await self.client(dialect, transport, path=path)
+                    told = await client.receive()
+                    got = told[1:] if dialect == "EIO4" else tuple(told[1]["args"])
+                    self.assertEqual(got, (args, kwargs, database))
+
+
+class PlainRuleTests(RecorderTestCase):
+    """A handler that stands in an Application as any other would, without `routes`."""
+
+    settings = {"xsrf_cookies": True}
+
+    def get_app(self):
+        super().get_app()
+        rules = [("/socket.io/(.*)", self.handler, {"db": 1}), ("/other", self.handler)]
+        return tornado.web.Application(rules, **self.settings)
 
     @gen_test
-    async def test_another_question_gets_no_answer(self):
-        self.assertEqual(await self.ask(question=b"GET / HTTP/1.1\r\n\r\n......"), b"")
-
-    @gen_test
-    async def test_it_is_served_only_where_the_application_asks_and_on_the_servers_address(self):
-        with tempfile.NamedTemporaryFile() as file:
-            file.write(b"<mine/>")
-            file.flush()
-            for settings, asked in [
-                ({}, None),
-                ({"enabled_protocols": ["websocket", "polling"]}, None),
-                ({"enabled_protocols": ["websocket", "flashsocket"]}, (843, None)),
-                ({"flash_policy_file": file.name}, (843, file.name)),
-                ({"flash_policy_port": 10843}, (10843, None)),
-                ({"flash_policy_port": 10843, "enabled_protocols": ["websocket"]}, (10843, None)),
-                ({"flash_policy_port": None, "flash_policy_file": None}, None),
+    async def test_every_request_is_500_and_the_log_names_routes(self):
+        wire = await self.wire()
+        silent = self.assertLogs("tornado.access", "ERROR")
+        with silent, self.assertLogs("socket_io", "WARNING") as logged:
+            for method, path in [
+                ("GET", "/socket.io/?EIO=4&transport=polling"),
+                ("POST", "/socket.io/?EIO=4&transport=polling&sid=x"),
+                ("OPTIONS", "/socket.io/"),
+                ("GET", "/socket.io/1/"),
+                ("GET", "/other"),
             ]:
-                application = tornado.web.Application([], socket_io_port=0, **settings)
-                with self.subTest(settings), mock.patch("socket_io.FlashPolicyServer") as made:
-                    server = SocketIOServer(application, auto_start=False, address="127.0.0.1")
-                    await server.close()
-                    asked = [mock.call(*asked, "127.0.0.1")] if asked else []
-                    self.assertEqual(made.mock_calls[: len(made.mock_calls) // 2], asked)
+                with self.subTest(method=method, path=path):
+                    body = b"40" if method == "POST" else b""
+                    self.assertEqual((await wire.request(method, path, body))[0], 500)
+            self.assertEqual((await wire.upgrade("/socket.io/?EIO=4&transport=websocket"))[0], 500)
+        self.assertEqual(len(logged.output), 1)
+        self.assertIn('Recorder.routes("socket.io")', logged.output[0])
 
-    @gen_test
-    async def test_it_listens_on_one_address_and_says_so(self):
-        port = unused_port()
-        with self.assertLogs("socket_io", "INFO") as logged:
-            server = FlashPolicyServer(port, address="127.0.0.2")
-        self.assertIn(str(port), logged.output[0])
-        with self.assertRaises(ConnectionRefusedError):
-            await Wire.open(port)
-        wire = await Wire.open(port, "127.0.0.2")
-        wire.writer.write(b"<policy-file-request/>\0")
-        self.assertTrue((await wire.end()).endswith(b"\0"))
-        wire.close()
-        server.stop()
 
-    @gen_test
-    async def test_a_port_that_may_not_be_bound_is_one_line(self):
+class TwoApplicationsTests(RecorderTestCase):
+    """One value of `routes` in several Applications, and several routes of one class."""
+
+    settings = {"name": "first"}
+
+    def get_app(self):
+        application = super().get_app()
+        self.rule = self.handler.routes("again", namespaces={"/side": self.handler})
+        self.more = [
+            tornado.web.Application([self.rule], name=name, **settings)
+            for name, settings in [
+                ("second", {"enabled_protocols": ["websocket"]}),
+                ("third", {}),
+            ]
+        ]
+        return application
+
+    def setUp(self):
+        super().setUp()
+        self.servers = []
+
+    def tearDown(self):
+        for server in self.servers:
+            server.stop()
+        super().tearDown()
+
+    async def served(self, application, dialect="EIO4", transport="websocket", **kwargs):
+        """A client of *application*, on a server of its own."""
         sock, port = tornado.testing.bind_unused_port()
-        with sock, self.assertLogs("socket_io", "INFO") as logged:
-            FlashPolicyServer(port)
-        self.assertIn(str(port), logged.output[0])
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ResourceWarning)
-            del logged  # with the error, and the socket that Tornado could not bind and left open
-            gc.collect()
+        server = tornado.httpserver.HTTPServer(application)
+        server.add_socket(sock)
+        self.servers.append(server)
+        client = Client(port, dialect, transport, **kwargs)
+        self._clients.append(client)
+        return await client.connect()
+
+    @gen_test
+    async def test_each_application_serves_by_itself(self):
+        for dialect, transport in [("EIO4", "websocket"), ("0.9", "websocket")]:
+            for application in (self.more[1], self.more[0]):
+                client = await self.served(application, dialect, transport, path="/again")
+                handler = self.handler.handlers[-1]
+                with self.subTest(dialect=dialect, name=application.settings["name"]):
+                    self.assertIs(handler.application, application)
+                    self.assertEqual(handler.io.sockets(), [handler])
+                    handler.io.emit("here", application.settings["name"])
+                    told = await client.receive()
+                    self.assertEqual(told, ("here", application.settings["name"]))
+                await client.close()
+                await self.assertClosedFor("transport close")
+        with self.assertRaises(ConnectionRefused):  # only the second may not poll
+            await self.served(self.more[0], "EIO4", "xhr-polling", path="/again")
+        await self.served(self.more[1], "EIO4", "xhr-polling", path="/again")
+
+    @gen_test
+    async def test_one_application_has_one_hub_wherever_it_puts_the_rule(self):
+        application = tornado.web.Application([(r"/nothing", tornado.web.RequestHandler)])
+        for host in ("127.0.0.1", ".*"):
+            application.add_handlers(host, [self.rule])
+        client = await self.served(application, path="/again")
+        wire = await Wire.open(client.port)
+        self._clients.append(wire)
+        request = "GET /again/?EIO=3&transport=polling HTTP/1.1\r\nHost: example.com\r\n\r\n"
+        wire.writer.write(request.encode())
+        self.assertEqual((await wire.answer())[0], 200)
+        self.assertEqual(len(self.handler.handlers), 2)
+        for handler in self.handler.handlers:
+            self.assertEqual(len(handler.io.sockets()), 2)
+
+    @gen_test
+    async def test_io_of_the_class_reaches_all_of_them(self):
+        clients = [
+            await self.client(),
+            await self.served(self.more[0], path="/again"),
+            await self.served(self.more[1], "0.9", "xhr-polling", path="/again"),
+        ]
+        ids = [handler.id for handler in self.handler.handlers]
+        io = self.handler.io
+        io.emit("all", 1)
+        io.to(ids[0], ids[2]).except_(ids[2]).volatile.emit("first", 2)
+        io.to(ids[2]).send("third")
+        io.to(ids[1]).join("room")
+        io.to("room").local.emit("second", 3)
+        for client in clients:
+            self.assertEqual(await client.receive(), ("all", 1))
+        self.assertEqual(await clients[0].receive(), ("first", 2))
+        self.assertEqual(await clients[1].receive(), ("second", 3))
+        self.assertEqual(await clients[2].receive(), ("message", "third"))
+        io.to(ids[1]).leave("room")
+        self.assertEqual(io.to("room").sockets(), [])
+        self.assertEqual({handler.id for handler in io.sockets()}, set(ids))
+        asked = asyncio.ensure_future(io.timeout(5).call("question"))
+        for number, client in enumerate(clients):
+            await client.answer(number)
+        acks = await within(asked)
+        self.assertEqual(acks.answers, {id: number for number, id in enumerate(ids)})
+        self.assertEqual(acks.missing, set())
+        with self.assertRaises(TypeError):
+            io.emit("no JSON", object())
+        self.assertEqual(
+            io.stats()["clients"],
+            {"EIO4": {"websocket": 2}, "0.9": {"xhr-polling": 1}},
+        )
+        self.assertGreaterEqual(io.stats()["messages_sent"], 9)
+        self.assertEqual(io.of("/side").sockets(), [])
+        with self.assertRaises(KeyError):
+            io.of("/nowhere")
+        io.to(ids[1]).disconnect()
+        await self.assertClosedFor("server namespace disconnect")
+        await io.close()
+        for _ in range(2):
+            await self.assertClosedFor("server shutting down")
+
+    def test_routes_of_closed_loops_are_forgotten(self):
+        class Chat(SocketIOHandler):
+            pass
+
+        async def bind(application):
+            Chat._home[0].bind(application)
+
+        for _ in range(3):
+            application = tornado.web.Application([Chat.routes("socket.io")])
+            loop = asyncio.new_event_loop()
+            loop.run_until_complete(bind(application))
+            self.assertIs(type(Chat.io), NamespaceIO)
+            self.assertIs(Chat.io._at[-1][0], Chat._home[0])
+            loop.close()
+            self.assertIs(Chat.io._at[-1][0], Chat._home[0])
+            Chat.io.emit("reaches nobody")
+
+    def test_routes_that_nobody_keeps_are_forgotten(self):
+        class Chat(SocketIOHandler):
+            pass
+
+        hubs = []
+        for _ in range(3):
+            Chat.routes("socket.io")
+            hubs.append(weakref.ref(Chat._home[0]))
+        gc.collect()
+        self.assertEqual([hub() is None for hub in hubs], [True, True, False])
 
 
 class SocketIOServerTests(tornado.testing.AsyncTestCase):
@@ -13324,231 +13425,90 @@ class Chat(Mixin, socket_io.SocketIOHandler): ...
         await client.close()
 
 
-class Sloppy:
-    """A codec as somebody might write it in a hurry: raw text, NaN, and bytes as what they look like."""
-
-    @staticmethod
-    def dumps(value):
-        return json.dumps(value, ensure_ascii=False, default=str)
-
-    @staticmethod
-    def loads(text):
-        if '"poison"' in text:
-            raise KeyError("an error of no family")
-        return json.loads(text)
-
-
-class FailingProbeTests(RecorderTestCase):
-    """What a codec raises for bytes may be anything: it takes none."""
-
-    codecs = [
-        types.SimpleNamespace(
-            dumps=lambda value: json.dumps(value, default=lambda other: other.__dict__),
-            loads=json.loads,
-        ),
-        types.SimpleNamespace(
-            dumps=lambda value: json.dumps(value, default=lambda other: {}[other]), loads=json.loads
-        ),
-    ]
-
-    def get_app(self):
-        self.rules = [type("Chat", (Recorder,), {"json": codec}) for codec in self.codecs]
-        for handler in self.rules:
-            handler.entries, handler.handlers = asyncio.Queue(), []
-        rules = [handler.routes(f"chat{number}") for number, handler in enumerate(self.rules)]
-        return tornado.web.Application(rules)
+class FlashPolicyTests(tornado.testing.AsyncTestCase):
+    async def ask(self, policy_file=None, question=b"<policy-file-request/>\0"):
+        sock, port = tornado.testing.bind_unused_port()
+        sock.close()
+        server = FlashPolicyServer(port, policy_file)
+        wire = await Wire.open(port)
+        wire.writer.write(question)
+        answer = await wire.end()
+        wire.close()
+        server.stop()
+        return answer
 
     @gen_test
-    async def test_bytes_are_attachments(self):
-        for number, handler in enumerate(self.rules):
-            client = await self.client(path=f"/chat{number}")
-            handler.io.emit("x", b"\x00", [1])
-            self.assertEqual(await client.receive(), ("x", b"\x00", [1]))
-
-
-class OtherJsonBehaviour:
-    """`json` may be any object with `dumps` and `loads`; what leaves and what comes in stays strict all the same."""
-
-    codec: Any = None
-
-    def get_app(self):
-        self.options = {"json": self.codec}
-        return super().get_app()
-
-    async def open(self):
-        wire = await self.wire()
-        await self.open_websocket(wire, connect="")
-        wire.send_frame("40")
-        self.assertIn("sid", json.loads((await wire.text())[2:]))
-        return wire
-
-    @gen_test
-    async def test_values_come_and_go_in_every_generation(self):
-        args = [1, -2.5, 2**53, "é😀\u2028</script>", {"ключ": [None, True, {"deep": []}]}, ""]
-        for dialect in ("0.9", "EIO3", "EIO4"):
-            for transport in ("websocket", "xhr-polling", "jsonp-polling"):
-                with self.subTest(dialect=dialect, transport=transport):
-                    client = await self.client(dialect, transport)
-                    self.handler.handlers[-1].emit("news", *args)
-                    self.assertEqual(await client.receive(), ("news", *args))
-                    await client.emit("news", *args)
-                    await self.noted("news", *args)
-
-    @gen_test
-    async def test_bytes_are_attachments_wherever_they_stand(self):
-        for dialect in ("EIO3", "EIO4"):
-            client = await self.client(dialect)
-            self.handler.handlers[-1].emit(
-                "news", b"\x00\xff", {"deep": [b"", bytearray(b"1"), memoryview(b"2")]}
-            )
-            self.assertEqual(
-                await client.receive(), ("news", b"\x00\xff", {"deep": [b"", b"1", b"2"]})
-            )
-            await client.emit("news", {"deep": [b"\xff"]})
-            await self.noted("news", {"deep": [b"\xff"]})
-
-    @gen_test
-    async def test_what_leaves_is_ascii_and_what_must_not_leave_raises(self):
-        wire = await self.open()
-        handler = await self.only()
-        handler.emit("é", {"😀": "\u2029é"})
-        text = await wire.text()
-        self.assertTrue(text.isascii())
-        self.assertEqual(json.loads(text[2:]), ["é", {"😀": "\u2029é"}])
-        for number in (math.nan, math.inf, -math.inf):
-            for value in (number, {"a": [number]}):
-                with self.subTest(value):
-                    self.check_not_finite(handler, value)
-        with self.assertRaises((TypeError, ValueError)):
-            handler.emit("x", functools.reduce(lambda inner, _: [inner], range(100_000), []))
-        handler.emit("NaN", "Infinity 1e999", "9" * 400)
-        while (text := await wire.text()) != '42["NaN","Infinity 1e999","' + "9" * 400 + '"]':
-            self.assertEqual(text, text.replace("NaN", "").replace("Infinity", ""))
-
-    def check_not_finite(self, handler, value):
-        with self.assertRaises(ValueError):
-            handler.emit("x", value)
-
-    @gen_test
-    async def test_what_is_no_json_ends_the_client_that_sent_it(self):
-        numbers = ["NaN", "-Infinity", "1e400", "-1E+400", "1" * 250 + "e99", "1" * 400 + ".0"]
-        for value in [*numbers, '{"a":NaN}', "[1,]", "'x'", '"a', "[" * 100_000]:
-            with self.subTest(value[:20]):
-                wire = await self.open()
-                wire.send_frame(f'42["news",{value}]')
-                await self.assertClosedFor("parse error")
-
-    @gen_test
-    async def test_words_that_only_look_suspect_are_words(self):
-        client = await self.client()
-        await client.emit("NaN", "Infinity", {"1e400": "9" * 400})
-        await self.noted("NaN", "Infinity", {"1e400": "9" * 400})
-
-    @gen_test
-    async def test_half_a_surrogate_pair_reaches_its_receiver_as_it_is_or_not_at_all(self):
-        client = await self.client()
-        handler = await self.only()
-        handler.emit("news", LONE)
-        self.assertEqual(await client.receive(), ("news", LONE))
-        with contextlib.suppress(TypeError, ValueError):
-            handler.emit("news", {"a": LONE})
-            self.assertEqual(await client.receive(), ("news", {"a": LONE}))
-        handler.emit("still here")
-        self.assertEqual(await client.receive(), ("still here",))
-
-
-class StandardJsonTests(OtherJsonBehaviour, RecorderTestCase):
-    codec = json
-
-
-class SloppyJsonTests(OtherJsonBehaviour, RecorderTestCase):
-    codec = Sloppy
-
-    @gen_test
-    async def test_an_error_of_whatever_kind_is_the_clients(self):
-        wire = await self.open()
-        wire.send_frame('42["poison"]')
-        await self.assertClosedFor("parse error")
-
-
-class OwnWriterTests(RecorderTestCase):
-    """A codec of the application's that writes its own objects."""
-
-    options = {
-        "json": types.SimpleNamespace(
-            dumps=lambda value: json.dumps(value, default=lambda item: vars(item)["name"]),
-            loads=json.loads,
+    async def test_the_policy_ends_with_a_nul(self):
+        answer = await self.ask()
+        self.assertTrue(
+            answer.startswith(b'<?xml version="1.0"?>')
+            and answer.endswith(b"</cross-domain-policy>\n\0")
         )
-    }
-
-    class Locked:
-        """What `copy.deepcopy` cannot copy."""
-
-        def __init__(self, name):
-            self.name = name
-            self.lock = threading.Lock()
 
     @gen_test
-    async def test_an_object_that_only_the_codec_can_write_is_sent_from_any_thread(self):
-        client = await self.client()
-        item, in_thread = self.Locked("tea"), asyncio.get_running_loop().run_in_executor
-        for emit in (self.handler.io.emit, (await self.only()).emit):
-            await in_thread(None, emit, "item", item)
-            await in_thread(None, emit, "items", [item])
-            self.assertEqual(await client.receive(), ("item", "tea"))
-            self.assertEqual(await client.receive(), ("items", ["tea"]))
-
-
-@unittest.skipIf(orjson is None, "orjson is not installed")
-class OrjsonTests(OtherJsonBehaviour, RecorderTestCase):
-    codec = orjson
-
-    def check_not_finite(self, handler, value):
-        handler.emit("x", value)  # orjson writes null
+    async def test_a_file_of_ones_own(self):
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(b"<mine/>")
+            file.flush()
+            self.assertEqual(await self.ask(file.name), b"<mine/>\0")
 
     @gen_test
-    async def test_what_the_codec_can_write_can_be_sent_by_every_way(self):
-        moment = datetime.datetime(2026, 1, 2, 3, 4, 5)
-        client = await self.client()
-        handler = await self.only()
-        handler.emit("now", moment)
-        self.handler.io.emit("now", [moment])
-        await asyncio.get_running_loop().run_in_executor(
-            None, self.handler.io.emit, "now", {"a": moment}
-        )
-        await asyncio.get_running_loop().run_in_executor(None, handler.emit, "now", moment)
-        asked = asyncio.ensure_future(self.handler.io.call("now", moment))
-        text = "2026-01-02T03:04:05"
-        for value in (text, [text], {"a": text}, text):
-            self.assertEqual(await client.receive(), ("now", value))
-        self.assertEqual(await client.answer(1), ("now", text))
-        self.assertEqual((await asked).answers, {client.id: 1})
-        self.assertEqual(await self.handler.io.server_side_emit("now", moment), [])
-
-        def refuse(handler):
-            raise ConnectionRefused("later", moment)
-
-        self.handler.on_open = refuse
-        with self.assertRaises(ConnectionRefused) as refused:
-            await self.client()
-        self.assertEqual(refused.exception.data, text)
+    async def test_another_question_gets_no_answer(self):
+        self.assertEqual(await self.ask(question=b"GET / HTTP/1.1\r\n\r\n......"), b"")
 
     @gen_test
-    async def test_what_it_cannot_write_is_the_callers_error_in_every_thread(self):
-        await self.client()
-        loop = asyncio.get_running_loop()
-        for send in (self.handler.io.emit, (await self.only()).emit):
-            with self.assertRaises(TypeError):
-                send("x", Decimal(1))
-            with self.assertRaises(TypeError):
-                await loop.run_in_executor(None, send, "x", Decimal(1))
-        with self.assertRaises(TypeError):
-            await self.handler.io.call("x", Decimal(1))
+    async def test_it_is_served_only_where_the_application_asks_and_on_the_servers_address(self):
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(b"<mine/>")
+            file.flush()
+            for settings, asked in [
+                ({}, None),
+                ({"enabled_protocols": ["websocket", "polling"]}, None),
+                ({"enabled_protocols": ["websocket", "flashsocket"]}, (843, None)),
+                ({"flash_policy_file": file.name}, (843, file.name)),
+                ({"flash_policy_port": 10843}, (10843, None)),
+                ({"flash_policy_port": 10843, "enabled_protocols": ["websocket"]}, (10843, None)),
+                ({"flash_policy_port": None, "flash_policy_file": None}, None),
+            ]:
+                application = tornado.web.Application([], socket_io_port=0, **settings)
+                with self.subTest(settings), mock.patch("socket_io.FlashPolicyServer") as made:
+                    server = SocketIOServer(application, auto_start=False, address="127.0.0.1")
+                    await server.close()
+                    asked = [mock.call(*asked, "127.0.0.1")] if asked else []
+                    self.assertEqual(made.mock_calls[: len(made.mock_calls) // 2], asked)
+
+    @gen_test
+    async def test_it_listens_on_one_address_and_says_so(self):
+        port = unused_port()
+        with self.assertLogs("socket_io", "INFO") as logged:
+            server = FlashPolicyServer(port, address="127.0.0.2")
+        self.assertIn(str(port), logged.output[0])
+        with self.assertRaises(ConnectionRefusedError):
+            await Wire.open(port)
+        wire = await Wire.open(port, "127.0.0.2")
+        wire.writer.write(b"<policy-file-request/>\0")
+        self.assertTrue((await wire.end()).endswith(b"\0"))
+        wire.close()
+        server.stop()
+
+    @gen_test
+    async def test_a_port_that_may_not_be_bound_is_one_line(self):
+        sock, port = tornado.testing.bind_unused_port()
+        with sock, self.assertLogs("socket_io", "INFO") as logged:
+            FlashPolicyServer(port)
+        self.assertIn(str(port), logged.output[0])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            del logged  # with the error, and the socket that Tornado could not bind and left open
+            gc.collect()
 
 
 # -- Safe as delivered -----------------------------------------------------------------
 # Nothing that a peer sends hurts anybody but the peer. `HostilityBehaviour` holds for every
 # generation over every transport; the tables say what is sent, and what becomes of who sends it.
+
+
+# ---- Rows and attackers --------------------------------------------------------------
 
 ENDS, STAYS = (
     "ends",
@@ -13960,6 +13920,9 @@ class Records(logging.Handler):
 
     def emit(self, record):
         self.records.append(record)
+
+
+# ---- Every generation over every transport -------------------------------------------
 
 
 class HostilityBehaviour:
@@ -14483,6 +14446,9 @@ class AncestorStreamTLSHostilityTests(OverTLS, PostingHostilityBehaviour, Record
     dialect, transport = "0.6", "htmlfile"
 
 
+# ---- Odd requests, slow and greedy clients -------------------------------------------
+
+
 class OddRequestTests(RecorderTestCase):
     """Requests that nobody makes: each is answered, in words of our own, and begins no session."""
 
@@ -14724,6 +14690,82 @@ class OddRequestTests(RecorderTestCase):
             await attacker.send("alive")
             while await attacker.receive() != ("message", "alive"):
                 pass
+
+
+class FuzzFindingTests(RecorderTestCase):
+    """What mutated traffic has brought to light: every request is answered, and nothing is logged as an error."""
+
+    #: Why; the URL of a handshake; what is sent then, in steps, each request on a connection of its own; the answers.
+    ROWS = [
+        (
+            "a length in digits that are none to int()",
+            "/socket.io/?EIO=4&transport=polling",
+            [
+                [
+                    b"POST /socket.io/?EIO=4&transport=polling&sid=$SID HTTP/1.1\r\nContent-Length: 9\xb9999999\r\n\r\n"
+                ]
+            ],
+            [400],
+        ),
+        (
+            "a stream for a session that ends while its connection is taken over",
+            "/socket.io/1/",
+            [
+                [b"GET /socket.io/1/htmlfile/$SID HTTP/1.1\r\n\r\n"],
+                [
+                    b"GET /socket.io/1/htmlfile/$SID HTTP/1.1\r\n\r\n",
+                    b"POST /socket.io/1/htmlfile/$SID HTTP/1.1\r\nContent-Length: 3\r\n\r\n0::",
+                ],
+            ],
+            [200, 200, 200],
+        ),
+        (
+            "a broken frame right behind the handshake, for a session that ends while its connection is taken over",
+            "/socket.io/1/",
+            [
+                [b"GET /socket.io/1/xhr-polling/$SID HTTP/1.1\r\n\r\n"],
+                [
+                    (
+                        b"GET /socket.io/1/websocket/$SID HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+                        b"\x81\xfe\x00\x01\x00\x00\x00\x00x"
+                    ),
+                    b"POST /socket.io/1/xhr-polling/$SID HTTP/1.1\r\nContent-Length: 3\r\n\r\n0::",
+                ],
+            ],
+            [200, 101, 200],
+        ),
+        (
+            "a session asked for without a transport: it forgot that it had one, and was opened again",
+            "/socket.io/1/",
+            [
+                [b"GET /socket.io/1/xhr-polling/$SID HTTP/1.1\r\n\r\n"],
+                [b"GET /socket.io/1//$SID HTTP/1.1\r\n\r\n"],
+            ],
+            [200, 400],
+        ),
+    ]
+
+    @gen_test
+    async def test_every_finding_stays_found(self):
+        for why, hello, steps, statuses in self.ROWS:
+            with self.subTest(why), self.assertLogs(level="DEBUG") as logs:
+                _, _, body = await (await self.wire()).request("GET", hello)
+                sid = re.search(rb"[\w-]{20}", body)[0]
+                answers = [await self.ask(step, sid) for step in steps]
+                self.assertEqual([status for step in answers for status in step], statuses)
+                self.assertEqual(
+                    [record for record in logs.records if record.levelno >= logging.ERROR], []
+                )
+
+    async def ask(self, requests, sid):
+        """The statuses that *requests*, sent at once, are answered with."""
+        wires = [await self.wire() for _ in requests]
+        for wire, request in zip(wires, requests, strict=True):
+            wire.writer.write(
+                request.replace(b"$SID", sid).replace(b"\r\n", b"\r\nHost: test.example\r\n", 1)
+            )
+        return [(await wire.head())[0] for wire in wires]
 
 
 class DeadlineTests(RecorderTestCase):
@@ -15037,6 +15079,9 @@ class PatienceTests(RecorderTestCase):
         for record in logged.records:
             self.assertLess(len(record.getMessage()), 240)  # with where and cure
             self.assertTrue(record.getMessage().isprintable())
+
+
+# ---- Races, stalls and bad handlers --------------------------------------------------
 
 
 class SweepTests(RecorderTestCase):
@@ -15389,6 +15434,9 @@ class OverlapTests(RecorderTestCase):
                     self.assertEqual(await within(handler.heard.get()), ("message", "alive"))
 
 
+# ---- A process of its own ------------------------------------------------------------
+
+
 def write_file(folder, name, text):
     path = os.path.join(folder, name)
     with open(path, "w") as file:
@@ -15655,6 +15703,9 @@ class RestartTests(ServedTestCase):
         for client in self.clients:
             await client.send("back")
             self.assertEqual(await client.receive(), ("message", "back"))
+
+
+# -- README.md and example_app.py ------------------------------------------------------
 
 
 def readme_program():
