@@ -130,6 +130,8 @@ async def stopped(case: Case) -> None:
     clients = await cluster(case)
     servers = [*clients]
     ours = servers[:2]
+    for server in ours:  # who knows how many they are waits for all of them to come back
+        expect(f"{server.title} counts", await server.server_count(), len(servers))
     await case.redis.stop()
     for server in servers:
         await at_once(

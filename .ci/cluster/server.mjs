@@ -11,6 +11,7 @@
 // `at`, `heard` (a list for what listeners hear), `emitter`, `oldEmitter`. Each is answered by a line {"id", "value"} or
 // {"id", "error"}. The first line of the output is {"port"}. Bytes are {"$bytes": base64}. The process ends with its input.
 
+import { once } from "node:events";
 import { createServer } from "node:http";
 import { createInterface } from "node:readline";
 import { createAdapter as createClassic } from "@socket.io/redis-adapter";
@@ -29,7 +30,10 @@ console.log = console.error;    // the output is for answers
 
 async function connectRedis() {
   if (client === "ioredis") {
-    return new Redis(path, { maxRetriesPerRequest: null });
+    const connection = new Redis(path, { maxRetriesPerRequest: null });
+    connection.on("error", () => {});    // it reconnects by itself
+    await once(connection, "ready");    // a subscription before that can end the process
+    return connection;
   }
   const connection = createClient({ socket: { path } });
   connection.on("error", () => {});    // it reconnects by itself
