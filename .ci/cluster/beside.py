@@ -489,13 +489,25 @@ async def python_socketio(case: Case) -> None:
         alike(everybody, [["bytes", [{"x": b"\x01\x02"}]], ["none"]]),
     )
 
-    answering = asyncio.ensure_future(here[1].answer("cb", b"\x01"))
+    answering = asyncio.ensure_future(here[1].answer("cb", {"x": [1, None]}))
     answer = await other.run(
         "return await sio.call('question', 1, to=args[0], timeout=5)", here[1].id
     )
     expect(
-        "it calls a client of ours", [await answering, answer], [["question", 1], ["cb", b"\x01"]]
+        "it calls a client of ours",
+        [await answering, answer],
+        [["question", 1], ["cb", {"x": [1, None]}]],
     )
+    # This channel's callbacks carry no bytes: it waits in vain, and ours logs no error.
+    answering = asyncio.ensure_future(here[1].answer(b"\x01"))
+    in_vain = """
+        try:
+            return await sio.call("question", to=args[0], timeout=0.5)
+        except socketio.exceptions.TimeoutError:
+            return "no answer"
+    """
+    expect("a callback with bytes", await other.run(in_vain, here[1].id), "no answer")
+    await answering
     answering = asyncio.ensure_future(there[0].answer("cb"))
     acks = await ours[0].run(
         "acks = await Chat.io.to(args[0]).call('question', 1, timeout=5)\nreturn [acks.answers, acks.missing]",

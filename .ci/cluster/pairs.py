@@ -158,12 +158,36 @@ async def namespaces(case: Case, a: Server, b: Server) -> None:
         await case.expect_heard("/", [sender], {others[1]: [], others[3]: []}, namespace="/")
     await clients[a].leave()
     await case.joined(1)
-    # Who has no client of this namespace can still reach those of others.
-    await a.emit("from outside", namespace=case.namespace)
-    await until("the event arrives", lambda: not clients[b]._packets.empty())
-    expect("b's client heard", [*await clients[b].receive()], ["from outside"])
     await clients[b].leave()
     if isinstance(a, Ours):  # node's `of` has made it again, and it stays until a client leaves it
+        await case.joined(0)
+
+
+@check(6, "a server without clients in a namespace reaches those of others, by every verb")
+async def from_outside(case: Case, a: Server, b: Server) -> None:
+    clients = [await case.client(b) for _ in range(2)]
+    await case.joined(1)
+    scope = {"namespace": case.namespace}
+    await a.emit("from outside", **scope)
+    for client in clients:
+        expect("a client heard", [*await client.receive()], ["from outside"])
+    await a.join("r1", **scope, rooms=[clients[0].id])
+    await a.emit("room", **scope, rooms=["r1"])
+    expect("the client in the room heard", [*await clients[0].receive()], ["room"])
+    ids = [one["id"] for one in await a.fetch(**scope)]
+    expect_set("fetched", ids, [client.id for client in clients])
+    expect_set("all rooms", await a.all_rooms(**scope), [*ids, "r1"])
+    answering = [asyncio.ensure_future(client.answer(n)) for n, client in enumerate(clients)]
+    acks = await a.call("question", **scope)
+    await asyncio.gather(*answering)
+    expect("acks", [sorted(acks.answers), acks.complete], [[0, 1], True])
+    name = case.namespace[1:]
+    await b.listen(name, "heard", **scope)
+    expect("answers", (await a.side_call(name, **scope)).answers, ["heard"])
+    await a.disconnect(**scope)
+    for client in clients:
+        await asyncio.wait_for(client.receive_packet(DISCONNECT), 5)
+    if isinstance(a, Ours):  # node stays a member
         await case.joined(0)
 
 
