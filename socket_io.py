@@ -57,6 +57,7 @@ import contextlib
 import contextvars
 import copy
 import dataclasses
+import datetime
 import decimal
 import enum
 import errno
@@ -64,6 +65,7 @@ import functools
 import gzip
 import hashlib
 import http.client
+import importlib
 import inspect
 import itertools
 import json
@@ -79,6 +81,7 @@ import socket
 import ssl
 import sys
 import threading
+import time
 import types
 import urllib.parse
 import weakref
@@ -148,10 +151,13 @@ __all__ = [
     "NO_ACK",
     "AckTimeout",
     "BroadcastAcks",
+    "ClusterTimeout",
     "ConnectionRefused",
     "Disconnected",
+    "Emitter",
     "FlashPolicyServer",
     "NotSupported",
+    "RemoteSocket",
     "SocketIOError",
     "SocketIOHandler",
     "SocketIOServer",
@@ -3977,6 +3983,7 @@ class Namespace:
         )
         self.members: dict[str, Member] = {}  # by id
         self.rooms: dict[str, dict[Member, None]] = {}  # no empty ones
+        self.visitors = 0  # questions to other servers that are under way in it
         self.history: History | None = None
         dialect = next((dialect for dialect in hub.dialects.values() if dialect.recovers), None)
         if handler_class.recovery_window and dialect is not None:
@@ -4027,6 +4034,9 @@ class Namespace:
         del inside[member]
         if not inside:
             del self.rooms[room]
+
+    def has_room(self, name: str) -> bool:
+        return name in self.rooms or name in self.members
 
     def select(self, target: Target) -> list[Member]:
         """Return the members that *target* means, each once."""
@@ -4316,14 +4326,67 @@ class History:
 
 @dataclasses.dataclass(slots=True)
 class BroadcastAcks:
-    """What came of a `call` on many: `answers` by client id, and the ids that are `missing`."""
+    """What came of a `call` on many clients, perhaps of several servers."""
 
-    answers: dict[str, Any]
-    missing: set[str]
+    answers: dict[str, Any]  #: by client id: of this server, and of others of its kind
+    missing: set[str]  #: ids of clients of this server that did not answer
+    #: The answers of node's clients: node does not say who gave them.
+    unnamed: list[Any] = dataclasses.field(default_factory=list)
+    expected: int = 0  #: how many clients were asked, on all servers
+
+    def add(self, other: BroadcastAcks) -> None:
+        """Count in what came from elsewhere."""
+        self.answers.update(other.answers)
+        self.missing.update(other.missing)
+        self.unnamed.extend(other.unnamed)
+        self.expected += other.expected
 
 
 #: Where a verb is for: a namespace by its name, or all namespaces of a family.
 Scope = str | Family
+
+
+SECRET_HEADERS = frozenset(["cookie", "authorization", "proxy-authorization"])
+
+
+def describe(handler: SocketIOHandler, now: float) -> dict[str, Any]:
+    """Describe a client as node's `fetchSockets` does, without what proves who it is."""
+    request, session = handler.request, handler._member.session
+    issued = time.time() - (now - session.born)
+    headers = {
+        name.lower(): value
+        for name, value in request.headers.get_all()
+        if name.lower() not in SECRET_HEADERS
+    }
+    arguments = request.query_arguments.items()
+    data = vars(handler).get("_data", {})
+    try:
+        STRICT_JSON.encode(data)
+    except (TypeError, ValueError):
+        warn_once(
+            "data",
+            "%s.data cannot be JSON, and is not shown to other servers",
+            type(handler).__name__,
+        )
+        data = {}
+    return {
+        "id": handler.id,
+        "rooms": sorted(handler.rooms),
+        "data": data,
+        "handshake": {
+            "headers": headers,
+            "time": time.strftime(
+                "%a %b %d %Y %H:%M:%S GMT+0000 (Coordinated Universal Time)", time.gmtime(issued)
+            ),
+            "address": request.remote_ip,
+            "xdomain": "origin" in headers,
+            "secure": request.protocol == "https",
+            "issued": round(issued * 1000),
+            "url": request.uri,
+            "query": {name: values[-1].decode("latin-1") for name, values in arguments if values},
+            "auth": {},
+        },
+    }
 
 
 class Here:
@@ -4372,7 +4435,7 @@ class Here:
                 missing.add(id)
             else:
                 answers[id] = unwrap(future.result())
-        return BroadcastAcks(answers, missing)
+        return BroadcastAcks(answers, missing, expected=len(answers) + len(missing))
 
     def join(self, scope: Scope, target: Target, rooms: Collection[str]) -> None:
         """Put the members into *rooms*."""
@@ -4404,6 +4467,47 @@ class Here:
             sizes.update(namespace.room_sizes())
         return sizes
 
+    def describe(self, scope: Scope, target: Target) -> list[dict[str, Any]]:
+        """Return `id`, `rooms`, `data` and `handshake` of the members, as node has them.
+
+        What proves who somebody is stays here: cookies, authorization and `auth`.
+        """
+        now = self.hub.now()
+        return [describe(handler, now) for handler in self.find(scope, target)]
+
+    async def fetch(self, scope: Scope, target: Target) -> list[dict[str, Any]]:
+        """Return what `describe` does; in a cluster, of the clients of all servers."""
+        return self.describe(scope, target)
+
+    def local_rooms(self, scope: Scope) -> set[str]:
+        """Return the names of the rooms of this server, ids among them."""
+        namespaces = self.hub.namespaces_at(scope)
+        return {name for one in namespaces for name in (*one.rooms, *one.members)}
+
+    async def all_rooms(self, scope: Scope) -> set[str]:
+        """Return what `local_rooms` does; in a cluster, of all servers."""
+        return self.local_rooms(scope)
+
+    async def server_count(self) -> int:
+        """Return how many servers the cluster has, this one included."""
+        return 1
+
+    def server_side_emit(self, scope: Scope, data: list[Any]) -> None:
+        """Send an event to the other servers; a server alone has none."""
+
+    async def server_side_call(self, scope: Scope, data: list[Any]) -> list[Any]:
+        """Send an event to the other servers and return what they answer."""
+        return []
+
+    def opened(self, namespace: Namespace) -> None:
+        """Hear that a namespace has come to be: in a cluster, other servers are told."""
+
+    def closed(self, namespace: Namespace) -> None:
+        """Hear that a namespace is forgotten."""
+
+    async def leave_cluster(self) -> None:
+        """Be counted among the servers no longer, and hear nothing more of them."""
+
     def _select(self, scope: Scope, target: Target) -> list[Member]:
         namespaces = self.hub.namespaces_at(scope)
         return [member for namespace in namespaces for member in namespace.select(target)]
@@ -4426,8 +4530,12 @@ class Hub:
     ) -> None:
         self.options = options
         self.json = STRICT_JSON if options.json is None else ForeignJSON(options.json)
+        if options.cluster is not None:
+            check_cluster_url(options.cluster)
         self.dialects = resolve_dialects(options, self.json)
         self.verbs = Here(self)
+        #: What listens to events of other servers, by place and name; the hub keeps it for good.
+        self.listeners: dict[Scope, dict[str, list[Callable[..., Any]]]] = {}
         if options.id_is_sid and any(dialect.shows_sid for dialect in self.dialects.values()):
             warn_once(
                 "id_is_sid",
@@ -4526,14 +4634,31 @@ class Hub:
         if self.loop is PARENTS_LOOP:
             ParentsTable().refuse()
 
-    def bind(self, application: tornado.web.Application) -> None:
-        """Serve *application* on the loop that runs; a new one (as in tests) forgets the sessions of the old."""
+    def bind(self, application: tornado.web.Application | None) -> None:
+        """Serve *application* on the loop that runs; a new loop, as in tests, forgets the sessions of the old.
+
+        The application may follow: `io.start()` joins a cluster before there is a request.
+        """
         loop = asyncio.get_running_loop()
         self._reset()
         self.read_buffer = bytearray(READ_SIZE)
         self.read_view = memoryview(self.read_buffer)
         self.loop = loop
         self.thread = threading.get_ident()
+        self.application = None
+        if application is not None:
+            self.serve(application)
+        self.join_cluster()
+
+    def join_cluster(self) -> None:
+        """Be a member of the cluster that the option names, in all namespaces there are."""
+        if self.options.cluster is not None:
+            self.verbs = Everywhere(self)
+            for namespace in self.namespaces.values():
+                self.verbs.opened(namespace)
+
+    def serve(self, application: tornado.web.Application) -> None:
+        """Know the application whose requests these are."""
         self.application = application
         self.transports = enabled_transports(application)
         application_hubs.setdefault(application, weakref.WeakSet()).add(self)
@@ -4725,25 +4850,54 @@ class Hub:
     def _namespace_of(self, family: Family, name: str) -> Namespace:
         if name not in self.namespaces:
             self.namespaces[name] = Namespace(self, name, family.handler_class, family)
+            self.verbs.opened(self.namespaces[name])
         return self.namespaces[name]
 
     def forget_unused(self, namespace: Namespace) -> None:
         """Forget *namespace* if it was made for its clients and has none, nor any that may come back."""
         history = namespace.history
         forgettable = history is None or history.is_empty or len(self.namespaces) > MAX_GONE
-        unused = not namespace.members and forgettable
+        unused = not namespace.members and not namespace.visitors and forgettable
         if (
             namespace.family is not None
             and unused
             and self.namespaces.get(namespace.name) is namespace
         ):
             del self.namespaces[namespace.name]
+            self.verbs.closed(namespace)
+
+    def find_or_make(self, name: str) -> Namespace:
+        """Find a namespace that clients may be in, or make it; KeyError if it can have none."""
+        if name in self.namespaces:
+            return self.namespaces[name]
+        for family in self.families:
+            if family.has(name):
+                return self._namespace_of(family, name)
+        raise KeyError(name)
 
     def namespaces_at(self, place: str | Family) -> list[Namespace]:
         """Those that there are now at *place*: by name, or all of a family."""
         if isinstance(place, str):
             return [self.namespaces[place]] if place in self.namespaces else []
         return [namespace for namespace in self.namespaces.values() if namespace.family is place]
+
+    async def tell_listeners(self, name: str, event: str, args: list[Any]) -> Any:
+        """Call all that `io.on` knows for *event* in a namespace; return the first one's answer."""
+        answers = []
+        namespace = self.namespaces.get(name)
+        places: list[Scope] = [name]
+        if namespace is not None and namespace.family is not None:
+            places.append(namespace.family)
+        for listener in [one for at in places for one in self.listeners.get(at, {}).get(event, ())]:
+            begun = monotonic()
+            try:
+                answer = self.context.copy().run(listener, *args)
+                warn_if_blocked(begun, "a listener of the event {!r:.40}".format, event)
+                answers.append(await answer if is_awaitable(answer) else answer)
+            except Exception as error:
+                where = getattr(listener, "__qualname__", listener)
+                log.error("%s, listener of %.40r, failed", where, event, exc_info=error)
+        return answers[0] if answers else None
 
     def may_have(self, name: str) -> bool:
         """Tell whether a client could ever be in a namespace of this name."""
@@ -4824,6 +4978,8 @@ class Hub:
 
     def reopen(self) -> None:
         """Take clients again, after a goodbye: another server begins on this loop."""
+        if self.closing:
+            self.join_cluster()
         self.closing = False
         self.ended = asyncio.Event()
 
@@ -4832,6 +4988,7 @@ class Hub:
         if not self.is_bound():
             return self.check_process()
         self.closing = True
+        await self.verbs.leave_cluster()
         now = self.now()
         leaving = list(self.sessions.values())
         for session in leaving:
@@ -4906,6 +5063,1266 @@ def enabled_transports(application: tornado.web.Application) -> frozenset[str]:
     if "polling" in names:
         names |= POLLING
     return frozenset(names - {"polling"})
+
+
+# -- 10. Cluster -----------------------------------------------------------------------
+# Several servers that act as one. `Everywhere` has the verbs of `Here`: each acts in this
+# process at once and is published for the others, in the words of node's Redis adapter
+# (`@socket.io/redis-adapter`, the classic one), so that node servers and emitters of any
+# language take part. `PythonChannel` speaks with python-socketio in its own words. Both stand
+# on a bus of four verbs: publish, subscribe, unsubscribe, count. `RedisBus` is the real one;
+# `MemoryBus` joins the hubs of one process. A message from the bus is checked before anything
+# is done with it, and a bad one is dropped by itself: nothing that is published can end a
+# server. What we publish is well-formed to the byte: one bad message would end every node
+# server that hears it.
+
+# Types of requests and responses. Node calls 0 to 5 SOCKETS, ALL_ROOMS, REMOTE_JOIN,
+# REMOTE_LEAVE, REMOTE_DISCONNECT and REMOTE_FETCH.
+SOCKETS, ALL_ROOMS, JOIN, LEAVE, DISCONNECT_ALL, FETCH, SERVER_SIDE_EMIT = range(7)
+BROADCAST_WITH_ACKS, CLIENT_COUNT, CLIENT_ACK = 7, 8, 9
+
+UID_CHARACTERS = 6  # of a server, and of a request: as many as node's
+MAX_REQUEST_SECONDS = 3600.0  # for which a request of another server may wait for acks
+MAX_PIPELINE = 1000  # messages that go to Redis in one write
+
+#: Bytes without which msgpack holds neither a timestamp nor a float that JSON lacks.
+NOT_JSON = re.compile(
+    rb"\xd6\xff|\xd7\xff|\xc7\x0c\xff|\xcb[\x7f\xff][\xf0-\xff]|\xca[\x7f\xff][\x80-\xff]",
+    re.DOTALL,
+)
+
+
+class ClusterTimeout(SocketIOError, TimeoutError):
+    """Other servers did not answer in time; `partial` is what is known without them."""
+
+    def __init__(self, message: str, partial: Any) -> None:
+        super().__init__(message)
+        self.partial = partial
+
+
+@functools.cache
+def cluster_package(name: str) -> Any:
+    """Import a package that only a cluster needs; one ImportError names both of them."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ImportError(
+            "the option `cluster` needs two packages: pip install redis msgpack"
+        ) from error
+
+
+# Messages. Their bytes are functions of values, so that tests can compare them with node's.
+
+
+def pack(value: Any, codec: StrictJSON = STRICT_JSON) -> bytes:
+    """Encode *value* as msgpack; what only *codec* can write, `Decimal` too, goes as its JSON."""
+    try:
+        packed: bytes = cluster_package("msgpack").packb(value, unicode_errors="surrogatepass")
+    except (TypeError, ValueError, OverflowError):
+        packed = cluster_package("msgpack").packb(
+            _packable(value, codec), unicode_errors="surrogatepass"
+        )
+    return packed
+
+
+def _packable(value: Any, codec: StrictJSON) -> Any:
+    if isinstance(value, dict):
+        return {key: _packable(item, codec) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_packable(item, codec) for item in value]
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        return float(value)
+    if isinstance(value, (str, int, float, bytes, bytearray, memoryview, type(None))):
+        return value
+    return _packable(codec.decode(codec.encode(value)), codec)
+
+
+def unpack(body: bytes) -> Any:
+    """Decode msgpack, or JSON where the first byte shows it: node's option `parser` allows both."""
+    if body[:1] in (b"{", b"["):
+        return decode_json(decode_text(body))
+    try:
+        value = cluster_package("msgpack").unpackb(
+            body,
+            strict_map_key=False,
+            unicode_errors="surrogatepass",
+            ext_hook=_decode_extension,
+        )
+        return _as_json(value) if NOT_JSON.search(body) else value
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise PayloadError("bad msgpack") from error
+
+
+def _decode_extension(code: int, data: bytes) -> Any:
+    """Decode extension 0 of adapters up to 7 and old emitters: a Date, undefined, or bytes."""
+    if code != 0:
+        raise PayloadError("unknown msgpack extension")
+    if len(data) == 8:
+        return _iso_time(int.from_bytes(data, "big", signed=True))
+    return None if data == b"\0" else bytes(data)
+
+
+def _iso_time(ms: int) -> str:
+    """Write a JavaScript Date as JSON has it, such as 2023-11-14T22:13:20.123Z."""
+    when = datetime.datetime(1970, 1, 1) + datetime.timedelta(milliseconds=ms)
+    return f"{when.isoformat(timespec='milliseconds')}Z"
+
+
+def _as_json(value: Any) -> Any:
+    """Replace what JSON lacks, as node's clients see it: timestamps are texts, NaN is null."""
+    if isinstance(value, dict):
+        return {key: _as_json(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_as_json(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, cluster_package("msgpack").Timestamp):
+        return _iso_time(value.seconds * 1000 + value.nanoseconds // 1_000_000)
+    return value
+
+
+def encode_request(request: dict[str, Any], codec: StrictJSON = STRICT_JSON) -> bytes:
+    """Encode a request or response: JSON, and msgpack only where there are bytes in it.
+
+    Node reads both; a request in msgpack ends the process of a Socket.IO 2 server.
+    """
+    try:
+        return codec.encode(request).encode("ascii")
+    except TypeError:
+        return pack(request, codec)
+
+
+def encode_broadcast(uid: str, packet: dict[str, Any], target: Target, codec: StrictJSON) -> bytes:
+    """Encode an event for many, as [uid, packet, options] in msgpack."""
+    return pack([uid, packet, encode_target(target)], codec)
+
+
+def encode_packet_of(namespace: str, data: list[Any]) -> dict[str, Any]:
+    return {"type": 2, "data": data, "nsp": namespace}
+
+
+def encode_target(target: Target, **flags: Any) -> dict[str, Any]:
+    if target.volatile:
+        flags["volatile"] = True
+    return {"rooms": [*target.rooms], "except": [*target.excluded], "flags": flags}
+
+
+def decode_broadcast(body: bytes) -> tuple[Any, Any, Any]:
+    """Decode [uid, packet, options]; further elements are of no meaning to us."""
+    message = unpack(body)
+    if not isinstance(message, list) or len(message) < 3:
+        raise PayloadError("a broadcast is a list of three")
+    return message[0], message[1], message[2]
+
+
+def decode_packet_for(namespace: str, packet: Any) -> list[Any] | None:
+    """Return the event's data, name first; None where it is for another namespace.
+
+    Node passes on what it does not check, and its clients leave: types other than 2 (and 5,
+    which servers of Socket.IO 2 and old emitters say for an event with bytes), and names that
+    are reserved or no text.
+    """
+    if not isinstance(packet, dict):
+        raise PayloadError("a packet is a map")
+    if packet.get("nsp", "/") != namespace:
+        return None
+    data = packet.get("data")
+    if packet.get("type") not in (2, 5) or not isinstance(data, list) or not data:
+        raise PayloadError("no event")
+    name = decode_name(data[0])
+    if name in RESERVED_EVENTS:
+        raise PayloadError("a reserved event")
+    return [name, *data[1:]]
+
+
+def decode_name(name: Any) -> str:
+    """Return the text of an event's or a room's name: node's may be numbers."""
+    if isinstance(name, float) and name.is_integer():
+        name = int(name)
+    if not isinstance(name, (str, int, float)) or isinstance(name, bool):
+        raise PayloadError("a name is a text")
+    return str(name)
+
+
+def decode_names(names: Any) -> frozenset[str]:
+    """Return a list of names; emitters leave it out, or say null or "" for an empty one."""
+    if not names:
+        return NO_ROOMS
+    if not isinstance(names, list):
+        raise PayloadError("rooms are a list")
+    return frozenset([decode_name(name) for name in names])
+
+
+def decode_target(options: Any) -> Target:
+    """Return whom a message is for; what it asks for is done in this process only."""
+    if not isinstance(options, dict):
+        raise PayloadError("options are a map")
+    flags = options.get("flags") or {}
+    if not isinstance(flags, dict):
+        raise PayloadError("flags are a map")
+    rooms, excluded = decode_names(options.get("rooms")), decode_names(options.get("except"))
+    return Target(rooms, excluded, volatile=bool(flags.get("volatile")), local=True)
+
+
+def decode_timeout(options: Any, default: float) -> float:
+    """Return the seconds for which a server waits for acks; they are bounded here."""
+    ms = (options.get("flags") or {}).get("timeout")
+    if isinstance(ms, bool) or not isinstance(ms, (int, float)) or not ms >= 0:
+        return default
+    return min(ms / 1000, MAX_REQUEST_SECONDS)
+
+
+class Bus(Protocol):
+    """What servers hear each other by. Messages of one server arrive in the order it sent them."""
+
+    def publish(self, channel: str, body: bytes, volatile: bool = False) -> None:
+        """Send *body* to all that have subscribed to *channel*; a volatile one never waits."""
+
+    def subscribe(self, channel: str, receive: Callable[[str, bytes], None]) -> None:
+        """Have *receive* called for *channel*; for all that begin with it if it ends in a star."""
+
+    def unsubscribe(self, channel: str) -> None: ...
+
+    async def count(self, channel: str) -> int:
+        """Return how many others have subscribed to exactly *channel*; wait while the bus is away."""
+        ...
+
+    async def close(self) -> None:
+        """Send what waits to be sent, within a second, and end."""
+
+
+class MemoryBus:
+    """A bus for the hubs of one process: `cluster = "memory://name"`, for tests."""
+
+    buses: ClassVar[dict[str, set[MemoryBus]]] = {}  # by URL
+
+    def __init__(self, url: str, hub: Hub) -> None:
+        self.url = url
+        self.hub = hub
+        self.receivers: dict[str, Callable[[str, bytes], None]] = {}
+        self.buses.setdefault(url, set()).add(self)
+
+    def publish(self, channel: str, body: bytes, volatile: bool = False) -> None:
+        for bus in self._others():
+            bus.hub.loop.call_soon_threadsafe(bus._deliver, channel, body, context=bus.hub.context)
+
+    def _others(self) -> list[MemoryBus]:
+        buses = self.buses.get(self.url, set())
+        return [bus for bus in buses if bus is not self and bus.hub.is_bound()]
+
+    def _deliver(self, channel: str, body: bytes) -> None:
+        for wanted, receive in list(self.receivers.items()):
+            if wanted == channel or (wanted[-1] == "*" and channel.startswith(wanted[:-1])):
+                receive(channel, body)
+
+    def subscribe(self, channel: str, receive: Callable[[str, bytes], None]) -> None:
+        self.receivers[channel] = receive
+
+    def unsubscribe(self, channel: str) -> None:
+        self.receivers.pop(channel, None)
+
+    async def count(self, channel: str) -> int:
+        return sum(channel in bus.receivers for bus in self._others())
+
+    async def close(self) -> None:
+        self.receivers.clear()
+        self.buses[self.url].discard(self)
+
+
+class RedisBus:
+    """A bus on Redis: one connection listens, one publishes what a turn of the loop gathered.
+
+    No `emit` waits for Redis. While Redis is away, messages wait in a queue of *max_bytes*: the
+    oldest are dropped first, and volatile ones do not wait. What was under way when a
+    connection broke may have arrived, and is not sent again: nothing arrives twice.
+
+                   connected and subscribed         the others are back too, or 3 s are over
+        AWAY  ------------------------------>  SETTLING  ------------------------------> JOINED
+         ^                                        |                                         |
+         +----------------------------------------+-----------------------------------------+
+                       a connection broke, or nothing was heard for 10 s
+    """
+
+    PING_SECONDS = 2.0  # between two signs of life of the listening connection
+    SILENCE_SECONDS = 10.0  # without one, after which the connection is given up
+    COMMAND_SECONDS = 5.0
+    SETTLE_SECONDS = 3.0  # for the others to subscribe again; who publishes earlier is not heard
+    PAUSES = (0.05, 0.5)  # the first and the longest pause between two attempts to connect
+
+    def __init__(self, url: str, hub: Hub) -> None:
+        self.hub = hub
+        self.max_bytes: int = hub.options.max_buffered_bytes
+        self.client = self._client(url, self.COMMAND_SECONDS)
+        self.listening_client = self._client(url, None)  # it waits for as long as nothing comes
+        self.receivers: dict[str, Callable[[str, bytes], None]] = {}
+        self.pubsub: Any = None  # while the listening connection lives
+        self.heard = 0.0  # when it last brought anything
+        self.confirmed: set[str] = set()  # channels to which Redis says that we have subscribed
+        self.confirming = asyncio.Event()  # it says so of one more
+        self.is_away = False  # since the WARNING that said so
+        self.joined = asyncio.Event()
+        self.counted = 0  # subscribers of `home` when they were last counted
+        self.home = ""  # the first channel of requests: all servers of the cluster subscribe to it
+        self.queue: collections.deque[tuple[str, bytes]] = collections.deque()
+        self.queued_bytes = 0
+        self.dropped = 0
+        self.queued = asyncio.Event()
+        self.emptied = asyncio.Event()  # the queue has left, when the bus is closed
+        self.closing = False
+        self.changed: dict[str, bool] = {}  # subscriptions to make or to end in this turn
+        self.tasks = [self._spawn(work) for work in (self._listen(), self._publish(), self._ping())]
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Start a task that is nobody's, though a client's request may have been the reason."""
+        return self.hub.context.run(self.hub.spawn, work)
+
+    def _client(self, url: str, seconds: float | None) -> Any:
+        """Make a client for one of the forms of *url*; redis-py repeats nothing by itself."""
+        retry = cluster_package("redis.asyncio.retry").Retry
+        no_pause = cluster_package("redis.backoff").NoBackoff
+        options: dict[str, Any] = {
+            "protocol": 2,
+            "socket_timeout": seconds,
+            "socket_connect_timeout": self.COMMAND_SECONDS,
+            "retry": retry(no_pause(), 0),
+        }
+        if not url.startswith("unix:"):
+            options["socket_keepalive"] = True
+        url = re.sub("^valkey", "redis", url)
+        if not url.startswith("redis+sentinel:"):
+            return cluster_package("redis.asyncio").from_url(url, **options)
+        # redis+sentinel://user:password@host:port,host:port/database/service
+        parts = urllib.parse.urlsplit(url)
+        login, _, places = parts.netloc.rpartition("@")
+        user, _, password = login.partition(":")
+        database, _, service = parts.path.strip("/").rpartition("/")
+        sentinels = [place.partition(":") for place in places.split(",")]
+        sentinel = cluster_package("redis.asyncio.sentinel").Sentinel(
+            [(host, int(port or 26379)) for host, _, port in sentinels],
+            sentinel_kwargs=options,
+            **options,
+            username=urllib.parse.unquote(user) or None,
+            password=urllib.parse.unquote(password) or None,
+            db=int(database or 0),
+        )
+        return sentinel.master_for(service or "mymaster")
+
+    # The four verbs.
+
+    def publish(self, channel: str, body: bytes, volatile: bool = False) -> None:
+        if self.closing or (volatile and not self.joined.is_set()):
+            return
+        self.queue.append((channel, body))
+        self.queued_bytes += len(body) + QUEUED_BYTES
+        while self.queued_bytes > self.max_bytes and self.queue:
+            self.queued_bytes -= len(self.queue.popleft()[1]) + QUEUED_BYTES
+            self.dropped += 1
+        self.queued.set()
+
+    def subscribe(self, channel: str, receive: Callable[[str, bytes], None]) -> None:
+        self.receivers[channel] = receive
+        self._change(channel, True)
+
+    def unsubscribe(self, channel: str) -> None:
+        if self.receivers.pop(channel, None) is not None:
+            self._change(channel, False)
+
+    async def count(self, channel: str) -> int:
+        while not self.joined.is_set() or channel in self.receivers.keys() - self.confirmed:
+            await self.joined.wait()
+            if channel in self.receivers.keys() - self.confirmed:
+                self.confirming.clear()
+                await self.confirming.wait()
+        try:
+            return await self._numsub(channel) - (channel in self.receivers)
+        except self._failures as error:
+            self._lost(error)
+            return await self.count(channel)
+
+    async def _numsub(self, channel: str) -> int:
+        counts = await self.client.pubsub_numsub(channel)
+        return sum(int(number) for _, number in counts)
+
+    async def close(self) -> None:
+        self.closing = True  # nothing more is taken
+        if self.queue and self.joined.is_set():
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self.emptied.wait(), 1.0)
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        for client in (self.client, self.listening_client):
+            with contextlib.suppress(Exception):  # Redis may be away
+                await asyncio.wait_for(client.aclose(), 1.0)
+
+    # Publishing.
+
+    async def _publish(self) -> None:
+        while True:
+            await self.queued.wait()
+            await self.joined.wait()
+            batch = [self.queue.popleft() for _ in range(min(MAX_PIPELINE, len(self.queue)))]
+            self.queued_bytes -= sum([len(body) + QUEUED_BYTES for _, body in batch])
+            if not self.queue:
+                self.queued.clear()
+            try:
+                async with self.client.pipeline(transaction=False) as pipeline:
+                    for channel, body in batch:
+                        pipeline.publish(channel, body)
+                    await pipeline.execute()
+            except self._failures as error:
+                self._lost(error)
+            if not self.queue:
+                self.emptied.set()
+
+    @property
+    def _failures(self) -> tuple[type[BaseException], ...]:
+        return (OSError, EOFError, asyncio.TimeoutError, cluster_package("redis").RedisError)
+
+    # Listening.
+
+    async def _listen(self) -> None:
+        pause, longest = self.PAUSES
+        while True:
+            try:
+                await self._connect()
+                pause = self.PAUSES[0]
+                while True:
+                    self._received(await self.pubsub.parse_response(block=True))
+            except self._failures as error:
+                self._lost(error)
+            finally:
+                pubsub, self.pubsub = self.pubsub, None
+                if pubsub is not None:
+                    with contextlib.suppress(*self._failures):
+                        await pubsub.aclose()
+            # Who listens first hears the queues of the others, so nobody waits for long.
+            await asyncio.sleep(pause * random.uniform(0.8, 1.2))
+            pause = min(2 * pause, longest)
+
+    async def _connect(self) -> None:
+        pubsub = self.listening_client.pubsub()
+        await pubsub.connect()
+        self.pubsub = pubsub
+        self.heard = self.hub.loop.time()
+        self.confirmed.clear()
+        self.changed = dict.fromkeys(self.receivers, True)
+        await self._subscribe()
+        await pubsub.ping()  # its answer comes behind those to the subscriptions
+
+    def _change(self, channel: str, wanted: bool) -> None:
+        """Subscribe or unsubscribe with all that this turn of the loop asks for."""
+        if not self.changed and self.pubsub is not None:
+            self._spawn(self._subscribe())
+        self.changed[channel] = wanted
+
+    async def _subscribe(self) -> None:
+        """Send the changes in their order: patterns before requests, the other way at the end."""
+        changed, self.changed = self.changed, {}
+        runs = itertools.groupby(changed.items(), lambda item: (item[1], item[0][-1] == "*"))
+        try:
+            for (wanted, is_pattern), items in runs:
+                verb = ("P" if is_pattern else "") + ("SUBSCRIBE" if wanted else "UNSUBSCRIBE")
+                await self.pubsub.execute_command(verb, *[glob(channel) for channel, _ in items])
+        except self._failures as error:
+            self._lost(error)
+
+    def _received(self, response: Any) -> None:
+        self.heard = self.hub.loop.time()
+        kind = response[0] if isinstance(response, list) else response
+        if kind == b"pmessage":
+            channel = response[2].decode("utf-8", "replace")
+            receive = self.receivers.get(unglob(response[1].decode("utf-8", "replace")))
+        elif kind == b"message":
+            channel = response[1].decode("utf-8", "replace")
+            receive = self.receivers.get(channel)
+        else:
+            if kind == b"subscribe":
+                self.confirmed.add(response[1].decode("utf-8", "replace"))
+                self.confirming.set()
+            elif kind == b"unsubscribe":
+                self.confirmed.discard(response[1].decode("utf-8", "replace"))
+            elif kind == b"pong" and not self.joined.is_set():
+                self._spawn(self._settle())
+            return
+        if receive is not None and len(response[-1]) <= self.max_bytes:
+            receive(channel, response[-1])
+
+    async def _settle(self) -> None:
+        """Publish again when as many listen as before, or after a while without them."""
+        until = self.hub.loop.time() + self.SETTLE_SECONDS
+        try:
+            while self.counted and self.hub.loop.time() < until:
+                if await self._numsub(self.home) >= self.counted:
+                    break
+                await asyncio.sleep(0.1)
+        except self._failures as error:
+            return self._lost(error)
+        if self.pubsub is None or self.joined.is_set():
+            return
+        self.joined.set()
+        if self.is_away:
+            self.is_away = False
+            log.info(
+                "cluster: Redis is back; %d messages wait for it, %d were dropped",
+                len(self.queue),
+                self.dropped,
+            )
+            self.dropped = 0
+
+    def _lost(self, error: BaseException) -> None:
+        self.joined.clear()
+        if not self.is_away and not self.closing:
+            self.is_away = True
+            log.warning(
+                "cluster: Redis is away (%s): clients of this server are served, those of "
+                "others hear nothing until it is back",
+                error,
+            )
+        if self.pubsub is not None and self.pubsub.connection is not None:
+            self._spawn(self._hang_up(self.pubsub.connection))
+
+    async def _hang_up(self, connection: Any) -> None:
+        with contextlib.suppress(*self._failures):
+            await connection.disconnect()
+
+    async def _ping(self) -> None:
+        """Notice a connection that has gone silent, and count the servers while all is well."""
+        while True:
+            await asyncio.sleep(self.PING_SECONDS)
+            if self.pubsub is None:
+                continue
+            if self.hub.loop.time() - self.heard > self.SILENCE_SECONDS:
+                self._lost(TimeoutError("nothing heard"))
+                continue
+            try:
+                await self.pubsub.ping()
+                if self.joined.is_set() and self.home:
+                    self.counted = await self._numsub(self.home)
+            except self._failures as error:
+                self._lost(error)
+
+
+def glob(channel: str) -> str:
+    """Write *channel* for Redis; in a pattern, only the star at its end may mean anything."""
+    if not channel.endswith("*"):
+        return channel
+    return re.sub(r"([*?\[\]\\])", r"\\\1", channel[:-1]) + "*"
+
+
+def unglob(pattern: str) -> str:
+    return re.sub(r"\\(.)", r"\1", pattern)
+
+
+CLUSTER_SCHEMES = (
+    "redis",
+    "rediss",
+    "unix",
+    "valkey",
+    "valkeys",
+    "redis+sentinel",
+    "valkey+sentinel",
+    "memory",
+)
+
+
+def check_cluster_url(url: str) -> None:
+    """Raise what is wrong with the option `cluster` where it is set, not at the first request."""
+    if url.partition(":")[0] not in CLUSTER_SCHEMES:
+        raise ValueError(f"cluster = {url!r}: a URL begins with {', '.join(CLUSTER_SCHEMES)}")
+    for name in ("redis", "msgpack"):
+        cluster_package(name)
+
+
+def make_bus(url: str, hub: Hub) -> Bus:
+    if url.startswith("memory:"):
+        return MemoryBus(url, hub)
+    return RedisBus(url, hub)
+
+
+class Question:
+    """A request of ours that other servers answer, until as many have as are asked."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key  # under which the answer stands in a response
+        self.asked: int | None = None  # servers, once they are counted
+        self.answers: list[Any] = []
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def answered(self, response: dict[str, Any]) -> None:
+        self.answers.append(self._take(response))
+        if len(self.answers) == self.asked and not self.done.done():
+            self.done.set_result(None)
+
+    def _take(self, response: dict[str, Any]) -> Any:
+        """Return the answer: anything for a server-side event, else a list."""
+        answer = response.get(self.key)
+        if self.key != "data" and not isinstance(answer, list):
+            raise PayloadError(f"{self.key} is a list")
+        return answer
+
+
+class AckQuestion:
+    """An event for clients of other servers, each of which says how many it asks, then what came.
+
+    It is over when every server has said a number, and as many acks as these make have come.
+    """
+
+    def __init__(self) -> None:
+        self.servers: int | None = None  # that are asked, once they are counted
+        self.counts: list[int] = []
+        self.named: dict[str, Any] = {}  # by client id: our own kind tells it
+        self.unnamed: list[Any] = []
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def answered(self, response: dict[str, Any]) -> None:
+        if response.get("type") == CLIENT_COUNT:
+            count = response.get("clientCount")
+            if type(count) is not int or count < 0:
+                raise PayloadError("clientCount is a number")
+            self.counts.append(count)
+        elif response.get("type") == CLIENT_ACK:
+            if isinstance(response.get("id"), str):
+                self.named[response["id"]] = response.get("packet")
+            else:
+                self.unnamed.append(response.get("packet"))
+        self.look()
+
+    def look(self) -> None:
+        complete = self.servers is not None and len(self.counts) >= self.servers
+        came = len(self.named) + len(self.unnamed)
+        if complete and came >= sum(self.counts) and not self.done.done():
+            self.done.set_result(None)
+
+
+class Everywhere(Here):
+    """The verbs of `Here`, for the clients of every server of the cluster.
+
+    The words are those of node's adapter: `key#namespace#[room#]` carries broadcasts,
+    `key-request#namespace#` requests, `key-response#namespace#[uid#]` their answers. To be a
+    member of the cluster is to have subscribed to the channel of requests: all others count by
+    it how many answers to wait for.
+    """
+
+    def __init__(self, hub: Hub) -> None:
+        super().__init__(hub)
+        options = hub.options
+        self.json = hub.json
+        self.key = options.cluster_key
+        self.seconds = options.cluster_timeout
+        assert options.cluster is not None
+        self.bus = make_bus(options.cluster, hub)
+        self.uid = random_id()  # made after a fork: two servers of one uid ignore each other
+        self.questions: dict[str, Question | AckQuestion] = {}  # by request id
+        self.python: PythonChannel | None = None
+        if options.python_socketio_channel is not None:
+            self.python = PythonChannel(self, options.python_socketio_channel)
+        if isinstance(self.bus, RedisBus):
+            self.bus.home = self._requests("/")
+
+    def _broadcasts(self, namespace: str) -> str:
+        return f"{self.key}#{namespace}#"
+
+    def _requests(self, namespace: str) -> str:
+        return f"{self.key}-request#{namespace}#"
+
+    def _responses(self, namespace: str) -> str:
+        return f"{self.key}-response#{namespace}#"
+
+    # Membership.
+
+    def opened(self, namespace: Namespace) -> None:
+        """Join the cluster's part of a namespace: the channel by which we are counted is last."""
+        name = namespace.name
+        own = f"{self._responses(name)}{self.uid}#"
+        guard = functools.partial
+        self.bus.subscribe(
+            f"{self._broadcasts(name)}*", guard(self._guard, self._take_broadcast, name)
+        )
+        for channel in (self._responses(name), own):
+            self.bus.subscribe(channel, guard(self._guard, self._take_response, name))
+        self.bus.subscribe(self._requests(name), guard(self._guard, self._take_request, name))
+
+    def closed(self, namespace: Namespace) -> None:
+        """Leave it: the others must not count us any more."""
+        name = namespace.name
+        own = f"{self._responses(name)}{self.uid}#"
+        for channel in (self._requests(name), self._responses(name), own):
+            self.bus.unsubscribe(channel)
+        self.bus.unsubscribe(f"{self._broadcasts(name)}*")
+
+    async def leave_cluster(self) -> None:
+        for namespace in list(self.hub.namespaces.values()):
+            self.closed(namespace)
+        await self.bus.close()
+
+    def _guard(
+        self, take: Callable[[str, str, bytes], None], name: str, channel: str, body: bytes
+    ) -> None:
+        """Take one message; what is wrong with it ends nothing but the message."""
+        try:
+            take(name, channel, body)
+        except PayloadError as error:
+            log.debug("cluster: a message on %.100r is dropped: %s", channel, error)
+        except Exception as error:
+            log.debug("cluster: a message on %.100r is dropped", channel, exc_info=error)
+
+    # Broadcasts.
+
+    def emit(self, scope: Scope, target: Target, data: list[Any]) -> None:
+        super().emit(scope, target, data)
+        if target.local:
+            return
+        for name in self._names(scope):
+            channel = self._broadcasts(name)
+            if len(target.rooms) == 1:
+                channel += f"{next(iter(target.rooms))}#"
+            packet = encode_packet_of(name, data)
+            body = encode_broadcast(self.uid, packet, target, self.json)
+            self.bus.publish(channel, body, target.volatile)
+            if self.python is not None:
+                self.python.emit(name, target, data)
+
+    def _names(self, scope: Scope) -> list[str]:
+        """Return the names of namespaces; one that nobody here is in may have clients elsewhere."""
+        if isinstance(scope, str):
+            return [scope]
+        return [namespace.name for namespace in self.hub.namespaces_at(scope)]
+
+    def _take_broadcast(self, name: str, channel: str, body: bytes) -> None:
+        namespace = self.hub.namespaces.get(name)
+        room = channel[len(self._broadcasts(name)) :]
+        if namespace is None or (room[-1:] == "#" and not namespace.has_room(room[:-1])):
+            return  # nobody here: not even decoded
+        uid, packet, options = decode_broadcast(body)
+        if uid == self.uid:
+            return
+        data = decode_packet_for(name, packet)
+        if data is not None:
+            super().emit(name, decode_target(options), data)
+
+    # Broadcasts that want acks.
+
+    async def call(
+        self, scope: Scope, target: Target, data: list[Any], seconds: float | None
+    ) -> BroadcastAcks:
+        if target.local:
+            return await super().call(scope, target, data, seconds)
+        others = [self._call_others(name, target, data, seconds) for name in self._names(scope)]
+        local = super().call(scope, target, data, seconds)
+        acks, questions = await asyncio.gather(local, asyncio.gather(*others))
+        for question in questions:
+            acks.add(BroadcastAcks(question.named, set(), question.unnamed, sum(question.counts)))
+        return acks
+
+    async def _call_others(
+        self, name: str, target: Target, data: list[Any], seconds: float | None
+    ) -> AckQuestion:
+        """Ask the clients of other servers; return what came, all of it or until the time is up."""
+        request_id, question = random_id(), AckQuestion()
+        timeout = MAX_REQUEST_SECONDS if seconds is None else seconds
+        self.questions[request_id] = question
+        with self._presence(name), contextlib.suppress(asyncio.TimeoutError):
+            try:
+                self._publish_request(
+                    name,
+                    BROADCAST_WITH_ACKS,
+                    requestId=request_id,
+                    packet=encode_packet_of(name, data),
+                    opts=encode_target(target, timeout=round(timeout * 1000)),
+                )
+                await asyncio.wait_for(self._all_acks(name, target, data, question), timeout)
+            finally:
+                del self.questions[request_id]
+        return question
+
+    async def _all_acks(
+        self, name: str, target: Target, data: list[Any], question: AckQuestion
+    ) -> None:
+        question.servers = await self._count_others(name)
+        question.look()
+        await question.done
+        ids = target.rooms
+        if self.python is not None and len(ids) == 1 and not sum(question.counts):
+            if not self.find(name, target):  # a client of python-socketio, or nobody
+                (id,) = ids
+                question.named[id] = await self.python.call(name, target, data)
+                question.counts.append(1)
+
+    def _take_broadcast_with_acks(self, name: str, request: dict[str, Any]) -> None:
+        """Ask our clients; say at once how many they are, then what each of them acknowledges."""
+        data = decode_packet_for(name, request.get("packet"))
+        options = request.get("opts")
+        if data is None:
+            return
+        target = decode_target(options)
+        futures, _ = self.ask(name, target, data)
+        self._respond(name, request, type=CLIENT_COUNT, clientCount=len(futures))
+        for id, future in futures.items():
+            future.add_done_callback(functools.partial(self._acknowledged, name, request, id))
+        seconds = decode_timeout(options, self.seconds)
+        for future in futures.values():
+            self.hub.watch(future, seconds, future.cancel)
+
+    def _acknowledged(
+        self, name: str, request: dict[str, Any], id: str, future: asyncio.Future[list[Any]]
+    ) -> None:
+        self.hub.unwatch(future)
+        if not future.cancelled() and future.exception() is None:
+            args = future.result()
+            value = args[0] if args else None  # node passes on the first argument only
+            self._respond(name, request, type=CLIENT_ACK, packet=value, id=id)
+
+    # Rooms and connections.
+
+    def join(self, scope: Scope, target: Target, rooms: Collection[str]) -> None:
+        super().join(scope, target, rooms)
+        self._tell(scope, target, JOIN, rooms=[*rooms])
+
+    def leave(self, scope: Scope, target: Target, rooms: Collection[str]) -> None:
+        super().leave(scope, target, rooms)
+        self._tell(scope, target, LEAVE, rooms=[*rooms])
+
+    def disconnect(self, scope: Scope, target: Target, close: bool) -> None:
+        super().disconnect(scope, target, close)
+        self._tell(scope, target, DISCONNECT_ALL, close=close)
+
+    def _tell(self, scope: Scope, target: Target, type: int, **fields: Any) -> None:
+        if target.local:
+            return
+        options = {"rooms": [*target.rooms], "except": [*target.excluded]}
+        for name in self._names(scope):
+            self._publish_request(name, type, opts=options, **fields)
+            if self.python is not None:
+                self.python.tell(name, type, target, **fields)
+
+    # Questions.
+
+    async def fetch(self, scope: Scope, target: Target) -> list[dict[str, Any]]:
+        found = await super().fetch(scope, target)
+        if not target.local:
+            options = {"rooms": [*target.rooms], "except": [*target.excluded]}
+            for name in self._names(scope):
+                for sockets in await self._ask(name, FETCH, "sockets", found, opts=options):
+                    found += [one for one in sockets if is_description(one)]
+        return found
+
+    async def all_rooms(self, scope: Scope) -> set[str]:
+        found = await super().all_rooms(scope)
+        for name in self._names(scope):
+            for rooms in await self._ask(name, ALL_ROOMS, "rooms", found):
+                found |= decode_names(rooms)
+        return found
+
+    async def server_count(self) -> int:
+        try:
+            return 1 + await asyncio.wait_for(self._count_others("/"), self.seconds)
+        except asyncio.TimeoutError:
+            raise ClusterTimeout("Redis does not say how many servers there are", 1) from None
+
+    def server_side_emit(self, scope: Scope, data: list[Any]) -> None:
+        for name in self._names(scope):
+            self._publish_request(name, SERVER_SIDE_EMIT, data=data)
+
+    async def server_side_call(self, scope: Scope, data: list[Any]) -> list[Any]:
+        answers: list[Any] = []
+        for name in self._names(scope):
+            answers += await self._ask(name, SERVER_SIDE_EMIT, "data", answers, data=data)
+        return answers
+
+    async def _ask(self, name: str, type: int, key: str, known: Any, **fields: Any) -> list[Any]:
+        """Return what every other server answers under *key*.
+
+        ClusterTimeout if one does not in time: `partial` is *known* and, if these are lists,
+        what came.
+        """
+        request_id, question = random_id(), Question(key)
+        with self._presence(name):
+            self.questions[request_id] = question
+            try:
+                question.asked = await asyncio.wait_for(self._count_others(name), self.seconds)
+                if question.asked:
+                    self._publish_request(name, type, requestId=request_id, **fields)
+                    await asyncio.wait_for(question.done, self.seconds)
+            except asyncio.TimeoutError:
+                asked = "no" if question.asked is None else f"{question.asked}"
+                came = question.answers if type == SERVER_SIDE_EMIT else []
+                raise ClusterTimeout(
+                    f"{len(question.answers)} of {asked} other servers answered within "
+                    f"{self.seconds} s",
+                    [*known, *came] if isinstance(known, list) else known,
+                ) from None
+            finally:
+                del self.questions[request_id]
+        return question.answers
+
+    @contextlib.contextmanager
+    def _presence(self, name: str) -> Iterator[None]:
+        """Be in a namespace while its other members are asked: else we would not hear them."""
+        namespace = self.hub.find_or_make(name)
+        namespace.visitors += 1
+        try:
+            yield
+        finally:
+            namespace.visitors -= 1
+            self.hub.forget_unused(namespace)
+
+    async def _count_others(self, name: str) -> int:
+        """Return how many other servers there are; while Redis is away it does not return."""
+        return await self.bus.count(self._requests(name))
+
+    # Requests and responses.
+
+    def _publish_request(self, name: str, type: int, **fields: Any) -> None:
+        body = encode_request({"uid": self.uid, "type": type, **fields}, self.json)
+        self.bus.publish(self._requests(name), body)
+
+    def _respond(self, name: str, request: dict[str, Any], **fields: Any) -> None:
+        """Answer to the asker alone, if it has said who it is: adapters up to 7 do not.
+
+        Answers to server-side events go to the channel of all, for these adapters listen to
+        no other.
+        """
+        channel = self._responses(name)
+        if isinstance(request.get("uid"), str) and request["type"] != SERVER_SIDE_EMIT:
+            channel += f"{request['uid']}#"
+        response = {**fields, "requestId": request.get("requestId")}
+        self.bus.publish(channel, encode_request(response, self.json))
+
+    def _take_response(self, name: str, channel: str, body: bytes) -> None:
+        response = unpack(body)
+        if not isinstance(response, dict):
+            raise PayloadError("a response is a map")
+        question = self.questions.get(response.get("requestId"))  # type: ignore[arg-type]
+        if question is not None:
+            question.answered(response)
+
+    def _take_request(self, name: str, channel: str, body: bytes) -> None:
+        """Do what another server asks; our own requests are heard too, and are done already."""
+        request = unpack(body)
+        if not isinstance(request, dict):
+            raise PayloadError("a request is a map")
+        if "requestid" in request:
+            return  # of socket.io-redis up to 5, whose numbers mean other things
+        if request.get("uid") == self.uid or request.get("requestId") in self.questions:
+            return
+        take = self.TAKERS.get(request.get("type"))  # type: ignore[arg-type]
+        if take is not None:
+            take(self, name, request)
+
+    def _take_sockets(self, name: str, request: dict[str, Any]) -> None:
+        target = Target(decode_names(request.get("rooms")), local=True)
+        ids = [handler.id for handler in self.find(name, target)]
+        self._respond(name, request, sockets=ids)
+
+    def _take_all_rooms(self, name: str, request: dict[str, Any]) -> None:
+        self._respond(name, request, rooms=sorted(self.local_rooms(name)))
+
+    def _take_fetch(self, name: str, request: dict[str, Any]) -> None:
+        target = decode_target(request.get("opts"))
+        self._respond(name, request, sockets=self.describe(name, target))
+
+    def _take_join(self, name: str, request: dict[str, Any]) -> None:
+        self._take_change(name, request, super().join, [decode_name(request.get("room", ""))])
+
+    def _take_leave(self, name: str, request: dict[str, Any]) -> None:
+        self._take_change(name, request, super().leave, [decode_name(request.get("room", ""))])
+
+    def _take_disconnect(self, name: str, request: dict[str, Any]) -> None:
+        self._take_change(name, request, super().disconnect, bool(request.get("close")))
+
+    def _take_change(
+        self, name: str, request: dict[str, Any], do: Callable[..., None], argument: Any
+    ) -> None:
+        """Do it to those in `opts`; without them it is for one client, and adapters 6 and 7 wait for its server."""
+        if request.get("opts") is not None:
+            if "rooms" in request:
+                argument = decode_names(request["rooms"])
+            return do(name, decode_target(request["opts"]), argument)
+        target = Target(frozenset([decode_name(request.get("sid"))]), local=True)
+        if self.find(name, target):
+            do(name, target, argument)
+            self._respond(name, {"type": request["type"], "requestId": request.get("requestId")})
+
+    def _take_server_side_event(self, name: str, request: dict[str, Any]) -> None:
+        data = request.get("data")
+        if not isinstance(data, list) or not data:
+            raise PayloadError("no event")
+        self.hub.spawn(self._answer_event(name, request, decode_name(data[0]), data[1:]))
+
+    async def _answer_event(
+        self, name: str, request: dict[str, Any], event: str, args: list[Any]
+    ) -> None:
+        """Have the listeners hear an event; answer also where nobody listens, for the asker waits."""
+        answer = await self.hub.tell_listeners(name, event, args)
+        if request.get("requestId") is not None:
+            self._respond(name, request, type=SERVER_SIDE_EMIT, data=answer)
+
+    TAKERS: ClassVar[dict[int, Callable[[Everywhere, str, dict[str, Any]], None]]] = {
+        SOCKETS: _take_sockets,
+        ALL_ROOMS: _take_all_rooms,
+        JOIN: _take_join,
+        LEAVE: _take_leave,
+        DISCONNECT_ALL: _take_disconnect,
+        FETCH: _take_fetch,
+        SERVER_SIDE_EMIT: _take_server_side_event,
+        BROADCAST_WITH_ACKS: _take_broadcast_with_acks,
+    }
+
+
+def random_id() -> str:
+    return secrets.token_urlsafe(UID_CHARACTERS)[:UID_CHARACTERS]
+
+
+def is_description(value: Any) -> bool:
+    """Whether another server describes a client in a form that can be used."""
+    return isinstance(value, dict) and isinstance(value.get("id"), str)
+
+
+class PythonChannel:
+    """python-socketio's channel: its servers, and the `write_only` managers of tasks and scripts.
+
+    One channel carries JSON for all namespaces. Older releases pickled: what does not begin like
+    a JSON object is dropped unread. Nothing goes from this channel to node's or back: all our
+    servers listen to both, so it would come twice.
+    """
+
+    def __init__(self, everywhere: Everywhere, channel: str) -> None:
+        self.everywhere = everywhere
+        self.channel = channel
+        self.host_id = secrets.token_hex(16)
+        self.calls: dict[int, asyncio.Future[Any]] = {}  # by the callback's number
+        self.numbers = itertools.count(1)
+        receive = functools.partial(everywhere._guard, self._take, channel)
+        everywhere.bus.subscribe(channel, receive)
+
+    # Out.
+
+    def emit(self, name: str, target: Target, data: list[Any], callback: Any = None) -> None:
+        """Publish an event: the arguments, and behind them in base64 the bytes they hold."""
+        found: list[bytes] = []
+        args = take_attachments(data[1:] or [None], found)
+        self._publish(
+            "emit",
+            name,
+            event=data[0],
+            data=[args, *map(encode_base64, found)] if found else args,
+            binary=bool(found),
+            room=self._rooms(target.rooms),
+            skip_sid=[*target.excluded] or None,
+            callback=callback,
+        )
+
+    def _rooms(self, rooms: Collection[str]) -> Any:
+        """Write rooms as that server has them: none for all, a name, or a list."""
+        return ([*rooms] if len(rooms) > 1 else next(iter(rooms))) if rooms else None
+
+    async def call(self, name: str, target: Target, data: list[Any]) -> Any:
+        """Ask the one client that *target* names, and return its ack; it may never come."""
+        number = next(self.numbers)
+        self.calls[number] = future = asyncio.get_running_loop().create_future()
+        try:
+            (id,) = target.rooms
+            self.emit(name, target, data, callback=[id, name, number])
+            return await future
+        finally:
+            del self.calls[number]
+
+    def tell(
+        self, name: str, type: int, target: Target, rooms: Sequence[str] = (), **_: Any
+    ) -> None:
+        """Publish what is to be done to clients: this channel has it for single ids and rooms."""
+        for id in target.rooms:
+            if type == DISCONNECT_ALL:
+                self._publish("disconnect", name, sid=id)
+            for room in rooms:
+                self._publish(self.METHODS[type], name, sid=id, room=room)
+
+    METHODS: ClassVar[dict[int, str]] = {JOIN: "enter_room", LEAVE: "leave_room"}
+
+    def _publish(self, method: str, namespace: str, **fields: Any) -> None:
+        message = {"method": method, "namespace": namespace, **fields, "host_id": self.host_id}
+        body = self.everywhere.json.encode(message).encode("ascii")
+        self.everywhere.bus.publish(self.channel, body)
+
+    # In.
+
+    def _take(self, name: str, channel: str, body: bytes) -> None:
+        if body[:1] != b"{":
+            return
+        message = decode_json(decode_text(body))
+        method, own = message.get("method"), message.get("host_id") == self.host_id
+        if method == "callback":
+            if own:
+                self._take_callback(message)
+        elif not own and method in self.TAKERS:
+            namespace = message.get("namespace") or "/"
+            self.TAKERS[method](self, decode_name(namespace), message)
+
+    def _take_callback(self, message: dict[str, Any]) -> None:
+        future, args = self.calls.get(message["id"]), message["args"]
+        if future is not None and not future.done() and isinstance(args, list):
+            future.set_result(unwrap(args))
+
+    def _take_emit(self, name: str, message: dict[str, Any]) -> None:
+        args = message.get("data")
+        if message.get("binary"):
+            if not isinstance(args, list) or not args:
+                raise PayloadError("an event with bytes is a list")
+            assembler = Assembler(Packet(EVENT, name, args[0]), len(args) - 1)
+            assembler.attachments = [decode_base64(item) for item in args[1:]]
+            args = assembler.finish().data
+        if not isinstance(args, list):
+            args = [args]
+        data = decode_packet_for(
+            name, encode_packet_of(name, [message.get("event"), *([] if args == [None] else args)])
+        )
+        assert data is not None
+        target = Target(
+            self._names(message.get("room")), self._names(message.get("skip_sid")), local=True
+        )
+        if message.get("callback") is None:
+            return Here.emit(self.everywhere, name, target, data)
+        futures, _ = self.everywhere.ask(name, target, data)
+        for future in futures.values():
+            future.add_done_callback(functools.partial(self._acknowledged, message))
+            self.everywhere.hub.watch(future, MAX_REQUEST_SECONDS, future.cancel)
+
+    def _names(self, names: Any) -> frozenset[str]:
+        return decode_names([names] if isinstance(names, (str, int)) else names)
+
+    def _acknowledged(self, message: dict[str, Any], future: asyncio.Future[list[Any]]) -> None:
+        self.everywhere.hub.unwatch(future)
+        if future.cancelled() or future.exception() is not None:
+            return
+        sid, namespace, number = message["callback"]
+        answer = {
+            "method": "callback",
+            "host_id": message.get("host_id"),
+            "sid": sid,
+            "namespace": namespace,
+            "id": number,
+            "args": future.result(),
+        }
+        self.everywhere.bus.publish(
+            self.channel, self.everywhere.json.encode(answer).encode("ascii")
+        )
+
+    def _one(self, message: dict[str, Any]) -> Target:
+        return Target(frozenset([decode_name(message.get("sid"))]), local=True)
+
+    def _take_enter(self, name: str, message: dict[str, Any]) -> None:
+        Here.join(self.everywhere, name, self._one(message), [decode_name(message.get("room"))])
+
+    def _take_leave(self, name: str, message: dict[str, Any]) -> None:
+        Here.leave(self.everywhere, name, self._one(message), [decode_name(message.get("room"))])
+
+    def _take_close_room(self, name: str, message: dict[str, Any]) -> None:
+        room = decode_name(message.get("room"))
+        Here.leave(self.everywhere, name, Target(frozenset([room]), local=True), [room])
+
+    def _take_disconnect(self, name: str, message: dict[str, Any]) -> None:
+        Here.disconnect(self.everywhere, name, self._one(message), False)
+
+    TAKERS: ClassVar[dict[str, Callable[[PythonChannel, str, dict[str, Any]], None]]] = {
+        "emit": _take_emit,
+        "enter_room": _take_enter,
+        "leave_room": _take_leave,
+        "close_room": _take_close_room,
+        "disconnect": _take_disconnect,
+    }
+
+
+class Emitter:
+    """Speaks to a cluster from a process without a loop: a cron job, a Celery task, a script.
+
+        Emitter("redis://localhost").to("lobby").emit("news", "It is Monday.")
+
+    Synchronous, and safe to share between threads and with children of a fork. It connects
+    when it is first used. A publication that fails is tried once more, then redis-py's error is
+    raised: a message that may be lost is never lost silently.
+    """
+
+    def __init__(self, url: str, key: str = "socket.io") -> None:
+        redis = cluster_package("redis")
+        retry = cluster_package("redis.retry").Retry
+        self._redis = redis.Redis.from_url(
+            re.sub("^valkey", "redis", url),
+            protocol=2,
+            socket_timeout=RedisBus.COMMAND_SECONDS,
+            retry=retry(cluster_package("redis.backoff").NoBackoff(), 1),
+            retry_on_error=[redis.ConnectionError, redis.TimeoutError],
+        )
+        self._key = key
+        self._namespace = "/"
+        self._target = Target()
+
+    def of(self, namespace: str) -> Emitter:
+        """Return an emitter for another namespace."""
+        return self._with(_namespace=namespace if namespace[:1] == "/" else f"/{namespace}")
+
+    def to(self, *rooms: Rooms) -> Emitter:
+        """Return an emitter for those in *rooms* too; a client's id is a room."""
+        return self._but(rooms=self._target.rooms.union(room_names(rooms)))
+
+    in_ = to
+
+    def except_(self, *rooms: Rooms) -> Emitter:
+        """Return an emitter for all but those in *rooms*."""
+        return self._but(excluded=self._target.excluded.union(room_names(rooms)))
+
+    @property
+    def volatile(self) -> Emitter:
+        """An emitter whose events are dropped for clients that could not get them at once."""
+        return self._but(volatile=True)
+
+    def emit(self, event: str, *args: Any) -> None:
+        """Send an event; TypeError or ValueError for what cannot be JSON."""
+        data = message_packet(event, args, self._namespace).data
+        encode_with_attachments(STRICT_JSON, data)
+        channel = f"{self._key}#{self._namespace}#"
+        if len(self._target.rooms) == 1:
+            channel += f"{next(iter(self._target.rooms))}#"
+        packet = encode_packet_of(self._namespace, data)
+        self._publish(channel, encode_broadcast("emitter", packet, self._target, STRICT_JSON))
+
+    def send(self, message: Any) -> None:
+        """Send a message, the same as `emit("message", message)`."""
+        self.emit("message", message)
+
+    def join(self, *rooms: Rooms) -> None:
+        """Put the clients into *rooms*."""
+        self._request(type=JOIN, opts=self._options(), rooms=room_names(rooms))
+
+    def leave(self, *rooms: Rooms) -> None:
+        """Take the clients out of *rooms*."""
+        self._request(type=LEAVE, opts=self._options(), rooms=room_names(rooms))
+
+    def disconnect(self, close: bool = False) -> None:
+        """Disconnect the clients from the namespace; with *close* end their connections."""
+        self._request(type=DISCONNECT_ALL, opts=self._options(), close=close)
+
+    def server_side_emit(self, event: str, *args: Any) -> None:
+        """Send an event to the servers themselves: what `io.on` listens to."""
+        data = message_packet(event, args, self._namespace).data
+        self._request(uid="emitter", type=SERVER_SIDE_EMIT, data=data)
+
+    def _with(self, **changes: Any) -> Emitter:
+        other = copy.copy(self)
+        other.__dict__.update(changes)
+        return other
+
+    def _but(self, **changes: Any) -> Emitter:
+        return self._with(_target=dataclasses.replace(self._target, **changes))
+
+    def _options(self) -> dict[str, list[str]]:
+        return {"rooms": [*self._target.rooms], "except": [*self._target.excluded]}
+
+    def _request(self, **fields: Any) -> None:
+        self._publish(f"{self._key}-request#{self._namespace}#", encode_request(fields))
+
+    def _publish(self, channel: str, body: bytes) -> None:
+        self._redis.publish(channel, body)
 
 
 # -- 11. Transports --------------------------------------------------------------------
@@ -6282,7 +7699,7 @@ class Broadcast:
 
     @property
     def local(self) -> Broadcast:
-        """Only clients of this process. These are all: a process knows no others."""
+        """Only clients of this server, and none of the others in its cluster."""
         return self._but(local=True)
 
     def timeout(self, seconds: float | None) -> Broadcast:
@@ -6322,14 +7739,30 @@ class Broadcast:
             for hub, scope in self._at
         ]
         for acks in await asyncio.gather(*asked):
-            gathered.answers.update(acks.answers)
-            gathered.missing.update(acks.missing)
+            gathered.add(acks)
         return gathered
 
     def sockets(self) -> list[SocketIOHandler]:
-        """Their handlers, those in `on_open` among them, which `emit` reaches too."""
+        """The handlers of those at this server, in `on_open` too, where `emit` reaches them."""
         found = [hub.verbs.find(scope, self._target) for hub, scope in self._at]
         return list(itertools.chain.from_iterable(found))
+
+    async def fetch_sockets(self) -> list[RemoteSocket]:
+        """Return what is known of them, those at other servers of the cluster among them.
+
+        Raises `ClusterTimeout` if a server does not answer within `cluster_timeout`: its
+        `partial` holds the clients of this one.
+        """
+        found: list[RemoteSocket] = []
+        for hub, scope in self._at:
+            others = Broadcast(((hub, scope),))
+            try:
+                known = await hub.on_its_loop(hub.verbs.fetch(scope, self._target))
+            except ClusterTimeout as late:
+                late.partial = [*found, *[RemoteSocket.of(one, others) for one in late.partial]]
+                raise
+            found += [RemoteSocket.of(one, others) for one in known]
+        return found
 
     def join(self, *rooms: Rooms) -> None:
         """Put them all into *rooms*."""
@@ -6414,10 +7847,51 @@ class NamespaceIO(Broadcast):
     def __bool__(self) -> bool:
         return True  # `io` is there also when nobody is
 
-    async def server_side_emit(self, event: str, *args: Any) -> list[Any]:
-        """Send an event to the other servers of a cluster; what they answer. A server alone has no others."""
-        encode_json(message_packet(event, args, "/").data)
-        return []
+    async def start(self) -> None:
+        """Join the cluster now, not with the first request; SocketIOServer does it by itself."""
+        for hub, _ in self._at:
+            if not hub.is_bound():
+                hub.bind(None)
+
+    def on(self, event: str, listener: Callable[..., Any]) -> None:
+        """Have *listener* called for an event that another server of the cluster emits to servers.
+
+        It gets the event's arguments, and may be a coroutine function. What the first listener
+        of an event returns is the answer, where one is asked for.
+        """
+        for hub, scope in self._at:
+            hub.listeners.setdefault(scope, {}).setdefault(event, []).append(listener)
+
+    def server_side_emit(self, event: str, *args: Any) -> None:
+        """Send an event to the other servers of the cluster, to what `io.on` has there."""
+        data = message_packet(event, args, "/").data
+        for hub, scope in self._at:
+            hub.run(hub.verbs.server_side_emit, scope, detached(hub.json, data))
+
+    async def server_side_call(self, event: str, *args: Any) -> list[Any]:
+        """Send an event to the other servers, and return what each of them answers.
+
+        Raises `ClusterTimeout` if one does not within `cluster_timeout`: its `partial` holds
+        the other answers.
+        """
+        data = message_packet(event, args, "/").data
+        answers: list[Any] = []
+        for hub, scope in self._at:
+            sent = detached(hub.json, data)
+            answers += await hub.on_its_loop(hub.verbs.server_side_call(scope, sent))
+        return answers
+
+    async def server_count(self) -> int:
+        """Return how many servers the cluster has, this one included."""
+        counts = [await hub.on_its_loop(hub.verbs.server_count()) for hub, _ in self._at]
+        return int(max(counts))
+
+    async def all_rooms(self) -> set[str]:
+        """Return the names of all rooms of all servers; each client's `id` is one."""
+        found: set[str] = set()
+        for hub, scope in self._at:
+            found |= await hub.on_its_loop(hub.verbs.all_rooms(scope))
+        return found
 
     def stats(self) -> dict[str, Any]:
         """What this server, in all its namespaces, does and has done; cheap enough to be asked often.
@@ -6440,6 +7914,45 @@ class NamespaceIO(Broadcast):
         Returns when they are gone, or have had a few seconds to go. Their `close_reason` is "server shutting down".
         """
         await asyncio.gather(*[hub.close() for hub, _ in self._at])
+
+
+@dataclasses.dataclass(frozen=True)
+class RemoteSocket:
+    """A client of some server of the cluster, as it was when `fetch_sockets` asked."""
+
+    id: str
+    rooms: frozenset[str]
+    data: Any  #: what its handler keeps in `data`
+    handshake: dict[str, Any]  #: as node has it: `headers`, `address`, `time`, `url`, `query` ...
+    _others: Broadcast = dataclasses.field(repr=False, compare=False)
+
+    @classmethod
+    def of(cls, known: dict[str, Any], others: Broadcast) -> RemoteSocket:
+        """Read the description that another server, perhaps node's, has sent."""
+        rooms, handshake = known.get("rooms"), known.get("handshake")
+        return cls(
+            known["id"],
+            frozenset([str(room) for room in rooms] if isinstance(rooms, list) else ()),
+            known.get("data"),
+            handshake if isinstance(handshake, dict) else {},
+            others,
+        )
+
+    def emit(self, event: str, *args: Any) -> None:
+        """Send it an event."""
+        self._others.to(self.id).emit(event, *args)
+
+    def join(self, *rooms: Rooms) -> None:
+        """Put it into *rooms*."""
+        self._others.to(self.id).join(*rooms)
+
+    def leave(self, *rooms: Rooms) -> None:
+        """Take it out of *rooms*."""
+        self._others.to(self.id).leave(*rooms)
+
+    def disconnect(self, close: bool = False) -> None:
+        """Disconnect it from its namespace; with *close* end its connection."""
+        self._others.to(self.id).disconnect(close)
 
 
 class NotServed(SocketIOError, RuntimeError, AttributeError):
@@ -6524,6 +8037,10 @@ class SocketIOHandler(tornado.web.RequestHandler):
     client_path: str | os.PathLike[str] | None = (
         None  #: the file or `dist` folder behind /socket.io.js; None: a CDN
     )
+    cluster: str | None = None  #: the URL of a Redis through which several servers act as one
+    cluster_key = "socket.io"  #: the prefix of its channels: node's option `key`
+    cluster_timeout = 5.0  #: for the answers of other servers
+    python_socketio_channel: str | None = None  #: on which python-socketio is heard: "socketio"
     json: Any = (
         None  #: an object with `dumps` and `loads`, such as the module orjson; None: simplejson
     )
@@ -6669,6 +8186,12 @@ class SocketIOHandler(tornado.web.RequestHandler):
         if session.user_session is None:
             session.user_session = UserSession(session.sid, session.dialect)
         return session.user_session
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """A dict that other servers of the cluster see, by `fetch_sockets`: what JSON can hold."""
+        data: dict[str, Any] = vars(self).setdefault("_data", {})
+        return data
 
     @property
     def rooms(self) -> frozenset[str]:
@@ -6957,6 +8480,10 @@ OPTIONS = {
     "websocket_compression": Option((int, NOTHING), zero=True),
     "cookie": Option((str, NOTHING)),
     "client_path": Option((str, os.PathLike, NOTHING)),
+    "cluster": Option((str, NOTHING)),
+    "cluster_key": Option((str,)),
+    "cluster_timeout": Option(SECONDS),
+    "python_socketio_channel": Option((str, NOTHING)),
     "json": Option((object,)),
 }
 #: Methods of a RequestHandler that nothing calls here, and what to use instead.
@@ -7115,7 +8642,7 @@ def find_events(cls: type[SocketIOHandler]) -> dict[str, Receiver]:
                 raise TypeError(
                     f"{base.__name__} has two methods for the event {event_name!r}: {own[event_name]} and {name}"
                 )
-            if hasattr(SocketIOHandler, name):
+            if hasattr(SocketIOHandler, name) and name != "data":  # a free name for long
                 cure = f'write @event("{event_name}") above another name'
                 raise TypeError(f"{base.__name__}.{name} would hide SocketIOHandler.{name}: {cure}")
             own[event_name] = name
@@ -7229,6 +8756,15 @@ class Door(tornado.routing.Router):
     def __init__(self, hubs: Hubs) -> None:
         self.hubs = hubs
 
+    def open(self, application: tornado.web.Application) -> Hub:
+        """Bind the hub behind this door to the loop that runs, if it is not yet."""
+        hub = self.hub = self.hubs.of(application)
+        if not hub.is_bound():  # else another first request was as early
+            hub.bind(application)
+        elif hub.application is None:
+            hub.serve(application)
+        return hub
+
     def find_handler(
         self, request: tornado.httputil.HTTPServerRequest, **kwargs: Any
     ) -> Exchange | None:
@@ -7253,9 +8789,7 @@ class Gateway(tornado.web.RequestHandler):
         return True  # likewise
 
     async def prepare(self) -> None:
-        hub = self.door.hub = self.door.hubs.of(self.application)
-        if not hub.is_bound():  # else another first request was as early
-            hub.bind(self.application)
+        hub = self.door.open(self.application)
         exchange = self.exchange = Exchange(
             hub, copy.copy(self.request)
         )  # a copy, which will be the session's
@@ -7405,6 +8939,9 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
     def _listen(self, listeners: list[Listener]) -> None:
         for hub in application_hubs.get(self.application, ()):
             hub.reopen()
+        if is_loop_running():  # a server is a member of its cluster from when it listens
+            for door in doors_of(self.application):
+                door.open(self.application)
         settings = self.application.settings
         self.add_sockets(listeners)
         log.info("listening on port %s", settings.get("socket_io_port", 8888))
@@ -7444,6 +8981,17 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
         for hub in list(application_hubs.get(self.application, ())):
             await hub.close()
         await self.close_all_connections()
+
+
+def doors_of(application: Any) -> Iterator[Door]:
+    """Find the doors in an Application's routes, however deep they stand there."""
+    routers = [getattr(application, "default_router", None)]
+    while routers:
+        for rule in getattr(routers.pop(), "rules", ()):
+            if isinstance(rule.target, Door):
+                yield rule.target
+            elif isinstance(rule.target, tornado.routing.RuleRouter):
+                routers.append(rule.target)
 
 
 def cannot_listen(port: Any, address: str, error: Exception) -> OSError:

@@ -11100,7 +11100,9 @@ class OperatorTests(RecorderTestCase):
 
     @gen_test
     async def test_a_server_alone_has_no_others(self):
-        self.assertEqual(await self.handler.io.server_side_emit("hello", 1), [])
+        self.handler.io.server_side_emit("hello", 1)
+        self.assertEqual(await self.handler.io.server_side_call("hello", 1), [])
+        self.assertEqual(await self.handler.io.server_count(), 1)
         with self.assertRaises(TypeError):
             await self.handler.io.server_side_emit("hello", object())
 

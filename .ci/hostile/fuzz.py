@@ -874,7 +874,7 @@ class Fuzz:
         sockets = tornado.netutil.bind_sockets(0, "127.0.0.1", backlog=4096)
         server.add_sockets(sockets)
         self.port = sockets[0].getsockname()[1]
-        self.hub = handler.io._hub
+        self.hub = handler.io._at[-1][0]
         self.empty = tables(self.hub)
         self.server = server
 

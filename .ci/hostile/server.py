@@ -281,7 +281,7 @@ async def serve(options: dict[str, float]) -> None:
     return_soon(options.pop("return_seconds", RETURN_SECONDS))
     handler = type("Stage", (Stage,), dict(options))
     routes = handler.routes("socket.io", namespaces=NAMESPACES)
-    hub = handler.io._hub
+    hub = handler.io._at[-1][0]
     about = [
         (f"/{name}", kind, {"hub": hub})
         for name, kind in (("state", State), ("stall", Stall), ("broadcast", Shout))
