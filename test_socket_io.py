@@ -6149,14 +6149,19 @@ class ConnectTimeoutTests(RecorderTestCase):
 
     @gen_test
     async def test_an_on_open_that_takes_too_long_refuses(self):
+        gate = asyncio.Event()
+
         async def hang(handler):
-            await asyncio.Event().wait()
+            await gate.wait()
 
         self.handler.on_open = hang
         wire = await self.wire()
         await self.open_websocket(wire, connect="")
         wire.send_frame("40")
         self.assertIn(await wire.message(), ('44{"message":"Timed out"}', None))
+        gate.set()
+        while self.handler._home[0].tasks:
+            await asyncio.sleep(0)
 
 
 class FirstRequestTests(RecorderTestCase):
