@@ -2928,7 +2928,11 @@ class Session:
             if member is not None or self.undecided and packet.namespace in self.undecided:
                 if self.dialect.stray_packets_close:
                     self.mistaken("joined twice", f"CONNECT to {packet.namespace[:40]!r} again")
-            elif self.dialect.opens_root_unasked and root is not None and root.life is Life.OPENING:
+            elif (
+                self.dialect.opens_root_unasked
+                and root is not None
+                and root.state is MemberState.OPENING
+            ):
                 self.early.append(packet)
                 if len(self.early) > self.hub.options.max_namespaces:
                     why = "it asks for many namespaces before it has been accepted in '/'"
@@ -3054,7 +3058,6 @@ class Session:
                     "namespace not served", f"namespace {packet.namespace[:40]!r} is not served"
                 )
             return self.send_packet(Packet(CONNECT_ERROR, packet.namespace, {"message": reason}))
-        self.open_handlers += 1
         member = Member(self, namespace, packet.data)
         self.members[packet.namespace] = member
         member.begin()
@@ -3065,10 +3068,10 @@ class Session:
             self.disarm("connect")
             if self.dialect.open_follows_connect:
                 self.send_engine(OPEN, self.greeting)
-        self.hub.messages_sent += len(member.missed)
-        for outgoing in member.missed:  # the client keeps them until it is connected
+        self.hub.messages_sent += len(member.before_connect)
+        for outgoing in member.before_connect:
             self.enqueue(self._for_client(outgoing))
-        member.missed = ()
+        member.before_connect = ()
         self.send_packet(Packet(CONNECT, member.namespace.name, member.identity))
         early, self.early = self.early, []
         for packet in early:
@@ -3494,16 +3497,51 @@ def takes(function: Callable[..., Any], count: int) -> bool:
     return True
 
 
+class MemberState(enum.Enum):
+    """Where a member stands between CONNECT and the return of its `on_close`.
+
+    state     what runs               what waits                          what moves it on
+    opening   `on_open`               its events, in `inbox`; what is     its answer: yes, and CONNECT goes out;
+                                      sent to it, in `after_connect`      no, and it is gone
+    busy      a coroutine, in a       later events, in `inbox`            the end of the last event that waits
+              task; or events, at
+              most 64 a turn
+    idle      nothing                 nothing: there is no `inbox`        a coroutine, which makes it busy; a plain
+                                                                          method runs at once, and it stays idle
+    ending    what has come before    `on_close`, last in `inbox`         the return of `on_close`; what takes longer
+                                                                          than `close_timeout` is cancelled
+    gone      nothing                 nothing                             nothing
+
+    A member that is opening, busy or idle moves to ending, with a close reason, when the client or we leave. One that
+    is busy runs no event while its session has a backlog: then it waits in `Backlog.stopped`.
+    """
+
+    OPENING = "opening"
+    BUSY = "busy"
+    IDLE = "idle"
+    ENDING = "ending"
+    GONE = "gone"
+
+
+MEMBER_MOVES = {
+    MemberState.OPENING: {MemberState.BUSY, MemberState.ENDING, MemberState.GONE},
+    MemberState.BUSY: {MemberState.IDLE, MemberState.ENDING},
+    MemberState.IDLE: {MemberState.BUSY, MemberState.ENDING},
+    MemberState.ENDING: {MemberState.GONE},
+    MemberState.GONE: set(),
+}
+
+
 class Member:
     """One client in one namespace: its handler, the events that wait for it, the acks it waits for.
 
-    Events run one after the other. A plain method runs at once; a coroutine gets a task, and what comes meanwhile waits
-    in `inbox`, which is None exactly when nothing runs, nothing waits, and nothing has stopped it.
+    Events run one after the other. Only `_move` moves the state, along `MEMBER_MOVES`; `MemberState` says what holds
+    in each.
     """
 
     __slots__ = (
-        "session", "namespace", "id", "auth", "handler", "life", "rooms", "close_reason", "inbox", "held", "parting",
-        "task", "overran", "acks", "next_ack_id", "recovery", "recovered", "missed",
+        "session", "namespace", "id", "auth", "handler", "state", "close_reason", "rooms", "inbox", "task", "overran",
+        "before_connect", "after_connect", "acks", "next_ack_id", "recovery", "recovered",
     )  # fmt: skip
 
     def __init__(self, session: Session, namespace: Namespace, auth: dict[str, Any] | None) -> None:
@@ -3516,23 +3554,21 @@ class Member:
         self.id = own_id
         self.auth = auth
         self.handler: Any = None
-        self.life = Life.OPENING
+        self.state = MemberState.OPENING
+        self.close_reason: str | None = None  # told by an ending member, and by one that is gone
         self.rooms: set[str] | frozenset[str] = NO_ROOMS
-        self.close_reason: str | None = None
+        # Events with the bytes they count for, and None for `on_close`. An idle member has none, for a deque is large.
         self.inbox: collections.deque[tuple[Packet | None, int]] | None = collections.deque()
-        self.held: (
-            list[Outgoing] | None
-        ) = []  # sent before `on_open` has accepted: it follows the CONNECT
-        self.parting: Callable[[], None] | None = (
-            None  # `on_open` has disconnected the client: that follows too
-        )
         self.task: asyncio.Task[None] | None = None
-        self.overran = False  # we have cancelled what its handler does
+        self.overran = False  # we have cancelled the coroutine that runs
+        #: Events that were sent while this client was away; the client keeps them until it is connected.
+        self.before_connect: Sequence[Outgoing] = ()
+        #: What `on_open` does to the client: messages, and calls that end it. None once that has gone out.
+        self.after_connect: list[Outgoing | Callable[[], None]] | None = []
         self.acks: dict[int, asyncio.Future[list[Any]]] = {}
         self.next_ack_id = 0
         self.recovery: Recovery | None = None
-        self.recovered = False  # it was here before, and is who it was
-        self.missed: Sequence[Outgoing] = ()  # meanwhile
+        self.recovered = False  # the client was here before, and has its id and its rooms again
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -3543,17 +3579,49 @@ class Member:
             else {"sid": self.id, "pid": self.recovery.pid}
         )
 
+    @property
+    def is_open(self) -> bool:
+        """Tell whether `on_open` has accepted the client, and the client is still here."""
+        return self.state is MemberState.IDLE or self.state is MemberState.BUSY
+
+    def _move(self, to: MemberState, reason: str | None = None) -> bool:
+        """Go to state *to*, with the close *reason* of one that ends, and see to all that must agree with it.
+
+        False, and nothing happens, where `MEMBER_MOVES` has no such move.
+        """
+        state, hub = self.state, self.session.hub
+        if to not in MEMBER_MOVES[state]:
+            return False
+        self.state = to
+        if self.close_reason is None:
+            self.close_reason = reason
+        if state is MemberState.OPENING or state is MemberState.ENDING:
+            hub.unwatch(self)
+        elif state is MemberState.IDLE:
+            self.inbox = collections.deque()
+        if to is MemberState.IDLE or to is MemberState.GONE:
+            self.inbox = None
+        elif to is MemberState.ENDING and self.inbox is not None:
+            self.inbox.append((None, 0))
+            hub.watch(self, hub.options.close_timeout, self.overdue)
+        if to is MemberState.GONE:
+            self.session.open_handlers -= 1
+            self.handler = None  # this cycle would wait for the collector
+        return True
+
     # Opening.
 
     def begin(self) -> None:
         """Run `on_open`, and accept or refuse by what it says."""
         hub = self.session.hub
+        self.session.open_handlers += 1
         if self.session.dialect.recovers and self.namespace.history is not None:
             self.namespace.history.welcome(self, hub.now())
         self.namespace.add(self)
         pending = self._enter("on_open", self._open, ())
         if pending is not None:
-            hub.watch(self, hub.options.connect_timeout, self.overdue)
+            if self.state is MemberState.OPENING:
+                hub.watch(self, hub.options.connect_timeout, self.overdue)
             self.task = hub.spawn(pending)
 
     def _open(self) -> Any:
@@ -3564,27 +3632,37 @@ class Member:
         self.task = None
         if answer is False:
             return self._refuse(ConnectionRefused())
-        if self.close_reason is None:
-            self.session.hub.unwatch(self)
-            self.life = Life.OPEN
+        if self._move(MemberState.BUSY):
             self.session.accepted(self)
-        if self.held:  # in a turn of its own: a client that looks at one frame per read would miss what follows CONNECT
+        if self.after_connect:
+            # Clients that look at one frame per read would miss what comes in one read with CONNECT: wait a turn.
             self.session.hub.call_soon(self._begin_work)
         else:
             self._begin_work()
 
     def _begin_work(self) -> None:
-        held = self._take_held()
-        for outgoing in held:
-            self.enqueue(outgoing)
-        if self.parting is not None:
-            self.parting()
+        """Do to the client what `on_open` has done, all messages first, then run the events that have come."""
+        waiting = self._take_after_connect()
+        for outgoing in waiting:
+            if isinstance(outgoing, Outgoing):
+                self.enqueue(outgoing)
+        for ending in waiting:
+            if not isinstance(ending, Outgoing):
+                ending()
         self._work()
 
-    def _take_held(self) -> list[Outgoing]:
-        held, self.held = self.held or [], None
-        self.session.held_bytes -= sum([outgoing.size for outgoing in held])
-        return held
+    def _take_after_connect(self) -> list[Outgoing | Callable[[], None]]:
+        waiting, self.after_connect = self.after_connect or [], None
+        sizes = [outgoing.size for outgoing in waiting if isinstance(outgoing, Outgoing)]
+        self.session.held_bytes -= sum(sizes)
+        return waiting
+
+    def end_after_connect(self, ending: Callable[[], None]) -> bool:
+        """Call *ending*, which ends the client, once all that `on_open` sends has gone out; False if it has."""
+        if self.after_connect is None:
+            return False
+        self.after_connect.append(ending)
+        return True
 
     def _refuse(self, problem: BaseException) -> None:
         self.task = None
@@ -3599,21 +3677,18 @@ class Member:
         if not isinstance(problem, ConnectionRefused):
             self._report(problem, self.handler, "on_open", ())
             problem = ConnectionRefused("Server error")
-        self._forget()
-        self.session.open_handlers -= 1
         self.session.count_waiting(waiting=-sum([size for _, size in self.inbox or ()]))
-        self.inbox = None
-        self._take_held()
-        if self.namespace.history is not None:
-            self.namespace.history.member_ended(self, "refused", self.session.hub.now())
-        if self.close_reason is None:
-            self.close_reason = "refused"
+        self._take_after_connect()
+        is_here = self.state is MemberState.OPENING  # the client may have left while `on_open` ran
+        self._move(MemberState.GONE, "refused")
+        if is_here:
+            self._forget("refused")
             self.session.refused(self, problem)
 
     # Events in.
 
     def take_event(self, packet: Packet, size: int) -> None:
-        """An event of *size* bytes for the handler: run it, or let it wait its turn."""
+        """Run an event of *size* bytes, or let it wait its turn."""
         if self.inbox is not None:
             self.inbox.append((packet, size + QUEUED_BYTES))
             self.session.count_waiting(waiting=size + QUEUED_BYTES)
@@ -3623,14 +3698,13 @@ class Member:
             self._enter("on_any", handler.on_any, packet.data)
         pending = self._enter("dispatch", handler.dispatch, packet.data, packet.ack_id)
         if pending is not None:
-            if (
-                self.inbox is None
-            ):  # else the event has ended its own client, and `on_close` waits there
-                self.inbox = collections.deque()
+            self._move(
+                MemberState.BUSY
+            )  # or the event has ended its own client: then this is no move
             self._work(pending)
 
     def _work(self, pending: Awaitable[None] | None = None) -> None:
-        """Run what waits, until nothing does or a coroutine has to be awaited."""
+        """Run what waits, until nothing does or a coroutine, *pending*, has to be awaited."""
         run = 0
         while pending is None and self.inbox and run < EVENTS_PER_TURN and not self._backlog():
             pending = self._run_next(self.inbox)
@@ -3640,33 +3714,28 @@ class Member:
             if backlog is not None:
                 backlog.stopped.pop(self, None)
             self.task = hub.spawn(self._work_on(pending))
-            if self.close_reason is not None and self not in hub.watched:
-                hub.watch(self, hub.options.close_timeout, self.overdue)
         elif backlog is not None:
             backlog.stopped[self] = None
         elif run == EVENTS_PER_TURN:  # short events of one client must not keep others waiting
             hub.call_soon(self._work)
         else:
-            self.inbox = None
-            if self.close_reason is not None:
-                self.session.hub.unwatch(self)
-                self.session.open_handlers -= 1
-                self.handler = None  # this cycle would wait for the collector
+            self._move(MemberState.IDLE if self.close_reason is None else MemberState.GONE)
 
     def _backlog(self) -> Backlog | None:
-        """What keeps this member's events from being run; nothing does once the client has left."""
+        """Return the backlog that keeps this member's events from being run: none does once the client has left."""
         return self.session.backlog if self.close_reason is None else None
 
     def stop(self) -> None:
         """Run no event until the session's backlog is over; a coroutine that runs goes on."""
-        if self.inbox is None and self.session.backlog is not None:
-            self.inbox = collections.deque()
-            self.session.backlog.stopped[self] = None
+        backlog = self.session.backlog
+        if backlog is not None and self.state is MemberState.IDLE:
+            self._move(MemberState.BUSY)
+            backlog.stopped[self] = None
 
     def queue_events(self) -> None:
-        """Let what comes in this turn wait for its own: there is much of it."""
-        if self.inbox is None:
-            self.inbox = collections.deque()
+        """Let the events that come in this turn wait for the next one: there are many of them."""
+        if self.state is MemberState.IDLE:
+            self._move(MemberState.BUSY)
             self.session.hub.call_soon(self.work_in_turn)
 
     async def _work_on(self, pending: Awaitable[None]) -> None:
@@ -3730,10 +3799,10 @@ class Member:
     def enqueue(self, outgoing: Outgoing) -> None:
         if self.close_reason is not None:
             return  # its client may be back in this namespace, as another member
-        if self.held is None:
+        if self.after_connect is None:
             self.session.enqueue(outgoing)
         else:
-            self.held.append(outgoing)
+            self.after_connect.append(outgoing)
             self.session.held_bytes += outgoing.size
             if self.session.held_bytes > self.session.hub.options.max_buffered_bytes:
                 self.session.fall_behind()
@@ -3747,7 +3816,7 @@ class Member:
             raise NotSupported(
                 f"a {self.session.dialect.name} client has no acks: ask for an answer as a message"
             )
-        if self.life is not Life.OPEN:
+        if not self.is_open:
             raise Disconnected(
                 "on_open has not accepted yet" if self.close_reason is None else self.close_reason
             )
@@ -3914,32 +3983,23 @@ class Member:
     # The end.
 
     def end(self, reason: str) -> None:
-        """Out of the namespace at once; `on_close` comes after the events that are here, in a turn of its own."""
-        if self.close_reason is not None:
+        """Leave the namespace at once; `on_close` comes after the events that are here, in a turn of its own."""
+        state, session = self.state, self.session
+        if not self._move(MemberState.ENDING, reason):
             return
-        hub = self.session.hub
-        self.close_reason = reason
-        self.session.namespace_ended(
-            self.namespace.name, by_us=reason == "server namespace disconnect"
-        )
-        if self.namespace.history is not None:  # first: what may be come back to is not forgotten
-            self.namespace.history.member_ended(self, reason, hub.now())
-        self._forget()
+        session.namespace_ended(self.namespace.name, by_us=reason == "server namespace disconnect")
+        self._forget(reason)
         for ack_id in list(self.acks):
             future = self._take_ack(ack_id)
             if future is not None and not future.done():
                 future.set_exception(Disconnected(reason))
-                future.exception()  # who waits is told; that nobody does is no error
-        backlog = self.session.backlog
-        if self.inbox is None:
-            self.inbox = collections.deque([(None, 0)])
-            hub.call_soon(self.work_in_turn)
-        else:
-            self.inbox.append((None, 0))
-            hub.watch(self, hub.options.close_timeout, self.overdue)
-            if backlog is not None and self in backlog.stopped:
-                del backlog.stopped[self]
-                hub.call_soon(self.work_in_turn)
+                future.exception()  # asyncio would log an error for an ack that nobody awaits
+        needs_turn, backlog = state is MemberState.IDLE, session.backlog
+        if backlog is not None and self in backlog.stopped:
+            del backlog.stopped[self]
+            needs_turn = True
+        if needs_turn:
+            session.hub.call_soon(self.work_in_turn)
 
     def mistaken(self, cause: str, why: str, cure: str = "") -> None:
         """Note a mistake of the client in this namespace; see `Session.mistaken`."""
@@ -3950,11 +4010,12 @@ class Member:
         if self.task is None:  # else the task finds in the inbox what is to be done
             self._work()
 
-    def _forget(self) -> None:
-        self.life = Life.CLOSED
+    def _forget(self, reason: str) -> None:
+        """Take this member out of all tables; the history goes first, for it keeps a namespace from being forgotten."""
+        if self.namespace.history is not None:
+            self.namespace.history.member_ended(self, reason, self.session.hub.now())
         if self.session.members.get(self.namespace.name) is self:  # else the client is back already
             del self.session.members[self.namespace.name]
-        self.session.hub.unwatch(self)
         self.namespace.remove(self)
 
 
@@ -4082,7 +4143,7 @@ class Namespace:
                 encoded[dialect] = self._encode(dialect, packet)
             outgoing = encoded[dialect]
             if outgoing is None or (
-                volatile and (member.held is not None or not session.takes_volatile)
+                volatile and (member.after_connect is not None or not session.takes_volatile)
             ):
                 continue
             try:
@@ -4254,7 +4315,7 @@ class History:
             recovery = Recovery(member, self.number)
         else:
             member.id, member.rooms, member.recovered = recovery.id, recovery.rooms, True
-            member.missed = [record.outgoing for record in missed]
+            member.before_connect = [record.outgoing for record in missed]
             member.session.take_over_data(recovery.user_session)
             if missed:
                 recovery.sent_number = missed[-1].number
@@ -8201,7 +8262,7 @@ class SocketIOHandler(tornado.web.RequestHandler):
     @property
     def connected(self) -> bool:
         """Whether it has been accepted and is not gone."""
-        return self._member.life is Life.OPEN
+        return self._member.is_open
 
     @property
     def recovered(self) -> bool:
@@ -8298,8 +8359,7 @@ class SocketIOHandler(tornado.web.RequestHandler):
 
     def _disconnect(self, close: bool) -> None:
         session = self._member.session
-        if self._member.held is not None:  # in `on_open`: what that sends comes first
-            self._member.parting = functools.partial(self._disconnect, close)
+        if self._member.end_after_connect(functools.partial(self._disconnect, close)):
             return
         members = list(session.members.values()) if close else [self._member]
         for member in members:
@@ -8315,9 +8375,7 @@ class SocketIOHandler(tornado.web.RequestHandler):
 
     def _close(self) -> None:
         session = self._member.session
-        if self._member.held is not None:
-            self._member.parting = self._close
-        else:
+        if not self._member.end_after_connect(self._close):
             session.close("forced close", session.hub.now())
 
     # To others.
@@ -8437,7 +8495,7 @@ class SocketIOHandler(tornado.web.RequestHandler):
 
     def redirect(self, url: str, permanent: bool = False, status: int | None = None) -> NoReturn:
         """Refuse the client, in `on_open`: `@tornado.web.authenticated` sends it to the login page. Else raises."""
-        if self._member.held is not None:
+        if self._member.after_connect is not None:
             raise tornado.web.HTTPError(401)
         raise answers_nothing("redirect")
 

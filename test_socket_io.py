@@ -4567,7 +4567,7 @@ class SlowOpeningTests(AsyncSessionTestCase):
     async def test_a_refusal_drops_both(self):
         self.say(self.session, '42["a"]')
         await self.accept(False)
-        self.assertEqual(self.member.handler.log, ["open"])
+        self.assertEqual(self.hub.handlers[0].log, ["open"])
         self.assertSent(self.session, '44{"message":"Connection refused"}')
         self.assertEqual(self.session.waiting_bytes, 0)
 
@@ -4602,7 +4602,7 @@ class SlowOpeningTests(AsyncSessionTestCase):
     async def test_and_is_not_closed_if_it_then_refuses(self):
         self.session.end("transport close")
         await self.accept(False)
-        self.assertEqual(self.member.handler.log, ["open"])
+        self.assertEqual(self.hub.handlers[0].log, ["open"])
 
     async def test_what_is_held_for_it_is_bounded(self):
         self.hub.options.max_buffered_bytes = 5000
@@ -14066,6 +14066,7 @@ class HostilityBehaviour:
             self.hub.sessions.keys() != innocent
             or len(self.hub.connections) > 1
             or len(self.hub.tasks) > self.innocent_tasks
+            or self.hub.watched
         ):
             await asyncio.sleep(0.01)
         self.handler.handlers[2:] = []
