@@ -580,6 +580,7 @@ from socket_io import (
     HTMLFILE,
     JSONP_POLLING,
     LIFE_MOVES,
+    MEMBER_MOVES,
     MESSAGE,
     NOOP,
     OPEN,
@@ -612,6 +613,7 @@ from socket_io import (
     Here,
     Life,
     Member,
+    MemberState,
     Namespace,
     NamespaceIO,
     NotSupported,
@@ -3612,6 +3614,55 @@ class LifeTests(SessionAssertions):
         self.assertEqual(len(sids), 50)
         for sid in sids:
             self.assertRegex(sid, r"\A[0-9A-Za-z_-]{20}\Z")
+
+
+class MemberStateTests(SessionAssertions):
+    """A member moves along `MEMBER_MOVES` and nowhere else; all that tells where it stands follows from its state."""
+
+    def member_in(self, state: MemberState) -> Member:
+        """Return a member that has come to *state* by drawn moves."""
+        member = self.client(FakeHub()).members["/"]
+        if state is MemberState.OPENING:
+            member = Member(member.session, member.namespace, None)
+            member.session.open_handlers += 1
+        elif state is not MemberState.IDLE:
+            member._move(MemberState.BUSY)
+        if state in (MemberState.ENDING, MemberState.GONE):
+            member._move(MemberState.ENDING, "transport close")
+        if state is MemberState.GONE:
+            member._move(MemberState.GONE)
+        self.assertIs(member.state, state)
+        return member
+
+    def test_every_move_that_is_not_drawn_is_refused(self):
+        for start, to in itertools.product(MemberState, MemberState):
+            with self.subTest(start=start, to=to):
+                member = self.member_in(start)
+                self.assertIs(member._move(to, "refused"), to in MEMBER_MOVES[start])
+                self.assertIs(member.state, to if to in MEMBER_MOVES[start] else start)
+
+    def test_nothing_leads_out_of_gone(self):
+        self.assertEqual(MEMBER_MOVES[MemberState.GONE], set())
+
+    def test_what_tells_where_a_member_stands_follows_from_its_state(self):
+        rows = [
+            (MemberState.OPENING, (False, True, False, 2)),
+            (MemberState.BUSY, (True, True, False, 1)),
+            (MemberState.IDLE, (True, False, False, 1)),
+            (MemberState.ENDING, (False, True, True, 1)),
+            (MemberState.GONE, (False, False, True, 0)),
+        ]
+        for state, expected in rows:
+            with self.subTest(state=state):
+                member = self.member_in(state)
+                has_inbox, has_ended = member.inbox is not None, member.close_reason is not None
+                handlers = member.session.open_handlers
+                self.assertEqual((member.is_open, has_inbox, has_ended, handlers), expected)
+
+    def test_a_member_that_ends_keeps_its_first_reason(self):
+        member = self.member_in(MemberState.ENDING)
+        member._move(MemberState.GONE, "refused")
+        self.assertEqual(member.close_reason, "transport close")
 
 
 class OpeningTests(SessionAssertions):
