@@ -2562,13 +2562,15 @@ class Upgrade(enum.Enum):
     """From polling to WebSocket.  [EIO4 "Upgrade"]
 
     client                                   server
-      |  GET ?transport=websocket&sid=..       |   NONE
+      |                                        |   NONE
+      |  GET ?transport=websocket&sid=..     > |   ASKED: this WebSocket is the session's `prober`
       |  2probe                              > |
       | <                              3probe  |   PROBED: a waiting poll, and any that follows, gets a noop
       |  5                                   > |   DONE: polling is over, what waits leaves over the WebSocket
     """
 
     NONE = "none"
+    ASKED = "asked"
     PROBED = "probed"
     DONE = "done"
 
@@ -2719,7 +2721,7 @@ class Session:
         "hub", "http_request", "dialect", "sid", "transport", "life", "upgrade", "heartbeat", "deadlines",
         "deadline", "members", "ended_namespaces", "assembler", "outlet", "write_now", "outbox", "outbox_bytes",
         "held_bytes", "answers", "backlog", "waiting_bytes", "owed_acks", "reading", "posting", "held_post", "prober",
-        "user_session", "text_memory", "early", "open_handlers", "undecided", "context", "entered", "born",
+        "user_session", "text_memory", "open_handlers", "postponed", "context", "entered", "born",
     )  # fmt: skip
 
     def __init__(
@@ -2747,8 +2749,9 @@ class Session:
         self.open_handlers = (
             0  # members begun whose handlers have not come to their end: some may have left already
         )
-        #: Namespaces about which a matcher has yet to decide, and what has come for each meanwhile.
-        self.undecided: dict[str, list[tuple[Packet, int]]] | None = None
+        #: By namespaces that are being decided about: a matcher decides whether its packets have a receiver; where "/"
+        #: is opened unasked, its `on_open` decides about CONNECTs to all others, for clients know it to come first.
+        self.postponed: dict[str, list[tuple[Packet, int]]] = {}
         self.born = now
         self.ended_namespaces: dict[
             str, bool
@@ -2773,9 +2776,6 @@ class Session:
         self.prober: Outlet | None = None  # the WebSocket that asks for the upgrade
         self.user_session: UserSession | None = None
         self.text_memory = TextMemory()
-        self.early: list[
-            Packet
-        ] = []  # CONNECT packets that came before "/" was accepted, where that comes first
         self.arm("connect", now + options.connect_timeout)
         if request.transport:
             self._start_heartbeat(now)
@@ -2924,24 +2924,9 @@ class Session:
             else:
                 member.mistaken("no event", "an event without a name")
         elif packet.type is CONNECT:
-            root = self.members.get("/")
-            if member is not None or self.undecided and packet.namespace in self.undecided:
-                if self.dialect.stray_packets_close:
-                    self.mistaken("joined twice", f"CONNECT to {packet.namespace[:40]!r} again")
-            elif (
-                self.dialect.opens_root_unasked
-                and root is not None
-                and root.state is MemberState.OPENING
-            ):
-                self.early.append(packet)
-                if len(self.early) > self.hub.options.max_namespaces:
-                    why = "it asks for many namespaces before it has been accepted in '/'"
-                    raise PayloadError(why, "namespace flood")
-            else:
-                self._connect(packet)
-        elif self.undecided and packet.namespace in self.undecided:
-            self.undecided[packet.namespace].append((packet, size))
-            self.count_waiting(waiting=size + QUEUED_BYTES)
+            self._received_connect(packet, size)
+        elif member is None and packet.namespace in self.postponed:
+            self._postpone(packet.namespace, packet, size)
         elif member is None:
             self._received_stray(packet)
         elif packet.type is ACK:
@@ -2953,6 +2938,45 @@ class Session:
                 self.end("client namespace disconnect", by_client=True)
         else:
             raise PayloadError("a client has no CONNECT_ERROR to send")
+
+    def _received_connect(self, packet: Packet, size: int) -> None:
+        """Connect the client, at once or when "/" has been accepted, if that comes first in its generation."""
+        name, root = packet.namespace, self.members.get("/")
+        if name in self.members or name in self.postponed:
+            if self.dialect.stray_packets_close:
+                self.mistaken("joined twice", f"CONNECT to {name[:40]!r} again")
+        elif (
+            self.dialect.opens_root_unasked
+            and root is not None
+            and root.state is MemberState.OPENING
+        ):
+            self._postpone("/", packet, size)
+            if len(self.postponed["/"]) > self.hub.options.max_namespaces:
+                why = "it asks for many namespaces before it has been accepted in '/'"
+                raise PayloadError(why, "namespace flood")
+        else:
+            self._connect(packet)
+
+    def _postpone(self, name: str, packet: Packet, size: int) -> None:
+        """Keep *packet* until it is decided whether the client may be in the namespace *name*."""
+        self.postponed.setdefault(name, []).append((packet, size))
+        self.count_waiting(waiting=size + QUEUED_BYTES)
+
+    def _take_postponed(self, name: str) -> list[tuple[Packet, int]]:
+        """Return the packets that have waited for the decision about the namespace *name*, which no other does now."""
+        waiting = self.postponed.pop(name, [])
+        if waiting:
+            self.count_waiting(waiting=-sum([size + QUEUED_BYTES for _, size in waiting]))
+        return waiting
+
+    def _receive_postponed(self, waiting: list[tuple[Packet, int]]) -> None:
+        """Act on packets that have waited for a decision."""
+        try:
+            for packet, size in waiting:
+                if self.life is Life.OPENING or self.life is Life.OPEN:
+                    self._received_packet(packet, size)
+        except PayloadError as error:
+            self.cut_off(error.cause, str(error))
 
     def _received_stray(self, packet: Packet) -> None:
         """A packet came for a namespace where the client is not, or not any longer."""
@@ -2966,6 +2990,7 @@ class Session:
 
     def namespace_ended(self, namespace: str, by_us: bool) -> None:
         """Remember that the client is no longer in *namespace*; not for ever, for names without end fill memory."""
+        self._take_postponed(namespace)  # the packets are nobody's
         self.ended_namespaces.pop(namespace, None)
         self.ended_namespaces[namespace] = by_us
         if len(self.ended_namespaces) > self.hub.options.max_namespaces:
@@ -3005,8 +3030,7 @@ class Session:
         found = self.hub.find_namespace(self, packet.namespace, packet.data)
         if isinstance(found, Coroutine):
             self.open_handlers += 1
-            self.undecided = self.undecided or {}
-            self.undecided[packet.namespace] = []
+            self.postponed[packet.namespace] = []
             self.hub.spawn(self._connect_when(packet, found))
         else:
             self._connect_to(found, packet)
@@ -3032,21 +3056,14 @@ class Session:
                 log.error("no decision about the namespace %.40r", packet.namespace, exc_info=error)
         finally:
             self.open_handlers -= 1
-            waiting = (self.undecided or {}).pop(packet.namespace, [])
-            self.count_waiting(waiting=-sum([size + QUEUED_BYTES for _, size in waiting]))
+            waiting = self._take_postponed(packet.namespace)
         if self.life not in (Life.OPENING, Life.OPEN):
             if namespace is not None:
                 self.hub.forget_unused(namespace)  # it may have been made for this client
             return
         self._connect_to(namespace, packet, reason)
-        if namespace is None:
-            return  # what has come meanwhile is nobody's
-        try:
-            for later_packet, size in waiting:
-                if self.life is Life.OPENING or self.life is Life.OPEN:
-                    self._received_packet(later_packet, size)
-        except PayloadError as error:
-            self.cut_off(error.cause, str(error))
+        if namespace is not None:
+            self._receive_postponed(waiting)
 
     def _connect_to(
         self, namespace: Namespace | None, packet: Packet, reason: str = "Invalid namespace"
@@ -3073,10 +3090,8 @@ class Session:
             self.enqueue(self._for_client(outgoing))
         member.before_connect = ()
         self.send_packet(Packet(CONNECT, member.namespace.name, member.identity))
-        early, self.early = self.early, []
-        for packet in early:
-            if self.life is Life.OPEN and packet.namespace not in self.members:
-                self._connect(packet)
+        if self.postponed and member.namespace.name == "/":
+            self._receive_postponed(self._take_postponed("/"))
 
     def refused(self, member: Member, refusal: ConnectionRefused) -> None:
         """A member's `on_open` has said no."""
@@ -3254,12 +3269,12 @@ class Session:
             self.arm("return", now + POLL_GRACE)
 
     def begin_upgrade(self, prober: Outlet, now: float) -> bool:
-        """*prober* would like to take over; False when another does, or has, or may not."""
-        if self.upgrade is not Upgrade.NONE or self.prober is not None or self.life is Life.CLOSED:
+        """Let *prober* ask to take over; False if another WebSocket has asked or taken over, or none may."""
+        if self.upgrade is not Upgrade.NONE or self.life is Life.CLOSED:
             return False
         if not self.hub.transports_after(self.transport, self.dialect):
             return False
-        self.prober = prober
+        self.upgrade, self.prober = Upgrade.ASKED, prober
         self.arm("upgrade", now + self.hub.options.upgrade_timeout)
         return True
 
@@ -6979,7 +6994,7 @@ class TakenOver(asyncio.BufferedProtocol):
     def __init__(self, hub: Hub, greeting: bytes) -> None:
         self.hub = hub
         self.greeting = greeting
-        self.early = b""  # what the client sent along with its request
+        self.received_before = b""  # what the client sent along with its request
         self.session: Session | None = None
         self.carrier: Any  # an asyncio transport, or a StreamCarrier; from connection_made on
         self.congested = False
@@ -6991,9 +7006,9 @@ class TakenOver(asyncio.BufferedProtocol):
         self.hub.connections.add(self)
         transport.set_write_buffer_limits(high=WEBSOCKET_HIGH_WATER - CORK_BYTES)
         self.begin()
-        if self.early:
-            early, self.early = self.early, b""
-            self.data_received(early)
+        if self.received_before:
+            received, self.received_before = self.received_before, b""
+            self.data_received(received)
 
     def get_buffer(self, sizehint: int) -> bytearray:
         return self.hub.read_buffer  # which all can share: it is emptied at once
@@ -7150,7 +7165,7 @@ class WebSocket(TakenOver):
 
         That word alone will do: the C# client and elephant.io do not probe, and have stopped polling by then.
         """
-        if packet.type is PING and packet.data == "probe" and session.upgrade is Upgrade.NONE:
+        if packet.type is PING and packet.data == "probe" and session.upgrade is Upgrade.ASKED:
             self.write(Outgoing(self.dialect, [EnginePacket(PONG, "probe")]).frame)
             session.probed()
         elif packet.type is UPGRADE:
@@ -7410,7 +7425,7 @@ async def take_over(stream: tornado.iostream.IOStream, protocol: TakenOver) -> N
         return
     finally:
         stream.close()
-    protocol.early = left_in(stream)
+    protocol.received_before = left_in(stream)
     adopted.setblocking(False)
     try:
         await loop.connect_accepted_socket(lambda: protocol, adopted)

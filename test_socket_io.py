@@ -4615,6 +4615,17 @@ class SlowOpeningTests(AsyncSessionTestCase):
             '42["message","broadcast"]',
         )
 
+    async def test_connects_that_wait_for_the_root_count_as_waiting_until_it_is_decided(self):
+        for answer, namespaces in ((None, {"/", "/admin"}), (False, set())):
+            with self.subTest(answer=answer):
+                self.answer = self.gate()
+                session = self.client(self.hub, "EIO3")
+                self.say(session, "40/admin?page=" + "x" * 100)
+                self.assertGreater(session.waiting_bytes, 100)
+                await self.accept(answer)
+                left = session.waiting_bytes, session.postponed, set(session.members)
+                self.assertEqual(left, (0, {}, namespaces))
+
     async def test_a_refusal_drops_both(self):
         self.say(self.session, '42["a"]')
         await self.accept(False)
@@ -9507,7 +9518,7 @@ class SlowMatcherTests(FamilyTestCase):
         texts = [await wire.text() for _ in range(3)]
         self.assertTrue(texts[0].startswith('40/tea,{"sid":"'))
         self.assertIn("43/tea,1[]", texts)
-        self.assertEqual((session.waiting_bytes, session.undecided), (0, {}))
+        self.assertEqual((session.waiting_bytes, session.postponed), (0, {}))
 
     @gen_test
     async def test_events_for_one_that_it_refuses_are_dropped(self):
