@@ -2491,6 +2491,182 @@ def origin_refusal(headers: Headers, option: str, xheaders: bool = False) -> tup
 # connection that is closed without waiting for what has yet to leave.
 
 
+#: The loop of a clock in a forked child, in place of the parent's: nothing may be done on it.
+PARENTS_LOOP = types.SimpleNamespace(is_closed=lambda: True)
+
+
+def refuse_in_child(*args: Any) -> NoReturn:
+    """Tell whoever looks for a client in a forked child where the clients are."""
+    raise RuntimeError(
+        "these clients belong to the process that this one was forked from, and cannot be reached "
+        "from here: let that process send, or serve clients here"
+    )
+
+
+async def later(work: Awaitable[None]) -> None:
+    """Do *work* from the next turn on: `asyncio.eager_task_factory` would begin it inside whoever spawns it."""
+    await asyncio.sleep(0)
+    await work
+
+
+Deadline = Callable[[], object]  #: a bound method, which is called when its time has come
+PUNCTUAL_SECONDS = 10.0  # what is waited for longer may end up to a sweep late: that is a tenth
+
+
+class Clock:
+    """The loop, seen from inside: what time it is, what is due, whose turn is next.
+
+    A deadline is a method: `arm(self.poll_over, 20.0)`. There is one table and one sweep, which
+    comes every `sweep_seconds`: that much late a deadline may be met. Only what must be punctual
+    has a timer of the loop's own. Time stands still while this process does: a sweep that comes
+    late moves every deadline by as much, so that our own lag kills nobody.
+    A deadline whose method fails is reported to *on_failure* with the method's object.
+    """
+
+    def __init__(self, sweep_seconds: float, on_failure: Callable[[object], None]) -> None:
+        self.sweep_seconds = sweep_seconds
+        self.on_failure = on_failure
+        self.loop: Any = None  # an asyncio event loop, once there is one
+        self.thread = 0
+        self.table: dict[Deadline, float] = {}
+        self.timers: dict[Deadline, asyncio.TimerHandle] = {}
+        self.next_sweep = math.inf  # by the loop's time
+        self.forgiven = 0.0  # seconds by which late sweeps have moved every deadline
+        self.lag = 0.0  # seconds by which the last sweep was late
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.context = contextvars.copy_context()  # a copy is nobody's: it keeps no client's alive
+
+    # Time.
+
+    def now(self) -> float:
+        """Return the time that deadlines count by; it stands still while this process does."""
+        real: float = self.loop.time()
+        is_late = real - self.next_sweep > self.sweep_seconds
+        return (self.next_sweep if is_late else real) - self.forgiven
+
+    def arm(self, act: Deadline, seconds: float, punctual: bool = False) -> None:
+        """Have *act* called once, in *seconds* or up to a sweep later; armed again, it is moved.
+
+        With *punctual* it is called in *seconds* exactly, if they are so few that a sweep matters.
+        """
+        if punctual and seconds < PUNCTUAL_SECONDS:
+            self.disarm(act)
+            self.timers[act] = self.loop.call_later(seconds, self._ring, act, context=self.context)
+        else:
+            self.arm_at(act, self.now() + seconds)
+
+    def arm_at(self, act: Deadline, when: float) -> None:
+        """Have *act* called once, when `now` has come to *when*."""
+        self.table[act] = when
+        if self.next_sweep == math.inf:
+            self._schedule_sweep()
+
+    def disarm(self, act: Deadline) -> None:
+        """Do not call *act*, if it is armed at all."""
+        if self.table.pop(act, None) is None and self.timers:
+            timer = self.timers.pop(act, None)
+            if timer is not None:
+                timer.cancel()
+
+    # Turns.
+
+    def is_bound(self) -> bool:
+        return self.loop is not None and not self.loop.is_closed()
+
+    def is_over(self) -> bool:
+        return self.loop is not None and self.loop.is_closed()
+
+    def bind(self, loop: Any) -> None:
+        """Count the time of *loop*, whose thread this is."""
+        self.loop, self.thread = loop, threading.get_ident()
+
+    def leave_to_parent(self) -> None:
+        """Do nothing any more: in a forked child the loop is the parent's."""
+        self.loop, self.thread = PARENTS_LOOP, 0
+
+    def check_process(self) -> None:
+        """RuntimeError in a forked child."""
+        if self.loop is PARENTS_LOOP:
+            refuse_in_child()
+
+    def on_loop(self) -> bool:
+        return self.loop is None or self.thread == threading.get_ident()
+
+    def run(self, work: Callable[..., Any], *args: Any) -> None:
+        """Do *work* now, or soon when another thread asks; without a loop there is nobody to do it for."""
+        if not self.is_bound():
+            return self.check_process()
+        if self.on_loop():
+            work(*args)
+        else:
+            self.loop.call_soon_threadsafe(self._attempt, work, args)
+
+    async def on_its_loop(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Return what *work* gives, a coroutine for this loop, whichever thread asks for it."""
+        if self.on_loop():
+            return await work
+        try:
+            self.check_process()
+        except RuntimeError:
+            work.close()
+            raise
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.loop))
+
+    def soon(self, act: Callable[[], object]) -> None:
+        """Call *act* in the loop's next turn."""
+        self.loop.call_soon(act)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Start a task and keep it until it is done."""
+        if self.loop.get_task_factory() is not None:
+            work = later(work)
+        task: asyncio.Task[None] = self.loop.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return task
+
+    # Private.
+
+    def _schedule_sweep(self) -> None:
+        self.next_sweep = self.loop.time() + self.sweep_seconds
+        self.loop.call_at(self.next_sweep, self._sweep, context=self.context)
+
+    def _sweep(self) -> None:
+        real = self.loop.time()
+        self.lag = max(0.0, real - self.next_sweep)
+        if self.lag > self.sweep_seconds:
+            self.forgiven += self.lag
+        self.next_sweep, now = real, real - self.forgiven
+        for act in [act for act, when in self.table.items() if when <= now]:
+            if self.table.get(act, math.inf) <= now:  # one that was met before may have disarmed it
+                del self.table[act]
+                self._meet(act)
+        if self.table:
+            self._schedule_sweep()
+        else:
+            self.next_sweep = math.inf
+
+    def _ring(self, act: Deadline) -> None:
+        del self.timers[act]
+        self._meet(act)
+
+    def _meet(self, act: Any) -> None:
+        try:
+            act()
+        except Exception:  # one client's trouble must not stop the sweep for all
+            log.exception("%s failed at its deadline", act.__qualname__)
+            self.on_failure(act.__self__)
+
+    def _attempt(self, work: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        """Do what another thread has asked for; the thread has gone on and hears of no exception."""
+        try:
+            work(*args)
+        except Disconnected as error:
+            log.debug("not done for another thread: %s", error)
+        except Exception as error:
+            log.error("what another thread asked for has failed", exc_info=error)
+
+
 class Outgoing:
     """One message in one dialect, on its way to any number of clients; its bytes are made once."""
 
@@ -2575,6 +2751,14 @@ class Upgrade(enum.Enum):
     DONE = "done"
 
 
+class Verdict(enum.Enum):
+    """The decisions of a `Heartbeat`."""
+
+    WAIT = "wait"  #: it is too early
+    PING = "ping"  #: the client is to be pinged
+    DEAD = "dead"  #: the client has been silent for too long
+
+
 class Heartbeat:
     """Who pings, and when silence means death. `due` is the moment of the next decision."""
 
@@ -2610,16 +2794,16 @@ class Heartbeat:
             self.interval * random.uniform(0.9, 1.0) if self.server_pings else interval + timeout
         )
 
-    def decide(self, now: float) -> str | None:
-        """At `due`: PING, CLOSE (the peer is dead), or None when it is too early."""
+    def decide(self, now: float) -> Verdict:
+        """Say what is to be done at *now*."""
         if now < self.due:
-            return None
+            return Verdict.WAIT
         if not self.server_pings or self.awaited is not None:
-            return CLOSE
+            return Verdict.DEAD
         self.count += 1
         self.awaited = str(self.count) if self.numbered else ""
         self.due += self.lead + self.timeout
-        return PING
+        return Verdict.PING
 
     def answered(self, data: str | bytes, now: float) -> None:
         """A pong came. Ordinary traffic does not count, nor does a pong that nobody asked for."""
@@ -2718,8 +2902,8 @@ class Session:
     """One client, from its handshake until the application has heard that it is gone."""
 
     __slots__ = (
-        "hub", "http_request", "dialect", "sid", "transport", "life", "upgrade", "heartbeat", "deadlines",
-        "deadline", "members", "ended_namespaces", "assembler", "outlet", "write_now", "outbox", "outbox_bytes",
+        "hub", "http_request", "dialect", "sid", "transport", "life", "upgrade", "heartbeat",
+        "members", "ended_namespaces", "assembler", "outlet", "write_now", "outbox", "outbox_bytes",
         "held_bytes", "answers", "backlog", "waiting_bytes", "owed_acks", "reading", "posting", "held_post", "prober",
         "user_session", "text_memory", "open_handlers", "postponed", "context", "entered", "born",
     )  # fmt: skip
@@ -2729,7 +2913,6 @@ class Session:
         hub: Hub,
         request: Request,
         http_request: Any,
-        now: float,
         context: contextvars.Context | None = None,
     ) -> None:
         options = hub.options
@@ -2743,8 +2926,6 @@ class Session:
         self.life = Life.OPENING
         self.upgrade = Upgrade.NONE
         self.heartbeat: Heartbeat | None = None
-        self.deadlines: dict[str, float] = {}
-        self.deadline = math.inf  # the earliest of them
         self.members: dict[str, Member] = {}
         self.open_handlers = (
             0  # members begun whose handlers have not come to their end: some may have left already
@@ -2752,7 +2933,7 @@ class Session:
         #: By namespaces that are being decided about: a matcher decides whether its packets have a receiver; where "/"
         #: is opened unasked, its `on_open` decides about CONNECTs to all others, for clients know it to come first.
         self.postponed: dict[str, list[tuple[Packet, int]]] = {}
-        self.born = now
+        self.born = hub.clock.now()
         self.ended_namespaces: dict[
             str, bool
         ] = {}  # namespaces that it was in; True: we ended that, and it may not know yet
@@ -2776,18 +2957,20 @@ class Session:
         self.prober: Outlet | None = None  # the WebSocket that asks for the upgrade
         self.user_session: UserSession | None = None
         self.text_memory = TextMemory()
-        self.arm("connect", now + options.connect_timeout)
+        self.arm(self.connect_over, options.connect_timeout)
         if request.transport:
-            self._start_heartbeat(now)
+            self._start_heartbeat()
 
-    def _start_heartbeat(self, now: float) -> None:
+    def _start_heartbeat(self) -> None:
         options = self.hub.options
         if self.dialect.pings_polling or self.transport not in POLLING:
             interval, timeout = self.dialect.heartbeat(options.ping_interval, options.ping_timeout)
-            self.heartbeat = Heartbeat(self.dialect, interval, timeout, self.hub.sweep_seconds, now)
-            self.arm("heartbeat", self.heartbeat.due)
+            self.heartbeat = Heartbeat(
+                self.dialect, interval, timeout, self.hub.sweep_seconds, self.hub.clock.now()
+            )
+            self.hub.clock.arm_at(self.heartbeat_due, self.heartbeat.due)
 
-    def switch_transport(self, transport: str, now: float) -> bool:
+    def switch_transport(self, transport: str) -> bool:
         """Have a client that has shaken hands apart use *transport* from now on; tell whether it is its first."""
         first = not self.transport
         outlet, self.outlet, self.write_now = self.outlet, None, None
@@ -2795,8 +2978,8 @@ class Session:
             outlet.release()
         self.update_reading()
         self.transport, self.heartbeat = transport, None
-        self.disarm("heartbeat")
-        self._start_heartbeat(now)
+        self.hub.clock.disarm(self.heartbeat_due)
+        self._start_heartbeat()
         return first
 
     @property
@@ -2863,7 +3046,7 @@ class Session:
 
     # In.
 
-    def received(self, packet: EnginePacket, now: float) -> None:
+    def received(self, packet: EnginePacket) -> None:
         """Act on one engine packet; PayloadError if a client may not send it."""
         if self.life is Life.CLOSED:
             return
@@ -2871,9 +3054,9 @@ class Session:
             if self.life is not Life.CLOSING:  # it does not know yet
                 self._received_message(packet.data)
         elif packet.type is PONG and self.dialect.server_pings:
-            self._heartbeat_came(packet, now)
+            self._heartbeat_came(packet)
         elif packet.type is PING and not self.dialect.server_pings:
-            self._heartbeat_came(packet, now)
+            self._heartbeat_came(packet)
             self.send_engine(PONG, packet.data)
         elif packet.type is CLOSE:
             self.end("transport close", by_client=True)
@@ -2890,14 +3073,15 @@ class Session:
             raise PayloadError(f"unexpected {packet.type} packet")
         self.mistaken("upgrade of a WebSocket", f"an {packet.type} packet")
 
-    def _heartbeat_came(self, packet: EnginePacket, now: float) -> None:
+    def _heartbeat_came(self, packet: EnginePacket) -> None:
         if self.heartbeat is None:
             return
+        now = self.hub.clock.now()
         if self.dialect.server_pings:
             self.heartbeat.answered(packet.data, now)
         else:
             self.heartbeat.pinged(now)
-        self.arm("heartbeat", self.heartbeat.due)
+        self.hub.clock.arm_at(self.heartbeat_due, self.heartbeat.due)
 
     def _received_message(self, data: str | bytes) -> None:
         if self.assembler is None:
@@ -3031,7 +3215,7 @@ class Session:
         if isinstance(found, Coroutine):
             self.open_handlers += 1
             self.postponed[packet.namespace] = []
-            self.hub.spawn(self._connect_when(packet, found))
+            self.hub.clock.spawn(self._connect_when(packet, found))
         else:
             self._connect_to(found, packet)
 
@@ -3082,7 +3266,7 @@ class Session:
     def accepted(self, member: Member) -> None:
         """A member's `on_open` has said yes."""
         if self._move(Life.OPEN):
-            self.disarm("connect")
+            self.hub.clock.disarm(self.connect_over)
             if self.dialect.open_follows_connect:
                 self.send_engine(OPEN, self.greeting)
         self.hub.messages_sent += len(member.before_connect)
@@ -3104,7 +3288,7 @@ class Session:
         self.send_packet(Packet(CONNECT_ERROR, member.namespace.name, reason))
         if self.dialect.root_is_connection and member.namespace.name == "/":
             self.send_packet(Packet(DISCONNECT))
-            self.close("forced close", self.hub.now())
+            self.close("forced close")
 
     # Out.
 
@@ -3193,25 +3377,28 @@ class Session:
             self.backlog = Backlog()
             for member in self.members.values():
                 member.stop()
-            self.hub.call_soon(self._begin_judging)
+            self.hub.clock.soon(self._begin_judging)
         self.backlog.added += added
 
     def _begin_judging(self) -> None:
         if self.backlog is not None and not self.backlog.unsent:
-            self._judge_next(self.backlog, self.hub.now())
+            self._judge_next(self.backlog)
 
-    def _judge_next(self, backlog: Backlog, now: float) -> None:
+    def _judge_next(self, backlog: Backlog) -> None:
         backlog.unsent, backlog.added = self.unsent_bytes, 0
-        self.arm("backlog", now + self.hub.options.ping_timeout)
+        self.arm(self.judge, self.hub.options.ping_timeout)
 
-    def _judge(self, backlog: Backlog, now: float) -> None:
+    def judge(self) -> None:
         """Cut off the client if not even half of what was unsent a `ping_timeout` ago has left."""
+        backlog = self.backlog
+        if backlog is None:
+            return
         left = backlog.unsent + backlog.added - self.unsent_bytes
         if 2 * left < backlog.unsent:
             return self._give_up()
         if self.heartbeat is not None:
             self.heartbeat.extended = False  # who reads is alive; its pong may come behind all this
-        self._judge_next(backlog, now)
+        self._judge_next(backlog)
 
     def _give_up(self) -> None:
         """Cut off the client, which does not read, together with the answers that are on their way to it."""
@@ -3224,21 +3411,21 @@ class Session:
         backlog = self.backlog
         if backlog is not None and self.unsent_bytes <= self.hub.options.max_buffered_bytes:
             self.backlog = None
-            self.disarm("backlog")
+            self.hub.clock.disarm(self.judge)
             for member in backlog.stopped:
-                self.hub.call_soon(member.work_in_turn)
+                self.hub.clock.soon(member.work_in_turn)
 
     # Outlets.
 
-    def attach(self, outlet: Outlet, now: float) -> None:
+    def attach(self, outlet: Outlet) -> None:
         """*outlet* carries from now on what goes out; what waited is its first business."""
         self.outlet = outlet
         if not self.reading:
             outlet.set_reading(False)
-        self.disarm("return")
+        self.hub.clock.disarm(self.return_over)
         if self.transport in POLLING:
             if self.dialect.polls_end:
-                self.arm("poll", now + self.hub.options.poll_duration)
+                self.arm(self.poll_over, self.hub.options.poll_duration)
             if self.upgrade is Upgrade.PROBED and not self.outbox:
                 self.send_engine(
                     NOOP
@@ -3246,36 +3433,36 @@ class Session:
         if self.outbox or self.life is Life.CLOSING or self.transport in WEBSOCKETS:
             outlet.wake()
 
-    def outlet_released(self, outlet: Outlet, now: float) -> None:
+    def outlet_released(self, outlet: Outlet) -> None:
         """Do without *outlet*: a poll was answered, or its connection has broken, and the client will poll again."""
         if self.outlet is not outlet:
             return
         self.outlet = None
-        self.disarm("poll")
+        self.hub.clock.disarm(self.poll_over)
         if self.life is Life.CLOSING and not self.outbox:
             self.end("forced close")
         elif self.dialect.poll_return is not None:
-            self.arm("return", now + self.dialect.poll_return)
+            self.arm(self.return_over, self.dialect.poll_return)
 
-    def poll_broke(self, outlet: Outlet, now: float) -> None:
+    def poll_broke(self, outlet: Outlet) -> None:
         """The connection of a poll that waits has broken: the page may be gone, or the poll may be repeated.
 
         The C# client and its kin poll the same sid again, after 200 and after 400 ms.
         """
         if self.outlet is not outlet:
             return
-        self.outlet_released(outlet, now)
+        self.outlet_released(outlet)
         if self.life is not Life.CLOSED and self.dialect.poll_return is None:
-            self.arm("return", now + POLL_GRACE)
+            self.arm(self.return_over, POLL_GRACE)
 
-    def begin_upgrade(self, prober: Outlet, now: float) -> bool:
+    def begin_upgrade(self, prober: Outlet) -> bool:
         """Let *prober* ask to take over; False if another WebSocket has asked or taken over, or none may."""
         if self.upgrade is not Upgrade.NONE or self.life is Life.CLOSED:
             return False
         if not self.hub.transports_after(self.transport, self.dialect):
             return False
         self.upgrade, self.prober = Upgrade.ASKED, prober
-        self.arm("upgrade", now + self.hub.options.upgrade_timeout)
+        self.arm(self.upgrade_over, self.hub.options.upgrade_timeout)
         return True
 
     def probed(self) -> None:
@@ -3284,22 +3471,22 @@ class Session:
         if self.outlet is not None and not self.outbox:
             self.send_engine(NOOP)
 
-    def upgraded(self, outlet: Outlet, dialect: Dialect, now: float) -> None:
+    def upgraded(self, outlet: Outlet, dialect: Dialect) -> None:
         """The WebSocket takes over; a poll that still waits is released."""
         log.debug("%s = upgraded", self.sid[:6])
         self.upgrade, self.dialect = Upgrade.DONE, dialect
         self.text_memory.encodes_twice = False  # of 1.x, only 1.0 encodes twice in frames too
-        self.disarm("upgrade")
+        self.hub.clock.disarm(self.upgrade_over)
         old, self.outlet, self.prober, self.transport = self.outlet, None, None, WEBSOCKET
         if old is not None:
             old.release()
         self.outbox = collections.deque(map(self._for_client, self.outbox))
-        self.attach(outlet, now)
+        self.attach(outlet)
 
     def abandon_upgrade(self) -> None:
         """The probing WebSocket is gone: polling goes on as if it had never been."""
         self.upgrade, self.prober = Upgrade.NONE, None
-        self.disarm("upgrade")
+        self.hub.clock.disarm(self.upgrade_over)
 
     def outlet_dropped(self, outlet: Outlet, reason: str) -> None:
         """End with *outlet*, the connection of a WebSocket or a stream, which is over."""
@@ -3342,49 +3529,14 @@ class Session:
 
     # Time.
 
-    def arm(self, what: str, when: float) -> None:
-        self.deadlines[what] = when
-        self.deadline = min(self.deadlines.values())
+    def arm(self, act: Deadline, seconds: float) -> None:
+        """Arm a deadline of this session; for a session that has ended nothing is due any more."""
+        if self.life is not Life.CLOSED:
+            self.hub.clock.arm(act, seconds)
 
-    def disarm(self, what: str) -> None:
-        if self.deadlines.pop(what, None) is not None:
-            self.deadline = min(self.deadlines.values(), default=math.inf)
-
-    def tick(self, now: float) -> None:
-        """Meet the deadlines that have come."""
-        for what, when in list(self.deadlines.items()):
-            if when <= now and self.life is not Life.CLOSED:
-                self._meet(what, now)
-
-    def _meet(self, what: str, now: float) -> None:
-        if what == "heartbeat":
-            return self._beat(now)
-        self.disarm(what)
-        if what == "backlog":
-            if self.backlog is not None:
-                self._judge(self.backlog, now)
-            return
-        if what == "upgrade":
-            if self.prober is not None:
-                self.blame("failed upgrade", "upgrade_timeout is over")
-                self.prober.drop()
-        elif what == "poll":
-            if self.life is Life.OPENING and self.dialect.open_follows_connect:
-                self.arm(
-                    "poll", now + self.hub.options.poll_duration
-                )  # an empty answer would be no handshake
-            elif self.outlet is not None:
-                self.outlet.wake()
-        elif what == "return":
-            if self.prober is not None:  # who is about to go on over a WebSocket needs no poll
-                self.arm("return", now + POLL_GRACE)
-            else:
-                broken = self.dialect.poll_return is None
-                self.end("transport error" if broken else "transport close")
-        elif what == "connect":
-            self.cut_off("connect_timeout", self._idleness())
-        else:  # "close": nobody fetched the goodbye
-            self.end("forced close")
+    def connect_over(self) -> None:
+        """End the session: no namespace has accepted the client within `connect_timeout`."""
+        self.cut_off("connect_timeout", self._idleness())
 
     def _idleness(self) -> str:
         """Why the client has not got anywhere within `connect_timeout`."""
@@ -3395,20 +3547,49 @@ class Session:
             return f"{where} in {member.namespace.name[:40]!r} has not accepted it yet"
         return "it has joined no namespace"
 
-    def _beat(self, now: float) -> None:
+    def heartbeat_due(self) -> None:
+        """Ping the client, or end the session of one that has been silent for too long."""
         assert self.heartbeat is not None
-        decision = self.heartbeat.decide(now)
-        if decision is PING:
+        verdict = self.heartbeat.decide(self.hub.clock.now())
+        if verdict is Verdict.PING:
             self.send_engine(PING, self.heartbeat.awaited or "")
-        elif decision is CLOSE and (
-            self.reading and self.backlog is None or not self.heartbeat.extend()
-        ):
-            return self.end("ping timeout")
-        self.arm("heartbeat", self.heartbeat.due)
+        elif verdict is Verdict.DEAD:
+            is_read = self.reading and self.backlog is None
+            if is_read or not self.heartbeat.extend():
+                return self.end("ping timeout")
+        if self.life is not Life.CLOSED:
+            self.hub.clock.arm_at(self.heartbeat_due, self.heartbeat.due)
+
+    def upgrade_over(self) -> None:
+        """Let go of the WebSocket that has not taken over within `upgrade_timeout`."""
+        if self.prober is not None:
+            self.blame("failed upgrade", "upgrade_timeout is over")
+            self.prober.drop()
+
+    def poll_over(self) -> None:
+        """Answer the poll that has waited for `poll_duration`, though there is nothing to say."""
+        if self.life is Life.OPENING and self.dialect.open_follows_connect:
+            self.arm(
+                self.poll_over, self.hub.options.poll_duration
+            )  # an empty answer would be no handshake
+        elif self.outlet is not None:
+            self.outlet.wake()
+
+    def return_over(self) -> None:
+        """End the session: the client has not come back with its next poll."""
+        if self.prober is not None:  # who is about to go on over a WebSocket needs no poll
+            self.arm(self.return_over, POLL_GRACE)
+        else:
+            broken = self.dialect.poll_return is None
+            self.end("transport error" if broken else "transport close")
+
+    def close_over(self) -> None:
+        """End the session: the client has not fetched the goodbye."""
+        self.end("forced close")
 
     # The end.
 
-    def close(self, reason: str, now: float) -> None:
+    def close(self, reason: str) -> None:
         """Say goodbye, after what was sent before, and end."""
         if self.life is Life.OPENING and self.dialect.open_follows_connect:
             return self.end(reason)  # the client knows of nothing that could end
@@ -3420,7 +3601,7 @@ class Session:
             self.dialect.root_is_connection and self.ended_namespaces.get("/")
         ):
             self.send_engine(CLOSE)  # else it has been told for good
-        self.arm("close", now + self.hub.options.close_timeout)
+        self.arm(self.close_over, self.hub.options.close_timeout)
         if self.outlet is not None:
             self.outlet.wake()
 
@@ -3443,8 +3624,16 @@ class Session:
                     connection.drop()
         self.outbox.clear()
         self.outbox_bytes = 0
-        self.deadlines.clear()
-        self.deadline = math.inf
+        for deadline in (
+            self.connect_over,
+            self.heartbeat_due,
+            self.judge,
+            self.upgrade_over,
+            self.poll_over,
+            self.return_over,
+            self.close_over,
+        ):
+            self.hub.clock.disarm(deadline)
         self.assembler = None
         self._end_members(reason)
         self.backlog = None
@@ -3459,7 +3648,7 @@ class Session:
                 "session %s of %s ends after %.1f s: %s; an %s client from %s, last over %s",
                 self.sid[:6],
                 self.hub.options.__name__,
-                self.hub.now() - self.born,
+                self.hub.clock.now() - self.born,
                 reason,
                 self.dialect.name,
                 self.remote_address,
@@ -3547,6 +3736,28 @@ MEMBER_MOVES = {
 }
 
 
+class Ack(asyncio.Future[list[Any]]):
+    """An ack that is waited for: it comes to hold the ack's arguments, Disconnected, or AckTimeout."""
+
+    def __init__(self, clock: Clock, event: str, seconds: float | None) -> None:
+        super().__init__(loop=asyncio.get_running_loop())
+        self.event = event
+        self.seconds = seconds
+        if seconds is not None:
+            clock.arm(self.expire, seconds, punctual=True)
+            self.add_done_callback(lambda done: clock.disarm(self.expire))
+
+    def expire(self) -> None:
+        """Wait no longer."""
+        self.fail(AckTimeout(f"no ack of {self.event!r} within {self.seconds} s"))
+
+    def fail(self, error: SocketIOError) -> None:
+        """Raise *error* in whoever waits for this ack."""
+        if not self.done():
+            self.set_exception(error)
+            self.exception()  # asyncio would log an error where nobody waits
+
+
 class Member:
     """One client in one namespace: its handler, the events that wait for it, the acks it waits for.
 
@@ -3580,7 +3791,7 @@ class Member:
         self.before_connect: Sequence[Outgoing] = ()
         #: What `on_open` does to the client: messages, and calls that end it. None once that has gone out.
         self.after_connect: list[Outgoing | Callable[[], None]] | None = []
-        self.acks: dict[int, asyncio.Future[list[Any]]] = {}
+        self.acks: dict[int, Ack] = {}
         self.next_ack_id = 0
         self.recovery: Recovery | None = None
         self.recovered = False  # the client was here before, and has its id and its rooms again
@@ -3611,14 +3822,14 @@ class Member:
         if self.close_reason is None:
             self.close_reason = reason
         if state is MemberState.OPENING or state is MemberState.ENDING:
-            hub.unwatch(self)
+            hub.clock.disarm(self.overdue)
         elif state is MemberState.IDLE:
             self.inbox = collections.deque()
         if to is MemberState.IDLE or to is MemberState.GONE:
             self.inbox = None
         elif to is MemberState.ENDING and self.inbox is not None:
             self.inbox.append((None, 0))
-            hub.watch(self, hub.options.close_timeout, self.overdue)
+            hub.clock.arm(self.overdue, hub.options.close_timeout)
         if to is MemberState.GONE:
             self.session.open_handlers -= 1
             self.handler = None  # this cycle would wait for the collector
@@ -3631,13 +3842,13 @@ class Member:
         hub = self.session.hub
         self.session.open_handlers += 1
         if self.session.dialect.recovers and self.namespace.history is not None:
-            self.namespace.history.welcome(self, hub.now())
+            self.namespace.history.welcome(self)
         self.namespace.add(self)
         pending = self._enter("on_open", self._open, ())
         if pending is not None:
             if self.state is MemberState.OPENING:
-                hub.watch(self, hub.options.connect_timeout, self.overdue)
-            self.task = hub.spawn(pending)
+                hub.clock.arm(self.overdue, hub.options.connect_timeout)
+            self.task = hub.clock.spawn(pending)
 
     def _open(self) -> Any:
         handler = self.handler = self.session.hub.make_handler(self)
@@ -3651,7 +3862,7 @@ class Member:
             self.session.accepted(self)
         if self.after_connect:
             # Clients that look at one frame per read would miss what comes in one read with CONNECT: wait a turn.
-            self.session.hub.call_soon(self._begin_work)
+            self.session.hub.clock.soon(self._begin_work)
         else:
             self._begin_work()
 
@@ -3728,11 +3939,11 @@ class Member:
         if pending is not None:
             if backlog is not None:
                 backlog.stopped.pop(self, None)
-            self.task = hub.spawn(self._work_on(pending))
+            self.task = hub.clock.spawn(self._work_on(pending))
         elif backlog is not None:
             backlog.stopped[self] = None
         elif run == EVENTS_PER_TURN:  # short events of one client must not keep others waiting
-            hub.call_soon(self._work)
+            hub.clock.soon(self._work)
         else:
             self._move(MemberState.IDLE if self.close_reason is None else MemberState.GONE)
 
@@ -3751,7 +3962,7 @@ class Member:
         """Let the events that come in this turn wait for the next one: there are many of them."""
         if self.state is MemberState.IDLE:
             self._move(MemberState.BUSY)
-            self.session.hub.call_soon(self.work_in_turn)
+            self.session.hub.clock.soon(self.work_in_turn)
 
     async def _work_on(self, pending: Awaitable[None]) -> None:
         await pending
@@ -3777,14 +3988,14 @@ class Member:
     def overdue(self) -> None:
         """Whatever the handler is doing has taken too long."""
         if self.close_reason is not None:  # there may be more of the kind before `on_close`
-            self.session.hub.watch(self, self.session.hub.options.close_timeout, self.overdue)
+            self.session.hub.clock.arm(self.overdue, self.session.hub.options.close_timeout)
         if (
             self.task is not None
         ):  # not before its first step: cancelled then, it would not even come to its end
             self.overran = True
             if self.close_reason is None:
                 self.mistaken("slow on_open", "its on_open has not decided yet")
-            self.session.hub.call_soon(self.task.cancel)
+            self.session.hub.clock.soon(self.task.cancel)
 
     # Out.
 
@@ -3822,8 +4033,8 @@ class Member:
             if self.session.held_bytes > self.session.hub.options.max_buffered_bytes:
                 self.session.fall_behind()
 
-    def ask(self, packet: Packet) -> asyncio.Future[list[Any]]:
-        """Send an EVENT that wants an ack; what comes back holds the ack's arguments, or Disconnected.
+    def ask(self, packet: Packet, seconds: float | None = None) -> Ack:
+        """Send an EVENT that wants an ack within *seconds*, None being for ever; return what will hold it.
 
         Who does not want to wait any longer cancels it: done in whatever way, it takes itself off the books.
         """
@@ -3838,35 +4049,34 @@ class Member:
         packet.ack_id = ack_id = self.next_ack_id
         packets = self.session.dialect.encode_packet(packet)
         self.next_ack_id += 1
-        future = self.acks[ack_id] = asyncio.get_running_loop().create_future()
-        future.add_done_callback(lambda done: self._take_ack(ack_id))
+        ack = self.acks[ack_id] = Ack(self.session.hub.clock, packet.data[0], seconds)
+        ack.add_done_callback(lambda done: self._take_ack(ack_id))
         self.session.count_waiting(owed=+1)
         self._send(packet, packets)
-        return future
+        return ack
 
     def acknowledged(self, packet: Packet) -> None:
         """An ack came; one that nobody waits for (late, or made up) means nothing."""
-        future = self._take_ack(packet.ack_id)
-        if future is not None and not future.done():
-            future.set_result(packet.data)
+        ack = self._take_ack(packet.ack_id)
+        if ack is not None and not ack.done():
+            ack.set_result(packet.data)
 
-    def _take_ack(self, ack_id: int | None) -> asyncio.Future[list[Any]] | None:
-        future = None if ack_id is None else self.acks.pop(ack_id, None)
-        if future is not None:
+    def _take_ack(self, ack_id: int | None) -> Ack | None:
+        ack = None if ack_id is None else self.acks.pop(ack_id, None)
+        if ack is not None:
             self.session.count_waiting(owed=-1)
-        return future
+        return ack
 
     def answered(
         self, event: str, ack: Callable[..., Any], future: asyncio.Future[list[Any]]
     ) -> None:
         """Hand the application's *ack* what *future*, made by `ask`, holds; nothing if no ack came."""
         hub = self.session.hub
-        hub.unwatch(future)
         if future.cancelled() or future.exception() is not None:
             return
         pending = self._enter("emit(ack=..)", self._call_back, (event, ack, future.result()))
         if pending is not None:
-            hub.spawn(pending)
+            hub.clock.spawn(pending)
 
     def _call_back(self, event: str, ack: Callable[..., Any], args: list[Any]) -> Any:
         if takes(ack, len(args)):
@@ -4005,16 +4215,15 @@ class Member:
         session.namespace_ended(self.namespace.name, by_us=reason == "server namespace disconnect")
         self._forget(reason)
         for ack_id in list(self.acks):
-            future = self._take_ack(ack_id)
-            if future is not None and not future.done():
-                future.set_exception(Disconnected(reason))
-                future.exception()  # asyncio would log an error for an ack that nobody awaits
+            ack = self._take_ack(ack_id)
+            if ack is not None:
+                ack.fail(Disconnected(reason))
         needs_turn, backlog = state is MemberState.IDLE, session.backlog
         if backlog is not None and self in backlog.stopped:
             del backlog.stopped[self]
             needs_turn = True
         if needs_turn:
-            session.hub.call_soon(self.work_in_turn)
+            session.hub.clock.soon(self.work_in_turn)
 
     def mistaken(self, cause: str, why: str, cure: str = "") -> None:
         """Note a mistake of the client in this namespace; see `Session.mistaken`."""
@@ -4028,7 +4237,7 @@ class Member:
     def _forget(self, reason: str) -> None:
         """Take this member out of all tables; the history goes first, for it keeps a namespace from being forgotten."""
         if self.namespace.history is not None:
-            self.namespace.history.member_ended(self, reason, self.session.hub.now())
+            self.namespace.history.member_ended(self, reason)
         if self.session.members.get(self.namespace.name) is self:  # else the client is back already
             del self.session.members[self.namespace.name]
         self.namespace.remove(self)
@@ -4064,7 +4273,7 @@ class Namespace:
         dialect = next((dialect for dialect in hub.dialects.values() if dialect.recovers), None)
         if handler_class.recovery_window and dialect is not None:
             self.history = History(
-                handler_class.recovery_window, dialect, 4 * hub.options.max_buffered_bytes
+                self, handler_class.recovery_window, dialect, 4 * hub.options.max_buffered_bytes
             )
 
     def add(self, member: Member) -> None:
@@ -4175,7 +4384,7 @@ class Namespace:
                 (outgoing for dialect, outgoing in encoded.items() if dialect.recovers), None
             )
             packets = history.dialect.encode_packet(packet) if known is None else known.packets
-            history.record(packets, target.rooms, target.excluded, reached, self.hub.now())
+            history.record(packets, target.rooms, target.excluded, reached)
         self.hub.messages_sent += len(reached)
         if self.is_tapped:
             for member in members:
@@ -4272,7 +4481,10 @@ class History:
     its name, brings the offset of the event before it.  [SIO "Connection state recovery"]
     """
 
-    def __init__(self, window: float, dialect: Dialect, max_bytes: int) -> None:
+    def __init__(
+        self, namespace: Namespace, window: float, dialect: Dialect, max_bytes: int
+    ) -> None:
+        self.namespace = namespace
         self.window = window
         self.dialect = dialect  # of those who can come back
         self.max_bytes = max_bytes
@@ -4297,19 +4509,31 @@ class History:
         rooms: frozenset[str],
         excluded: frozenset[str],
         members: list[Member],
-        now: float,
     ) -> None:
+        if self.is_empty:
+            self.namespace.hub.clock.arm(self.window_over, self.window)
         self.number += 1
-        record = Record(self.number, Outgoing(self.dialect, packets), rooms, excluded, now)
+        when = self.namespace.hub.clock.now()
+        record = Record(self.number, Outgoing(self.dialect, packets), rooms, excluded, when)
         self.records.append(record)
         self.bytes += record.outgoing.size
         for member in members:
             if member.recovery is not None:
                 member.recovery.sent_number = self.number
-        self.trim(now)
+        self.trim()
 
-    def trim(self, now: float) -> None:
+    def window_over(self) -> None:
+        """Forget what is too old, and the namespace if it was kept for nothing else."""
+        self.trim()
+        if not self.is_empty:
+            oldest = [record.when for record in itertools.islice(self.records, 1)]
+            oldest += [gone.left_at for gone in itertools.islice(self.gone.values(), 1)]
+            self.namespace.hub.clock.arm_at(self.window_over, min(oldest) + self.window)
+        self.namespace.hub.forget_unused(self.namespace)
+
+    def trim(self) -> None:
         """Forget what is too old, or more than is kept."""
+        now = self.namespace.hub.clock.now()
         while self.records and (
             self.records[0].when + self.window < now or self.bytes > self.max_bytes
         ):
@@ -4320,10 +4544,10 @@ class History:
                 break
             del self.gone[first.pid]
 
-    def welcome(self, member: Member, now: float) -> None:
+    def welcome(self, member: Member) -> None:
         """Give *member* what it can come back with; if it has come back, make it who it was."""
         auth = member.auth or {}
-        recovery, missed = self._find(auth.get("pid"), now), None
+        recovery, missed = self._find(auth.get("pid")), None
         if recovery is not None:
             missed = self._missed(recovery, auth.get("offset"))
         if recovery is None or missed is None:
@@ -4337,14 +4561,14 @@ class History:
         member.recovery = self.here[recovery.pid] = recovery
         recovery.member = member
 
-    def _find(self, pid: Any, now: float) -> Recovery | None:
+    def _find(self, pid: Any) -> Recovery | None:
         """Who has left with *pid*; who has not, as far as we know, has only not been missed yet."""
         if not isinstance(pid, str):
             return None
         here = self.here.get(pid)
         if here is not None and here.member is not None:
             here.member.session.end("transport close")
-        self.trim(now)
+        self.trim()
         return self.gone.pop(pid, None)
 
     @property
@@ -4386,7 +4610,7 @@ class History:
         except PayloadError:
             return None
 
-    def member_ended(self, member: Member, reason: str, now: float) -> None:
+    def member_ended(self, member: Member, reason: str) -> None:
         """Keep for a window what *member*, which has ended, can come back with; not after every *reason*."""
         recovery = member.recovery
         if recovery is None or self.here.pop(recovery.pid, None) is None or reason in UNRECOVERABLE:
@@ -4396,7 +4620,9 @@ class History:
             member.rooms,
             member.session.user_session,
         )
-        recovery.left_number, recovery.left_at = self.number, now
+        if self.is_empty:
+            self.namespace.hub.clock.arm(self.window_over, self.window)
+        recovery.left_number, recovery.left_at = self.number, self.namespace.hub.clock.now()
         self.gone[recovery.pid] = recovery
 
 
@@ -4481,36 +4707,39 @@ class Here:
             namespace.send_to(Packet(EVENT, namespace.name, data), target)
 
     def ask(
-        self, scope: Scope, target: Target, data: list[Any]
-    ) -> tuple[dict[str, asyncio.Future[list[Any]]], set[str]]:
-        """Send an event that wants acks; return what will hold them, and who cannot give one, by id."""
+        self, scope: Scope, target: Target, data: list[Any], seconds: float | None
+    ) -> tuple[dict[str, Ack], set[str]]:
+        """Send an event that wants acks within *seconds*.
+
+        Return what will hold the acks, and who cannot give one, by id.
+        """
         encode_with_attachments(self.hub.json, data)  # it raises before any client is asked
-        futures: dict[str, asyncio.Future[list[Any]]] = {}
+        acks: dict[str, Ack] = {}
         silent = set()
         for member in self._select(scope, target):
             try:
-                futures[member.id] = member.ask(Packet(EVENT, member.namespace.name, data))
+                acks[member.id] = member.ask(Packet(EVENT, member.namespace.name, data), seconds)
             except (NotSupported, Disconnected):
                 silent.add(member.id)
-        return futures, silent
+        return acks, silent
 
     async def call(
         self, scope: Scope, target: Target, data: list[Any], seconds: float | None
     ) -> BroadcastAcks:
         """Send an event and gather its acks, until all have come or *seconds* are over."""
-        futures, missing = self.ask(scope, target, data)
+        acks, missing = self.ask(scope, target, data, seconds)
         try:
-            if futures:
-                await asyncio.wait(futures.values(), timeout=seconds)
+            if acks:
+                await asyncio.wait(acks.values())
         finally:  # the caller may have been cancelled
-            for future in futures.values():
-                future.cancel()
+            for ack in acks.values():
+                ack.cancel()
         answers = {}
-        for id, future in futures.items():
-            if future.cancelled() or future.exception():
+        for id, ack in acks.items():
+            if ack.exception():
                 missing.add(id)
             else:
-                answers[id] = unwrap(future.result())
+                answers[id] = unwrap(ack.result())
         return BroadcastAcks(answers, missing, expected=len(answers) + len(missing))
 
     def join(self, scope: Scope, target: Target, rooms: Collection[str]) -> None:
@@ -4548,7 +4777,7 @@ class Here:
 
         What proves who somebody is stays here: cookies, authorization and `auth`.
         """
-        now = self.hub.now()
+        now = self.hub.clock.now()
         return [describe(handler, now) for handler in self.find(scope, target)]
 
     async def fetch(self, scope: Scope, target: Target) -> list[dict[str, Any]]:
@@ -4589,14 +4818,8 @@ class Here:
         return [member for namespace in namespaces for member in namespace.select(target)]
 
 
-async def later(work: Awaitable[None]) -> None:
-    """Do *work* from the next turn on: `asyncio.eager_task_factory` would begin it inside whoever spawns it."""
-    await asyncio.sleep(0)
-    await work
-
-
 class Hub:
-    """What one `routes()` serves: sessions, namespaces, options, a sweep over deadlines. The first request binds it."""
+    """What one `routes()` serves: sessions, namespaces, options, and their clock. The first request binds it."""
 
     def __init__(
         self,
@@ -4635,7 +4858,6 @@ class Hub:
         self.sweep_seconds = min(1.0, min(timeouts) / 4)
         self.application: tornado.web.Application | None = None
         self.transports: frozenset[str] = frozenset(TRANSPORTS)
-        self.loop: Any = None  # an asyncio event loop, from the first request on
         self._reset()
 
     def _serve_at(self, key: Any, handler_class: type[SocketIOHandler]) -> None:
@@ -4680,47 +4902,27 @@ class Hub:
             for name, handler_class in self.classes.items()
         }
         self.connections: set[TakenOver | Exchange] = set()  # that `close` waits for
-        self.tasks: set[asyncio.Task[None]] = set()
-        self.watched: dict[Any, tuple[float, Callable[[], Any]]] = {}
-        self.forgiven = 0.0  # seconds by which our own lag has moved every deadline
-        self.next_sweep = math.inf
-        self.sweep_due = math.inf  # the same, but not moved
-        self.lag = 0.0
+        self.clock = Clock(self.sweep_seconds, self._deadline_failed)
         self.messages_received = self.messages_sent = self.bytes_received = self.bytes_sent = 0
         self.closing = False
         self.ended = asyncio.Event()
-        self.context = contextvars.copy_context()  # for what is nobody's: no client's is kept by it
-
-    # Loop and time.
-
-    def is_bound(self) -> bool:
-        return self.loop is not None and not self.loop.is_closed()
-
-    def is_over(self) -> bool:
-        return self.loop is not None and self.loop.is_closed()
 
     def leave_to_parent(self) -> None:
         """In a forked child: these sessions' sockets are the parent's, and nothing may be written to them."""
-        self.loop, self.thread = PARENTS_LOOP, 0
+        self.clock.leave_to_parent()
         # The tables are kept from being collected: an end of their transports would reach into the parent's loop.
-        kept_for_parents.append((self.sessions, self.namespaces, self.connections, self.tasks))
+        kept_for_parents.append((self.sessions, self.namespaces, self.connections, self.clock))
         self.sessions = self.namespaces = ParentsTable()
-
-    def check_process(self) -> None:
-        if self.loop is PARENTS_LOOP:
-            ParentsTable().refuse()
 
     def bind(self, application: tornado.web.Application | None) -> None:
         """Serve *application* on the loop that runs; a new loop, as in tests, forgets the sessions of the old.
 
         The application may follow: `io.start()` joins a cluster before there is a request.
         """
-        loop = asyncio.get_running_loop()
         self._reset()
+        self.clock.bind(asyncio.get_running_loop())
         self.read_buffer = bytearray(READ_SIZE)
         self.read_view = memoryview(self.read_buffer)
-        self.loop = loop
-        self.thread = threading.get_ident()
         self.application = None
         if application is not None:
             self.serve(application)
@@ -4739,99 +4941,11 @@ class Hub:
         self.transports = enabled_transports(application)
         application_hubs.setdefault(application, weakref.WeakSet()).add(self)
 
-    def on_loop(self) -> bool:
-        return self.loop is None or self.thread == threading.get_ident()
-
-    def run(self, work: Callable[..., Any], *args: Any) -> None:
-        """Do *work* now, or soon when another thread asks; without a loop there is nobody to do it for."""
-        if not self.is_bound():
-            return self.check_process()
-        if self.on_loop():
-            work(*args)
-        else:
-            self.loop.call_soon_threadsafe(self._attempt, work, args)
-
-    def _attempt(self, work: Callable[..., Any], args: tuple[Any, ...]) -> None:
-        """Do what another thread has asked for; the thread has gone on and hears of no exception."""
-        try:
-            work(*args)
-        except Disconnected as error:
-            log.debug("not done for another thread: %s", error)
-        except Exception as error:
-            log.error("what another thread asked for has failed", exc_info=error)
-
-    async def on_its_loop(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """Return what *work* gives, a coroutine for this hub's loop, whichever thread asks for it."""
-        if self.on_loop():
-            return await work
-        try:
-            self.check_process()
-        except RuntimeError:
-            work.close()
-            raise
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.loop))
-
-    def call_soon(self, work: Callable[[], object]) -> None:
-        self.loop.call_soon(work)
-
-    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Start a task and keep it until it is done."""
-        if self.loop.get_task_factory() is not None:
-            work = later(work)
-        task: asyncio.Task[None] = self.loop.create_task(work)
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
-        return task
-
-    def now(self) -> float:
-        """The time that deadlines are measured by: it stands still while this process does."""
-        real: float = self.loop.time()
-        late = real - self.next_sweep
-        if late > self.sweep_seconds:
-            self.forgiven += late
-            self.next_sweep = real
-        return real - self.forgiven
-
-    def _sweep(self) -> None:
-        self.lag = max(0.0, self.loop.time() - self.sweep_due)
-        now = self.now()
-        for session in list(self.sessions.values()):
-            if session.deadline <= now:
-                self._tick(session, now)
-        for key, (when, act) in list(self.watched.items()):
-            if when <= now:
-                del self.watched[key]
-                act()
-        remembering = False
-        for namespace in list(self.namespaces.values()):
-            if namespace.history is not None:
-                namespace.history.trim(now)
-                self.forget_unused(namespace)
-                remembering = remembering or not namespace.history.is_empty
-        if self.sessions or self.watched or remembering:
-            self._schedule_sweep()
-        else:
-            self.next_sweep = math.inf
-
-    def _schedule_sweep(self) -> None:
-        self.next_sweep = self.sweep_due = self.loop.time() + self.sweep_seconds
-        self.loop.call_at(self.next_sweep, self._sweep, context=self.context)
-
-    def _tick(self, session: Session, now: float) -> None:
-        try:
-            session.tick(now)
-        except Exception:  # one client's trouble must not stop the sweep for all
-            log.exception("session %s failed at a deadline, and is ended", session.sid[:6])
+    def _deadline_failed(self, owner: object) -> None:
+        """End the client whose deadline has failed."""
+        session = owner.session if isinstance(owner, Member) else owner
+        if isinstance(session, Session):
             session.end("forced close")
-
-    def watch(self, key: Any, seconds: float, act: Callable[[], Any]) -> None:
-        """Have *act* called unless `unwatch` comes for *key* within *seconds*; to the sweep's precision."""
-        self.watched[key] = self.now() + seconds, act
-        if self.next_sweep == math.inf:
-            self._schedule_sweep()
-
-    def unwatch(self, key: Any) -> None:
-        self.watched.pop(key, None)
 
     # Sessions.
 
@@ -4844,17 +4958,12 @@ class Hub:
         http_request.connection = http_request.server_connection = (
             None  # else a dead stream is kept with it
         )
-        session = Session(self, request, http_request, self.now(), context)
+        session = Session(self, request, http_request, context)
         self.sessions[session.sid] = session
-        if self.next_sweep == math.inf:
-            self._schedule_sweep()
         return session
 
     def session(self, sid: str) -> Session | None:
-        """The living session *sid*; a deadline that has come is met first, whatever the sweep is doing."""
-        session, now = self.sessions.get(sid), self.now()
-        if session is not None and session.deadline <= now:
-            self._tick(session, now)
+        """Return the living session *sid*; a client that comes late is served until the next sweep."""
         return self.sessions.get(sid)
 
     def forget(self, session: Session) -> None:
@@ -4967,7 +5076,7 @@ class Hub:
         for listener in [one for at in places for one in self.listeners.get(at, {}).get(event, ())]:
             begun = monotonic()
             try:
-                answer = self.context.copy().run(listener, *args)
+                answer = self.clock.context.copy().run(listener, *args)
                 warn_if_blocked(begun, "a listener of the event {!r:.40}".format, event)
                 answers.append(await answer if is_awaitable(answer) else answer)
             except Exception as error:
@@ -5049,7 +5158,7 @@ class Hub:
             "bytes_sent": self.bytes_sent,
             "buffered_bytes": sum([session.outbox_bytes for session in self.sessions.values()])
             + sum([connection.unsent_bytes for connection in self.connections]),
-            "lag": self.lag,
+            "lag": self.clock.lag,
         }
 
     def reopen(self) -> None:
@@ -5061,17 +5170,16 @@ class Hub:
 
     async def close(self) -> None:
         """Say goodbye to everybody; wait until they have gone, at most for a grace."""
-        if not self.is_bound():
-            return self.check_process()
+        if not self.clock.is_bound():
+            return self.clock.check_process()
         self.closing = True
         await self.verbs.leave_cluster()
-        now = self.now()
         leaving = list(self.sessions.values())
         for session in leaving:
-            session.close("server shutting down", now)
+            session.close("server shutting down")
         self.end_if_empty()
         ended = asyncio.ensure_future(self.ended.wait())
-        others = {task for task in self.tasks if task is not asyncio.current_task()}
+        others = {task for task in self.clock.tasks if task is not asyncio.current_task()}
         await asyncio.wait([ended, *others], timeout=CLOSE_GRACE)
         ended.cancel()
         for session in leaving:
@@ -5085,27 +5193,19 @@ application_hubs: weakref.WeakKeyDictionary[tornado.web.Application, weakref.Wea
 )
 
 
-#: The loop of a hub in a forked child, in place of the parent's: no loop that anything may be done on.
-PARENTS_LOOP = types.SimpleNamespace(is_closed=lambda: True)
 kept_for_parents: list[Any] = []
 
 
 class ParentsTable(dict[str, Any]):
     """The table of sessions, and that of namespaces, in a forked child: whoever looks for a client there is told."""
 
-    def refuse(self, *args: Any) -> Any:
-        raise RuntimeError(
-            "these clients belong to the process that this one was forked from, and cannot be reached from here: "
-            "let that process send, or serve clients here"
-        )
-
-    __contains__ = __getitem__ = __iter__ = __len__ = get = values = items = pop = refuse
+    __contains__ = __getitem__ = __iter__ = __len__ = get = values = items = pop = refuse_in_child
 
 
 def leave_hubs_to_parent() -> None:
     for hubs in application_hubs.values():
         for hub in hubs:
-            if hub.loop is not None:
+            if hub.clock.loop is not None:
                 hub.leave_to_parent()
 
 
@@ -5380,11 +5480,13 @@ class MemoryBus:
 
     def publish(self, channel: str, body: bytes, volatile: bool = False) -> None:
         for bus in self._others():
-            bus.hub.loop.call_soon_threadsafe(bus._deliver, channel, body, context=bus.hub.context)
+            bus.hub.clock.loop.call_soon_threadsafe(
+                bus._deliver, channel, body, context=bus.hub.clock.context
+            )
 
     def _others(self) -> list[MemoryBus]:
         buses = self.buses.get(self.url, set())
-        return [bus for bus in buses if bus is not self and bus.hub.is_bound()]
+        return [bus for bus in buses if bus is not self and bus.hub.clock.is_bound()]
 
     def _deliver(self, channel: str, body: bytes) -> None:
         for wanted, receive in list(self.receivers.items()):
@@ -5450,7 +5552,8 @@ class RedisBus:
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Start a task that is nobody's, though a client's request may have been the reason."""
-        return self.hub.context.run(self.hub.spawn, work)
+        clock = self.hub.clock
+        return clock.context.run(clock.spawn, work)
 
     def _client(self, url: str, seconds: float | None) -> Any:
         """Make a client for one of the forms of *url*; redis-py repeats nothing by itself."""
@@ -5580,7 +5683,7 @@ class RedisBus:
         pubsub = self.listening_client.pubsub()
         await pubsub.connect()
         self.pubsub = pubsub
-        self.heard = self.hub.loop.time()
+        self.heard = self.hub.clock.loop.time()
         self.confirmed.clear()
         self.changed = dict.fromkeys(self.receivers, True)
         await self._subscribe()
@@ -5604,7 +5707,7 @@ class RedisBus:
             self._lost(error)
 
     def _received(self, response: Any) -> None:
-        self.heard = self.hub.loop.time()
+        self.heard = self.hub.clock.loop.time()
         kind = response[0] if isinstance(response, list) else response
         if kind == b"pmessage":
             channel = response[2].decode("utf-8", "replace")
@@ -5626,9 +5729,9 @@ class RedisBus:
 
     async def _settle(self) -> None:
         """Publish again when as many listen as before, or after a while without them."""
-        until = self.hub.loop.time() + self.SETTLE_SECONDS
+        until = self.hub.clock.loop.time() + self.SETTLE_SECONDS
         try:
-            while self.counted and self.hub.loop.time() < until:
+            while self.counted and self.hub.clock.loop.time() < until:
                 if await self._numsub(self.home) >= self.counted:
                     break
                 await asyncio.sleep(0.1)
@@ -5668,7 +5771,7 @@ class RedisBus:
             await asyncio.sleep(self.PING_SECONDS)
             if self.pubsub is None:
                 continue
-            if self.hub.loop.time() - self.heard > self.SILENCE_SECONDS:
+            if self.hub.clock.loop.time() - self.heard > self.SILENCE_SECONDS:
                 self._lost(TimeoutError("nothing heard"))
                 continue
             try:
@@ -5932,18 +6035,14 @@ class Everywhere(Here):
         if data is None:
             return
         target = decode_target(options)
-        futures, _ = self.ask(name, target, data)
-        self._respond(name, request, type=CLIENT_COUNT, clientCount=len(futures))
-        for id, future in futures.items():
-            future.add_done_callback(functools.partial(self._acknowledged, name, request, id))
-        seconds = decode_timeout(options, self.seconds)
-        for future in futures.values():
-            self.hub.watch(future, seconds, future.cancel)
+        acks, _ = self.ask(name, target, data, decode_timeout(options, self.seconds))
+        self._respond(name, request, type=CLIENT_COUNT, clientCount=len(acks))
+        for id, ack in acks.items():
+            ack.add_done_callback(functools.partial(self._acknowledged, name, request, id))
 
     def _acknowledged(
         self, name: str, request: dict[str, Any], id: str, future: asyncio.Future[list[Any]]
     ) -> None:
-        self.hub.unwatch(future)
         if not future.cancelled() and future.exception() is None:
             args = future.result()
             value = args[0] if args else None  # node passes on the first argument only
@@ -6124,7 +6223,7 @@ class Everywhere(Here):
         data = request.get("data")
         if not isinstance(data, list) or not data:
             raise PayloadError("no event")
-        self.hub.spawn(self._answer_event(name, request, decode_name(data[0]), data[1:]))
+        self.hub.clock.spawn(self._answer_event(name, request, decode_name(data[0]), data[1:]))
 
     async def _answer_event(
         self, name: str, request: dict[str, Any], event: str, args: list[Any]
@@ -6259,16 +6358,14 @@ class PythonChannel:
         )
         if message.get("callback") is None:
             return Here.emit(self.everywhere, name, target, data)
-        futures, _ = self.everywhere.ask(name, target, data)
-        for future in futures.values():
-            future.add_done_callback(functools.partial(self._acknowledged, message))
-            self.everywhere.hub.watch(future, MAX_REQUEST_SECONDS, future.cancel)
+        acks, _ = self.everywhere.ask(name, target, data, MAX_REQUEST_SECONDS)
+        for ack in acks.values():
+            ack.add_done_callback(functools.partial(self._acknowledged, message))
 
     def _names(self, names: Any) -> frozenset[str]:
         return decode_names([names] if isinstance(names, (str, int)) else names)
 
     def _acknowledged(self, message: dict[str, Any], future: asyncio.Future[list[Any]]) -> None:
-        self.everywhere.hub.unwatch(future)
         if future.cancelled() or future.exception() is not None:
             return
         sid, namespace, number = message["callback"]
@@ -6540,9 +6637,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         self.answered = True
         if self.session is None:
             return
-        self.session.poll_broke(
-            self, self.hub.now()
-        )  # what it would have brought waits for the next
+        self.session.poll_broke(self)  # what it would have brought waits for the next
         if self.session.posting is self:
             self.session.posting = self.session.held_post = None
             self.session.end("transport error")  # part of what the client sent is lost
@@ -6674,9 +6769,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             websocket.end()
             self._note_closed_session()
         elif self.session.dialect.handshakes_apart:
-            websocket.carry(
-                self.session, self.session.switch_transport(self.request.transport, self.hub.now())
-            )
+            websocket.carry(self.session, self.session.switch_transport(self.request.transport))
         elif not websocket.probe(self.session):
             why = "a second WebSocket for a session, or one that may not take it over"
             self.hub.tell_refusal(self.http_request, Refused("Bad request", why=why))
@@ -6712,14 +6805,14 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
 
     def _hold_poll(self, session: Session, request: Request) -> None:
         first = request.transport != session.transport and session.switch_transport(
-            request.transport, self.hub.now()
+            request.transport
         )
         if session.outlet is not None:
             if session.dialect.overlap_closes:
                 session.cut_off("overlap", "a second poll came while one waits")
                 return self._refuse(Refused("Overlapping polls", cause="overlap"))
             session.outlet.release()
-        session.attach(self, self.hub.now())
+        session.attach(self)
         if first:
             session.open()
 
@@ -6760,7 +6853,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             self.respond(
                 200, *session.dialect.encode_poll(packets, request.jsonp, session.text_memory)
             )
-        session.outlet_released(self, self.hub.now())
+        session.outlet_released(self)
         session.ease()
 
     # Posts.
@@ -6781,18 +6874,18 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
 
     def _work_off(self, session: Session, packets: collections.deque[EnginePacket]) -> None:
         """Hand *session* as many *packets* of a post as one turn is for; it is answered after the last."""
-        max_bytes, now = self.hub.options.max_message_bytes, self.hub.now()
+        max_bytes = self.hub.options.max_message_bytes
         try:
             for _ in range(min(len(packets), EVENTS_PER_TURN)):
                 packet = packets.popleft()
                 if len(packet.data) > max_bytes:  # a form may be longer than what it carries
                     raise PayloadError("message too large", "too large a part")
-                session.received(packet, now)
+                session.received(packet)
         except PayloadError as error:
             return self._refuse_post(session, error)
         if packets and session.life is not Life.CLOSED:
             work = functools.partial(self._work_off, session, packets)
-            self.hub.call_soon(functools.partial(self._guard, work))
+            self.hub.clock.soon(functools.partial(self._guard, work))
         elif session.reading or session.posting is not self:
             self._accept_post()
         else:
@@ -6921,7 +7014,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             session = self.session if self.carries_messages else None
             if session is not None:
                 session.answers = (*session.answers, self)
-            self.hub.spawn(self._write_rest(rest, session))
+            self.hub.clock.spawn(self._write_rest(rest, session))
             return
         self.connection.write_headers(line, tornado.httputil.HTTPHeaders(headers), body)
         if self.carries_messages:
@@ -7117,7 +7210,7 @@ class WebSocket(TakenOver):
     def probe(self, session: Session) -> bool:
         """Ask to take over a session that polls; a second one is accepted and closed at once.  [EIO4 "Upgrade"]"""
         self.session = session
-        if session.begin_upgrade(self, self.hub.now()):
+        if session.begin_upgrade(self):
             return True
         self.close(NORMAL)
         return False
@@ -7126,14 +7219,13 @@ class WebSocket(TakenOver):
         """Become the outlet of *session*, and open it if this is its *first*."""
         self.session = session
         session.dialect = self.dialect
-        session.attach(self, self.hub.now())
+        session.attach(self)
         if first:
             session.open()
 
     # In.
 
     def data_received(self, data: bytes) -> None:
-        now = self.hub.now()
         self.hub.bytes_received += len(data)
         self.cork = []
         try:
@@ -7141,13 +7233,13 @@ class WebSocket(TakenOver):
                 if isinstance(message, Control):
                     self._control(message)
                 elif not self.closing:
-                    self._message(message, now)
+                    self._message(message)
         except (PayloadError, FrameError) as error:
             self._close_for(error)
         finally:
             self._uncork()
 
-    def _message(self, message: str | bytes, now: float) -> None:
+    def _message(self, message: str | bytes) -> None:
         session = self.session
         assert session is not None
         packets = self.dialect.decode_frame(message, session.text_memory)
@@ -7156,11 +7248,11 @@ class WebSocket(TakenOver):
                 member.queue_events()
         for packet in packets:
             if session.outlet is self:
-                session.received(packet, now)
+                session.received(packet)
             elif not self.closing:
-                self._upgrade(session, packet, now)
+                self._upgrade(session, packet)
 
-    def _upgrade(self, session: Session, packet: EnginePacket, now: float) -> None:
+    def _upgrade(self, session: Session, packet: EnginePacket) -> None:
         """Before the upgrade: a ping with the word "probe", then the word that polling has stopped.
 
         That word alone will do: the C# client and elephant.io do not probe, and have stopped polling by then.
@@ -7169,7 +7261,7 @@ class WebSocket(TakenOver):
             self.write(Outgoing(self.dialect, [EnginePacket(PONG, "probe")]).frame)
             session.probed()
         elif packet.type is UPGRADE:
-            session.upgraded(self, self.dialect, now)
+            session.upgraded(self, self.dialect)
         else:
             raise PayloadError(f"{packet.type} where a probe or an upgrade is due")
 
@@ -7306,13 +7398,12 @@ class Stream(TakenOver):
         if session.life is Life.CLOSED:  # since its request came: an answer without content is one
             self.turn_away()
             return self.release()
-        now = self.hub.now()
         first = (
-            session.switch_transport(self.request.transport, now)
+            session.switch_transport(self.request.transport)
             if session.dialect.handshakes_apart
             else True
         )
-        session.attach(self, now)
+        session.attach(self)
         if first:
             session.open()
 
@@ -7468,7 +7559,7 @@ class StreamCarrier:
         self.ending = False
 
     def start(self) -> None:
-        self.protocol.hub.spawn(self._read())
+        self.protocol.hub.clock.spawn(self._read())
 
     async def _read(self) -> None:
         """All of the connection's life."""
@@ -7497,7 +7588,7 @@ class StreamCarrier:
             self.paused = True
             self.protocol.pause_writing()
         if self.writer is None:
-            self.writer = self.protocol.hub.spawn(self._write())
+            self.writer = self.protocol.hub.clock.spawn(self._write())
 
     async def _write(self) -> None:
         try:
@@ -7787,10 +7878,10 @@ class Broadcast:
         """Send an event to all of them, encoded once per dialect; see `SocketIOHandler.emit`."""
         data = message_packet(event, args, "/").data
         for hub, scope in self._at:
-            if hub.on_loop():
-                hub.run(hub.verbs.emit, scope, self._target, data)
+            if hub.clock.on_loop():
+                hub.clock.run(hub.verbs.emit, scope, self._target, data)
             else:  # the caller may change *args* before the loop has sent them
-                hub.run(hub.verbs.emit, scope, self._target, detached(hub.json, data))
+                hub.clock.run(hub.verbs.emit, scope, self._target, detached(hub.json, data))
 
     def send(self, message: Any) -> None:
         """Send a message to all of them; see `SocketIOHandler.send`."""
@@ -7811,7 +7902,7 @@ class Broadcast:
         data = message_packet(event, args, "/").data
         gathered = BroadcastAcks({}, set())
         asked = [
-            hub.on_its_loop(hub.verbs.call(scope, self._target, data, seconds))
+            hub.clock.on_its_loop(hub.verbs.call(scope, self._target, data, seconds))
             for hub, scope in self._at
         ]
         for acks in await asyncio.gather(*asked):
@@ -7833,7 +7924,7 @@ class Broadcast:
         for hub, scope in self._at:
             others = Broadcast(((hub, scope),))
             try:
-                known = await hub.on_its_loop(hub.verbs.fetch(scope, self._target))
+                known = await hub.clock.on_its_loop(hub.verbs.fetch(scope, self._target))
             except ClusterTimeout as late:
                 late.partial = [*found, *[RemoteSocket.of(one, others) for one in late.partial]]
                 raise
@@ -7844,18 +7935,18 @@ class Broadcast:
         """Put them all into *rooms*."""
         names = room_names(rooms)
         for hub, scope in self._at:
-            hub.run(hub.verbs.join, scope, self._target, names)
+            hub.clock.run(hub.verbs.join, scope, self._target, names)
 
     def leave(self, *rooms: Rooms) -> None:
         """Take them all out of *rooms*."""
         names = room_names(rooms)
         for hub, scope in self._at:
-            hub.run(hub.verbs.leave, scope, self._target, names)
+            hub.clock.run(hub.verbs.leave, scope, self._target, names)
 
     def disconnect(self, close: bool = False) -> None:
         """Disconnect them all; see `SocketIOHandler.disconnect`."""
         for hub, scope in self._at:
-            hub.run(hub.verbs.disconnect, scope, self._target, close)
+            hub.clock.run(hub.verbs.disconnect, scope, self._target, close)
 
     # Private.
 
@@ -7926,7 +8017,7 @@ class NamespaceIO(Broadcast):
     async def start(self) -> None:
         """Join the cluster now, not with the first request; SocketIOServer does it by itself."""
         for hub, _ in self._at:
-            if not hub.is_bound():
+            if not hub.clock.is_bound():
                 hub.bind(None)
 
     def on(self, event: str, listener: Callable[..., Any]) -> None:
@@ -7942,7 +8033,7 @@ class NamespaceIO(Broadcast):
         """Send an event to the other servers of the cluster, to what `io.on` has there."""
         data = message_packet(event, args, "/").data
         for hub, scope in self._at:
-            hub.run(hub.verbs.server_side_emit, scope, detached(hub.json, data))
+            hub.clock.run(hub.verbs.server_side_emit, scope, detached(hub.json, data))
 
     async def server_side_call(self, event: str, *args: Any) -> list[Any]:
         """Send an event to the other servers, and return what each of them answers.
@@ -7954,19 +8045,19 @@ class NamespaceIO(Broadcast):
         answers: list[Any] = []
         for hub, scope in self._at:
             sent = detached(hub.json, data)
-            answers += await hub.on_its_loop(hub.verbs.server_side_call(scope, sent))
+            answers += await hub.clock.on_its_loop(hub.verbs.server_side_call(scope, sent))
         return answers
 
     async def server_count(self) -> int:
         """Return how many servers the cluster has, this one included."""
-        counts = [await hub.on_its_loop(hub.verbs.server_count()) for hub, _ in self._at]
+        counts = [await hub.clock.on_its_loop(hub.verbs.server_count()) for hub, _ in self._at]
         return int(max(counts))
 
     async def all_rooms(self) -> set[str]:
         """Return the names of all rooms of all servers; each client's `id` is one."""
         found: set[str] = set()
         for hub, scope in self._at:
-            found |= await hub.on_its_loop(hub.verbs.all_rooms(scope))
+            found |= await hub.clock.on_its_loop(hub.verbs.all_rooms(scope))
         return found
 
     def stats(self) -> dict[str, Any]:
@@ -8046,7 +8137,7 @@ class HomeIO:
             raise NotServed(
                 f"{owner.__name__} is not served yet: {owner.__name__}.routes(...) comes first"
             )
-        homes = [home for home in owner._homes.items() if not home[0].is_over()]
+        homes = [home for home in owner._homes.items() if not home[0].clock.is_over()]
         return NamespaceIO(tuple(homes or [owner._home]))
 
 
@@ -8326,16 +8417,14 @@ class SocketIOHandler(tornado.web.RequestHandler):
                 raise TypeError(f"ack must be a function, not {ack!r}")
             check_timeout(timeout)
             send = functools.partial(self._ask, ack, timeout)
-        if hub.on_loop():
+        if hub.clock.on_loop():
             send(packet)
         else:  # the caller may change *args* before the loop has sent them
             packet.data = detached(hub.json, packet.data)
-            hub.run(send, packet)
+            hub.clock.run(send, packet)
 
     def _ask(self, ack: Callable[..., Any], timeout: float | None, packet: Packet) -> None:
-        future = self._member.ask(packet)
-        if timeout is not None:
-            self._member.session.hub.watch(future, timeout, future.cancel)
+        future = self._member.ask(packet, timeout)
         future.add_done_callback(functools.partial(self._member.answered, packet.data[0], ack))
 
     async def call(self, event: str, *args: Any, timeout: float | None = 60.0) -> Any:
@@ -8346,13 +8435,9 @@ class SocketIOHandler(tornado.web.RequestHandler):
         """
         hub = self._member.session.hub
         check_timeout(timeout)
-        if not hub.on_loop():
-            return await hub.on_its_loop(self.call(event, *args, timeout=timeout))
-        future = self._member.ask(message_packet(event, args, self.namespace))
-        try:
-            return unwrap(await asyncio.wait_for(future, timeout))
-        except asyncio.TimeoutError:
-            raise AckTimeout(f"no ack of {event!r} within {timeout} s") from None
+        if not hub.clock.on_loop():
+            return await hub.clock.on_its_loop(self.call(event, *args, timeout=timeout))
+        return unwrap(await self._member.ask(message_packet(event, args, self.namespace), timeout))
 
     @property
     def volatile(self) -> Oneself:
@@ -8370,7 +8455,7 @@ class SocketIOHandler(tornado.web.RequestHandler):
         Its `close_reason` is "server namespace disconnect", and it does not reconnect by itself.
         Works from any thread, as `close`, `join` and `leave` do.
         """
-        self._member.session.hub.run(self._disconnect, close)
+        self._member.session.hub.clock.run(self._disconnect, close)
 
     def _disconnect(self, close: bool) -> None:
         session = self._member.session
@@ -8382,28 +8467,28 @@ class SocketIOHandler(tornado.web.RequestHandler):
                 session.send_packet(Packet(DISCONNECT, member.namespace.name))
                 member.end("server namespace disconnect")
         if close or (session.dialect.root_is_connection and self.namespace == "/"):
-            session.close("server namespace disconnect", session.hub.now())
+            session.close("server namespace disconnect")
 
     def close(self) -> None:
         """End the client's connection without a word in its namespaces, as if the network had: it may reconnect."""
-        self._member.session.hub.run(self._close)
+        self._member.session.hub.clock.run(self._close)
 
     def _close(self) -> None:
         session = self._member.session
         if not self._member.end_after_connect(self._close):
-            session.close("forced close", session.hub.now())
+            session.close("forced close")
 
     # To others.
 
     def join(self, *rooms: Rooms) -> None:
         """Be in *rooms* too; `SocketIOError` beyond `max_rooms`."""
         names, member = room_names(rooms), self._member
-        member.session.hub.run(member.namespace.join, member, names)
+        member.session.hub.clock.run(member.namespace.join, member, names)
 
     def leave(self, *rooms: Rooms) -> None:
         """Be in *rooms* no longer."""
         names, member = room_names(rooms), self._member
-        member.session.hub.run(member.namespace.leave, member, names)
+        member.session.hub.clock.run(member.namespace.leave, member, names)
 
     @property
     def broadcast(self) -> Broadcast:
@@ -8797,7 +8882,7 @@ class Hubs:
             for hub in self.known:
                 if hub.application is owner:
                     return hub
-        self.known = [hub for hub in self.known if not hub.is_over()]
+        self.known = [hub for hub in self.known if not hub.clock.is_over()]
         self.known.append(self.make())
         return self.known[-1]
 
@@ -8832,7 +8917,7 @@ class Door(tornado.routing.Router):
     def open(self, application: tornado.web.Application) -> Hub:
         """Bind the hub behind this door to the loop that runs, if it is not yet."""
         hub = self.hub = self.hubs.of(application)
-        if not hub.is_bound():  # else another first request was as early
+        if not hub.clock.is_bound():  # else another first request was as early
             hub.bind(application)
         elif hub.application is None:
             hub.serve(application)
@@ -8841,7 +8926,7 @@ class Door(tornado.routing.Router):
     def find_handler(
         self, request: tornado.httputil.HTTPServerRequest, **kwargs: Any
     ) -> Exchange | None:
-        if self.hub is None or not self.hub.is_bound():
+        if self.hub is None or not self.hub.clock.is_bound():
             return None
         return Exchange(self.hub, request)
 

@@ -610,7 +610,7 @@ from socket_io import (
     FrameError,
     FrameParser,
     Heartbeat,
-    Here,
+    Hub,
     Life,
     Member,
     MemberState,
@@ -630,6 +630,7 @@ from socket_io import (
     Target,
     TextMemory,
     Upgrade,
+    Verdict,
     decode_base64,
     decode_text,
     encode_base64,
@@ -3316,21 +3317,20 @@ class ClientPings(EngineIO4):
     server_pings = False
 
 
-class FakeHandler:
+class ScriptedHandler(SocketIOHandler):
     """Records what it is asked to do; what it answers is given to it beforehand."""
 
-    path_args: tuple = ()
-    path_kwargs: dict = {}
-    _taps_incoming = False
-    _events: dict = {}
-
-    def __init__(self, member: Member) -> None:
-        self.member = member
+    def initialize(self):
         self.log: list = []
         self.answer: Callable = lambda packet: None
 
+    @property
+    def member(self) -> Member:
+        return self._member
+
     def on_open(self, *args, **kwargs):
         self.log.append("open")
+        self.member.session.hub.handlers.append(self)
         return self.member.session.hub.on_open(self)
 
     def dispatch(self, name: str, *args):
@@ -3344,86 +3344,78 @@ class FakeHandler:
         self.log.append(f"closed: {self.member.close_reason}")
 
 
-class FakeHub:
-    """Options, tables, and a clock that stands still until it is moved."""
+class FakeLoop:
+    """A loop whose time is moved by hand, and which begins a turn when it is told to."""
 
-    json = STRICT_JSON
-
-    def __init__(
-        self, sweep_seconds: float = 0.0, on_open: Callable = lambda handler: None, **options
-    ) -> None:
-        defaults = {name: getattr(SocketIOHandler, name) for name in OPTIONS}
-        self.options = types.SimpleNamespace(
-            **{**defaults, **options}, _taps_outgoing=False, _events={}, __name__="FakeHandler"
-        )
-        self.dialects = DIALECTS
-        self.json = STRICT_JSON
-        self.messages_sent = self.messages_received = 0
-        self.closing = False
-        self.sweep_seconds = sweep_seconds
-        self.on_open = on_open
-        self.time = 0.0
-        self.namespaces = {name: Namespace(self, name, self.options) for name in ("/", "/admin")}
-        self.verbs = Here(self)
-        self.handlers: list[FakeHandler] = []
-        self.tasks: list[asyncio.Task] = []
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.timers: list[tuple[float, int, Callable]] = []
         self.soon: list[Callable] = []
-        self.watched: dict[Any, float] = {}
-        self.reported: list[Exception] = []
-        self.forgotten: list[Session] = []
+        self.order = itertools.count()
 
-    def make_handler(self, member: Member) -> FakeHandler:
-        self.handlers.append(FakeHandler(member))
-        return self.handlers[-1]
+    def time(self) -> float:
+        return self.now
 
-    def find_namespace(self, session: Session, name: str, auth) -> Namespace | None:
-        return self.namespaces.get(name)
+    def is_closed(self) -> bool:
+        return False
 
-    def namespaces_at(self, place: str) -> list[Namespace]:
-        return [self.namespaces[place]]
+    def get_task_factory(self) -> None:
+        return None
 
-    def may_have(self, name: str) -> bool:
-        return name in self.namespaces
+    def create_task(self, work) -> asyncio.Task:
+        return asyncio.get_running_loop().create_task(work)
 
-    def forget_unused(self, namespace: Namespace) -> None:
-        pass
+    def call_soon(self, act: Callable, *args, context=None) -> None:
+        self.soon.append(functools.partial(act, *args))
 
-    def transports_after(self, transport: str, dialect: socket_io.Dialect) -> list[str]:
-        return ["websocket"] if transport in POLLING and self.options.allow_upgrades else []
+    def call_at(self, when: float, act: Callable, *args, context=None) -> mock.Mock:
+        timer = (when, next(self.order), functools.partial(act, *args))
+        self.timers.append(timer)
+        return mock.Mock(cancel=lambda: self.timers.remove(timer))
 
-    def watch(self, key: Any, seconds: float, act: Callable) -> None:
-        self.watched[key] = seconds
-
-    def unwatch(self, key: Any) -> None:
-        self.watched.pop(key, None)
-
-    def spawn(self, work) -> asyncio.Task:
-        self.tasks.append(asyncio.get_running_loop().create_task(work))
-        return self.tasks[-1]
-
-    def call_soon(self, work: Callable) -> None:
-        self.soon.append(work)
+    def call_later(self, seconds: float, act: Callable, *args, context=None) -> mock.Mock:
+        return self.call_at(self.now + seconds, act, *args)
 
     def turn(self) -> None:
-        """What was put off to the next turn of the loop."""
+        """Do what was put off to the next turn."""
         soon, self.soon = self.soon, []
         for work in soon:
             work()
 
-    def forget(self, session: Session) -> None:
-        self.forgotten.append(session)
+    def move_to(self, when: float) -> None:
+        """Let time pass until *when*, and do what is to be done in it."""
+        while self.timers and min(self.timers)[0] <= when:
+            timer = min(self.timers)
+            self.timers.remove(timer)
+            self.now = max(self.now, timer[0])
+            timer[2]()
+        self.now = when
 
-    def on_loop(self) -> bool:
-        return True
 
-    def run(self, work: Callable, *args) -> None:
-        work(*args)
+class HandMovedHub(Hub):
+    """A hub for "/" and "/admin" on a loop that is moved by hand."""
 
-    async def on_its_loop(self, work) -> Any:
-        return await work
+    SWEEP = 1 / 16  # sweeps come at all whole seconds, and little before other times
 
-    def now(self) -> float:
-        return self.time
+    def __init__(self, on_open: Callable = lambda handler: None, **options) -> None:
+        handler_class = type("Scripted", (ScriptedHandler,), options)
+        super().__init__(handler_class, {"/admin": handler_class}, {})
+        self.on_open = on_open
+        self.handlers: list[ScriptedHandler] = []
+        self.reported: list[Exception] = []
+        self.loop = FakeLoop()
+        self.sweep_seconds = self.SWEEP
+        with mock.patch("asyncio.get_running_loop", return_value=self.loop):
+            self.bind(tornado.web.Application())
+        self.sweep_seconds = 0.0  # no ping goes out early, so that the times of the tests are exact
+
+    def turn(self) -> None:
+        self.loop.turn()
+
+    def due(self, owner: object) -> dict[str, float]:
+        """The deadlines of *owner*, by the names of its methods."""
+        table = self.clock.table
+        return {act.__name__: when for act, when in table.items() if act.__self__ is owner}
 
 
 class FakeOutlet:
@@ -3454,9 +3446,9 @@ class FakeOutlet:
 class FakePoll(FakeOutlet):
     """Answers when it is told to, as a real one does on the next turn."""
 
-    def answer(self, now: float = 0.0) -> str:
+    def answer(self) -> str:
         packets = [packet for outgoing in self.session.take_outbox() for packet in outgoing.packets]
-        self.session.outlet_released(self, now)
+        self.session.outlet_released(self)
         return self.session.dialect.encode_payload(packets)
 
 
@@ -3511,29 +3503,31 @@ class SessionAssertions(Assertions):
     """Clients by hand: `self.client()` has gone through the handshake."""
 
     def client(
-        self, hub: FakeHub, dialect="EIO4", transport: str = WEBSOCKET, join: bool = True
+        self, hub: HandMovedHub, dialect="EIO4", transport: str = WEBSOCKET, join: bool = True
     ) -> Session:
         dialect = DIALECTS.get(dialect, dialect)
-        session = Session(hub, Request(dialect, transport, "GET"), None, hub.time)
+        http_request = types.SimpleNamespace(path_args=(), path_kwargs={}, remote_ip="127.0.0.1")
+        request, context = Request(dialect, transport, "GET"), contextvars.copy_context()
+        session = hub.new_session(request, http_request, context)
         outlet = (FakeWebSocket if transport in WEBSOCKETS else FakePoll)(session)
-        session.attach(outlet, hub.time)
+        session.attach(outlet)
         session.open()
         if join and not dialect.opens_root_unasked:
-            session.received(EnginePacket(MESSAGE, "0"), hub.time)
+            session.received(EnginePacket(MESSAGE, "0"))
         return session
 
-    def poll(self, session: Session, now: float = 0.0) -> FakePoll:
+    def poll(self, session: Session) -> FakePoll:
         poll = FakePoll(session)
-        session.attach(poll, now)
+        session.attach(poll)
         return poll
 
-    def say(self, session: Session, *texts: str | bytes, now: float = 0.0) -> None:
+    def say(self, session: Session, *texts: str | bytes) -> None:
         """The client sends engine packets of EIO4."""
         for text in texts:
             for packet in DIALECTS["EIO4"].decode_frame(text, TextMemory()):
-                session.received(packet, now)
+                session.received(packet)
 
-    def handler(self, session: Session, namespace: str = "/") -> FakeHandler:
+    def handler(self, session: Session, namespace: str = "/") -> ScriptedHandler:
         return session.members[namespace].handler
 
     def assertSent(self, session: Session, *expected: str | bytes) -> None:
@@ -3542,7 +3536,7 @@ class SessionAssertions(Assertions):
             session.outlet.sent[len(session.outlet.sent) - len(expected) :], list(expected)
         )
 
-    def assertClosedFor(self, session: Session, reason: str, handler: FakeHandler) -> None:
+    def assertClosedFor(self, session: Session, reason: str, handler: ScriptedHandler) -> None:
         self.assertIs(session.life, Life.CLOSED)
         session.hub.turn()
         self.assertEqual(
@@ -3551,13 +3545,103 @@ class SessionAssertions(Assertions):
         self.assertEqual(handler.log[-1], "closed: " + reason)
 
 
+class ClockTests(SessionAssertions):
+    """A deadline is a method, met by the first sweep after its time; what must be punctual has a timer."""
+
+    def setUp(self):
+        self.loop = FakeLoop()
+        self.clock = socket_io.Clock(1.0, lambda owner: self.fail(f"{owner} has failed"))
+        self.clock.bind(self.loop)
+        self.log: list[str] = []
+
+    def ring(self) -> None:
+        self.log.append(f"ring at {self.loop.now:g}")
+
+    def chime(self) -> None:
+        self.log.append(f"chime at {self.loop.now:g}")
+
+    def test_a_deadline_is_met_once_by_the_first_sweep_after_its_time(self):
+        self.clock.arm(self.ring, 2.5)
+        self.loop.move_to(20.0)
+        self.assertEqual(self.log, ["ring at 3"])
+
+    def test_a_deadline_that_is_armed_again_is_moved(self):
+        self.clock.arm(self.ring, 2.5)
+        self.loop.move_to(2.0)
+        self.clock.arm(self.ring, 2.5)
+        self.loop.move_to(20.0)
+        self.assertEqual(self.log, ["ring at 5"])
+
+    def test_a_deadline_that_is_disarmed_is_not_met(self):
+        for punctual in (False, True):
+            with self.subTest(punctual=punctual):
+                self.clock.arm(self.ring, 2.5, punctual)
+                self.clock.disarm(self.ring)
+                self.clock.disarm(self.ring)
+                self.loop.move_to(self.loop.now + 20.0)
+                self.assertEqual(self.log, [])
+
+    def test_a_deadline_can_take_away_another_one_of_the_same_sweep(self):
+        self.clock.arm(self.disarm_ring, 2.0)
+        self.clock.arm(self.ring, 2.0)
+        self.loop.move_to(20.0)
+        self.assertEqual(self.log, [])
+
+    def disarm_ring(self) -> None:
+        self.clock.disarm(self.ring)
+
+    def test_a_sweep_that_comes_late_moves_every_deadline_by_as_much(self):
+        self.clock.arm(self.ring, 5.5)
+        self.loop.move_to(2.0)
+        self.loop.now = 32.0  # nothing ran meanwhile
+        self.assertEqual(self.clock.now(), 3.0)  # when the next sweep was due
+        self.clock.arm(self.chime, 5.5)
+        self.loop.move_to(60.0)
+        self.assertEqual(self.log, ["ring at 35", "chime at 38"])
+
+    def test_without_a_deadline_there_is_no_sweep(self):
+        self.clock.arm(self.ring, 2.5)
+        self.loop.move_to(3.0)
+        self.assertEqual((self.loop.timers, self.clock.table), ([], {}))
+        self.clock.arm(self.ring, 2.5)
+        self.loop.move_to(20.0)
+        self.assertEqual(self.log, ["ring at 3", "ring at 6"])
+
+    def test_what_must_be_punctual_waits_for_no_sweep(self):
+        self.clock.arm(self.ring, 0.2, punctual=True)
+        self.loop.move_to(0.2)
+        self.assertEqual((self.log, self.clock.timers), (["ring at 0.2"], {}))
+
+    def test_what_has_long_to_wait_is_met_by_a_sweep_all_the_same(self):
+        self.clock.arm(self.ring, 10.5, punctual=True)
+        self.loop.move_to(20.0)
+        self.assertEqual((self.log, self.clock.timers), (["ring at 11"], {}))
+
+    def test_a_deadline_that_fails_ends_its_own_client_and_no_other(self):
+        hub = HandMovedHub(ping_interval=1000)
+        broken, whole = self.client(hub, join=False), self.client(hub, join=False)
+        silent = self.client(hub, join=False)
+
+        def fail_for_one(session: Session) -> str:
+            return {}[session] if session is broken else ""
+
+        with (
+            mock.patch.object(Session, "_idleness", fail_for_one),
+            self.assertLogs("socket_io", "ERROR") as logged,
+        ):
+            hub.loop.move_to(45.0)
+        self.assertIn("connect_over failed at its deadline", logged.output[0])
+        self.assertEqual([session.life for session in (broken, whole, silent)], [Life.CLOSED] * 3)
+        self.assertEqual((hub.sessions, hub.clock.table), ({}, {}))
+
+
 class LifeTests(SessionAssertions):
     """A session moves along `LIFE_MOVES` and nowhere else."""
 
     def test_every_move_that_is_not_drawn_is_refused(self):
         for start, to in itertools.product(Life, Life):
             with self.subTest(start=start, to=to):
-                session = self.client(FakeHub())
+                session = self.client(HandMovedHub())
                 session.life = start
                 self.assertIs(session._move(to), to in LIFE_MOVES[start])
                 self.assertIs(session.life, to if to in LIFE_MOVES[start] else start)
@@ -3566,29 +3650,29 @@ class LifeTests(SessionAssertions):
         self.assertEqual(LIFE_MOVES[Life.CLOSED], set())
 
     def test_an_end_ends_all(self):
-        hub = FakeHub()
+        hub = HandMovedHub()
         session = self.client(hub)
         handler, outlet = self.handler(session), session.outlet
         session.end("transport close")
         self.assertClosedFor(session, "transport close", handler)
-        self.assertEqual((session.members, session.deadlines, session.deadline), ({}, {}, math.inf))
+        self.assertEqual((session.members, hub.due(session)), ({}, {}))
         self.assertEqual(
-            (hub.forgotten, outlet.let_go, session.outlet, session.write_now),
-            ([session], "dropped", None, None),
+            (hub.sessions, outlet.let_go, session.outlet, session.write_now),
+            ({}, "dropped", None, None),
         )
 
     def test_only_the_first_end_counts(self):
-        hub = FakeHub()
+        hub = HandMovedHub()
         session = self.client(hub)
         handler = self.handler(session)
         session.end("ping timeout")
         session.end("transport close")
-        session.close("server shutting down", 0.0)
+        session.close("server shutting down")
         self.assertClosedFor(session, "ping timeout", handler)
-        self.assertEqual(hub.forgotten, [session])
+        self.assertEqual(hub.sessions, {})
 
     def test_what_comes_after_the_end_is_not_heard(self):
-        session = self.client(FakeHub())
+        session = self.client(HandMovedHub())
         handler = self.handler(session)
         session.end("transport close")
         self.say(session, '42["x"]', "40", "1")
@@ -3596,7 +3680,7 @@ class LifeTests(SessionAssertions):
         self.assertEqual(handler.log, ["open", "closed: transport close"])
 
     def test_what_is_sent_after_the_end_is_dropped(self):
-        session = self.client(FakeHub())
+        session = self.client(HandMovedHub())
         session.end("transport close")
         session.send_engine(MESSAGE, "x")
         self.assertEqual((list(session.outbox), session.outbox_bytes), ([], 0))
@@ -3605,12 +3689,12 @@ class LifeTests(SessionAssertions):
         sids = set()
         for _ in range(10):
             random.seed(1)
-            session = self.client(FakeHub())
+            session = self.client(HandMovedHub())
             sids |= {session.sid, session.members["/"].id}
         self.assertEqual(len(sids), 20)
 
     def test_sids_are_twenty_characters_fit_for_urls(self):
-        sids = {self.client(FakeHub()).sid for _ in range(50)}
+        sids = {self.client(HandMovedHub()).sid for _ in range(50)}
         self.assertEqual(len(sids), 50)
         for sid in sids:
             self.assertRegex(sid, r"\A[0-9A-Za-z_-]{20}\Z")
@@ -3621,7 +3705,7 @@ class MemberStateTests(SessionAssertions):
 
     def member_in(self, state: MemberState) -> Member:
         """Return a member that has come to *state* by drawn moves."""
-        member = self.client(FakeHub()).members["/"]
+        member = self.client(HandMovedHub()).members["/"]
         if state is MemberState.OPENING:
             member = Member(member.session, member.namespace, None)
             member.session.open_handlers += 1
@@ -3669,23 +3753,23 @@ class OpeningTests(SessionAssertions):
     """[EIO4 "Handshake"], [SIO5 "Connection to a namespace"], [SIO06]."""
 
     def test_engine_io_opens_before_anything_else(self):
-        session = self.client(FakeHub(), join=False)
+        session = self.client(HandMovedHub(), join=False)
         (sent,) = session.outlet.sent
         self.assertEqual(json.loads(sent[1:])["sid"], session.sid)
         self.assertEqual(json.loads(sent[1:])["upgrades"], [])
 
     def test_polling_clients_are_told_of_the_upgrade(self):
-        session = self.client(FakeHub(), transport=XHR_POLLING, join=False)
+        session = self.client(HandMovedHub(), transport=XHR_POLLING, join=False)
         self.assertEqual(json.loads(session.outlet.answer()[1:])["upgrades"], ["websocket"])
 
     def test_connect_is_answered_with_a_public_id(self):
-        session = self.client(FakeHub())
+        session = self.client(HandMovedHub())
         self.assertSent(session, '40{"sid":' + json.dumps(session.members["/"].id) + "}")
         self.assertNotEqual(session.members["/"].id, session.sid)
         self.assertIs(session.life, Life.OPEN)
 
     def test_each_namespace_has_an_id_of_its_own(self):
-        session = self.client(FakeHub())
+        session = self.client(HandMovedHub())
         self.say(session, '40/admin,{"token":"x"}')
         self.assertSent(
             session, '40/admin,{"sid":' + json.dumps(session.members["/admin"].id) + "}"
@@ -3694,35 +3778,36 @@ class OpeningTests(SessionAssertions):
         self.assertNotEqual(session.members["/"].id, session.members["/admin"].id)
 
     def test_an_unknown_namespace_is_refused_and_the_connection_stays(self):
-        session = self.client(FakeHub())
+        session = self.client(HandMovedHub())
         self.say(session, "40/zz,")
         self.assertSent(session, '44/zz,{"message":"Invalid namespace"}')
         self.assertEqual((session.life, set(session.members)), (Life.OPEN, {"/"}))
 
     def test_too_many_namespaces_are_refused(self):
-        session = self.client(FakeHub(max_namespaces=1))
+        session = self.client(HandMovedHub(max_namespaces=1))
         self.say(session, "40/admin,")
         self.assertSent(session, '44/admin,{"message":"Too many namespaces"}')
 
     def test_connecting_twice_is_a_payload_error(self):
-        session = self.client(FakeHub())
+        session = self.client(HandMovedHub())
         self.assertPayloadError(self.say, session, "40")
 
     def test_a_packet_for_a_namespace_not_joined_is_a_payload_error(self):
         for text in ('42/admin,["x"]', "43/admin,1[]", "41/admin,", '42/zz,["x"]'):
             with self.subTest(text):
-                self.assertPayloadError(self.say, self.client(FakeHub()), text)
+                self.assertPayloadError(self.say, self.client(HandMovedHub()), text)
 
     def test_an_ack_for_a_namespace_that_the_client_has_left_is_late_and_nothing_else(self):
-        session = self.client(FakeHub())
+        session = self.client(HandMovedHub())
         self.say(session, "40/admin,", "41/admin,", '43/admin,0["late"]', "43/admin,1")
         self.assertIs(session.life, Life.OPEN)
         self.assertPayloadError(self.say, session, '42/admin,["x"]')
 
     def test_the_namespaces_that_a_client_has_left_are_not_remembered_without_end(self):
-        hub = FakeHub(max_namespaces=3)
+        hub = HandMovedHub(max_namespaces=3)
         session = self.client(hub)
-        hub.namespaces |= {f"/{n}": Namespace(hub, f"/{n}", hub.options) for n in range(10)}
+        hub.classes |= {f"/{n}": hub.options for n in range(10)}
+        hub.namespaces |= {name: Namespace(hub, name, hub.options) for name in hub.classes}
         for n in range(10):
             self.say(session, f"40/{n},", f"41/{n},")
             hub.turn()
@@ -3731,17 +3816,18 @@ class OpeningTests(SessionAssertions):
     def test_an_event_without_data_is_heard_by_nobody(self):
         for dialect, text in (("EIO4", "2"), ("EIO4", "21"), ("EIO3", "2"), ("0.9", "5:::")):
             with self.subTest(text, dialect=dialect):
-                session = self.client(FakeHub(), dialect)
-                session.received(EnginePacket(MESSAGE, text), 0.0)
+                session = self.client(HandMovedHub(), dialect)
+                session.hub.loop.move_to(0.0)
+                session.received(EnginePacket(MESSAGE, text))
                 self.assertEqual((session.life, self.handler(session).log), (Life.OPEN, ["open"]))
 
     def test_nor_may_it_be_for_the_root_before_it_is_joined(self):
-        self.assertPayloadError(self.say, self.client(FakeHub(), join=False), '42["x"]')
+        self.assertPayloadError(self.say, self.client(HandMovedHub(), join=False), '42["x"]')
 
     def test_a_connect_error_is_a_payload_error(self):
         for text in ("44", '44{"message":"x"}', '44/zz,{"message":"x"}'):
             with self.subTest(text):
-                self.assertPayloadError(self.say, self.client(FakeHub()), text)
+                self.assertPayloadError(self.say, self.client(HandMovedHub()), text)
 
     def test_other_engine_packets_are_payload_errors(self):
         for text, transport, why in (
@@ -3752,52 +3838,52 @@ class OpeningTests(SessionAssertions):
             ("5", XHR_POLLING, "nor here"),
         ):
             with self.subTest(why):
-                session = self.client(FakeHub(), transport=transport)
+                session = self.client(HandMovedHub(), transport=transport)
                 self.assertPayloadError(self.say, session, text)
 
     def test_the_words_of_an_upgrade_are_borne_with_on_what_began_as_a_websocket(self):
         for text in ("0", "0{}", "5", "5x", "2probe"):
             with self.subTest(text):
-                session = self.client(FakeHub())
+                session = self.client(HandMovedHub())
                 self.say(session, text, text)
                 self.assertIs(session.life, Life.OPEN)
         self.assertSent(session, "3probe", "3probe")
 
     def test_a_noop_is_nothing(self):
-        session = self.client(FakeHub())
+        session = self.client(HandMovedHub())
         self.say(session, "6")
         self.assertIs(session.life, Life.OPEN)
 
     def test_a_close_packet_ends_the_session(self):
-        session = self.client(FakeHub())
+        session = self.client(HandMovedHub())
         handler, outlet = self.handler(session), session.outlet
         self.say(session, "1")
         self.assertClosedFor(session, "transport close", handler)
         self.assertEqual(outlet.let_go, "released")
 
     def test_a_client_that_joins_nothing_has_45_seconds(self):
-        session = self.client(FakeHub(ping_interval=1000), join=False)
-        session.tick(44.9)
+        session = self.client(HandMovedHub(ping_interval=1000), join=False)
+        session.hub.loop.move_to(44.9)
         self.assertIs(session.life, Life.OPENING)
-        session.tick(45.0)
+        session.hub.loop.move_to(45.0)
         self.assertIs(session.life, Life.CLOSED)
 
     def test_joining_ends_that_deadline(self):
-        session = self.client(FakeHub(ping_interval=1000))
-        self.assertNotIn("connect", session.deadlines)
+        session = self.client(HandMovedHub(ping_interval=1000))
+        self.assertNotIn("connect_over", session.hub.due(session))
 
     def test_being_refused_does_not(self):
-        session = self.client(FakeHub(on_open=lambda handler: False, ping_interval=1000))
-        session.tick(45.0)
+        session = self.client(HandMovedHub(on_open=lambda handler: False, ping_interval=1000))
+        session.hub.loop.move_to(45.0)
         self.assertIs(session.life, Life.CLOSED)
 
     def test_a_client_of_0_6_is_greeted_with_its_sid_when_it_is_accepted(self):
-        session = self.client(FakeHub(), "0.6")
+        session = self.client(HandMovedHub(), "0.6")
         self.assertEqual(session.outlet.sent, ["~m~20~m~" + session.sid])
         self.assertIs(session.life, Life.OPEN)
 
     def test_what_on_open_sends_it_follows_the_sid(self):
-        hub = FakeHub(on_open=lambda handler: handler.member.send(message("hi")))
+        hub = HandMovedHub(on_open=lambda handler: handler.member.send(message("hi")))
         session = self.client(hub, "0.6", XHR_POLLING)
         hub.turn()
         self.assertEqual(session.outlet.answer(), f"~m~20~m~{session.sid}~m~2~m~hi")
@@ -3807,10 +3893,10 @@ class RefusalTests(SessionAssertions):
     """`on_open` says no: CONNECT_ERROR, and the connection stays; a 0.6 client has no word for that."""
 
     def refusing(self, answer: Callable, *args) -> Session:
-        return self.client(FakeHub(on_open=answer), *args)
+        return self.client(HandMovedHub(on_open=answer), *args)
 
     def raising(self, error: Exception) -> Callable:
-        def on_open(handler: FakeHandler):
+        def on_open(handler: ScriptedHandler):
             raise error
 
         return on_open
@@ -3837,7 +3923,7 @@ class RefusalTests(SessionAssertions):
         self.assertEqual([str(error) for error in session.hub.reported], ["secret"])
 
     def test_who_was_refused_is_in_no_room_and_hears_no_close(self):
-        def on_open(handler: FakeHandler) -> bool:
+        def on_open(handler: ScriptedHandler) -> bool:
             handler.member.namespace.join(handler.member, ["lobby"])
             return False
 
@@ -3861,7 +3947,7 @@ class RefusalTests(SessionAssertions):
     def test_a_client_of_0_6_is_cut_off(self):
         session = self.refusing(lambda handler: False, "0.6", XHR_POLLING)
         self.assertIs(session.life, Life.CLOSED)
-        self.assertEqual(session.hub.forgotten, [session])
+        self.assertEqual(session.hub.sessions, {})
 
     # Once: a member that has been refused still has the way out.
     def test_nothing_is_sent_to_who_was_refused(self):
@@ -3880,26 +3966,26 @@ class HeartbeatClockTests(unittest.TestCase):
 
     def test_the_first_ping_is_due_after_the_interval(self):
         heartbeat = self.heartbeat()
-        self.assertIsNone(heartbeat.decide(124.9))
-        self.assertIs(heartbeat.decide(125.0), PING)
+        self.assertIs(heartbeat.decide(124.9), Verdict.WAIT)
+        self.assertIs(heartbeat.decide(125.0), Verdict.PING)
 
     def test_an_answer_leads_to_the_next(self):
         heartbeat = self.heartbeat()
         heartbeat.decide(125.0)
         heartbeat.answered("", 126.0)
-        self.assertIsNone(heartbeat.decide(150.9))
-        self.assertIs(heartbeat.decide(151.0), PING)
+        self.assertIs(heartbeat.decide(150.9), Verdict.WAIT)
+        self.assertIs(heartbeat.decide(151.0), Verdict.PING)
 
     def test_no_answer_is_death(self):
         heartbeat = self.heartbeat()
         heartbeat.decide(125.0)
-        self.assertIsNone(heartbeat.decide(144.9))
-        self.assertIs(heartbeat.decide(145.0), CLOSE)
+        self.assertIs(heartbeat.decide(144.9), Verdict.WAIT)
+        self.assertIs(heartbeat.decide(145.0), Verdict.DEAD)
 
     def test_an_answer_that_nobody_asked_for_changes_nothing(self):
         heartbeat = self.heartbeat()
         heartbeat.answered("", 120.0)
-        self.assertIs(heartbeat.decide(125.0), PING)
+        self.assertIs(heartbeat.decide(125.0), Verdict.PING)
 
     def test_nor_does_a_second_one(self):
         heartbeat = self.heartbeat()
@@ -3912,12 +3998,12 @@ class HeartbeatClockTests(unittest.TestCase):
         heartbeat = self.heartbeat()
         heartbeat.decide(125.0)
         heartbeat.answered("probe", 126.0)
-        self.assertIs(heartbeat.decide(145.0), CLOSE)
+        self.assertIs(heartbeat.decide(145.0), Verdict.DEAD)
 
     def test_numbered_pings_count_from_one(self):
         heartbeat = self.heartbeat(DIALECTS["0.6"])
         for number in ("1", "2", "3"):
-            self.assertIs(heartbeat.decide(heartbeat.due), PING)
+            self.assertIs(heartbeat.decide(heartbeat.due), Verdict.PING)
             self.assertEqual(heartbeat.awaited, number)
             heartbeat.answered(number, heartbeat.due)
 
@@ -3926,12 +4012,12 @@ class HeartbeatClockTests(unittest.TestCase):
         heartbeat.decide(125.0)
         for number in ("0", "2", "01", ""):
             heartbeat.answered(number, 126.0)
-        self.assertIs(heartbeat.decide(145.0), CLOSE)
+        self.assertIs(heartbeat.decide(145.0), Verdict.DEAD)
 
     def test_a_client_that_pings_is_dead_after_both_times(self):
         heartbeat = self.heartbeat(ClientPings())
-        self.assertIsNone(heartbeat.decide(144.9))
-        self.assertIs(heartbeat.decide(145.0), CLOSE)
+        self.assertIs(heartbeat.decide(144.9), Verdict.WAIT)
+        self.assertIs(heartbeat.decide(145.0), Verdict.DEAD)
 
     def test_its_ping_begins_them_anew(self):
         heartbeat = self.heartbeat(ClientPings(), lead=1.0)
@@ -3967,199 +4053,210 @@ class SessionHeartbeatTests(SessionAssertions):
         self.addCleanup(patch.stop)
 
     def test_a_ping_goes_out_and_its_pong_comes_back(self):
-        session = self.client(FakeHub())
-        session.tick(25.0)
+        session = self.client(HandMovedHub())
+        session.hub.loop.move_to(25.0)
         self.assertSent(session, "2")
-        self.say(session, "3", now=26.0)
-        session.tick(50.9)
+        session.hub.loop.move_to(26.0)
+        self.say(session, "3")
+        session.hub.loop.move_to(50.9)
         self.assertEqual(session.outlet.sent.count("2"), 1)
-        session.tick(51.0)
+        session.hub.loop.move_to(51.0)
         self.assertEqual(session.outlet.sent.count("2"), 2)
 
     def test_silence_is_a_ping_timeout(self):
-        session = self.client(FakeHub())
+        session = self.client(HandMovedHub())
         handler = self.handler(session)
         for now in (25.0, 44.9, 45.0):
             self.assertIs(session.life, Life.OPEN)
-            session.tick(now)
+            session.hub.loop.move_to(now)
         self.assertClosedFor(session, "ping timeout", handler)
 
     def test_ordinary_traffic_is_no_answer(self):
-        session = self.client(FakeHub())
-        session.tick(25.0)
-        self.say(session, '42["x"]', now=44.0)
-        session.tick(45.0)
+        session = self.client(HandMovedHub())
+        session.hub.loop.move_to(25.0)
+        session.hub.loop.move_to(44.0)
+        self.say(session, '42["x"]')
+        session.hub.loop.move_to(45.0)
         self.assertIs(session.life, Life.CLOSED)
 
     def test_a_flood_of_pongs_makes_nothing(self):
-        session = self.client(FakeHub())
+        session = self.client(HandMovedHub())
         sent = list(session.outlet.sent)
         self.say(session, *["3"] * 1000)
-        self.assertEqual((session.outlet.sent, session.deadline), (sent, 25.0))
+        self.assertEqual(
+            (session.outlet.sent, session.hub.due(session)["heartbeat_due"]), (sent, 25.0)
+        )
 
     def test_polling_clients_are_pinged_in_their_polls(self):
-        session = self.client(FakeHub(), transport=XHR_POLLING)
+        session = self.client(HandMovedHub(), transport=XHR_POLLING)
         session.outlet.answer()
-        session.tick(25.0)
+        session.hub.loop.move_to(25.0)
         self.assertEqual(self.poll(session).answer(), "2")
 
     def test_a_client_of_0_6_gets_numbers_every_ten_seconds(self):
-        session = self.client(FakeHub(), "0.6")
-        session.tick(10.0)
+        session = self.client(HandMovedHub(), "0.6")
+        session.hub.loop.move_to(10.0)
         self.assertSent(session, "~m~4~m~~h~1")
-        session.received(EnginePacket(PONG, "1"), 11.0)
-        session.tick(21.0)
+        session.hub.loop.move_to(11.0)
+        session.received(EnginePacket(PONG, "1"))
+        session.hub.loop.move_to(21.0)
         self.assertSent(session, "~m~4~m~~h~2")
-        session.tick(29.0)
+        session.hub.loop.move_to(29.0)
         self.assertIs(session.life, Life.CLOSED)
 
     def test_and_none_while_it_polls(self):
-        session = self.client(FakeHub(), "0.6", XHR_POLLING)
-        self.assertNotIn("heartbeat", session.deadlines)
-        session.received(EnginePacket(PONG, "1"), 1.0)
-        self.assertNotIn("heartbeat", session.deadlines)
+        session = self.client(HandMovedHub(), "0.6", XHR_POLLING)
+        self.assertNotIn("heartbeat_due", session.hub.due(session))
+        session.hub.loop.move_to(1.0)
+        session.received(EnginePacket(PONG, "1"))
+        self.assertNotIn("heartbeat_due", session.hub.due(session))
 
     def test_a_client_that_pings_gets_its_own_data_back(self):
-        session = self.client(FakeHub(), ClientPings())
-        self.say(session, "2", "2data", now=40.0)
+        session = self.client(HandMovedHub(), ClientPings())
+        session.hub.loop.move_to(40.0)
+        self.say(session, "2", "2data")
         self.assertSent(session, "3", "3data")
-        session.tick(84.9)
+        session.hub.loop.move_to(84.9)
         self.assertIs(session.life, Life.OPEN)
-        session.tick(85.0)
+        session.hub.loop.move_to(85.0)
         self.assertIs(session.life, Life.CLOSED)
 
     def test_a_client_that_is_not_read_has_once_more_both_times(self):
-        session = self.client(FakeHub())
+        session = self.client(HandMovedHub())
         session.reading = False
-        session.tick(25.0)
-        session.tick(45.0)
-        self.assertEqual((session.life, session.deadline), (Life.OPEN, 90.0))
-        session.tick(90.0)
+        session.hub.loop.move_to(25.0)
+        session.hub.loop.move_to(45.0)
+        self.assertEqual(
+            (session.life, session.hub.due(session)), (Life.OPEN, {"heartbeat_due": 90.0})
+        )
+        session.hub.loop.move_to(90.0)
         self.assertIs(session.life, Life.CLOSED)
 
     def test_and_lives_on_if_its_answer_is_read_then(self):
-        session = self.client(FakeHub())
+        session = self.client(HandMovedHub())
         session.reading = False
-        session.tick(25.0)
-        session.tick(45.0)
-        self.say(session, "3", now=89.0)
-        self.assertEqual(session.deadline, 114.0)
+        session.hub.loop.move_to(25.0)
+        session.hub.loop.move_to(45.0)
+        session.hub.loop.move_to(89.0)
+        self.say(session, "3")
+        self.assertEqual(session.hub.due(session), {"heartbeat_due": 114.0})
 
 
 class UpgradeLadderTests(SessionAssertions):
     """[EIO4 "Upgrade"]: NONE, PROBED, DONE; messages only over the transport in charge."""
 
     def setUp(self):
-        self.session = self.client(FakeHub(ping_interval=1000), transport=XHR_POLLING)
+        self.session = self.client(HandMovedHub(ping_interval=1000), transport=XHR_POLLING)
         self.session.outlet.answer()
         self.prober = FakeWebSocket(self.session)
 
     def test_the_whole_ladder(self):
         session = self.session
         poll = self.poll(session)
-        self.assertTrue(session.begin_upgrade(self.prober, 1.0))
+        self.assertTrue(session.begin_upgrade(self.prober))
         session.probed()
         self.assertEqual((session.upgrade, poll.woken), (Upgrade.PROBED, 1))
         self.assertEqual(poll.answer(), "6")
-        session.upgraded(self.prober, DIALECTS["EIO4"], 2.0)
+        session.upgraded(self.prober, DIALECTS["EIO4"])
         self.assertEqual(
             (session.upgrade, session.transport, session.outlet),
             (Upgrade.DONE, WEBSOCKET, self.prober),
         )
-        self.assertNotIn("upgrade", session.deadlines)
+        self.assertNotIn("upgrade_over", session.hub.due(session))
 
     def test_a_poll_that_comes_while_it_is_probed_gets_a_noop_at_once(self):
-        self.session.begin_upgrade(self.prober, 1.0)
+        self.session.begin_upgrade(self.prober)
         self.session.probed()
         poll = self.poll(self.session)
         self.assertEqual((poll.woken > 0, poll.answer()), (True, "6"))
 
     def test_a_poll_with_something_to_say_needs_no_noop(self):
-        self.session.begin_upgrade(self.prober, 1.0)
+        self.session.begin_upgrade(self.prober)
         self.session.probed()
         self.session.send_engine(MESSAGE, "x")
         self.assertEqual(self.poll(self.session).answer(), "4x")
 
     def test_messages_still_leave_by_polling_until_then(self):
-        self.session.begin_upgrade(self.prober, 1.0)
+        self.session.begin_upgrade(self.prober)
         self.session.probed()
         self.session.send_engine(MESSAGE, "x")
         self.assertEqual(self.prober.sent, [])
 
     def test_what_waited_leaves_over_the_websocket_in_order(self):
-        self.session.begin_upgrade(self.prober, 1.0)
+        self.session.begin_upgrade(self.prober)
         self.session.probed()
         for text in "abc":
             self.session.send_engine(MESSAGE, text)
-        self.session.upgraded(self.prober, DIALECTS["EIO4"], 2.0)
+        self.session.upgraded(self.prober, DIALECTS["EIO4"])
         self.session.send_engine(MESSAGE, "d")
         self.assertEqual(self.prober.sent, ["4a", "4b", "4c", "4d"])
 
     def test_a_poll_that_still_waits_is_released(self):
-        self.session.begin_upgrade(self.prober, 1.0)
+        self.session.begin_upgrade(self.prober)
         self.session.probed()
         poll = self.poll(self.session)
-        self.session.upgraded(self.prober, DIALECTS["EIO4"], 2.0)
+        self.session.upgraded(self.prober, DIALECTS["EIO4"])
         self.assertEqual(poll.let_go, "released")
 
     def test_the_handler_notices_nothing(self):
-        self.session.begin_upgrade(self.prober, 1.0)
+        self.session.begin_upgrade(self.prober)
         self.session.probed()
-        self.session.upgraded(self.prober, DIALECTS["EIO4"], 2.0)
+        self.session.upgraded(self.prober, DIALECTS["EIO4"])
         self.assertEqual(self.handler(self.session).log, ["open"])
 
     def test_there_is_one_at_a_time(self):
-        self.assertTrue(self.session.begin_upgrade(self.prober, 1.0))
-        self.assertFalse(self.session.begin_upgrade(FakeWebSocket(self.session), 1.0))
+        self.assertTrue(self.session.begin_upgrade(self.prober))
+        self.assertFalse(self.session.begin_upgrade(FakeWebSocket(self.session)))
         self.session.probed()
-        self.assertFalse(self.session.begin_upgrade(FakeWebSocket(self.session), 1.0))
+        self.assertFalse(self.session.begin_upgrade(FakeWebSocket(self.session)))
 
     def test_there_is_none_after_it(self):
-        self.session.begin_upgrade(self.prober, 1.0)
+        self.session.begin_upgrade(self.prober)
         self.session.probed()
-        self.session.upgraded(self.prober, DIALECTS["EIO4"], 2.0)
-        self.assertFalse(self.session.begin_upgrade(FakeWebSocket(self.session), 3.0))
+        self.session.upgraded(self.prober, DIALECTS["EIO4"])
+        self.assertFalse(self.session.begin_upgrade(FakeWebSocket(self.session)))
 
     def test_there_is_none_for_a_session_that_has_ended(self):
         self.session.end("transport close")
-        self.assertFalse(self.session.begin_upgrade(self.prober, 1.0))
+        self.assertFalse(self.session.begin_upgrade(self.prober))
 
     # Once: the option is only left out of the handshake.
     def test_there_is_none_where_it_is_not_allowed(self):
-        session = self.client(FakeHub(allow_upgrades=False), transport=XHR_POLLING)
-        self.assertFalse(session.begin_upgrade(FakeWebSocket(session), 1.0))
+        session = self.client(HandMovedHub(allow_upgrades=False), transport=XHR_POLLING)
+        self.assertFalse(session.begin_upgrade(FakeWebSocket(session)))
 
     # Once: a second WebSocket with the sid takes the place of the first.
     def test_there_is_none_from_a_websocket(self):
-        session = self.client(FakeHub())
-        self.assertFalse(session.begin_upgrade(FakeWebSocket(session), 1.0))
+        session = self.client(HandMovedHub())
+        self.assertFalse(session.begin_upgrade(FakeWebSocket(session)))
 
     def test_it_has_ten_seconds(self):
-        self.session.begin_upgrade(self.prober, 1.0)
-        self.session.tick(10.9)
+        self.session.hub.loop.move_to(1.0)
+        self.session.begin_upgrade(self.prober)
+        self.session.hub.loop.move_to(10.9)
         self.assertIsNone(self.prober.let_go)
-        self.session.tick(11.0)
+        self.session.hub.loop.move_to(11.0)
         self.assertEqual((self.prober.let_go, self.session.life), ("dropped", Life.OPEN))
 
     def test_one_that_failed_leaves_polling_as_it_was(self):
-        self.session.begin_upgrade(self.prober, 1.0)
+        self.session.begin_upgrade(self.prober)
         self.session.probed()
         self.session.abandon_upgrade()
         self.session.send_engine(MESSAGE, "x")
         self.assertEqual(self.poll(self.session).answer(), "4x")
         self.assertEqual((self.session.upgrade, self.poll(self.session).woken), (Upgrade.NONE, 0))
-        self.assertNotIn("upgrade", self.session.deadlines)
-        self.assertTrue(self.session.begin_upgrade(FakeWebSocket(self.session), 2.0))
+        self.assertNotIn("upgrade_over", self.session.hub.due(self.session))
+        self.assertTrue(self.session.begin_upgrade(FakeWebSocket(self.session)))
 
     def test_the_heartbeat_never_pauses_for_it(self):
-        session = self.client(FakeHub(upgrade_timeout=1000), transport=XHR_POLLING)
-        session.begin_upgrade(FakeWebSocket(session), 1.0)
+        session = self.client(HandMovedHub(upgrade_timeout=1000), transport=XHR_POLLING)
+        session.begin_upgrade(FakeWebSocket(session))
         for now in (25.0, 45.0):
-            session.tick(now)
+            session.hub.loop.move_to(now)
         self.assertIs(session.life, Life.CLOSED)
 
     def test_the_end_of_the_session_is_the_end_of_it(self):
-        self.session.begin_upgrade(self.prober, 1.0)
+        self.session.begin_upgrade(self.prober)
         self.session.end("transport error")
         self.assertEqual(self.prober.let_go, "dropped")
 
@@ -4168,7 +4265,7 @@ class PollAndReturnTests(SessionAssertions):
     """What waits for a poll, and how long a poll waits."""
 
     def test_what_waited_is_the_next_polls_first_business(self):
-        session = self.client(FakeHub(), transport=XHR_POLLING)
+        session = self.client(HandMovedHub(), transport=XHR_POLLING)
         session.outlet.answer()
         for text in "abc":
             session.send_engine(MESSAGE, text)
@@ -4177,7 +4274,7 @@ class PollAndReturnTests(SessionAssertions):
         self.assertEqual((session.outbox_bytes, session.outlet), (0, None))
 
     def test_a_poll_waits_while_there_is_nothing(self):
-        session = self.client(FakeHub(), transport=XHR_POLLING)
+        session = self.client(HandMovedHub(), transport=XHR_POLLING)
         session.outlet.answer()
         poll = self.poll(session)
         self.assertEqual(poll.woken, 0)
@@ -4185,56 +4282,63 @@ class PollAndReturnTests(SessionAssertions):
         self.assertEqual(poll.woken, 1)
 
     def test_a_poll_that_died_loses_nothing(self):
-        session = self.client(FakeHub(), transport=XHR_POLLING)
+        session = self.client(HandMovedHub(), transport=XHR_POLLING)
         session.outlet.answer()
         dead = self.poll(session)
         session.send_engine(MESSAGE, "x")
-        session.outlet_released(dead, 1.0)
+        session.outlet_released(dead)
         self.assertEqual(self.poll(session).answer(), "4x")
 
     def test_a_poll_of_before_detaches_nothing(self):
-        session = self.client(FakeHub(), transport=XHR_POLLING)
+        session = self.client(HandMovedHub(), transport=XHR_POLLING)
         old, new = session.outlet, self.poll(session)
-        session.outlet_released(old, 1.0)
+        session.outlet_released(old)
         self.assertIs(session.outlet, new)
 
     def test_an_idle_poll_of_0_6_ends_after_20_seconds(self):
-        session = self.client(FakeHub(), "0.6", XHR_POLLING)
-        session.outlet.answer(1.0)
-        poll = self.poll(session, 2.0)
-        session.tick(21.9)
+        session = self.client(HandMovedHub(), "0.6", XHR_POLLING)
+        session.hub.loop.move_to(1.0)
+        session.outlet.answer()
+        session.hub.loop.move_to(2.0)
+        poll = self.poll(session)
+        session.hub.loop.move_to(21.9)
         self.assertEqual(poll.woken, 0)
-        session.tick(22.0)
-        self.assertEqual((poll.woken, poll.answer(22.0)), (1, ""))
+        session.hub.loop.move_to(22.0)
+        self.assertEqual((poll.woken, poll.answer()), (1, ""))
 
     def test_its_duration_is_an_option(self):
-        session = self.client(FakeHub(poll_duration=5.0), "0.6", XHR_POLLING)
-        self.assertEqual(session.deadlines["poll"], 5.0)
+        session = self.client(HandMovedHub(poll_duration=5.0), "0.6", XHR_POLLING)
+        self.assertEqual(session.hub.due(session)["poll_over"], 5.0)
 
     def test_a_poll_of_engine_io_has_no_end(self):
-        session = self.client(FakeHub(), transport=XHR_POLLING)
-        self.assertNotIn("poll", session.deadlines)
+        session = self.client(HandMovedHub(), transport=XHR_POLLING)
+        self.assertNotIn("poll_over", session.hub.due(session))
 
     def test_a_client_of_0_6_returns_within_8_seconds(self):
-        session = self.client(FakeHub(), "0.6", XHR_POLLING)
+        session = self.client(HandMovedHub(), "0.6", XHR_POLLING)
         handler = self.handler(session)
-        session.outlet.answer(10.0)
-        session.tick(17.9)
+        session.hub.loop.move_to(10.0)
+        session.outlet.answer()
+        session.hub.loop.move_to(17.9)
         self.assertIs(session.life, Life.OPEN)
-        session.tick(18.0)
+        session.hub.loop.move_to(18.0)
         self.assertClosedFor(session, "transport close", handler)
 
     def test_returning_ends_that_deadline(self):
-        session = self.client(FakeHub(), "0.6", XHR_POLLING)
-        session.outlet.answer(10.0)
-        self.poll(session, 17.0)
-        self.assertEqual(set(session.deadlines), {"poll"})
+        session = self.client(HandMovedHub(), "0.6", XHR_POLLING)
+        session.hub.loop.move_to(10.0)
+        session.outlet.answer()
+        session.hub.loop.move_to(17.0)
+        self.poll(session)
+        self.assertEqual(set(session.hub.due(session)), {"poll_over"})
 
     def test_a_post_is_no_return(self):
-        session = self.client(FakeHub(), "0.6", XHR_POLLING)
-        session.outlet.answer(10.0)
-        session.received(EnginePacket(MESSAGE, "x"), 17.0)
-        session.tick(18.0)
+        session = self.client(HandMovedHub(), "0.6", XHR_POLLING)
+        session.hub.loop.move_to(10.0)
+        session.outlet.answer()
+        session.hub.loop.move_to(17.0)
+        session.received(EnginePacket(MESSAGE, "x"))
+        session.hub.loop.move_to(18.0)
         self.assertIs(session.life, Life.CLOSED)
 
 
@@ -4242,7 +4346,7 @@ class OutboxTests(SessionAssertions):
     """One bounded queue for each client."""
 
     def test_messages_leave_in_order_whatever_way_they_take(self):
-        session = self.client(FakeHub())
+        session = self.client(HandMovedHub())
         session.send_engine(MESSAGE, "a")
         session.outlet.fill()
         for text in "bc":
@@ -4253,7 +4357,7 @@ class OutboxTests(SessionAssertions):
         self.assertSent(session, "4a", "4b", "4c", "4d")
 
     def test_what_waits_is_counted(self):
-        session = self.client(FakeHub(), transport=XHR_POLLING)
+        session = self.client(HandMovedHub(), transport=XHR_POLLING)
         session.outlet.answer()
         for text in ("x" * 1000, "y"):
             session.send_engine(MESSAGE, text)
@@ -4264,7 +4368,7 @@ class OutboxTests(SessionAssertions):
 
     def behind(self, **options):
         """A polling client that has not read much."""
-        hub = FakeHub(max_buffered_bytes=10_000, **options)
+        hub = HandMovedHub(max_buffered_bytes=10_000, **options)
         session = self.client(hub, transport=XHR_POLLING)
         session.outlet.answer()
         self.send(session, 20)
@@ -4278,16 +4382,16 @@ class OutboxTests(SessionAssertions):
     def test_who_reads_nothing_is_cut_off_after_the_ping_timeout(self):
         session = self.behind(ping_timeout=7.0)
         handler = self.handler(session)
-        session.tick(6.9)
+        session.hub.loop.move_to(6.9)
         self.assertIs(session.life, Life.OPEN)
-        session.tick(7.0)
+        session.hub.loop.move_to(7.0)
         self.assertClosedFor(session, "transport error", handler)
         self.assertEqual((len(session.outbox), session.outbox_bytes), (0, 0))
 
     def test_who_reads_less_than_half_is_cut_off(self):
         session = self.behind()
         session.take_outbox(9_000)
-        session.tick(20.0)
+        session.hub.loop.move_to(20.0)
         self.assertIs(session.life, Life.CLOSED)
 
     def test_who_reads_half_goes_on_and_is_judged_again(self):
@@ -4295,21 +4399,21 @@ class OutboxTests(SessionAssertions):
         for now in (20.0, 40.0, 60.0):
             session.take_outbox(12_000)
             self.send(session, 12)  # what comes meanwhile does not count against it
-            session.tick(now)
+            session.hub.loop.move_to(now)
             self.assertIs(session.life, Life.OPEN)
-        session.tick(79.9)
+        session.hub.loop.move_to(79.9)
         self.assertIs(session.life, Life.OPEN)
-        session.tick(80.0)
+        session.hub.loop.move_to(80.0)
         self.assertIs(session.life, Life.CLOSED)
 
     def test_what_leaves_before_the_next_turn_was_never_too_much(self):
-        session = self.client(FakeHub(max_buffered_bytes=10_000), transport=XHR_POLLING)
+        session = self.client(HandMovedHub(max_buffered_bytes=10_000), transport=XHR_POLLING)
         for _ in range(3):
             self.send(session, 20)
             self.poll(session).answer()
             session.ease()
             session.hub.turn()
-        session.tick(20.0)
+        session.hub.loop.move_to(20.0)
         self.assertEqual((session.life, session.backlog), (Life.OPEN, None))
 
     def test_far_above_it_is_cut_off_at_once(self):
@@ -4320,7 +4424,7 @@ class OutboxTests(SessionAssertions):
         self.assertIs(session.life, Life.CLOSED)
 
     def test_tiny_messages_are_charged_for_what_they_cost(self):
-        session = self.client(FakeHub(max_buffered_bytes=10_000), transport=XHR_POLLING)
+        session = self.client(HandMovedHub(max_buffered_bytes=10_000), transport=XHR_POLLING)
         session.outlet.answer()
         for _ in range(801):
             session.send_engine(MESSAGE)
@@ -4348,7 +4452,7 @@ class OutboxTests(SessionAssertions):
         self.assertEqual(handler.log, ["open", "a", "closed: ping timeout"])
 
     def test_an_event_that_sends_too_much_stops_the_next(self):
-        session = self.client(FakeHub(max_buffered_bytes=10_000))
+        session = self.client(HandMovedHub(max_buffered_bytes=10_000))
         handler = self.handler(session)
         session.outlet.fill()
         handler.answer = lambda packet: self.send(session, 8)
@@ -4366,21 +4470,21 @@ class OutboxTests(SessionAssertions):
         for now in range(10, 200, 10):
             session.take_outbox(9_000)
             self.send(session, 9)
-            session.tick(float(now))
+            session.hub.loop.move_to(float(now))
         self.assertIs(session.life, Life.OPEN)
 
     def test_volatile_is_for_who_could_get_it_now(self):
-        session = self.client(FakeHub(), transport=XHR_POLLING)
+        session = self.client(HandMovedHub(), transport=XHR_POLLING)
         session.outlet.answer()
         self.assertFalse(session.takes_volatile, "no poll")
         poll = self.poll(session)
         self.assertTrue(session.takes_volatile, "a poll")
-        session.outlet_released(poll, 0.0)
+        session.outlet_released(poll)
         session.send_engine(MESSAGE, "x")
         self.assertFalse(session.takes_volatile, "something waits")
 
     def test_volatile_over_a_websocket(self):
-        session = self.client(FakeHub())
+        session = self.client(HandMovedHub())
         self.assertTrue(session.takes_volatile)
         session.outlet.fill()
         session.send_engine(MESSAGE, "x")
@@ -4388,7 +4492,7 @@ class OutboxTests(SessionAssertions):
 
     # Once: the first message after the socket is full is queued all the same.
     def test_a_full_socket_takes_no_volatile_message(self):
-        session = self.client(FakeHub())
+        session = self.client(HandMovedHub())
         session.outlet.fill()
         self.assertFalse(session.takes_volatile)
 
@@ -4404,78 +4508,79 @@ class ClosingTests(SessionAssertions):
     """Goodbye, after what was sent before."""
 
     def test_a_websocket_gets_what_was_sent_and_is_let_go(self):
-        session = self.client(FakeHub())
+        session = self.client(HandMovedHub())
         handler, outlet = self.handler(session), session.outlet
         outlet.fill()
         session.send_engine(MESSAGE, "last words")
-        session.close("server shutting down", 0.0)
+        session.close("server shutting down")
         self.assertIs(session.life, Life.CLOSING)
         outlet.empty()
         self.assertEqual((outlet.sent[-1], outlet.let_go), ("4last words", "dropped"))
         self.assertClosedFor(session, "server shutting down", handler)
 
     def test_a_poll_fetches_the_goodbye(self):
-        session = self.client(FakeHub(), transport=XHR_POLLING)
+        session = self.client(HandMovedHub(), transport=XHR_POLLING)
         session.outlet.answer()
         session.send_engine(MESSAGE, "last words")
-        session.close("server shutting down", 0.0)
+        session.close("server shutting down")
         self.assertIs(session.life, Life.CLOSING)
         self.assertEqual(self.poll(session).answer(), "4last words\x1e1")
         self.assertIs(session.life, Life.CLOSED)
 
     def test_the_application_hears_of_it_at_once(self):
-        session = self.client(FakeHub(), transport=XHR_POLLING)
+        session = self.client(HandMovedHub(), transport=XHR_POLLING)
         handler = self.handler(session)
-        session.close("server shutting down", 0.0)
+        session.close("server shutting down")
         session.hub.turn()
         self.assertEqual(handler.log, ["open", "closed: server shutting down"])
 
     def test_a_poll_of_0_6_ends_empty(self):
-        session = self.client(FakeHub(), "0.6", XHR_POLLING)
+        session = self.client(HandMovedHub(), "0.6", XHR_POLLING)
         session.outlet.answer()
-        session.close("server shutting down", 0.0)
+        session.close("server shutting down")
         self.assertEqual(self.poll(session).answer(), "")
         self.assertIs(session.life, Life.CLOSED)
 
     def test_who_does_not_fetch_it_has_a_minute(self):
-        session = self.client(FakeHub(ping_interval=1000), transport=XHR_POLLING)
-        session.close("server shutting down", 1.0)
-        session.tick(60.9)
+        session = self.client(HandMovedHub(ping_interval=1000), transport=XHR_POLLING)
+        session.hub.loop.move_to(1.0)
+        session.close("server shutting down")
+        session.hub.loop.move_to(60.9)
         self.assertIs(session.life, Life.CLOSING)
-        session.tick(61.0)
+        session.hub.loop.move_to(61.0)
         self.assertIs(session.life, Life.CLOSED)
 
     # Once: it is taken for a packet of a namespace never joined, and the goodbye is lost.
     def test_what_the_client_sends_meanwhile_means_nothing(self):
         for text in ('42["x"]', "41", "431[]"):
             with self.subTest(text):
-                session = self.client(FakeHub(), transport=XHR_POLLING)
+                session = self.client(HandMovedHub(), transport=XHR_POLLING)
                 session.outlet.answer()
                 session.send_engine(MESSAGE, "last words")
-                session.close("server shutting down", 0.0)
+                session.close("server shutting down")
                 self.say(session, text)
                 self.assertEqual(self.poll(session).answer(), "4last words\x1e1")
 
     # Once: a handler is opened on a session that is going.
     def test_nobody_joins_meanwhile(self):
-        session = self.client(FakeHub(), transport=XHR_POLLING)
-        session.close("server shutting down", 0.0)
+        session = self.client(HandMovedHub(), transport=XHR_POLLING)
+        session.close("server shutting down")
         self.say(session, "40", "40/admin,")
         self.assertEqual((session.members, len(session.hub.handlers)), ({}, 1))
 
     def test_a_lost_websocket_ends_its_session(self):
-        session = self.client(FakeHub())
+        session = self.client(HandMovedHub())
         handler = self.handler(session)
         session.outlet_dropped(session.outlet, "transport close")
         self.assertClosedFor(session, "transport close", handler)
 
     def test_another_lost_one_does_not(self):
-        session = self.client(FakeHub())
+        session = self.client(HandMovedHub())
         session.outlet_dropped(FakeWebSocket(session), "transport close")
         self.assertIs(session.life, Life.OPEN)
 
     def test_leaving_a_namespace_leaves_the_others(self):
-        session = self.client(FakeHub())
+        session = self.client(HandMovedHub())
         self.say(session, "40/admin,")
         handler = self.handler(session, "/admin")
         self.say(session, "41/admin,")
@@ -4484,13 +4589,13 @@ class ClosingTests(SessionAssertions):
         self.assertEqual((set(session.members), session.life), ({"/"}, Life.OPEN))
 
     def test_returning_brings_a_new_id(self):
-        session = self.client(FakeHub())
+        session = self.client(HandMovedHub())
         first = session.members["/"].id
         self.say(session, "41", "40")
         self.assertNotEqual(session.members["/"].id, first)
 
     def test_packets_on_their_way_to_a_namespace_that_we_ended_are_ignored(self):
-        session = self.client(FakeHub())
+        session = self.client(HandMovedHub())
         session.members["/"].end("server namespace disconnect")
         self.say(session, '42["x"]', "431[]", "41")
         self.assertIs(session.life, Life.OPEN)
@@ -4498,13 +4603,13 @@ class ClosingTests(SessionAssertions):
         self.assertEqual(self.handler(session).log, ["open", "x"])
 
     def test_packets_for_one_that_the_client_ended_are_a_payload_error(self):
-        session = self.client(FakeHub())
+        session = self.client(HandMovedHub())
         self.say(session, "41")
         self.assertPayloadError(self.say, session, '42["x"]')
 
     # Once: a member that has left still has the way out, and the client may have come back by then.
     def test_nothing_is_sent_to_who_has_left(self):
-        session = self.client(FakeHub())
+        session = self.client(HandMovedHub())
         member = session.members["/"]
         self.say(session, "41", "40")
         sent = list(session.outlet.sent)
@@ -4519,7 +4624,7 @@ class AttachmentSessionTests(SessionAssertions):
     HEADER = '452-["x",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]'
 
     def test_the_event_comes_when_all_is_there(self):
-        session = self.client(FakeHub())
+        session = self.client(HandMovedHub())
         got = []
         self.handler(session).answer = lambda packet: got.append(packet.data)
         self.say(session, self.HEADER, b"a")
@@ -4530,29 +4635,29 @@ class AttachmentSessionTests(SessionAssertions):
     def test_text_in_between_is_a_payload_error(self):
         for text in ('42["y"]', self.HEADER, "41", "4"):
             with self.subTest(text):
-                session = self.client(FakeHub())
+                session = self.client(HandMovedHub())
                 self.say(session, self.HEADER)
                 self.assertPayloadError(self.say, session, text)
 
     def test_a_heartbeat_in_between_is_none(self):
-        session = self.client(FakeHub())
+        session = self.client(HandMovedHub())
         self.say(session, self.HEADER, b"a", "3", b"b")
         self.assertEqual(self.handler(session).log, ["open", "x"])
 
     def test_an_attachment_that_nobody_announced_is_a_payload_error(self):
-        self.assertPayloadError(self.say, self.client(FakeHub()), b"a")
+        self.assertPayloadError(self.say, self.client(HandMovedHub()), b"a")
 
     def test_all_of_them_together_are_bounded(self):
-        session = self.client(FakeHub(max_message_bytes=1000))
+        session = self.client(HandMovedHub(max_message_bytes=1000))
         self.say(session, self.HEADER, b"a" * 600)
         self.assertPayloadError(self.say, session, b"b" * 401)
 
     def test_so_is_their_number(self):
-        session = self.client(FakeHub(), DIALECTS["EIO4"].with_facts(max_attachments=1))
+        session = self.client(HandMovedHub(), DIALECTS["EIO4"].with_facts(max_attachments=1))
         self.assertPayloadError(self.say, session, self.HEADER)
 
     def test_an_end_in_between_forgets_them(self):
-        session = self.client(FakeHub())
+        session = self.client(HandMovedHub())
         self.say(session, self.HEADER, b"a")
         session.end("transport close")
         self.assertIsNone(session.assembler)
@@ -4561,7 +4666,7 @@ class AttachmentSessionTests(SessionAssertions):
 class AsyncSessionTestCase(SessionAssertions, unittest.IsolatedAsyncioTestCase):
     """A loop for coroutines; nobody waits for a clock."""
 
-    async def settle(self, hub: FakeHub | None = None) -> None:
+    async def settle(self, hub: HandMovedHub | None = None) -> None:
         for _ in range(10):
             await asyncio.sleep(0)
             if hub is not None:
@@ -4583,11 +4688,11 @@ class SlowOpeningTests(AsyncSessionTestCase):
 
     async def asyncSetUp(self):
         self.answer = self.gate()
-        self.hub = FakeHub(on_open=self.on_open)
+        self.hub = HandMovedHub(on_open=self.on_open)
         self.session = self.client(self.hub)
         self.member = self.session.members["/"]
 
-    async def on_open(self, handler: FakeHandler):
+    async def on_open(self, handler: ScriptedHandler):
         handler.member.send(message("first"))
         return await self.answer
 
@@ -4642,11 +4747,11 @@ class SlowOpeningTests(AsyncSessionTestCase):
 
     async def test_it_has_the_connect_timeout(self):
         await self.settle()
-        self.assertEqual(self.hub.watched, {self.member: 45.0})
+        self.assertEqual(self.hub.due(self.member), {"overdue": 45.0})
         self.member.overdue()
         await self.settle(self.hub)
         self.assertSent(self.session, '44{"message":"Timed out"}')
-        self.assertEqual(self.hub.watched, {})
+        self.assertEqual(self.hub.due(self.member), {})
 
     async def test_other_namespaces_do_not_wait_for_it(self):
         self.hub.on_open = lambda handler: None
@@ -4681,8 +4786,7 @@ class SlowOpeningTests(AsyncSessionTestCase):
         for _ in range(10):
             self.member.send(message("x" * 1000))
         self.hub.turn()
-        self.hub.time = 30.0
-        self.session.tick(30.0)  # it was `on_open` that took so long
+        self.session.hub.loop.move_to(30.0)  # it was `on_open` that took so long
         self.assertIs(self.session.life, Life.OPENING)
         await self.accept()
         self.hub.turn()
@@ -4701,7 +4805,7 @@ class OrderTests(AsyncSessionTestCase):
     """Events of one handler run one after the other; a coroutine is finished before the next begins."""
 
     async def asyncSetUp(self):
-        self.hub = FakeHub()
+        self.hub = HandMovedHub()
         self.session = self.client(self.hub)
         self.member = self.session.members["/"]
         self.log = self.member.handler.log
@@ -4726,7 +4830,7 @@ class OrderTests(AsyncSessionTestCase):
     async def test_plain_methods_run_at_once(self):
         self.say(self.session, '42["a"]', '42["b"]')
         self.assertEqual(self.log, ["open", "a", "b"])
-        self.assertEqual((self.hub.tasks, self.member.inbox), ([], None))
+        self.assertEqual((self.hub.clock.tasks, self.member.inbox), (set(), None))
 
     async def test_what_follows_a_coroutine_waits(self):
         self.say(self.session, '42["slow"]', '42["a"]', '42["b"]')
@@ -4736,7 +4840,7 @@ class OrderTests(AsyncSessionTestCase):
         await self.settle()
         self.assertEqual(self.log[1:], ["slow", "slow done", "a", "b"])
         self.assertEqual(
-            (len(self.hub.tasks), self.member.inbox, self.member.task), (1, None, None)
+            (self.hub.clock.tasks, self.member.inbox, self.member.task), (set(), None, None)
         )
 
     async def test_what_waits_is_worked_off_in_order(self):
@@ -4794,11 +4898,11 @@ class OrderTests(AsyncSessionTestCase):
         self.say(self.session, '42["slow"]', '42["a"]')
         await self.settle()
         self.session.end("transport close")
-        self.assertEqual(self.hub.watched, {self.member: 60.0})
+        self.assertEqual(self.hub.due(self.member), {"overdue": 60.0})
         self.member.overdue()
         await self.settle(self.hub)
         self.assertEqual(self.log[1:], ["slow", "slow cancelled", "a", "closed: transport close"])
-        self.assertEqual(self.hub.watched, {})
+        self.assertEqual(self.hub.due(self.member), {})
 
     async def test_one_that_has_not_even_begun_is_cancelled_all_the_same(self):
         self.say(self.session, '42["slow"]', '42["a"]')
@@ -4806,7 +4910,7 @@ class OrderTests(AsyncSessionTestCase):
         self.member.overdue()
         await self.settle(self.hub)
         self.assertEqual(self.log[1:], ["slow", "slow cancelled", "a", "closed: transport close"])
-        self.assertEqual(self.hub.watched, {})
+        self.assertEqual(self.hub.due(self.member), {})
 
     async def test_a_cancelled_event_is_one_event(self):
         self.say(self.session, '42["slow1"]', '42["a"]', '42["slow2"]', '42["b"]')
@@ -4836,7 +4940,7 @@ class WaitingTests(AsyncSessionTestCase):
     """Events that wait are counted in bytes: above one limit reading pauses, above another the client is cut off."""
 
     async def asyncSetUp(self):
-        self.hub = FakeHub(max_message_bytes=1000, max_buffered_bytes=5000, max_packets=1)
+        self.hub = HandMovedHub(max_message_bytes=1000, max_buffered_bytes=5000, max_packets=1)
         self.session = self.client(self.hub)
         self.member = self.session.members["/"]
         self.busy = self.gate()
@@ -4920,7 +5024,7 @@ class MemberAckTests(AsyncSessionTestCase):
     """[SIO5 "Acknowledgement"]: ids per client and namespace, from 0; each answered at most once."""
 
     async def asyncSetUp(self):
-        self.hub = FakeHub()
+        self.hub = HandMovedHub()
         self.session = self.client(self.hub)
         self.member = self.session.members["/"]
 
@@ -4999,7 +5103,7 @@ class RoomAssertions(SessionAssertions):
     """Three clients of one namespace, and `io` for all of them."""
 
     def setUp(self):
-        self.hub = FakeHub(max_rooms=5)
+        self.hub = HandMovedHub(max_rooms=5)
         self.namespace = self.hub.namespaces["/"]
         self.io = NamespaceIO(((self.hub, "/"),))
         self.ann, self.bob, self.eve = (self.client(self.hub).members["/"] for _ in range(3))
@@ -5255,7 +5359,7 @@ class BroadcastTests(RoomAssertions):
         self.assertEqual((self.ann.rooms, self.bob.rooms), ({"other", "all"}, {"all"}))
 
     def test_sockets_are_the_handlers_of_all_whom_emit_reaches_also_of_who_is_in_on_open(self):
-        hub = FakeHub(
+        hub = HandMovedHub(
             on_open=lambda handler: handlers.append(
                 NamespaceIO(((handler.member.session.hub, "/"),)).sockets()
             )
@@ -5287,6 +5391,7 @@ class BroadcastCallTests(RoomAssertions, AsyncSessionTestCase):
         for member, args in answers:
             (ack_id,) = member.acks
             self.say(member.session, f"43{ack_id}{args}")
+        self.hub.loop.move_to(kwargs.get("timeout", 0.0))
         return await asking
 
     async def test_all_answers(self):
@@ -6222,7 +6327,7 @@ class ConnectTimeoutTests(RecorderTestCase):
         wire.send_frame("40")
         self.assertIn(await wire.message(), ('44{"message":"Timed out"}', None))
         gate.set()
-        while self.handler._home[0].tasks:
+        while self.handler._home[0].clock.tasks:
             await asyncio.sleep(0)
 
 
@@ -6736,7 +6841,7 @@ class AdmissionTests(RecorderTestCase):
             for method, path, what in self.DOORS:
                 with self.subTest(what, first=first):
                     if first:
-                        self.handler._home[0].loop = None
+                        self.handler._home[0].clock.loop = None
                     gate, begun, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
                     async def decide(request, gate=gate, begun=begun, done=done):
@@ -6765,7 +6870,7 @@ class AdmissionTests(RecorderTestCase):
     async def test_after_the_goodbye_nobody_comes_in_who_was_still_being_decided_on(self):
         for method, path, what in self.DOORS:
             with self.subTest(what):
-                self.handler._home[0].loop = None
+                self.handler._home[0].clock.loop = None
                 gate, begun = asyncio.Event(), asyncio.Event()
 
                 async def decide(request, gate=gate, begun=begun):
@@ -8184,13 +8289,14 @@ class LateAckTests(RecorderTestCase):
 
     @gen_test
     async def test_a_callback_for_an_ack_is_given_up_after_its_timeout(self):
-        self.handler._home[0].sweep_seconds = 0.05
         client = await self.client()
         handler = await self.only()
-        answers = []
+        answers, begun = [], time.monotonic()
         handler.emit("question", ack=answers.append, timeout=0.01)
         while handler._member.acks:
             await asyncio.sleep(0.01)
+        sweep_seconds = handler._member.session.hub.clock.sweep_seconds
+        self.assertLess(time.monotonic() - begun, sweep_seconds)
         await client.answer("too late")
         await client.send("after that")
         await self.noted("message", "after that")
@@ -8205,7 +8311,10 @@ class LateAckTests(RecorderTestCase):
         asked = asyncio.ensure_future(handler.call("question", timeout=None))
         all_asked = asyncio.ensure_future(self.handler.io.call("question", timeout=None))
         patient = asyncio.ensure_future(self.handler.io.timeout(None).call("question"))
-        self.assertEqual(handler._member.session.hub.watched, {})
+        clock = handler._member.session.hub.clock
+        self.assertEqual(
+            (clock.timers, [act for act in clock.table if act.__name__ == "expire"]), ({}, [])
+        )
         for number in range(4):
             await client.answer(number)
         self.assertEqual((await asked, answers), (1, [0]))
@@ -9569,7 +9678,8 @@ class SlowMatcherTests(FamilyTestCase):
         for _ in range(5):
             await asyncio.sleep(0)
         self.assertEqual(
-            (list(self.hub.namespaces), self.room.handlers, self.hub.tasks), (["/"], [], set())
+            (list(self.hub.namespaces), self.room.handlers, self.hub.clock.tasks),
+            (["/"], [], set()),
         )
 
     @gen_test
@@ -10370,7 +10480,9 @@ class LifeBehaviour:
                 await asyncio.sleep(0)
             # Engine.IO has a grace of its own for the next poll, the older generations their clients'.
             grace = client.dialect.poll_return or socket_io.POLL_GRACE
-            session.tick(session.hub.now() + grace)
+            due = session.hub.clock.table[session.return_over] - session.hub.clock.now()
+            self.assertAlmostEqual(due, grace, delta=1)
+            session.return_over()
         engine_poll = self.transport in POLLING and client.dialect.poll_return is None
         reason = "transport error" if engine_poll else "transport close"
         await self.assertGone(reason, handler)
@@ -11245,7 +11357,7 @@ class StatsTests(RecorderTestCase):
     async def test_lag_is_what_the_loop_is_late_by(self):
         self.handler._home[0].sweep_seconds = 0.01
         await self.client()
-        while self.handler._home[0].sweep_due == math.inf:
+        while self.handler._home[0].clock.next_sweep == math.inf:
             await asyncio.sleep(0.01)
         time.sleep(0.3)
         while self.handler.io.stats()["lag"] < 0.2:
@@ -12989,7 +13101,7 @@ class ForkTests(RecorderTestCase):
         self.handler.io.emit("yes")
         for client in clients:
             self.assertEqual(await client.receive(), ("yes",))
-        self.assertIs(serving.loop, asyncio.get_running_loop())
+        self.assertIs(serving.clock.loop, asyncio.get_running_loop())
 
     @gen_test
     async def test_a_forked_child_may_serve_by_itself(self):
@@ -14127,12 +14239,12 @@ class HostilityBehaviour:
         while (
             self.hub.sessions.keys() != innocent
             or len(self.hub.connections) > 1
-            or len(self.hub.tasks) > self.innocent_tasks
-            or self.hub.watched
+            or len(self.hub.clock.tasks) > self.innocent_tasks
+            or any(act.__name__ == "overdue" for act in self.hub.clock.table)
         ):
             await asyncio.sleep(0.01)
         self.handler.handlers[2:] = []
-        self.assertEqual(self.hub.watched, {})
+        self.assertEqual(self.hub.clock.timers, {})
         self.assertEqual(len(self.hub.namespaces["/"].members), 2)
 
     @gen_test(timeout=30)
@@ -14227,10 +14339,10 @@ class HostilityBehaviour:
         attacker = await self.attacker()
         received = Session.received
 
-        def fail(session, packet, now):
+        def fail(session, packet):
             if session.sid == attacker.sid:
                 raise RuntimeError("a mistake in socket_io.py")
-            received(session, packet, now)
+            received(session, packet)
 
         with mock.patch.object(Session, "received", fail):
             good = next(
@@ -14623,7 +14735,7 @@ class OddRequestTests(RecorderTestCase):
         for path, headers, why in self.ROWS:
             for method in ("GET", "POST", "PUT"):
                 with self.subTest(why, method=method):
-                    hub.loop = None
+                    hub.clock.loop = None
                     status, _, body = await self.ask(method, path, headers)
                     self.assertIn(status, (200, 302, 400, 403, 404, 405, 500))
                     self.assertNotIn(self.MARK.encode(), body)
@@ -15163,15 +15275,15 @@ class SweepTests(RecorderTestCase):
         for wire in (await self.wire(), await self.wire()):
             await self.open_websocket(wire)  # and is silent from then on
         sick, silent = self.handler.handlers
-        tick = Session.tick
+        heartbeat_due = Session.heartbeat_due
 
-        def fail(session, now):
+        def fail(session):
             if session is sick._member.session:
                 raise RuntimeError("a mistake in socket_io.py")
-            tick(session, now)
+            heartbeat_due(session)
 
         with (
-            mock.patch.object(Session, "tick", fail),
+            mock.patch.object(Session, "heartbeat_due", fail),
             self.assertLogs("socket_io", "ERROR") as logged,
         ):
             self.assertEqual(await within(sick.heard.get()), ("closed", "forced close"))
@@ -15216,7 +15328,7 @@ class LateRefusalTests(RecorderTestCase):
                     wire.reset()
             await asyncio.sleep(0.05)
             gate.set()
-            while hub.tasks:
+            while hub.clock.tasks:
                 await asyncio.sleep(0)
 
     @gen_test
@@ -15229,7 +15341,7 @@ class LateRefusalTests(RecorderTestCase):
             "/socket.io/xhr-polling/",
         ):
             for kind in ("multipart/form-data; boundary=x", "application/x-www-form-urlencoded"):
-                hub.loop = None
+                hub.clock.loop = None
                 wire = await self.wire()
                 with mock.patch.object(tornado.httputil, "parse_body_arguments") as parse:
                     await wire.request("POST", path, b"--x\r\n\r\na=b&" * 1000, Content_Type=kind)
