@@ -2904,7 +2904,7 @@ class Session:
     __slots__ = (
         "hub", "http_request", "dialect", "sid", "transport", "life", "upgrade", "heartbeat",
         "members", "ended_namespaces", "assembler", "outlet", "write_now", "outbox", "outbox_bytes",
-        "held_bytes", "answers", "backlog", "waiting_bytes", "owed_acks", "reading", "posting", "held_post", "prober",
+        "held_bytes", "answers", "backlog", "waiting_bytes", "owed_acks", "reading", "post", "prober",
         "user_session", "text_memory", "open_handlers", "postponed", "context", "entered", "born",
     )  # fmt: skip
 
@@ -2945,15 +2945,12 @@ class Session:
         self.outbox: collections.deque[Outgoing] = collections.deque()
         self.outbox_bytes = 0
         self.held_bytes = 0  # of what members hold until they are accepted
-        self.answers: tuple[Exchange, ...] = ()  # long ones that have not all left
+        self.answers: tuple[Answer, ...] = ()  # those to its polls that have not all left
         self.backlog: Backlog | None = None
         self.waiting_bytes = 0  # events received that no handler has begun
         self.owed_acks = 0
         self.reading = True
-        self.posting: object | None = None  # the POST under way
-        self.held_post: Callable[[], None] | None = (
-            None  # answers it, once its events have been worked off
-        )
+        self.post: Exchange | None = None  # the POST that this client is sending, until its answer
         self.prober: Outlet | None = None  # the WebSocket that asks for the upgrade
         self.user_session: UserSession | None = None
         self.text_memory = TextMemory()
@@ -3523,9 +3520,8 @@ class Session:
         self.reading = reading
         if self.outlet is not None:
             self.outlet.set_reading(reading)
-        if reading and self.held_post is not None:
-            release, self.held_post = self.held_post, None
-            release()
+        if reading and self.post is not None:
+            self.post.reading_resumed()
 
     # Time.
 
@@ -3638,8 +3634,8 @@ class Session:
         self._end_members(reason)
         self.backlog = None
         self.hub.forget(self)
-        if self.held_post is not None:
-            self.held_post()
+        if self.post is not None:
+            self.post.reading_resumed()
 
     def _log_end(self, reason: str) -> None:
         """Tell the end of what `open` has told the beginning of."""
@@ -4901,7 +4897,7 @@ class Hub:
             name: Namespace(self, name, handler_class)
             for name, handler_class in self.classes.items()
         }
-        self.connections: set[TakenOver | Exchange] = set()  # that `close` waits for
+        self.connections: set[TakenOver | Answer] = set()  # that `close` waits for
         self.clock = Clock(self.sweep_seconds, self._deadline_failed)
         self.messages_received = self.messages_sent = self.bytes_received = self.bytes_sent = 0
         self.closing = False
@@ -6502,14 +6498,18 @@ class Emitter:
 # The only section that touches a socket. An HTTP request is an `Exchange`, answered once. A
 # WebSocket or a stream is `TakenOver` from Tornado:
 #
-#     Exchange               one HTTP request: a handshake, a poll, a post, a refusal
+#     TornadoConnection      the connection of an Exchange: answers, tells its end, can be given up
+#     Exchange               one HTTP request: a handshake, a POST, a refusal
+#     Poll                   a GET that waits until its session has something to say
 #     TakenOver              a connection of our own, on an adopted socket (or a StreamCarrier for TLS)
 #       WebSocket            frames both ways; the upgrade
 #       Stream               xhr-multipart and htmlfile: an answer that never ends
+#
+# A Poll, a WebSocket or a Stream becomes the outlet of its session in `Exchange.start`.
 
 
 def cors_headers(headers: Headers, dialect: Dialect | None) -> dict[str, str]:
-    """What lets the page at `Origin`, which has been admitted, read our answer."""
+    """Return the headers that let the page at `Origin`, which has been admitted, read our answer."""
     origin = headers.get("Origin", "")
     if not origin:
         return {}
@@ -6517,6 +6517,16 @@ def cors_headers(headers: Headers, dialect: Dialect | None) -> dict[str, str]:
     if dialect is None or not dialect.credentials_need_cookie or headers.get("Cookie", ""):
         granted["Access-Control-Allow-Credentials"] = "true"
     return granted
+
+
+def preflight_headers(headers: Headers) -> dict[str, str]:
+    """Return the headers that tell an admitted page what it may ask.  [Fetch "CORS-preflight request"]"""
+    asked = headers.get("Access-Control-Request-Headers", "Content-Type")
+    return {
+        "Access-Control-Allow-Headers": asked,
+        "Access-Control-Allow-Methods": "GET, POST",
+        "Access-Control-Max-Age": "600",
+    }
 
 
 def accepts_gzip(headers: Headers) -> bool:
@@ -6530,15 +6540,163 @@ def accepts_gzip(headers: Headers) -> bool:
 CLIENT_CDN = "https://cdn.socket.io/4.8.1/"
 
 
+def client_file(
+    client_path: str | os.PathLike[str] | None, name: str, known_etags: str
+) -> tuple[int, str, bytes, dict[str, str]]:
+    """Return status, type, body and headers of an answer that brings *name*, a script of the client.
+
+    It comes from *client_path*, a file or a folder with it; without that, the public CDN has it.
+    *known_etags* is the If-None-Match of the request.
+    """
+    if client_path is None:
+        return 302, TEXT, b"", {"Location": CLIENT_CDN + name}
+    path = pathlib.Path(client_path)
+    if path.is_dir():
+        path /= name
+    elif name.endswith(".map"):
+        path = path.with_name(f"{path.name}.map")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        warn_once("client_path", "client_path: %s", error)
+        return 404, TEXT, b"no such file: see client_path", {}
+    etag = f'W/"{hashlib.sha1(data).hexdigest()}"'  # weak: compressed or not
+    caching = {"Etag": etag, "Cache-Control": "no-cache"}
+    if etag in known_etags:
+        return 304, "", b"", caching
+    return 200, "application/json" if name.endswith(".map") else SCRIPT, data, caching
+
+
+class Answer:
+    """An HTTP answer that has not all left: its session counts what is unsent, and `Hub.close` waits for it.
+
+    It has a *session* if it carries messages. If the connection dies before all of it has left, we
+    cannot know how many have arrived. The session ends: a new one is better than a silent gap.
+    """
+
+    __slots__ = ("hub", "session", "abort", "unsent_bytes")
+
+    def __init__(
+        self, hub: Hub, session: Session | None, abort: Callable[[], None], unsent_bytes: int
+    ) -> None:
+        self.hub = hub
+        self.session = session
+        self.abort = abort  # closes the connection in the middle of the answer
+        self.unsent_bytes = unsent_bytes
+        hub.connections.add(self)
+        if session is not None:
+            session.answers = (*session.answers, self)
+
+    def progress(self, unsent_bytes: int) -> None:
+        """Note that some has left."""
+        self.unsent_bytes = unsent_bytes
+        if self.session is not None:
+            self.session.ease()
+
+    def over(self, whole: bool) -> None:
+        """Note that the *whole* answer has left, or that its connection has ended before."""
+        self.unsent_bytes = 0
+        self.hub.connections.discard(self)
+        self.hub.end_if_empty()
+        session = self.session
+        if session is not None:
+            session.answers = tuple([one for one in session.answers if one is not self])
+            session.ease()
+            if not whole:
+                session.end("transport error")
+
+
+class TornadoConnection:
+    """The connection of an Exchange whose request Tornado has read."""
+
+    __slots__ = ("http",)
+
+    def __init__(self, http: HTTP1Connection) -> None:
+        self.http = http
+
+    def is_alive(self) -> bool:
+        """Tell whether the client can still be answered."""
+        return not self.http.stream.closed()
+
+    def tell_when_closed(self, tell: Callable[[], None]) -> None:
+        """Have *tell* called when the client goes before its answer."""
+        self.http.set_close_callback(tell)
+
+    def watch_closing(self, tell: Callable[[], None]) -> None:
+        """Have *tell* called so from now on: Tornado would look only after the body."""
+        self.http.stream.set_close_callback(tell)
+
+    def answer(
+        self,
+        status: int,
+        headers: dict[str, str],
+        body: bytes,
+        hub: Hub,
+        session: Session | None = None,
+    ) -> None:
+        """Send the answer; *session* is given if it carries messages of one."""
+        reason = http.client.responses.get(status, "Refused")
+        line = tornado.httputil.ResponseStartLine("HTTP/1.1", status, reason)
+        piece, rest = body[:READ_SIZE], memoryview(body)[READ_SIZE:]
+        self.http.write_headers(line, tornado.httputil.HTTPHeaders(headers), piece)
+        if rest:
+            answer = Answer(hub, session, self.http.stream.close, len(rest))
+            hub.clock.spawn(self._write_rest(rest, answer))
+            return
+        if session is not None:
+            self._watch_writing(hub, session)
+        self.http.finish()
+
+    async def _write_rest(self, rest: memoryview, answer: Answer) -> None:
+        """Write a long answer piece by piece: so it can be seen whether the client reads it."""
+        stream, patience = self.http.stream, answer.hub.options.close_timeout
+        try:
+            while rest and not stream.closed():
+                self.http.write(bytes(rest[:READ_SIZE]))
+                rest = rest[READ_SIZE:]
+                left = asyncio.ensure_future(stream.write(b""))  # done when all before it has left
+                await asyncio.wait([left], timeout=patience)
+                if not left.done():
+                    stream.close()
+                answer.progress(len(rest))
+        except tornado.iostream.StreamClosedError:
+            pass
+        finally:
+            answer.over(whole=not stream.closed())
+        if not stream.closed():
+            self.http.finish()
+
+    def _watch_writing(self, hub: Hub, session: Session) -> None:
+        """Notice whether all of a short answer leaves, within `close_timeout`."""
+        stream = self.http.stream
+        try:
+            left = asyncio.ensure_future(stream.write(b""))  # done when all before it has left
+        except tornado.iostream.StreamClosedError:
+            return session.end("transport error")
+        if left.done():
+            if left.exception() is not None:
+                session.end("transport error")
+            return
+        answer = Answer(hub, session, stream.close, 0)
+        impatience = asyncio.get_running_loop().call_later(hub.options.close_timeout, stream.close)
+
+        def written(left: asyncio.Future[None]) -> None:
+            impatience.cancel()
+            answer.over(whole=left.exception() is None)
+
+        left.add_done_callback(written)
+
+    async def give_up(self, protocol: TakenOver) -> None:
+        """Leave the connection to *protocol*."""
+        await take_over(self.http.detach(), protocol)
+
+
 class Exchange(tornado.httputil.HTTPMessageDelegate):
-    """One HTTP request of a client, from its headers to its one answer. A GET of a poll waits as its session's outlet.
+    """One HTTP request of a client, from its headers to its one answer; a GET that polls becomes a `Poll`.
 
     Served without a RequestHandler, straight on the connection: a poll and a post cost 40 % less, and a body is refused
     by its size while it arrives.
     """
-
-    congested = False  # an answer is written once
-    unsent_bytes = 0  # of a long answer
 
     def __init__(self, hub: Hub, http_request: Any) -> None:
         self.hub = hub
@@ -6547,15 +6705,18 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         )
         self.context = contextvars.copy_context()  # of the connection, which others may share
         self.client_context = self.context  # of the session that it begins: a copy, in a handshake
-        self.connection: HTTP1Connection = http_request.connection
+        self.connection = TornadoConnection(http_request.connection)
         self.headers: Headers = http_request.headers
         self.request: Request | None = None
         self.refused: Refused | None = None
         self.session: Session | None = None
         self.admitted = hub.admits(self.headers)
         self.body = bytearray()
+        # Of a POST: engine packets that have yet to be worked off. It waits for its answer when
+        # there are none left and the session does not read; it has none before its body is whole.
+        self.packets: collections.deque[EnginePacket] | None = None
         self.cookie = ""
-        self.answered = self.scheduled = self.carries_messages = False
+        self.answered = False
 
     # What Tornado calls.
 
@@ -6563,7 +6724,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         self, start_line: Any = None, headers: Any = None
     ) -> Awaitable[None] | None:
         http_request = self.http_request
-        self.connection.set_close_callback(self.on_connection_close)
+        self.connection.tell_when_closed(self.on_connection_close)
         if http_request.method == "OPTIONS" or CLIENT_FILE.fullmatch(http_request.tail):
             return None
         try:
@@ -6593,7 +6754,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             self._too_large()
 
     def _max_bytes(self) -> int:
-        """Of a body: a form's percent signs can make three bytes of one."""
+        """Return the limit of a body's size: a form's percent signs can make three bytes of one."""
         form = self.request is not None and (self.request.jsonp or self.request.dialect.posts_forms)
         return self.hub.options.max_message_bytes * (3 if form else 1)
 
@@ -6607,45 +6768,72 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         except Exception:  # of our own: not every Tornado would end the request, and so the session
             log.exception("%s: a request could not be answered", self.hub.options.__name__)
             if self.session is not None:
+                self._forget_post(self.session)
                 self.session.end("forced close")
             self._refuse(Refused("Internal server error", 3, 500))
 
     def _serve(self) -> None:
+        request, session = self.request, self.session
         if self.refused is not None:
             self._refuse(self.refused)
-        elif self.request is None:
+        elif request is None:
             self._serve_others()
-        elif self.session is None:
-            self._open_session(self.request)
-        elif self.request.ends_session:
-            self.session.end("transport close", by_client=True)
+        elif session is None:
+            self._shake_hands(request)
+        elif request.ends_session:
+            session.end("transport close", by_client=True)
             self.respond(200, TEXT, b"")
-        elif self.session.life is Life.CLOSED:
+        elif session.life is Life.CLOSED:
             self._refuse(Refused("Session ID unknown", UNKNOWN_SID, cause="unknown sid"))
-        elif self.request.transport != self.session.transport and not self._may_choose(
-            self.session
+        elif request.transport != session.transport and not (
+            session.dialect.handshakes_apart and request.method == "GET"
         ):
-            why = f"the session is on {self.session.transport}, not on {self.request.transport}"
+            why = f"the session is on {session.transport}, not on {request.transport}"
             self._refuse(Refused("Bad request", why=why))
-        elif self.request.method == "POST":
-            self._take_post(self.session, self.request)
+        elif request.method == "POST":
+            self._take_post(session, request)
+        elif (
+            session.transport == request.transport
+            and session.dialect.overlap_closes
+            and session.outlet is not None
+        ):
+            session.cut_off("overlap", "a second poll came while one waits")
+            self._refuse(Refused("Overlapping polls", cause="overlap"))
         else:
-            self._hold_poll(self.session, self.request)
+            self.start(Poll(self))
+
+    def _serve_others(self) -> None:
+        """Answer what is no client's session: a preflight, or a request for the client file."""
+        if self.http_request.method == "OPTIONS":
+            if self.admitted:
+                return self.respond(204, "", b"", preflight_headers(self.headers))
+            try:  # the page's request, which would be refused in words, does not follow
+                self.hub.refuse_origin(self.headers)
+            except OriginRefused as refused:
+                self.hub.tell_refusal(self.http_request, refused)
+            return self.respond(204, "", b"")
+        file = CLIENT_FILE.fullmatch(self.http_request.tail)
+        assert file is not None
+        known_etags = self.headers.get("If-None-Match", "")
+        self.respond(*client_file(self.hub.options.client_path, file[1], known_etags))
 
     def on_connection_close(self) -> None:
         """The client's connection is gone before it was answered."""
         self.answered = True
-        if self.session is None:
+        session = self.session
+        if session is None:
             return
-        self.session.poll_broke(self)  # what it would have brought waits for the next
-        if self.session.posting is self:
-            self.session.posting = self.session.held_post = None
-            self.session.end("transport error")  # part of what the client sent is lost
+        if isinstance(session.outlet, Poll) and session.outlet.exchange is self:
+            # What the poll would have brought waits for the next.
+            session.poll_broke(session.outlet)
+        if session.post is self:
+            session.post = None
+            session.end("transport error")  # part of what the client sent is lost
 
     # From headers to session.
 
     def _note_refusal(self, error: Exception) -> None:
-        """What says no is told in `finish`, so that the connection can be kept."""
+        """Note what says no; it is told in `finish`, so that the connection can be kept."""
         if isinstance(error, Refused):
             self.refused = error
         elif isinstance(error, tornado.web.HTTPError):
@@ -6678,9 +6866,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             raise Refused("Session ID unknown", UNKNOWN_SID, cause="unknown sid", why="it has none")
 
     async def _enter_when(self, allowed: Awaitable[Any]) -> None:
-        self.connection.stream.set_close_callback(
-            self.on_connection_close
-        )  # Tornado looks only after the body
+        self.connection.watch_closing(self.on_connection_close)
         try:
             answer = await in_steps(self._ask, allowed)
             await (self._enter_if(answer) or asyncio.sleep(0))
@@ -6726,22 +6912,11 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
                     self.headers.get("Sec-WebSocket-Protocol", "")
                 ),
             }
-            return self._take_over(
-                WebSocket(self.hub, request.dialect, answers, self._begin_websocket)
-            )
+            return self._take_over(WebSocket(self, request.dialect, answers))
         if request.transport in STREAMS and request.method == "GET":
             if self.session is not None and not request.dialect.handshakes_apart:
                 raise Refused("Bad request", why="a stream for a session that has one")
-            return self._take_over(
-                Stream(
-                    self.hub,
-                    self.session,
-                    request,
-                    self.http_request,
-                    self.client_context,
-                    self._note_closed_session,
-                )
-            )
+            return self._take_over(Stream(self, request))
         if request.method == "POST" and self.session is not None:
             length = self.headers.get("Content-Length", "")
             if (
@@ -6751,37 +6926,26 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
                 and int(length) > self._max_bytes()
             ):
                 self._too_large()
-            elif self.session.posting is None and self.session.transport == request.transport:
-                self.session.posting = self
+            elif self.session.post is None and self.session.transport == request.transport:
+                self.session.post = self
         return None
 
     async def _take_over(self, protocol: TakenOver) -> None:
         self.answered = True
-        await take_over(self.connection.detach(), protocol)
+        await self.connection.give_up(protocol)
 
-    def _begin_websocket(self, websocket: WebSocket) -> None:
-        assert self.request is not None
-        if self.session is None:
-            session = self.hub.new_session(self.request, self.http_request, self.client_context)
-            websocket.carry(session, first=True)
-        elif self.session.life is Life.CLOSED:
-            websocket.session = self.session  # frames may have come with the request, and be wrong
-            websocket.end()
-            self._note_closed_session()
-        elif self.session.dialect.handshakes_apart:
-            websocket.carry(self.session, self.session.switch_transport(self.request.transport))
-        elif not websocket.probe(self.session):
-            why = "a second WebSocket for a session, or one that may not take it over"
-            self.hub.tell_refusal(self.http_request, Refused("Bad request", why=why))
+    def _shake_hands(self, request: Request) -> None:
+        """Answer a handshake over HTTP; where it does not stand apart, its answer is the first poll's."""
+        isolate_connections(self.connection.http.stream)
+        if not request.dialect.handshakes_apart:
+            return self.start(Poll(self))
+        text = self._begin_session(request).greeting
+        if request.jsonp:
+            script = request.dialect.call_script(request.jsonp, text)
+            return self.respond(200, SCRIPT, script.encode())
+        self.respond(200, TEXT, text.encode())
 
-    def _note_closed_session(self) -> None:
-        """The session has ended while its connection was taken over."""
-        refused = Refused("Session ID unknown", UNKNOWN_SID, cause="unknown sid")
-        self.hub.tell_refusal(self.http_request, refused)
-
-    def _open_session(self, request: Request) -> None:
-        """A polling handshake: its answer is the session's first poll."""
-        isolate_connections(self.connection.stream)
+    def _begin_session(self, request: Request) -> Session:
         session = self.session = self.hub.new_session(
             request, self.http_request, self.client_context
         )
@@ -6790,76 +6954,36 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             self.cookie = (
                 f"{self.hub.options.cookie}={session.sid}; Path=/; HttpOnly; SameSite=Lax{secure}"
             )
-        if request.dialect.handshakes_apart:
-            text = session.greeting
-            if request.jsonp:
-                return self.respond(
-                    200, SCRIPT, request.dialect.call_script(request.jsonp, text).encode()
-                )
-            return self.respond(200, TEXT, text.encode())
-        self._hold_poll(session, request)
-        session.open()
+        return session
 
-    def _may_choose(self, session: Session) -> bool:
-        return session.dialect.handshakes_apart and self.http_request.method == "GET"
-
-    def _hold_poll(self, session: Session, request: Request) -> None:
-        first = request.transport != session.transport and session.switch_transport(
-            request.transport
-        )
-        if session.outlet is not None:
-            if session.dialect.overlap_closes:
-                session.cut_off("overlap", "a second poll came while one waits")
-                return self._refuse(Refused("Overlapping polls", cause="overlap"))
-            session.outlet.release()
-        session.attach(self)
+    def start(self, outlet: Poll | TakenOver) -> None:
+        """Make *outlet* the way out of the session that this request names or begins; open a session by its first."""
+        request, session = self.request, self.session
+        assert request is not None
+        first = session is None
+        if session is None:
+            session = self._begin_session(request)
+        elif session.dialect.handshakes_apart and (
+            request.transport not in POLLING or request.transport != session.transport
+        ):
+            first = session.switch_transport(request.transport)
+            session.dialect = request.dialect
+        elif session.outlet is not None:
+            session.outlet.release()  # a second poll: the first goes without what waits
+        outlet.session = session
+        session.attach(outlet)
         if first:
             session.open()
 
-    def wake(self) -> None:
-        """There is something to say; all that one turn has to say leaves in one answer."""
-        if not self.scheduled:
-            self.scheduled = True
-            asyncio.get_running_loop().call_soon(self._answer_poll)
-
-    def set_reading(self, reading: bool) -> None:
-        """A poll reads nothing: posts are held back instead."""
-
-    def release(self) -> None:
-        self._let_go(NOOP)
-
-    def drop(self) -> None:
-        self._let_go(CLOSE)
-
-    def _let_go(self, last: str) -> None:
-        """Answer the poll, which waits, with *last*, an engine packet."""
-        assert self.request is not None
-        if self.request.sid:
-            self._answer_poll(last)
-        else:  # turned away before the client had a sid: 200 would make it try again at once
-            why = "its session ended before it had begun"
-            self._refuse(Refused("Forbidden", FORBIDDEN, 401, "turned away", why))
-
-    def _answer_poll(self, last: str | None = None) -> None:
-        session, request = self.session, self.request
-        assert session is not None and request is not None
-        if self.is_alive():
-            # A poll that is released leaves what waits to the outlet that takes over.
-            waiting = session.take_payload() if last is not NOOP else []
-            self.carries_messages = bool(waiting)
-            packets = [packet for outgoing in waiting for packet in outgoing.packets]
-            if last is not None:
-                packets.append(EnginePacket(last))
-            self.respond(
-                200, *session.dialect.encode_poll(packets, request.jsonp, session.text_memory)
-            )
-        session.outlet_released(self)
-        session.ease()
+    def note_closed_session(self) -> None:
+        """Tell that the session has ended while its connection was taken over."""
+        refused = Refused("Session ID unknown", UNKNOWN_SID, cause="unknown sid")
+        self.hub.tell_refusal(self.http_request, refused)
 
     # Posts.
 
     def _take_post(self, session: Session, request: Request) -> None:
-        if session.posting is not self and session.dialect.overlap_closes:
+        if session.post is not self and session.dialect.overlap_closes:
             session.cut_off("overlap", "a second post came while one is worked off")
             return self._refuse(Refused("Overlapping posts", cause="overlap"))
         body, content_type = bytes(self.body), self.headers.get("Content-Type", "")
@@ -6870,26 +6994,32 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         except PayloadError as error:
             return self._refuse_post(session, error)
         self.body.clear()
-        self._work_off(session, collections.deque(packets))
+        self.packets = collections.deque(packets)
+        self._work_off()
 
-    def _work_off(self, session: Session, packets: collections.deque[EnginePacket]) -> None:
-        """Hand *session* as many *packets* of a post as one turn is for; it is answered after the last."""
+    def _work_off(self) -> None:
+        """Hand the session as many packets as one turn is for; the POST is answered after the last."""
         max_bytes = self.hub.options.max_message_bytes
+        session, packets = self.session, self.packets
+        assert session is not None and packets is not None
         try:
             for _ in range(min(len(packets), EVENTS_PER_TURN)):
-                packet = packets.popleft()
+                packet = packets[0]
                 if len(packet.data) > max_bytes:  # a form may be longer than what it carries
                     raise PayloadError("message too large", "too large a part")
                 session.received(packet)
+                packets.popleft()
         except PayloadError as error:
             return self._refuse_post(session, error)
         if packets and session.life is not Life.CLOSED:
-            work = functools.partial(self._work_off, session, packets)
-            self.hub.clock.soon(functools.partial(self._guard, work))
-        elif session.reading or session.posting is not self:
+            self.hub.clock.soon(functools.partial(self._guard, self._work_off))
+        elif session.reading or session.post is not self or session.life is Life.CLOSED:
             self._accept_post()
-        else:
-            session.held_post = self._accept_post
+
+    def reading_resumed(self) -> None:
+        """Answer the POST, if only that was waited for: the session reads again, or has ended."""
+        if self.packets is not None and not self.packets:
+            self._accept_post()
 
     def _refuse_post(self, session: Session, error: PayloadError) -> None:
         self._forget_post(session)
@@ -6902,8 +7032,8 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         self.respond(200, *self.session.dialect.post_answer)
 
     def _forget_post(self, session: Session) -> None:
-        if session.posting is self:
-            session.posting = None
+        if session.post is self:
+            session.post = None
 
     def _too_large(self) -> None:
         if not self.answered:
@@ -6911,55 +7041,6 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             if self.session is not None:
                 self._forget_post(self.session)
                 self.session.cut_off("too large", "the body of a POST is too large")
-
-    # What is no client's session.
-
-    def _serve_others(self) -> None:
-        if self.http_request.method == "OPTIONS":
-            return self._answer_preflight()
-        file = CLIENT_FILE.fullmatch(self.http_request.tail)
-        assert file is not None
-        self._serve_client(file[1])
-
-    def _answer_preflight(self) -> None:
-        """What may be asked, to pages that may ask.  [Fetch "CORS-preflight request"]"""
-        granted = {}
-        if (
-            not self.admitted
-        ):  # the page's request, which would be refused in words, does not follow
-            try:
-                self.hub.refuse_origin(self.headers)
-            except OriginRefused as refused:
-                self.hub.tell_refusal(self.http_request, refused)
-        else:
-            granted = {
-                "Access-Control-Allow-Headers": self.headers.get(
-                    "Access-Control-Request-Headers", "Content-Type"
-                ),
-                "Access-Control-Allow-Methods": "GET, POST",
-                "Access-Control-Max-Age": "600",
-            }
-        self.respond(204, "", b"", granted)
-
-    def _serve_client(self, name: str) -> None:
-        """The client's script from `client_path`, a file or a folder with it; else the public CDN has it."""
-        if self.hub.options.client_path is None:
-            return self.respond(302, TEXT, b"", {"Location": CLIENT_CDN + name})
-        path = pathlib.Path(self.hub.options.client_path)
-        if path.is_dir():
-            path /= name
-        elif name.endswith(".map"):
-            path = path.with_name(f"{path.name}.map")
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            warn_once("client_path", "client_path: %s", error)
-            return self.respond(404, TEXT, b"no such file: see client_path")
-        etag = f'W/"{hashlib.sha1(data).hexdigest()}"'  # weak: compressed or not
-        caching = {"Etag": etag, "Cache-Control": "no-cache"}
-        if etag in self.headers.get("If-None-Match", ""):
-            return self.respond(304, "", b"", caching)
-        self.respond(200, "application/json" if name.endswith(".map") else SCRIPT, data, caching)
 
     # Answers.
 
@@ -6976,10 +7057,18 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         )
 
     def is_alive(self) -> bool:
-        """Whether the client can still be answered."""
-        return not self.answered and not self.connection.stream.closed()
+        """Tell whether the client can still be answered."""
+        return not self.answered and self.connection.is_alive()
 
-    def respond(self, status: int, content_type: str, body: bytes, more: Headers = {}) -> None:  # noqa: B006 (only read)
+    def respond(
+        self,
+        status: int,
+        content_type: str,
+        body: bytes,
+        more: Headers = types.MappingProxyType({}),
+        messages_of: Session | None = None,
+    ) -> None:
+        """Answer the request; a body that brings messages belongs to the session *messages_of*."""
         if not self.is_alive():
             return
         self.answered = True
@@ -7003,79 +7092,64 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             headers["Content-Length"] = str(len(body))
         headers |= more
         self.hub.bytes_sent += len(body)
-        reason = http.client.responses.get(status, "Refused")
-        line = tornado.httputil.ResponseStartLine("HTTP/1.1", status, reason)
-        body = b"" if self.http_request.method == "HEAD" else body
-        if len(body) > READ_SIZE:
-            piece, rest = body[:READ_SIZE], memoryview(body)[READ_SIZE:]
-            self.connection.write_headers(line, tornado.httputil.HTTPHeaders(headers), piece)
-            self.unsent_bytes = len(rest)
-            self.hub.connections.add(self)  # `Hub.close` waits for it
-            session = self.session if self.carries_messages else None
-            if session is not None:
-                session.answers = (*session.answers, self)
-            self.hub.clock.spawn(self._write_rest(rest, session))
-            return
-        self.connection.write_headers(line, tornado.httputil.HTTPHeaders(headers), body)
-        if self.carries_messages:
-            self._watch_writing(self.connection.stream)
-        self.connection.finish()
+        if self.http_request.method == "HEAD":
+            body = b""
+        self.connection.answer(status, headers, body, self.hub, messages_of)
 
-    async def _write_rest(self, rest: memoryview, session: Session | None) -> None:
-        """Write a long answer piece by piece: so it can be seen whether the client reads it.
 
-        *session* is the one whose messages it carries. If not all of them leave, nobody knows how
-        much has arrived: a new session is better than a gap.
-        """
-        stream, patience = self.connection.stream, self.hub.options.close_timeout
-        try:
-            while rest and not stream.closed():
-                self.connection.write(bytes(rest[:READ_SIZE]))
-                rest = rest[READ_SIZE:]
-                left = asyncio.ensure_future(stream.write(b""))  # done when all before it has left
-                await asyncio.wait([left], timeout=patience)
-                if not left.done():
-                    stream.close()
-                self.unsent_bytes = len(rest)
-                if session is not None:
-                    session.ease()
-        except tornado.iostream.StreamClosedError:
-            pass
-        finally:
-            self.unsent_bytes = 0
-            self.hub.connections.discard(self)
-            self.hub.end_if_empty()
-            if session is not None:
-                session.answers = tuple([one for one in session.answers if one is not self])
-        if not stream.closed():
-            self.connection.finish()
-        elif session is not None:
-            session.end("transport error")
+class Poll:
+    """A GET of a client that polls, in the role of its session's outlet until it is answered; see Outlet."""
 
-    def abort(self) -> None:
-        """End the connection in the middle of an answer that is not read."""
-        self.connection.stream.close()
+    __slots__ = ("exchange", "session", "scheduled")
 
-    def _watch_writing(self, stream: tornado.iostream.IOStream) -> None:
-        """Nobody knows how much has arrived of an answer that did not all leave: better a new session than a gap."""
-        assert self.session is not None
-        session, patience = self.session, self.hub.options.close_timeout
-        try:
-            sent = asyncio.ensure_future(stream.write(b""))  # done when all before it has left
-        except tornado.iostream.StreamClosedError:
-            return session.end("transport error")
-        if not sent.done():
-            self.hub.connections.add(self)  # `Hub.close` waits for it
-            impatience = asyncio.get_running_loop().call_later(patience, stream.close)
-            sent.add_done_callback(lambda done: self._written(impatience))
-        sent.add_done_callback(
-            lambda done: session.end("transport error") if done.exception() else None
-        )
+    congested = False  # an answer is written once
+    unsent_bytes = 0  # what of it has not left is an `Answer`
 
-    def _written(self, impatience: asyncio.TimerHandle) -> None:
-        impatience.cancel()
-        self.hub.connections.discard(self)
-        self.hub.end_if_empty()
+    def __init__(self, exchange: Exchange) -> None:
+        self.exchange = exchange
+        self.session: Session | None = None
+        self.scheduled = False
+
+    def wake(self) -> None:
+        """Answer soon: all that one turn has to say leaves in one answer."""
+        if not self.scheduled:
+            self.scheduled = True
+            asyncio.get_running_loop().call_soon(self._answer)
+
+    def set_reading(self, reading: bool) -> None:
+        """A poll reads nothing: posts are held back instead."""
+
+    def release(self) -> None:
+        self._let_go(NOOP)
+
+    def drop(self) -> None:
+        self._let_go(CLOSE)
+
+    def _let_go(self, last: str) -> None:
+        """Answer with *last*, an engine packet."""
+        request = self.exchange.request
+        assert request is not None
+        if request.sid:
+            self._answer(last)
+        else:  # turned away before the client had a sid: 200 would make it try again at once
+            why = "its session ended before it had begun"
+            self.exchange._refuse(Refused("Forbidden", FORBIDDEN, 401, "turned away", why))
+
+    def _answer(self, last: str | None = None) -> None:
+        exchange, session = self.exchange, self.session
+        assert session is not None and exchange.request is not None
+        if exchange.is_alive():
+            # A poll that is released leaves what waits to the outlet that takes over.
+            waiting = session.take_payload() if last is not NOOP else []
+            packets = [packet for outgoing in waiting for packet in outgoing.packets]
+            if last is not None:
+                packets.append(EnginePacket(last))
+            status_type_body = session.dialect.encode_poll(
+                packets, exchange.request.jsonp, session.text_memory
+            )
+            exchange.respond(200, *status_type_body, messages_of=session if waiting else None)
+        session.outlet_released(self)
+        session.ease()
 
 
 class TakenOver(asyncio.BufferedProtocol):
@@ -7084,8 +7158,11 @@ class TakenOver(asyncio.BufferedProtocol):
     A BufferedProtocol, for asyncio allots 256 kB for each read of any other: 20 us of CPU, more than all the rest.
     """
 
-    def __init__(self, hub: Hub, greeting: bytes) -> None:
-        self.hub = hub
+    def __init__(self, exchange: Exchange, greeting: bytes) -> None:
+        self.exchange: Exchange | None = (
+            exchange  # the request that it has come with, until it begins
+        )
+        self.hub = exchange.hub
         self.greeting = greeting
         self.received_before = b""  # what the client sent along with its request
         self.session: Session | None = None
@@ -7113,7 +7190,25 @@ class TakenOver(asyncio.BufferedProtocol):
         """The client has sent *data*."""
 
     def begin(self) -> None:
-        """Send the greeting; find or make the client's session."""
+        """Send the greeting; become the outlet of the client's session."""
+        exchange, self.exchange = self.exchange, None
+        assert exchange is not None
+        self.carrier.write(
+            self.greeting
+        )  # by itself: what looks at one event per read would lose the OPEN packet
+        if exchange.session is not None and exchange.session.life is Life.CLOSED:
+            self.session = exchange.session  # frames may have come with the request, and be wrong
+            exchange.note_closed_session()
+            self.turn_away()
+        else:
+            self.start(exchange)
+
+    def start(self, exchange: Exchange) -> None:
+        exchange.start(self)
+
+    def turn_away(self) -> None:
+        """The session has ended since the request came."""
+        self.end()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closing = True
@@ -7177,51 +7272,35 @@ class TakenOver(asyncio.BufferedProtocol):
 class WebSocket(TakenOver):
     """Frames both ways; on a session of its own, or probing to take over one that polls."""
 
-    def __init__(
-        self,
-        hub: Hub,
-        dialect: Dialect,
-        answers: dict[str, str],
-        begin: Callable[[WebSocket], None],
-    ) -> None:
+    def __init__(self, exchange: Exchange, dialect: Dialect, answers: dict[str, str]) -> None:
         lines = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade"]
         lines += [f"{name}: {value}" for name, value in answers.items() if value]
-        super().__init__(hub, "\r\n".join([*lines, "", ""]).encode("ascii"))
+        super().__init__(exchange, "\r\n".join([*lines, "", ""]).encode("ascii"))
         self.dialect = dialect
-        self.start: Callable[[WebSocket], None] | None = begin
         self.frames = FrameParser(
-            hub.options.max_message_bytes, inflates=bool(answers["Sec-WebSocket-Extensions"])
+            self.hub.options.max_message_bytes, inflates=bool(answers["Sec-WebSocket-Extensions"])
         )
         self.cork: list[bytes] | None = (
             None  # while one read is answered: its answers leave in one write
         )
         self.corked_bytes = 0
 
-    def begin(self) -> None:
-        start, self.start = self.start, None  # it holds the request, which is served
-        assert start is not None
-        self.carrier.write(
-            self.greeting
-        )  # by itself: what looks at one event per read would lose the OPEN packet
+    def start(self, exchange: Exchange) -> None:
+        """Begin, or ask to take over a session that polls.  [EIO4 "Upgrade"]
+
+        A second one that asks is accepted, and closed at once.
+        """
         self.cork = []
-        start(self)
+        session = exchange.session
+        if session is None or session.dialect.handshakes_apart:
+            exchange.start(self)
+        else:
+            self.session = session
+            if not session.begin_upgrade(self):
+                self.close(NORMAL)
+                why = "a second WebSocket for a session, or one that may not take it over"
+                self.hub.tell_refusal(exchange.http_request, Refused("Bad request", why=why))
         self._uncork()
-
-    def probe(self, session: Session) -> bool:
-        """Ask to take over a session that polls; a second one is accepted and closed at once.  [EIO4 "Upgrade"]"""
-        self.session = session
-        if session.begin_upgrade(self):
-            return True
-        self.close(NORMAL)
-        return False
-
-    def carry(self, session: Session, first: bool) -> None:
-        """Become the outlet of *session*, and open it if this is its *first*."""
-        self.session = session
-        session.dialect = self.dialect
-        session.attach(self)
-        if first:
-            session.open()
 
     # In.
 
@@ -7359,17 +7438,7 @@ class Stream(TakenOver):
 
     TYPES = {XHR_MULTIPART: 'multipart/x-mixed-replace;boundary="socketio"', HTMLFILE: "text/html"}
 
-    session: Session
-
-    def __init__(
-        self,
-        hub: Hub,
-        session: Session | None,
-        request: Request,
-        http_request: Any,
-        context: contextvars.Context,
-        turn_away: Callable[[], None],
-    ) -> None:
+    def __init__(self, exchange: Exchange, request: Request) -> None:
         self.chunked = request.transport == HTMLFILE
         lines = [
             "HTTP/1.1 200 OK",
@@ -7381,31 +7450,15 @@ class Stream(TakenOver):
             lines.append("Transfer-Encoding: chunked")
         lines += [
             f"{name}: {value}"
-            for name, value in cors_headers(http_request.headers, request.dialect).items()
+            for name, value in cors_headers(exchange.headers, request.dialect).items()
         ]
         head = self._chunk(request.dialect.stream_head(request.transport))
-        super().__init__(hub, "\r\n".join([*lines, "", ""]).encode("latin-1") + head)
-        self.find_session: Callable[[], Session] = lambda: (
-            session or hub.new_session(request, http_request, context)
-        )
-        self.turn_away = turn_away
+        super().__init__(exchange, "\r\n".join([*lines, "", ""]).encode("latin-1") + head)
         self.request = request
         self.scheduled = False
 
-    def begin(self) -> None:
-        session = self.session = self.find_session()
-        self.carrier.write(self.greeting)
-        if session.life is Life.CLOSED:  # since its request came: an answer without content is one
-            self.turn_away()
-            return self.release()
-        first = (
-            session.switch_transport(self.request.transport)
-            if session.dialect.handshakes_apart
-            else True
-        )
-        session.attach(self)
-        if first:
-            session.open()
+    def turn_away(self) -> None:
+        self.drop()  # an answer without content is one
 
     def data_received(self, data: bytes) -> None:
         """Nothing may come here: a browser that pipelines would wait for ever."""
@@ -7421,6 +7474,7 @@ class Stream(TakenOver):
         if self.congested or self.closing:
             return
         session = self.session
+        assert session is not None
         while session.outbox and not self.congested:
             waiting = session.take_outbox(CORK_BYTES)
             packets = [packet for outgoing in waiting for packet in outgoing.packets]
@@ -8952,7 +9006,7 @@ class Gateway(tornado.web.RequestHandler):
             hub, copy.copy(self.request)
         )  # a copy, which will be the session's
         await (exchange.headers_received() or asyncio.sleep(0))
-        if exchange.connection.stream is None:
+        if exchange.connection.http.stream is None:
             self.detach()  # taken over: tells RequestHandler that nothing follows
 
     def data_received(self, chunk: bytes) -> None:

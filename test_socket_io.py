@@ -4997,18 +4997,19 @@ class WaitingTests(AsyncSessionTestCase):
         self.ask(self.member)
         self.assertEqual((self.session.reading, self.session.outlet.reading), (True, True))
 
-    async def test_a_post_that_is_held_is_released_once(self):
+    async def test_a_post_that_is_held_is_released_when_the_session_reads_again(self):
         released = []
         self.say(self.session, self.event(1000), self.event(1000))
-        self.session.held_post = lambda: released.append(True)
+        self.session.post = types.SimpleNamespace(reading_resumed=lambda: released.append(True))
+        self.assertEqual(released, [])
         self.busy.set_result(None)
         await self.settle()
-        self.assertEqual((released, self.session.held_post), ([True], None))
+        self.assertEqual(released, [True])
 
-    async def test_the_end_releases_it_too(self):
+    async def test_the_end_of_a_session_releases_a_post_that_is_held(self):
         released = []
         self.say(self.session, self.event(1000), self.event(1000))
-        self.session.held_post = lambda: released.append(True)
+        self.session.post = types.SimpleNamespace(reading_resumed=lambda: released.append(True))
         self.session.end("transport close")
         self.assertEqual(released, [True])
 
@@ -5622,7 +5623,7 @@ class PollingTests(RecorderTestCase):
         url = await self.join_polling(first)
         first.send_request("POST", url, b'42["half', Content_Length="20")
         handler = await self.only()
-        while handler._member.session.posting is None:
+        while handler._member.session.post is None:
             await asyncio.sleep(0)
         self.assertEqual((await second.request("POST", url, b'42["x"]'))[0], 400)
         await self.assertClosedFor("transport error")
@@ -5633,7 +5634,7 @@ class PollingTests(RecorderTestCase):
         url = await self.join_polling(first)
         second.send_request("POST", url, b'42["half', Content_Length="20")
         handler = await self.only()
-        while handler._member.session.posting is None:
+        while handler._member.session.post is None:
             await asyncio.sleep(0)
         second.reset()
         await self.assertClosedFor("transport error")
@@ -8447,7 +8448,7 @@ class ManyPacketsTests(RecorderTestCase):
                 while not handler.turns:
                     handler.turn += 1
                     await asyncio.sleep(0)
-                self.assertIsNotNone(session.posting)
+                self.assertIsNotNone(session.post)
                 second = Attacker(self.get_http_port(), dialect, XHR_POLLING)
                 second.sid, second._post_wire = client.sid, await self.wire()
                 status = await second.post(second._body(second.dialect.encode_payload(body[:1])))
@@ -14506,7 +14507,7 @@ class PostingHostilityBehaviour(HostilityBehaviour):
                 wire.writer.write((head.encode() + b"\r\n\r\n" + body)[:size])
                 await wire.writer.drain()
                 if size < 0:
-                    while self.handler.handlers[-1]._member.session.posting is None:
+                    while self.handler.handlers[-1]._member.session.post is None:
                         await asyncio.sleep(0)
                 wire.reset()
                 await self.assertNobodyElseSuffers()
@@ -15604,7 +15605,7 @@ class OverlapTests(RecorderTestCase):
                 handler = self.handler.handlers[-1]
                 wire = await self.wire()
                 wire.send_request("POST", client._url("send"), b"x", Content_Length=100)
-                while handler._member.session.posting is None:
+                while handler._member.session.post is None:
                     await asyncio.sleep(0)
                 if DIALECTS[dialect].overlap_closes:
                     self.assertEqual(await client.post(b"x"), 400)
