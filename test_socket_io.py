@@ -135,6 +135,10 @@ class Wire:
     def close(self):
         self.writer.close()
 
+    @property
+    def wires(self):
+        return [self]
+
     def reset(self):
         """Vanish: the server's next read is a TCP reset."""
         self.writer.get_extra_info("socket").setsockopt(
@@ -304,9 +308,12 @@ class Client:
         self.closed = True
         if self._reader is not None:
             self._reader.cancel()
-        for wire in (self._wire, self._post_wire):
-            if wire is not None:
-                wire.close()
+        for wire in self.wires:
+            wire.close()
+
+    @property
+    def wires(self):
+        return [wire for wire in (self._wire, self._post_wire) if wire is not None]
 
     # Private.
 
@@ -517,6 +524,9 @@ class SocketIOTestCase(tornado.testing.AsyncHTTPTestCase):
                 done = client.close()
                 if done is not None:
                     await done
+            await asyncio.sleep(0)
+            for wire in itertools.chain(*(client.wires for client in self._clients)):
+                wire.writer.transport.abort()  # where data, or the goodbye of TLS, is still on its way
             await asyncio.sleep(0)
 
         self.io_loop.run_sync(leave)
@@ -15991,9 +16001,12 @@ class ExampleTests(SocketIOTestCase):
 
 
 def unused_port():
-    sock, port = tornado.testing.bind_unused_port()
-    sock.close()
-    return port
+    """Return a port that nobody uses, below those of outgoing connections, which might take it meanwhile."""
+    while True:
+        port = random.randrange(15_000, 32_000)
+        with contextlib.suppress(OSError), socket.socket() as sock:
+            sock.bind(("", port))
+            return port
 
 
 if __name__ == "__main__":
