@@ -793,7 +793,7 @@ class RecorderTestCase(SocketIOTestCase):
 
 
 class TestClientTests(RecorderTestCase):
-    """The client that users import: what it promises beyond what every other test here asks of it."""
+    """The client that users import keeps its promises beyond what every other test here asks of it."""
 
     ACKING = [
         ("EIO4", "websocket"),
@@ -5581,7 +5581,7 @@ class PollingTests(RecorderTestCase):
         await self.noted("x", 1)
 
     @gen_test
-    async def test_what_no_poll_waits_for_leaves_with_the_next_in_one_payload(self):
+    async def test_events_between_two_polls_leave_with_the_next_in_one_payload(self):
         wire = await self.wire()
         url = await self.join_polling(wire)
         handler = await self.only()
@@ -5650,7 +5650,7 @@ class PollingTests(RecorderTestCase):
         await self.assertClosedFor("transport error")
 
     @gen_test
-    async def test_what_a_lost_poll_would_have_brought_comes_with_the_next(self):
+    async def test_events_for_a_poll_whose_connection_broke_come_with_the_next_poll(self):
         first, second = await self.wire(), await self.wire()
         url = await self.join_polling(first)
         first.send_request("GET", url)
@@ -5757,7 +5757,7 @@ class Base64WireTests(RecorderTestCase):
                     await self.noted("x", self.DATA)
 
     @gen_test
-    async def test_what_is_skipped_has_been_counted_before(self):
+    async def test_skipped_line_breaks_count_in_the_length_of_a_packet(self):
         wire = await self.wire()
         url = await self.open(wire, 3)
         payload = f"{len(self.HEAD) + 1}:4{self.HEAD}10:{self.SENT[3]}"  # 10 without the breaks
@@ -5785,7 +5785,7 @@ class Base64WireTests(RecorderTestCase):
                 self.assertEqual([await wire.message(), await wire.message()], frames)
 
     @gen_test
-    async def test_it_gets_base64_after_an_upgrade_too_whether_or_not_it_says_so_again(self):
+    async def test_a_client_without_bytes_gets_base64_after_an_upgrade_too(self):
         for revision in (3, 4):
             for first, second in (("&b64=1", "&b64=1"), ("&b64=1", ""), ("", "&b64=1")):
                 with self.subTest(revision=revision, first=first, second=second):
@@ -5809,7 +5809,7 @@ class Base64WireTests(RecorderTestCase):
                         )
 
     @gen_test
-    async def test_others_in_the_same_broadcast_get_bytes(self):
+    async def test_a_broadcast_is_base64_only_to_a_client_without_bytes(self):
         for revision, raw in ((3, b"\x04" + self.DATA), (4, self.DATA)):
             wires = []
             for query in ("&b64=1", "", "&b64=", "&b64=1"):
@@ -5828,6 +5828,8 @@ class Base64WireTests(RecorderTestCase):
 
 
 class StreamTests(RecorderTestCase):
+    """Streams: answers of htmlfile and multipart that go on for the whole session."""
+
     @gen_test
     async def test_an_answer_that_never_ends_tells_nginx_not_to_keep_it(self):
         handshake = await (await self.wire()).request("GET", "/socket.io/1/")
@@ -5865,7 +5867,7 @@ class UpgradeTests(RecorderTestCase):
         return wire
 
     @gen_test
-    async def test_polling_is_released_and_the_websocket_takes_over_what_waits(self):
+    async def test_an_upgrade_releases_the_poll_and_brings_what_waits_over_the_websocket(self):
         polling, poster = await self.wire(), await self.wire()
         url = await self.join_polling(polling)
         polling.send_request("GET", url)
@@ -5945,7 +5947,7 @@ class UpgradeTests(RecorderTestCase):
         await self.noted("still here")
 
     @gen_test
-    async def test_a_websocket_that_vanishes_may_be_followed_by_another(self):
+    async def test_an_upgrade_may_be_tried_again_after_its_websocket_has_vanished(self):
         polling = await self.wire()
         url = await self.join_polling(polling)
         (await self.probe(url)).reset()
@@ -5959,10 +5961,12 @@ class UpgradeTests(RecorderTestCase):
 
 
 class UpgradeTimeoutTests(RecorderTestCase):
+    """An upgrade has `upgrade_timeout` seconds; polling goes on if it does not end."""
+
     options = {"upgrade_timeout": 0.2}
 
     @gen_test
-    async def test_half_an_upgrade_is_given_up(self):
+    async def test_an_upgrade_that_stops_after_its_probe_is_given_up_and_polling_goes_on(self):
         polling, websocket = await self.wire(), await self.wire()
         url = await self.join_polling(polling)
         await websocket.upgrade(url.replace("polling", "websocket"))
@@ -5971,7 +5975,7 @@ class UpgradeTimeoutTests(RecorderTestCase):
 
 
 class SubprotocolTests(RecorderTestCase):
-    """[RFC6455 "Server Requirements"]: a browser that has asked for subprotocols fails a connection that names none."""
+    """[RFC6455 "Server Requirements"]: a browser that offers subprotocols fails a connection that names none."""
 
     ROWS = [
         (None, None, "no offer"),
@@ -5987,7 +5991,7 @@ class SubprotocolTests(RecorderTestCase):
     ]
 
     @gen_test
-    async def test_every_generation_is_answered_with_its_first_offer(self):
+    async def test_each_generation_is_answered_with_the_first_subprotocol_it_offers(self):
         for path in (
             "/?EIO=4&transport=websocket",
             "/?EIO=3&transport=websocket",
@@ -6003,7 +6007,7 @@ class SubprotocolTests(RecorderTestCase):
                     self.assertEqual(answer.get("sec-websocket-protocol"), expected)
 
     @gen_test
-    async def test_also_after_a_handshake_and_for_an_upgrade(self):
+    async def test_a_websocket_of_a_known_session_is_answered_with_its_first_subprotocol(self):
         wire = await self.wire()
         sid = (await wire.request("GET", "/socket.io/1/"))[2].decode().split(":")[0]
         polling = await self.join_polling(wire)
@@ -6014,7 +6018,7 @@ class SubprotocolTests(RecorderTestCase):
 
 
 class WebSocketTests(RecorderTestCase):
-    """The connection is taken over from Tornado; from then on it is ours."""
+    """[RFC6455]: the connection is taken over from Tornado, and frames are read and written by socket_io."""
 
     @gen_test
     async def test_frames_sent_along_with_the_handshake_arrive(self):
@@ -6036,7 +6040,7 @@ class WebSocketTests(RecorderTestCase):
         await self.noted("after")
 
     @gen_test
-    async def test_all_that_answers_one_read_leaves_in_order(self):
+    async def test_answers_to_frames_of_one_read_leave_in_order(self):
         wire = await self.wire()
         await self.open_websocket(wire)
         handler = await self.only()
@@ -6114,7 +6118,7 @@ class WebSocketTests(RecorderTestCase):
                 await self.assertClosedFor("parse error")
 
     @gen_test
-    async def test_the_ritual_of_an_upgrade_does_no_harm_to_what_began_as_a_websocket(self):
+    async def test_upgrade_packets_do_no_harm_to_a_session_that_began_as_a_websocket(self):
         for revision in (3, 4):
             with self.subTest(revision=revision):
                 wire = await self.wire()
@@ -6182,7 +6186,7 @@ class OverTLS:
 
 
 class TLSTests(OverTLS, SocketIOTestCase):
-    """A TLS socket cannot be adopted: the same parser is fed from Tornado's stream."""
+    """Over TLS the socket cannot be adopted: the same frame parser is fed from Tornado's stream."""
 
     class handler(SocketIOHandler):
         def on_message(self, message):
@@ -6240,7 +6244,7 @@ class TLSTests(OverTLS, SocketIOTestCase):
         deaf.close()
 
     @gen_test
-    async def test_a_flood_from_one_lets_the_other_in(self):
+    async def test_a_flood_from_one_tls_client_lets_another_in(self):
         flood, innocent = await self.open(), await self.open()
         flood.writer.write(masked_frame(1, b'42["message",""]') * 20_000)
         innocent.send_frame('42["message","hello"]')
@@ -6317,16 +6321,18 @@ class HeartbeatTests(RecorderTestCase):
 
 
 class ConnectTimeoutTests(RecorderTestCase):
+    """A client has `connect_timeout` seconds to join a namespace."""
+
     options = {"connect_timeout": 0.2}
 
     @gen_test
-    async def test_who_joins_no_namespace_is_sent_away(self):
+    async def test_a_client_that_joins_no_namespace_is_closed_after_connect_timeout(self):
         wire = await self.wire()
         await self.open_websocket(wire, connect="")
         self.assertEqual((await wire.frame())[0], 8)
 
     @gen_test
-    async def test_an_on_open_that_takes_too_long_refuses(self):
+    async def test_an_on_open_that_takes_longer_than_connect_timeout_refuses_its_client(self):
         gate = asyncio.Event()
 
         async def hang(handler):
@@ -6343,10 +6349,10 @@ class ConnectTimeoutTests(RecorderTestCase):
 
 
 class FirstRequestTests(RecorderTestCase):
-    """A RequestHandler serves the first request: what Tornado refuses before it is prepared must be answered too."""
+    """A server's first request is answered even if Tornado refuses it before its handler is prepared."""
 
     @gen_test
-    async def test_an_unknown_method_is_answered(self):
+    async def test_the_first_request_of_a_server_is_answered_when_its_method_is_unknown(self):
         wire = await self.wire()
         with self.assertLogs("tornado.access", "WARNING"):
             status, _, _ = await wire.request("BREW", "/socket.io/?EIO=4&transport=polling", b"40")
@@ -6354,10 +6360,12 @@ class FirstRequestTests(RecorderTestCase):
 
 
 class BodySizeTests(RecorderTestCase):
+    """`max_message_bytes` bounds bodies, frames and attachments, whether their size is declared or not."""
+
     options = {"max_message_bytes": 1000}
 
     @gen_test
-    async def test_a_declared_size_is_refused_before_anything_is_stored(self):
+    async def test_a_body_declared_too_large_is_refused_before_anything_is_stored(self):
         wire = await self.wire()
         url = await self.join_polling(wire)
         wire.send_request("POST", url, b"", Content_Length="1001")
@@ -6365,7 +6373,7 @@ class BodySizeTests(RecorderTestCase):
         await self.assertClosedFor("transport error")
 
     @gen_test
-    async def test_an_undeclared_size_is_refused_when_it_is_reached(self):
+    async def test_a_chunked_body_is_refused_when_it_reaches_the_limit(self):
         wire = await self.wire()
         url = await self.join_polling(wire)
         wire.send_request("POST", url, Transfer_Encoding="chunked")
@@ -6396,7 +6404,7 @@ class BodySizeTests(RecorderTestCase):
         await self.noted("message", "x" * 900)
 
     @gen_test
-    async def test_attachments_count_together(self):
+    async def test_attachments_of_one_event_count_together_for_its_size(self):
         wire = await self.wire()
         await self.open_websocket(wire)
         wire.send_frame('452-["x",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]')
@@ -6411,7 +6419,7 @@ class OriginTests(RecorderTestCase):
     options = {"allowed_origins": ["https://friend.example"]}
 
     @gen_test
-    async def test_polling_and_websocket_decide_alike(self):
+    async def test_polling_and_websocket_admit_the_same_origins(self):
         rows = [
             ({}, True, "no browser"),
             ({"Origin": "http://test.example"}, True, "the same host"),
@@ -6447,7 +6455,7 @@ class OriginTests(RecorderTestCase):
         self.assertIn("allowed_origins = ", "\n".join(logged.output))
 
     @gen_test
-    async def test_a_post_and_a_known_sid_are_asked_too(self):
+    async def test_a_post_and_a_request_with_a_known_sid_are_refused_for_their_origin_too(self):
         wire = await self.wire()
         url = await self.join_polling(wire)
         with self.assertLogs("socket_io", "WARNING"):
@@ -6457,7 +6465,7 @@ class OriginTests(RecorderTestCase):
         self.assertEqual((status, json.loads(body)), (403, {"code": 4, "message": "Forbidden"}))
 
     @gen_test
-    async def test_a_preflight_grants_to_friends_only(self):
+    async def test_a_preflight_is_granted_to_allowed_origins_only(self):
         wire = await self.wire()
         path = "/socket.io/?EIO=4&transport=polling&sid=unknown"
         asks = {
@@ -6476,7 +6484,7 @@ class OriginTests(RecorderTestCase):
         self.assertEqual((status, "access-control-allow-methods" in headers), (204, False))
 
     @gen_test
-    async def test_errors_can_be_read_by_the_page(self):
+    async def test_a_page_of_an_allowed_origin_can_read_errors(self):
         wire = await self.wire()
         path = "/socket.io/?EIO=4&transport=polling&sid=unknown"
         _, headers, _ = await wire.request("GET", path, Origin="https://friend.example")
@@ -6484,7 +6492,7 @@ class OriginTests(RecorderTestCase):
 
 
 class OriginFormsTests(RecorderTestCase):
-    """`allowed_origins` by a function of the application's: asked per request, trusted with nothing else."""
+    """`allowed_origins` may be a function: it is asked for each request, and its errors admit nobody."""
 
     FRIEND, EVIL = "https://friend.example", "https://evil.example"
 
@@ -6505,7 +6513,7 @@ class OriginFormsTests(RecorderTestCase):
         return statuses
 
     @gen_test
-    async def test_a_function_and_a_class_method_decide(self):
+    async def test_a_function_or_a_class_method_decides_on_origins(self):
         for kind in (staticmethod, classmethod, lambda function: function):
             with self.subTest(kind):
                 body = (lambda cls, origin: origin == self.FRIEND) if kind is classmethod else (
@@ -6515,7 +6523,7 @@ class OriginFormsTests(RecorderTestCase):
                 self.assertEqual(await self.ask(Origin=self.EVIL), {403, 401})
 
     @gen_test
-    async def test_one_that_fails_admits_nobody_and_says_so(self):
+    async def test_an_origin_function_that_raises_admits_nobody_and_is_logged(self):
         self.handler.allowed_origins = lambda origin: 1 // 0
         with self.assertLogs("socket_io", "ERROR") as logged:
             self.assertEqual(await self.ask(Origin=self.FRIEND), {403, 401})
@@ -6523,7 +6531,7 @@ class OriginFormsTests(RecorderTestCase):
         self.assertEqual(await self.ask(), {200, 101})  # it is not asked
 
     @gen_test
-    async def test_a_refusal_says_what_would_admit_it(self):
+    async def test_a_refused_origin_is_logged_with_the_option_that_would_admit_it(self):
         rows = [
             ({"Origin": "null"}, "'null'", "'*', or a function"),
             ({"Origin": self.EVIL}, f"'{self.EVIL}'", f"['{self.EVIL}']"),
@@ -6540,7 +6548,7 @@ class OriginFormsTests(RecorderTestCase):
                 self.assertNotIn("token", logged.output[0])
 
     @gen_test
-    async def test_a_cure_works_when_it_is_done(self):
+    async def test_the_cure_that_a_refused_origin_is_logged_with_admits_it(self):
         name = self.handler.__name__
         lists = [
             "https://evil.example",
@@ -6579,7 +6587,7 @@ class OriginFormsTests(RecorderTestCase):
                 self.assertEqual(await self.ask(Origin=origin), {200, 101})
 
     @gen_test
-    async def test_a_coroutine_admits_nobody(self):
+    async def test_an_origin_function_that_is_a_coroutine_admits_nobody(self):
         async def later(origin):
             return False
 
@@ -6590,7 +6598,7 @@ class OriginFormsTests(RecorderTestCase):
 
 
 class OriginBehindProxyTests(RecorderTestCase):
-    """A proxy that changes `Host` keeps nobody out who has the browser's own word, or who does what the log says."""
+    """Behind a proxy that changes `Host` a page is known by Sec-Fetch-Site, or by the cure that the log names."""
 
     PAGE = {"Host": "127.0.0.1:8888", "Origin": "https://pub.example"}
     FETCH = {**PAGE, "Sec_Fetch_Site": "same-origin"}
@@ -6661,6 +6669,8 @@ class OriginBehindProxyTests(RecorderTestCase):
 
 
 class ServerBehindProxyTests(tornado.testing.AsyncTestCase):
+    """`SocketIOServer(xheaders=True)` believes X-Forwarded-Host when it compares origins."""
+
     @gen_test
     async def test_a_server_with_xheaders_believes_x_forwarded_host(self):
         for more in ({}, {"xheaders": True}):
@@ -6729,7 +6739,7 @@ class AdmissionTests(RecorderTestCase):
         return self.handler._home[0].sessions
 
     @gen_test
-    async def test_who_is_allowed_comes_in(self):
+    async def test_a_client_that_allow_request_allows_connects(self):
         for answer in (1, True, self.later(object()), self.later(True)):
             asked = self.allow(answer)
             for number, (method, path, what) in enumerate(self.DOORS, 1):
@@ -6739,7 +6749,7 @@ class AdmissionTests(RecorderTestCase):
         self.assertEqual(len(self.sessions), 4 * len(self.DOORS))
 
     @gen_test
-    async def test_who_is_not_gets_403_or_what_its_generation_has_for_that(self):
+    async def test_a_client_that_allow_request_refuses_gets_403_or_the_word_of_its_generation(self):
         for answer in (False, "", self.later(False), self.later(0)):
             self.allow(answer)
             for method, path, what in self.DOORS:
@@ -6760,7 +6770,7 @@ class AdmissionTests(RecorderTestCase):
         self.assertEqual(self.sessions, {})
 
     @gen_test
-    async def test_none_refuses_with_a_warning_and_by_default_all_are_allowed(self):
+    async def test_allow_request_that_returns_none_refuses_and_the_default_allows_all(self):
         self.assertIs(SocketIOHandler.allow_request(None), True)
         for answer in (None, self.later(None)):
             socket_io._warned.clear()
@@ -6775,7 +6785,7 @@ class AdmissionTests(RecorderTestCase):
         self.assertEqual(self.sessions, {})
 
     @gen_test
-    async def test_more_can_be_said_by_an_http_error(self):
+    async def test_an_http_error_of_allow_request_gives_status_and_reason_of_the_refusal(self):
         def refuse(request):
             raise tornado.web.HTTPError(503, reason="Come back later")
 
@@ -6793,7 +6803,7 @@ class AdmissionTests(RecorderTestCase):
         self.assertEqual(self.sessions, {})
 
     @gen_test
-    async def test_an_http_error_of_whatever_kind_will_do(self):
+    async def test_any_kind_of_http_error_of_allow_request_refuses(self):
         rows = [
             (tornado.web.HTTPError(403, reason="banned"), 403, "banned"),
             (tornado.web.HTTPError(401), 401, "Unauthorized"),
@@ -6810,7 +6820,7 @@ class AdmissionTests(RecorderTestCase):
                     self.assertIn(message, answer[1])
 
     @gen_test
-    async def test_one_that_fails_refuses_and_is_logged(self):
+    async def test_allow_request_that_raises_refuses_and_is_logged(self):
         for answer in (lambda request: 1 // 0, self.later(lambda request: 1 // 0)):
             self.allow(answer)
             for method, path, what in self.DOORS:
@@ -6822,7 +6832,7 @@ class AdmissionTests(RecorderTestCase):
         self.assertEqual(self.sessions, {})
 
     @gen_test
-    async def test_it_sees_the_request_and_is_asked_once_for_a_client(self):
+    async def test_allow_request_sees_the_request_and_is_asked_once_for_a_client(self):
         seen = []
         self.allow(lambda request: not seen.append((request.remote_ip, request.query_arguments.get("token"),
                                                             request.cookies["name"].value)))  # fmt: skip
@@ -6847,7 +6857,7 @@ class AdmissionTests(RecorderTestCase):
         self.assertEqual(asked, [])
 
     @gen_test
-    async def test_who_goes_while_it_decides_is_nobody(self):
+    async def test_a_client_that_goes_while_allow_request_decides_opens_no_session(self):
         for first in (True, False):  # the first request takes another way
             for method, path, what in self.DOORS:
                 with self.subTest(what, first=first):
@@ -6878,7 +6888,7 @@ class AdmissionTests(RecorderTestCase):
         self.assertEqual((self.handler.handlers, self.handler.entries.qsize()), ([], 0))
 
     @gen_test
-    async def test_after_the_goodbye_nobody_comes_in_who_was_still_being_decided_on(self):
+    async def test_a_client_that_allow_request_still_decides_on_at_the_goodbye_is_refused(self):
         for method, path, what in self.DOORS:
             with self.subTest(what):
                 self.handler._home[0].clock.loop = None
@@ -6899,7 +6909,7 @@ class AdmissionTests(RecorderTestCase):
 
 
 class OnRefusedTests(RecorderTestCase):
-    """`on_refused` hears of every request that is refused, whatever refuses it; it cannot break the answer."""
+    """`on_refused` hears of every refused request, whatever refuses it, and cannot break the answer."""
 
     EIO = "/socket.io/?EIO=4&transport=polling"
 
@@ -6921,7 +6931,7 @@ class OnRefusedTests(RecorderTestCase):
         self.heard.clear()
 
     @gen_test
-    async def test_whatever_refuses_it(self):
+    async def test_on_refused_hears_of_each_kind_of_refusal(self):
         upgrade = {"Upgrade": "websocket", "Connection": "Upgrade"}
         rows = [
             (self.EIO, {"Origin": "https://evil.example"}, 403, "'https://evil.example'"),
@@ -6943,7 +6953,7 @@ class OnRefusedTests(RecorderTestCase):
                 self.assertHeard(word)
 
     @gen_test
-    async def test_the_application_itself_and_a_goodbye_too(self):
+    async def test_on_refused_hears_of_refusals_by_allow_request_and_by_a_goodbye(self):
         wire = await self.wire()
         answers = [(False, "allow_request"), (tornado.web.HTTPError(402, reason="Pay"), "Pay")]
         for answer, word in answers:
@@ -6962,7 +6972,7 @@ class OnRefusedTests(RecorderTestCase):
         self.assertHeard("shutting down")
 
     @gen_test
-    async def test_posts_polls_and_upgrades_of_a_session_too(self):
+    async def test_on_refused_hears_of_refused_posts_polls_and_upgrades_of_a_session(self):
         for headers, word in (
             ({}, "Malformed payload: unknown engine packet type"),
             ({"Content_Length": "1000001"}, "Payload too large"),
@@ -6986,12 +6996,12 @@ class OnRefusedTests(RecorderTestCase):
         self.assertHeard("a second WebSocket")
 
     @gen_test
-    async def test_a_preflight_of_a_foreign_page_too(self):
+    async def test_on_refused_hears_of_a_preflight_of_a_foreign_page(self):
         await (await self.wire()).request("OPTIONS", self.EIO, Origin="https://evil.example")
         self.assertHeard("'https://evil.example'")
 
     @gen_test
-    async def test_what_it_sets_in_a_context_variable_is_nobody_elses(self):
+    async def test_a_context_variable_set_in_on_refused_is_seen_by_no_other_request(self):
         user = contextvars.ContextVar("user", default="nobody")
         seen = []
 
@@ -7006,7 +7016,7 @@ class OnRefusedTests(RecorderTestCase):
         self.assertEqual(seen, ["nobody"] * 3)
 
     @gen_test
-    async def test_one_that_fails_is_logged_and_the_answer_is_as_ever(self):
+    async def test_an_on_refused_that_fails_is_logged_and_does_not_change_the_answer(self):
         async def nobody_awaits_this():
             pass
 
@@ -7021,7 +7031,7 @@ class OnRefusedTests(RecorderTestCase):
 
 
 class MistakeTests(RecorderTestCase):
-    """The first mistake of its kind is a warning with its cure, any more are lines for who debugs."""
+    """The first mistake of its kind is logged as a WARNING with its cure, later ones as DEBUG."""
 
     options = {"max_message_bytes": 1000, "connect_timeout": 0.2, "max_attachments": 1}
 
@@ -7048,7 +7058,7 @@ class MistakeTests(RecorderTestCase):
         await (await self.wire()).request("GET", path, **headers)
 
     @gen_test
-    async def test_requests(self):
+    async def test_a_refused_request_is_a_warning_with_its_cure(self):
         rows = [
             ("?EIO=4&transport=polling&sid=unknown", {}, ("Session ID unknown", "sticky")),
             ("?EIO=7&transport=polling", {}, ("revision '7'", "enabled_dialects")),
@@ -7066,7 +7076,7 @@ class MistakeTests(RecorderTestCase):
                 )
 
     @gen_test
-    async def test_a_namespace_that_is_not_served(self):
+    async def test_a_namespace_that_is_not_served_is_a_warning_with_its_cure(self):
         for dialect in ("EIO4", "EIO3", "0.9"):
 
             async def act(dialect=dialect):
@@ -7085,7 +7095,7 @@ class MistakeTests(RecorderTestCase):
             pass
 
     @gen_test
-    async def test_what_closes_a_session(self):
+    async def test_a_packet_that_closes_its_session_is_a_warning_with_its_cure(self):
         rows = [
             (["9"], ("cut off: unknown engine packet type",)),
             (['42["x"' + " " * 1001], ("max_message_bytes = 1000",)),
@@ -7100,7 +7110,7 @@ class MistakeTests(RecorderTestCase):
                 )
 
     @gen_test
-    async def test_a_body_that_is_too_large(self):
+    async def test_a_body_that_is_too_large_is_a_warning_with_its_cure(self):
         async def act():
             wire = await self.wire()
             await wire.request("POST", await self.join_polling(wire), b"x" * 1001)
@@ -7108,7 +7118,7 @@ class MistakeTests(RecorderTestCase):
         await self.assertWarns(act, "max_message_bytes = 1000")
 
     @gen_test
-    async def test_who_does_not_get_anywhere(self):
+    async def test_a_client_that_joins_no_namespace_is_a_warning_with_its_cure(self):
         async def act():
             wire = await self.wire()
             await self.open_websocket(wire, connect="")
@@ -7117,7 +7127,7 @@ class MistakeTests(RecorderTestCase):
         await self.assertWarns(act, "joined no namespace", "connect_timeout = 0.2")
 
     @gen_test
-    async def test_an_on_open_that_takes_too_long(self):
+    async def test_an_on_open_that_takes_too_long_is_a_warning_with_its_cure(self):
         client = await self.client()
         with self.assertLogs("socket_io", "WARNING") as logged:
             with self.assertRaisesRegex(ConnectionRefused, "Timed out"):
@@ -7128,7 +7138,7 @@ class MistakeTests(RecorderTestCase):
         self.assertIn("connect_timeout = 0.2", logged.output[0])
 
     @gen_test
-    async def test_a_flood_of_one_cause_is_ten_lines_and_leaves_the_others_theirs(self):
+    async def test_many_mistakes_of_one_cause_are_ten_warnings_and_others_keep_theirs(self):
         with self.assertLogs("socket_io", "WARNING") as logged:
             for n in range(30):
                 await self.ask(f"/socket.io/?EIO={n + 10}&transport=polling")
@@ -7136,7 +7146,7 @@ class MistakeTests(RecorderTestCase):
         self.assertEqual(len(logged.output), socket_io.MAX_WARNINGS + 1)
         self.assertIn("Session ID unknown", logged.output[-1])
 
-    def test_every_kind_has_words_that_its_class_can_fill(self):
+    def test_every_kind_of_mistake_has_a_log_text_that_its_class_can_fill(self):
         for cause, mistake in socket_io.MISTAKES.items():
             with self.subTest(cause):
                 self.assertNotIn("{options", mistake.cure.format(options=self.handler))
@@ -7159,7 +7169,7 @@ class SocketIO06Tests(RecorderTestCase):
         return re.search(self.SID, body)[1].decode()
 
     @gen_test
-    async def test_xhr_polling(self):
+    async def test_xhr_polling_of_0_6_is_answered_byte_by_byte_as_by_its_server(self):
         wire = await self.wire()
         status, headers, body = await wire.request("GET", "/socket.io/xhr-polling//123")
         self.assertRegex(body, rb"\A" + self.SID + rb"\Z")
@@ -7184,7 +7194,7 @@ class SocketIO06Tests(RecorderTestCase):
         )
 
     @gen_test
-    async def test_jsonp_polling(self):
+    async def test_jsonp_polling_of_0_6_is_answered_byte_by_byte_as_by_its_server(self):
         wire = await self.wire()
         sid = await self.open(wire, "jsonp-polling")
         url = f"/socket.io/jsonp-polling/{sid}/456/3"
@@ -7204,7 +7214,7 @@ class SocketIO06Tests(RecorderTestCase):
         )
 
     @gen_test
-    async def test_xhr_multipart(self):
+    async def test_xhr_multipart_of_0_6_is_answered_byte_by_byte_as_by_its_server(self):
         stream, poster = await self.wire(), await self.wire()
         stream.send_request("GET", "/socket.io/xhr-multipart/")
         status, headers = await stream.head()
@@ -7231,7 +7241,7 @@ class SocketIO06Tests(RecorderTestCase):
         await self.assertClosedFor("transport close")
 
     @gen_test
-    async def test_htmlfile(self):
+    async def test_htmlfile_of_0_6_is_answered_byte_by_byte_as_by_its_server(self):
         stream, poster = await self.wire(), await self.wire()
         stream.send_request("GET", "/socket.io/htmlfile//123")
         status, headers = await stream.head()
@@ -7257,7 +7267,7 @@ class SocketIO06Tests(RecorderTestCase):
             await chunks.__anext__()
 
     @gen_test
-    async def test_websocket_and_flashsocket(self):
+    async def test_websocket_and_flashsocket_of_0_6_speak_byte_by_byte_as_its_server(self):
         for transport in ("websocket", "flashsocket"):
             wire = await self.wire()
             self.assertEqual((await wire.upgrade(f"/socket.io/{transport}"))[0], 101)
@@ -7273,7 +7283,7 @@ class SocketIO06Tests(RecorderTestCase):
             await self.assertClosedFor("transport close")
 
     @gen_test
-    async def test_cors_credentials_only_for_who_brings_a_cookie(self):
+    async def test_cors_credentials_are_granted_to_a_0_6_request_only_if_it_brings_a_cookie(self):
         wire = await self.wire()
         sid = await self.open(wire, "xhr-polling")
         url, origin = f"/socket.io/xhr-polling/{sid}/send", "http://test.example"
@@ -7284,7 +7294,7 @@ class SocketIO06Tests(RecorderTestCase):
         self.assertEqual(headers["access-control-allow-credentials"], "true")
 
     @gen_test
-    async def test_a_foreign_page_hears_it_in_the_words_of_its_transport(self):
+    async def test_a_foreign_page_is_refused_in_the_words_of_its_0_6_transport(self):
         wire, evil = await self.wire(), "https://evil.example"
         sid = await self.open(wire, "xhr-polling")
         with self.assertLogs("socket_io", "WARNING"):
@@ -7302,7 +7312,7 @@ class SocketIO06Tests(RecorderTestCase):
             self.assertEqual((await websocket.upgrade("/socket.io/websocket", Origin=evil))[0], 403)
 
     @gen_test
-    async def test_unknown_sids_and_indexes_that_are_no_digits(self):
+    async def test_a_0_6_request_with_an_unknown_sid_or_an_index_that_is_no_digits_is_refused(self):
         wire = await self.wire()
         self.assertEqual((await wire.request("GET", "/socket.io/xhr-polling/12345/1"))[0], 400)
         self.assertEqual(
@@ -7310,7 +7320,7 @@ class SocketIO06Tests(RecorderTestCase):
         )
 
     @gen_test
-    async def test_a_second_poll_takes_over_from_the_first(self):
+    async def test_a_second_poll_of_a_0_6_client_takes_over_from_the_first(self):
         first, second = await self.wire(), await self.wire()
         sid = await self.open(first, "xhr-polling")
         first.send_request("GET", f"/socket.io/xhr-polling/{sid}/1")
@@ -7323,7 +7333,7 @@ class SocketIO06Tests(RecorderTestCase):
         self.assertEqual((await second.answer())[2], b"~m~1~m~x")
 
     @gen_test
-    async def test_a_refused_client_gets_no_sid(self):
+    async def test_a_refused_0_6_client_gets_no_sid(self):
         self.handler.on_open = lambda handler: False
         wire, websocket = await self.wire(), await self.wire()
         self.assertEqual((await wire.request("GET", "/socket.io/xhr-polling//1"))[0], 401)
@@ -7339,7 +7349,7 @@ class Protocol1Tests(RecorderTestCase):
         return body.decode().split(":")[0]
 
     @gen_test
-    async def test_the_handshake_lists_what_there_is(self):
+    async def test_the_0_9_handshake_lists_sid_timeouts_and_transports(self):
         wire = await self.wire()
         for path in ("/socket.io/1/?t=1", "/socket.io/1?t=1"):
             _, headers, body = await wire.request("GET", path, Origin="http://test.example")
@@ -7354,7 +7364,7 @@ class Protocol1Tests(RecorderTestCase):
                 self.assertEqual((status, body), (400, b"Protocol version not supported."))
 
     @gen_test
-    async def test_a_foreign_page_is_told(self):
+    async def test_a_foreign_page_of_0_9_is_told_that_it_is_not_authorized(self):
         wire, evil = await self.wire(), "https://evil.example"
         with self.assertLogs("socket_io", "WARNING"):
             status, _, body = await wire.request("GET", "/socket.io/1/", Origin=evil)
@@ -7363,7 +7373,7 @@ class Protocol1Tests(RecorderTestCase):
             self.assertEqual((status, body), (200, b'io.j[0](new Error("handshake bad origin"));'))
 
     @gen_test
-    async def test_a_poll_says_goodbye_once(self):
+    async def test_a_0_9_poll_brings_the_goodbye_once(self):
         wire = await self.wire()
         sid = await self.shake_hands(wire)
         await wire.request("GET", f"/socket.io/1/xhr-polling/{sid}")
@@ -7379,7 +7389,7 @@ class Protocol1Tests(RecorderTestCase):
         self.assertEqual((status, body), (200, b"7:::1+0"))
 
     @gen_test
-    async def test_polling_joins_and_echoes(self):
+    async def test_a_0_9_client_joins_and_echoes_over_polling(self):
         wire = await self.wire()
         url = f"/socket.io/1/xhr-polling/{await self.shake_hands(wire)}?t=1"
         self.assertEqual((await wire.request("GET", url))[2], b"1::")
@@ -7390,7 +7400,7 @@ class Protocol1Tests(RecorderTestCase):
         await self.noted("x", 1)
 
     @gen_test
-    async def test_jsonp_posts_a_string_within_a_string(self):
+    async def test_a_0_9_jsonp_client_posts_a_string_within_a_string(self):
         wire = await self.wire()
         url = f"/socket.io/1/jsonp-polling/{await self.shake_hands(wire)}?t=1&i=2"
         self.assertEqual((await wire.request("GET", url))[2], b'io.j[2]("1::");')
@@ -7402,7 +7412,7 @@ class Protocol1Tests(RecorderTestCase):
         await self.noted("x", "é")
 
     @gen_test
-    async def test_htmlfile_streams(self):
+    async def test_a_0_9_htmlfile_answer_streams_scripts(self):
         wire, poster = await self.wire(), await self.wire()
         sid = await self.shake_hands(wire)
         wire.send_request("GET", f"/socket.io/1/htmlfile/{sid}?t=1")
@@ -7420,7 +7430,7 @@ class Protocol1Tests(RecorderTestCase):
         await self.noted("message", "hi")
 
     @gen_test
-    async def test_a_page_that_closes_says_so_by_a_request(self):
+    async def test_a_0_9_page_that_closes_says_so_by_a_request(self):
         wire, websocket = await self.wire(), await self.wire()
         sid = await self.shake_hands(wire)
         await websocket.upgrade(f"/socket.io/1/websocket/{sid}")
@@ -7429,7 +7439,7 @@ class Protocol1Tests(RecorderTestCase):
         await self.assertClosedFor("transport close")
 
     @gen_test
-    async def test_acks_go_both_ways(self):
+    async def test_acks_of_0_9_go_both_ways(self):
         websocket = await self.wire()
         await websocket.upgrade(
             f"/socket.io/1/websocket/{await self.shake_hands(await self.wire())}"
@@ -7453,7 +7463,7 @@ class EngineIO3Tests(RecorderTestCase):
         return f"/socket.io/?EIO=3&transport=polling&sid={self.sid_in(body)}", body
 
     @gen_test
-    async def test_the_root_is_connected_unasked_in_the_first_answer(self):
+    async def test_an_eio3_client_is_connected_to_the_root_unasked_in_the_first_answer(self):
         _, body = await self.open(await self.wire())
         self.assertRegex(
             body, rb'\A\d+:0{"sid":"[\w-]{20}","upgrades":\["websocket"\],"pingInterval":25000,'
@@ -7473,7 +7483,7 @@ class EngineIO3Tests(RecorderTestCase):
             await self.noted(name, "é€😀")
 
     @gen_test
-    async def test_bytes_make_a_binary_payload_and_base64_where_there_are_none(self):
+    async def test_bytes_make_a_binary_payload_or_base64_for_a_client_that_has_no_bytes(self):
         wire = await self.wire()
         binary = rb"\A\x00[\x00-\x09]+\xff451-.*\x01\x04\xff\x04\x01\x02\xff\Z"
         for query, expected in (("", binary), ("&b64=1", rb"6:b4AQL/\Z")):
@@ -7482,7 +7492,7 @@ class EngineIO3Tests(RecorderTestCase):
             self.assertRegex((await wire.request("GET", url))[2], re.compile(expected, re.DOTALL))
 
     @gen_test
-    async def test_the_client_pings_and_what_it_says_comes_back(self):
+    async def test_an_eio3_client_pings_and_gets_its_data_back(self):
         wire, poster = await self.wire(), await self.wire()
         url, _ = await self.open(wire)
         await poster.request("POST", url, b"6:2hello")
@@ -7545,7 +7555,7 @@ class EngineIO3Tests(RecorderTestCase):
         self.assertEqual(headers["content-type"], "text/plain; charset=UTF-8")
 
     @gen_test
-    async def test_text_goes_out_as_the_client_has_been_seen_to_encode_it(self):
+    async def test_text_goes_out_encoded_once_or_twice_as_the_client_was_seen_to_encode_it(self):
         wire = await self.wire()
         for query, twice, expected in (
             ("&b64=1", True, "29:" + '44/чат,"Invalid namespace"'.encode().decode("latin-1")),
@@ -7588,7 +7598,7 @@ class EngineIO3Tests(RecorderTestCase):
                 self.assertEqual(await wire.text(), expected)
 
     @gen_test
-    async def test_what_reads_binary_payloads_only_is_greeted_by_a_packet_alone(self):
+    async def test_a_client_that_reads_binary_payloads_only_gets_its_open_packet_alone(self):
         wire, path = await self.wire(), "/socket.io/?EIO=3&t=1400000000000-0&transport=polling"
         _, _, body = await wire.request("GET", path)
         self.assertRegex(body, rb'\A\x00[\x00-\x09]+\xff0\{"sid":"[^{}]*\}\Z')
@@ -7606,12 +7616,12 @@ class EngineIO3Tests(RecorderTestCase):
 
 
 class SocketIO06TimeTests(RecorderTestCase):
-    """Heartbeats where there are any, polls that end, clients that stay away."""
+    """[SIO06]: heartbeats over WebSocket, idle polls that end empty, and clients that stay away."""
 
     options = {"ping_interval": 0.1, "ping_timeout": 0.15, "poll_duration": 0.1}
 
     @gen_test
-    async def test_heartbeats_are_numbered_and_must_come_back(self):
+    async def test_heartbeats_of_0_6_are_numbered_and_must_come_back(self):
         wire = await self.wire()
         await wire.upgrade("/socket.io/websocket")
         await wire.text()
@@ -7624,7 +7634,7 @@ class SocketIO06TimeTests(RecorderTestCase):
         await self.assertClosedFor("ping timeout")
 
     @gen_test
-    async def test_an_idle_poll_ends_empty_and_has_no_heartbeats(self):
+    async def test_an_idle_0_6_poll_ends_empty_and_has_no_heartbeats(self):
         wire = await self.wire()
         _, _, body = await wire.request("GET", "/socket.io/xhr-polling//1")
         for _ in range(3):
@@ -7647,7 +7657,7 @@ class SocketIO06TimeTests(RecorderTestCase):
 
 
 class EventBehaviour:
-    """What every dialect must do alike; its subclasses say which one and how it travels."""
+    """Events in every dialect and over every transport; the subclasses say which."""
 
     dialect = transport = ""
     base = Recorder
@@ -7689,7 +7699,7 @@ class EventBehaviour:
         self.assertEqual(await client.receive(), self.told("news é", 1, "two", {"three": [4.5]}))
 
     @gen_test
-    async def test_two_hundred_stay_in_order_both_ways(self):
+    async def test_two_hundred_events_stay_in_order_both_ways(self):
         client, handler = await self.chat()
         for number in range(200):
             handler.send(str(number))
@@ -7701,7 +7711,7 @@ class EventBehaviour:
             await self.noted("message", str(number))
 
     @gen_test
-    async def test_three_hundred_kilobytes_fit(self):
+    async def test_a_message_of_three_hundred_kilobytes_comes_and_goes(self):
         client, handler = await self.chat()
         handler.send("x" * 300_000)
         self.assertEqual(await client.receive(), ("message", "x" * 300_000))
@@ -7748,7 +7758,7 @@ class EventBehaviour:
         self.assertNotEqual(handler.id, handler.session.id)
 
     @gen_test
-    async def test_a_client_that_leaves_is_told_once(self):
+    async def test_a_client_that_leaves_is_closed_once(self):
         client, handler = await self.chat()
         handler.join("room")
         await client.close()
@@ -7760,7 +7770,7 @@ class EventBehaviour:
         self.assertEqual(self.handler.io.sockets(), [])
 
     @gen_test
-    async def test_the_server_can_end_it(self):
+    async def test_the_server_can_end_a_connection(self):
         client, handler = await self.chat()
         handler.send("last words")
         handler.disconnect(close=True)
@@ -7770,7 +7780,7 @@ class EventBehaviour:
         await within(client.disconnected.wait())
 
     @gen_test
-    async def test_the_goodbye_at_shutdown(self):
+    async def test_a_client_hears_the_goodbye_at_shutdown(self):
         client, _ = await self.chat()
         await self.handler.io.close()
         await within(client.disconnected.wait())
@@ -7786,7 +7796,7 @@ class EventBehaviour:
             await self.noted("message", 1)
 
     @gen_test
-    async def test_coroutines_run_one_after_the_other(self):
+    async def test_coroutines_of_one_client_run_one_after_the_other(self):
         client, handler = await self.chat()
         gate = asyncio.Event()
 
@@ -7867,10 +7877,10 @@ class AncestorHtmlfileEventTests(EventBehaviour, RecorderTestCase):
 
 
 class MixedRoomTests(RecorderTestCase):
-    """One room, clients of all generations: each hears it in its own words, encoded once per dialect."""
+    """Clients of all generations share a room; each dialect encodes a broadcast once."""
 
     @gen_test
-    async def test_all_four_hear_each_other(self):
+    async def test_clients_of_four_generations_in_one_room_hear_each_other(self):
         clients = [await self.client(dialect) for dialect in DIALECTS]
         for handler in self.handler.handlers:
             handler.join("röom")
@@ -7883,14 +7893,14 @@ class MixedRoomTests(RecorderTestCase):
                     self.assertEqual(told, old if dialect == "0.6" else ("news", number, "é😀"))
 
     @gen_test
-    async def test_both_hear_it(self):
+    async def test_clients_of_two_generations_in_one_room_hear_a_broadcast(self):
         old, new = await self.client("0.6"), await self.client()
         self.handler.io.emit("news", "é")
         self.assertEqual(await new.receive(), ("news", "é"))
         self.assertEqual(await old.receive(), ("message", {"name": "news", "args": ["é"]}))
 
     @gen_test
-    async def test_bytes_reach_those_who_can_take_them(self):
+    async def test_bytes_of_a_broadcast_reach_the_generations_that_can_take_them(self):
         old, new = await self.client("0.6"), await self.client()
         with self.assertLogs("socket_io", "WARNING"):
             self.handler.io.emit("news", b"\x01")
@@ -7920,7 +7930,7 @@ def logged_somewhere(method):
 
 
 class ReceiverTests(RecorderTestCase):
-    """Which method gets an event, and when none does."""
+    """An event goes to the method that is decorated for it, else to `on_event`."""
 
     class base(Recorder):
         @event("decorated")
@@ -7941,7 +7951,7 @@ class ReceiverTests(RecorderTestCase):
         self.assertEqual(await client.call("decorated", 1), ["decorated", 1])
 
     @gen_test
-    async def test_what_no_method_claims_goes_to_on_event(self):
+    async def test_an_event_that_no_method_claims_goes_to_on_event(self):
         client = await self.client()
         self.assertEqual(await client.call("anything", 1), ["anything", 1, None])
         self.assertEqual(await client.call("wrapper", 1, 2), ["wrapper", 1, 2])
@@ -7971,6 +7981,8 @@ class ReceiverTests(RecorderTestCase):
 
 
 class MessageTests(SocketIOTestCase):
+    """A message without `on_message` is dropped with a warning."""
+
     class handler(SocketIOHandler):
         @event
         def shout(self, text):
@@ -7986,6 +7998,8 @@ class MessageTests(SocketIOTestCase):
 
 
 class MessageEventTests(RecorderTestCase):
+    """A method for the event "message" takes the place of `on_message`."""
+
     class base(Recorder):
         @event("message")
         def hear(self, *args):
@@ -7999,7 +8013,7 @@ class MessageEventTests(RecorderTestCase):
 
 
 class UnheardEventTests(RecorderTestCase):
-    """Events that reach no method are a warning that names class, event, namespace, and what would hear them."""
+    """An event that reaches no method is a warning with class, event, namespace and cure."""
 
     class base(SocketIOHandler):
         entries: ClassVar[Any]
@@ -8017,14 +8031,14 @@ class UnheardEventTests(RecorderTestCase):
         return logged.records[0].getMessage()
 
     @gen_test
-    async def test_one_that_no_method_takes(self):
+    async def test_an_event_that_no_method_takes_is_a_warning_with_its_cure(self):
         client = await self.client()
         line = await self.warning_of(client, "chat_message", "text")
         for word in ("base", "'chat_message'", "'/'", "@event", "on_event"):
             self.assertIn(word, line)
 
     @gen_test
-    async def test_one_with_too_many_arguments_or_too_few(self):
+    async def test_an_event_with_too_many_or_too_few_arguments_is_a_warning_with_its_cure(self):
         for generation in ("EIO4", "EIO3", "0.9"):
             client = await self.client(generation)
             for args, count in ((["text", "more"], 2), ([], 0)):
@@ -8041,7 +8055,7 @@ class UnheardEventTests(RecorderTestCase):
                     self.assertIn(word, line)
 
     @gen_test
-    async def test_only_the_first_is_a_warning(self):
+    async def test_only_the_first_unheard_event_of_a_name_is_a_warning(self):
         client = await self.client()
         await self.warning_of(client, "nobody")
         with self.assertNoLogs("socket_io", "WARNING"):
@@ -8050,7 +8064,7 @@ class UnheardEventTests(RecorderTestCase):
 
 
 class DispatchTests(RecorderTestCase):
-    """`dispatch` is the way of every event to its method: what a middleware is elsewhere."""
+    """Every event passes `dispatch` on its way to its method, as through a middleware elsewhere."""
 
     class base(Recorder):
         @event
@@ -8063,7 +8077,7 @@ class DispatchTests(RecorderTestCase):
             return number + 1
 
     @gen_test
-    async def test_it_can_check_change_and_drop(self):
+    async def test_dispatch_can_check_change_and_drop_events(self):
         def dispatch(handler, name, *args):
             if name == "forbidden":
                 raise PermissionError("not you")
@@ -8085,7 +8099,7 @@ class DispatchTests(RecorderTestCase):
         await self.noted("anything", 1)
 
     @gen_test
-    async def test_it_may_be_a_coroutine_around_both_kinds_of_methods(self):
+    async def test_dispatch_may_be_a_coroutine_around_plain_methods_and_coroutines(self):
         async def dispatch(handler, name, *args):
             await asyncio.sleep(0)
             return super(type(handler), handler).dispatch(name, *args)
@@ -8129,14 +8143,14 @@ class AckTests(RecorderTestCase):
                 self.assertEqual(await client.call(*call), answer)
 
     @gen_test
-    async def test_a_wrong_number_of_arguments_is_the_clients_mistake(self):
+    async def test_an_event_with_a_wrong_number_of_arguments_is_the_clients_mistake(self):
         client = await self.client()
         for args in ((), (1, 2, 3)):
             await client.emit("default", *args)
         self.assertEqual(await client.call("default", 1), [1, "2"])
 
     @gen_test
-    async def test_the_server_can_ask_too(self):
+    async def test_a_server_can_ask_a_client_for_an_ack(self):
         client = await self.client()
         handler = await self.only()
         for answer, result in (((), None), ((1,), 1), ((1, b"2"), [1, b"2"])):
@@ -8149,7 +8163,7 @@ class AckTests(RecorderTestCase):
         self.assertEqual(await within(got), (1, 2))
 
     @gen_test
-    async def test_an_answer_that_does_not_come_is_an_error(self):
+    async def test_an_ack_that_a_client_does_not_send_is_an_ack_timeout(self):
         client = await self.client()
         handler = await self.only()
         with self.assertRaises(socket_io.AckTimeout):
@@ -8164,7 +8178,7 @@ class AckTests(RecorderTestCase):
             await handler.call("question")
 
     @gen_test
-    async def test_asking_before_on_open_has_accepted_says_why_it_cannot_be(self):
+    async def test_call_within_on_open_raises_with_the_reason_that_it_cannot_be_answered(self):
         errors = asyncio.Queue()
 
         async def ask(handler):
@@ -8178,7 +8192,7 @@ class AckTests(RecorderTestCase):
         self.assertIn("on_open", await errors.get())
 
     @gen_test
-    async def test_a_generation_without_acks_says_so(self):
+    async def test_call_to_a_generation_without_acks_is_not_supported(self):
         await self.client("0.6")
         with self.assertRaises(socket_io.NotSupported):
             await (await self.only()).call("question")
@@ -8210,7 +8224,7 @@ class AckTests(RecorderTestCase):
 
 
 class NoAckTests(RecorderTestCase):
-    """An event is not acknowledged when `NO_ACK` is returned for it."""
+    """An event gets no ack when its method returns `NO_ACK`."""
 
     class base(Recorder):
         @event
@@ -8225,7 +8239,7 @@ class NoAckTests(RecorderTestCase):
             return socket_io.NO_ACK if name == "unknown" else None
 
     @gen_test
-    async def test_a_method_that_returns_it_sends_no_ack(self):
+    async def test_a_method_that_returns_no_ack_sends_none(self):
         self.assertIn("NO_ACK", socket_io.__all__)
         self.assertEqual(repr(socket_io.NO_ACK), "NO_ACK")
         for generation in (("EIO4", "websocket"), ("EIO3", "websocket"), ("0.9", "xhr-polling")):
@@ -8236,7 +8250,7 @@ class NoAckTests(RecorderTestCase):
             self.assertIsNone(await client.call("another"))
 
     @gen_test
-    async def test_the_default_on_event_returns_it(self):
+    async def test_the_default_on_event_returns_no_ack(self):
         self.handler.on_event = SocketIOHandler.on_event
         client = await self.client()
         with self.assertRaises(asyncio.TimeoutError), self.assertLogs("socket_io"):
@@ -8244,7 +8258,7 @@ class NoAckTests(RecorderTestCase):
 
 
 class LateAckTests(RecorderTestCase):
-    """Whoever waits for an ack hears something in the end, over every generation that has acks."""
+    """A call that waits for an ack ends with an ack, a timeout or the end of its client, in every generation."""
 
     @gen_test
     async def test_a_late_ack_does_no_harm(self):
@@ -8265,7 +8279,7 @@ class LateAckTests(RecorderTestCase):
                     await client.close()
 
     @gen_test
-    async def test_a_disconnect_says_why_to_all_who_wait(self):
+    async def test_all_calls_that_wait_for_acks_are_told_why_the_client_disconnected(self):
         for dialect in ("0.9", "EIO3", "EIO4"):
             with self.subTest(dialect):
                 await self.client(dialect)
@@ -8312,7 +8326,7 @@ class LateAckTests(RecorderTestCase):
         self.assertEqual((answers, handler._member.session.owed_acks), ([], 0))
 
     @gen_test
-    async def test_without_a_limit_an_ack_may_come_at_any_time(self):
+    async def test_an_ack_that_is_awaited_without_a_limit_may_come_at_any_time(self):
         client = await self.client()
         handler = await self.only()
         answers = []
@@ -8331,7 +8345,7 @@ class LateAckTests(RecorderTestCase):
         self.assertEqual((await patient).answers, {client.id: 3})
 
     @gen_test
-    async def test_what_is_no_timeout_or_no_function_is_said_before_anything_is_sent(self):
+    async def test_a_bad_timeout_or_callback_raises_before_anything_is_sent(self):
         client = await self.client()
         handler = await self.only()
         in_thread = functools.partial(asyncio.get_running_loop().run_in_executor, None)
@@ -8380,7 +8394,7 @@ class LateAckTests(RecorderTestCase):
         self.assertEqual([line.split(":")[-1] for line in logged.output], ["the only one"])
 
     @gen_test
-    async def test_a_wait_that_is_cancelled_is_over(self):
+    async def test_a_call_that_is_cancelled_leaves_no_ack_owed(self):
         client = await self.client()
         handler = await self.only()
         asked = asyncio.ensure_future(handler.call("question"))
@@ -8423,11 +8437,11 @@ class ManyPacketsTests(RecorderTestCase):
             for packet in client.dialect.encode_packet(Packet(EVENT, "/", ["message", f"{number}"]))
         ]
 
-    def test_the_default_leaves_the_bound_to_the_number_of_bytes(self):
+    def test_max_packets_by_default_leaves_the_bound_to_the_number_of_bytes(self):
         self.assertEqual(SocketIOHandler.max_packets, 100_000)
 
     @gen_test(timeout=30)
-    async def test_all_are_run_in_order_and_few_of_them_in_one_turn(self):
+    async def test_many_packets_of_one_payload_run_in_order_and_few_of_them_in_one_turn(self):
         counting = asyncio.ensure_future(self.count_turns())
         doors = [door for door in EndOfProcessTests.DOORS if door[1] not in (WEBSOCKET, "upgrade")]
         for door in [*doors, ("0.6", WEBSOCKET)]:
@@ -8445,7 +8459,7 @@ class ManyPacketsTests(RecorderTestCase):
         counting.cancel()
 
     @gen_test(timeout=30)
-    async def test_a_post_that_is_not_worked_off_counts_as_posting(self):
+    async def test_a_post_whose_packets_still_wait_counts_as_posting(self):
         for dialect in DIALECTS:
             with self.subTest(dialect):
                 client = Attacker(self.get_http_port(), dialect, XHR_POLLING)
@@ -8476,7 +8490,7 @@ class ManyPacketsTests(RecorderTestCase):
                 await client.close()
 
     @gen_test
-    async def test_what_is_wrong_far_behind_ends_the_client_all_the_same(self):
+    async def test_a_bad_packet_behind_many_good_ones_ends_its_client(self):
         client = Attacker(self.get_http_port(), "EIO4", XHR_POLLING)
         self._clients.append(await client.connect())
         frames = [f'42["message","{number}"]' for number in range(200)]
@@ -8486,7 +8500,7 @@ class ManyPacketsTests(RecorderTestCase):
         await self.assertClosedFor("parse error")
 
     @gen_test
-    async def test_others_have_their_turns_meanwhile(self):
+    async def test_other_clients_have_their_turns_while_many_packets_of_one_run(self):
         client, other = Attacker(self.get_http_port(), "EIO4", XHR_POLLING), await self.client()
         self._clients.append(await client.connect())
         sending = asyncio.ensure_future(client._send_engine(self.messages(client, 10_000)))
@@ -8504,7 +8518,7 @@ class BackpressureTests(RecorderTestCase):
     options = {"max_message_bytes": 10_000}
 
     @gen_test
-    async def test_reading_pauses_and_resumes(self):
+    async def test_reading_from_a_client_pauses_while_its_handlers_are_behind_and_resumes(self):
         for transport in ("websocket", "xhr-polling"):
             with self.subTest(transport):
                 client = await self.client(transport=transport)
@@ -8530,7 +8544,7 @@ class BackpressureTests(RecorderTestCase):
 
 
 class OnErrorTests(RecorderTestCase):
-    """What a handler raises, anywhere, reaches `on_error`; and the connection lives."""
+    """An error of a handler reaches `on_error` wherever it is raised, and the connection lives on."""
 
     class base(Recorder):
         @event
@@ -8550,7 +8564,7 @@ class OnErrorTests(RecorderTestCase):
             self.note("error", type(error), *error.args)
 
     @gen_test
-    async def test_an_error_reaches_it_with_its_traceback(self):
+    async def test_a_handlers_error_reaches_on_error_with_its_traceback(self):
         client = await self.client()
         for name in ("plain", "slow"):
             await client.emit(name)
@@ -8560,7 +8574,7 @@ class OnErrorTests(RecorderTestCase):
         await self.noted(True)
 
     @gen_test
-    async def test_so_does_an_ack_that_is_no_json_and_an_error_in_an_ack_callback(self):
+    async def test_an_ack_that_is_no_json_and_an_error_in_an_ack_callback_reach_on_error(self):
         client = await self.client()
         handler = await self.only()
         await client.emit("unsendable")  # nobody asked
@@ -8573,7 +8587,7 @@ class OnErrorTests(RecorderTestCase):
             await self.noted("error", KeyError, name)
 
     @gen_test
-    async def test_errors_at_both_ends_of_a_life_reach_it_too(self):
+    async def test_errors_of_on_open_and_on_close_reach_on_error(self):
         def fail(handler):
             raise KeyError("on_open")
 
@@ -8592,7 +8606,7 @@ class OnErrorTests(RecorderTestCase):
         await self.noted("error", KeyError, "on_close")
 
     @gen_test
-    async def test_the_connection_lives_also_when_it_raises_itself(self):
+    async def test_a_connection_lives_on_when_on_error_itself_raises(self):
         self.handler.on_error = lambda handler, error: 1 // 0
         client = await self.client()
         for name in ("plain", "slow"):
@@ -8644,7 +8658,7 @@ class OnErrorTests(RecorderTestCase):
         self.assertEqual(refused.exception.message, "Server error")
         await self.noted("error", asyncio.CancelledError)
 
-    def test_it_is_a_plain_method_as_the_taps_are(self):
+    def test_on_error_and_the_taps_cannot_be_coroutines(self):
         async def coroutine(self, *args): ...
 
         for name in ("on_error", "on_any", "on_any_outgoing", "on_refused"):
@@ -8663,8 +8677,8 @@ class OnErrorTests(RecorderTestCase):
             type("Chat", (SocketIOHandler,), {}).routes("socket.io", namespaces={"/admin": admin})
 
 
-class WhereTests(RecorderTestCase):
-    """A line in the log about a handler's error or slowness names class, method, event and namespace."""
+class HandlerLogLineTests(RecorderTestCase):
+    """A log line about a handler's error or slowness names class, method, event and namespace."""
 
     class base(SocketIOHandler):
         entries: ClassVar[Any]
@@ -8724,7 +8738,7 @@ class WhereTests(RecorderTestCase):
         return client.join("/admin")
 
     @gen_test
-    async def test_of_an_event_it_names_the_method_too(self):
+    async def test_an_event_that_raises_is_logged_with_class_method_event_and_namespace(self):
         client = await self.client()
         await client.join("/admin")
         for data, namespace, line in self.LINES:
@@ -8742,7 +8756,7 @@ class WhereTests(RecorderTestCase):
         self.fail("nothing came")
 
     @gen_test
-    async def test_an_ack_that_is_no_json_is_said_to_be_of_the_event(self):
+    async def test_an_ack_that_is_no_json_is_logged_with_its_event(self):
         client = await self.client()
         for name in ("answer", "answer_slowly"):
             with self.subTest(name), self.assertLogs("tornado.application", "ERROR") as logged:
@@ -8751,7 +8765,7 @@ class WhereTests(RecorderTestCase):
             self.assertIn(f"base.{name}, event '{name}' in '/': TypeError(", logged.output[0])
 
     @gen_test
-    async def test_the_callback_of_an_ack_is_said_to_be_of_the_emit(self):
+    async def test_an_ack_callback_that_raises_is_logged_with_its_emit(self):
         client = await self.client()
         await client.emit("ask")
         with self.assertLogs("tornado.application", "ERROR") as logged:
@@ -8760,7 +8774,7 @@ class WhereTests(RecorderTestCase):
         self.assertIn("base.emit(ack=..), event 'question' in '/': ValueError", logged.output[0])
 
     @gen_test
-    async def test_both_ends_of_a_life_are_named(self):
+    async def test_on_open_and_on_close_that_raise_are_logged_by_name(self):
         client = await self.client()
         self.handler.on_open = self.handler.on_close = lambda handler: 1 // 0
         with self.assertLogs("tornado.application", "ERROR") as logged:
@@ -8772,7 +8786,7 @@ class WhereTests(RecorderTestCase):
         self.assertEqual(lines, ["base.on_close in '/'", "base.on_open in '/'"])
 
     @gen_test
-    async def test_who_logs_an_exception_by_hand_is_named_as_far_as_is_known(self):
+    async def test_an_exception_that_is_logged_by_hand_names_as_much_as_is_known(self):
         def do(handler, *args):
             try:
                 raise ValueError("by hand")
@@ -8788,7 +8802,7 @@ class WhereTests(RecorderTestCase):
 
     @gen_test
     @mock.patch.object(socket_io, "BLOCKED_SECONDS", 0.02)
-    async def test_who_keeps_the_loop_to_itself_is_named_once(self):
+    async def test_a_method_that_blocks_the_loop_is_named_once(self):
         def block(handler, *args):
             time.sleep(0.03)
 
@@ -8807,7 +8821,7 @@ class WhereTests(RecorderTestCase):
 
     @gen_test
     @mock.patch.object(socket_io, "BLOCKED_SECONDS", 0.02)
-    async def test_also_at_both_ends_of_a_life_and_before_it(self):
+    async def test_on_open_on_close_and_allow_request_that_block_the_loop_are_named(self):
         def block(handler, *args):
             time.sleep(0.03)
             return True
@@ -8825,7 +8839,7 @@ class WhereTests(RecorderTestCase):
 
     @gen_test
     @mock.patch.object(socket_io, "BLOCKED_SECONDS", 0.02)
-    async def test_who_waits_as_it_should_is_not_named(self):
+    async def test_a_coroutine_that_awaits_is_not_named_as_slow(self):
         async def go(handler):
             await asyncio.sleep(0.03)
 
@@ -8836,7 +8850,7 @@ class WhereTests(RecorderTestCase):
 
 
 class Tapped(Recorder):
-    """Sees what comes and goes, and notes in which order."""
+    """A handler that notes in its taps, in order, which events come and go."""
 
     def on_any(self, name, *args):
         self.note("in", name, *args)
@@ -8851,7 +8865,7 @@ class Tapped(Recorder):
 
 
 class TapBehaviour:
-    """`on_any` and `on_any_outgoing`: every event, in every generation; acks and what the protocols need are none."""
+    """`on_any` and `on_any_outgoing` see every event in every generation, and neither acks nor protocol packets."""
 
     dialect = transport = ""
     base = Tapped
@@ -8974,7 +8988,7 @@ class Contextual(Recorder):
 
 
 class ContextBehaviour:
-    """All of a client runs in one context: a copy of its handshake's, which no code for another ever sees."""
+    """All code for a client runs in one context, a copy of its handshake's, which no code for another client sees."""
 
     dialect = transport = ""
     base = Contextual
@@ -8984,7 +8998,7 @@ class ContextBehaviour:
         return (await client.receive())[1]
 
     @gen_test
-    async def test_what_on_open_and_an_event_set_is_there_in_the_events_after_it_and_in_on_close(
+    async def test_context_set_in_on_open_or_an_event_lasts_for_later_events_and_on_close(
         self,
     ):
         client = await self.client(self.dialect, self.transport)
@@ -8998,7 +9012,7 @@ class ContextBehaviour:
         await self.noted("closed", "somebody else, slowly")
 
     @gen_test
-    async def test_clients_do_not_see_what_others_have_set(self):
+    async def test_a_client_does_not_see_the_context_that_another_client_has_set(self):
         clients = [await self.client(self.dialect, self.transport) for _ in range(4)]
         for client, user in zip(clients, ("user 1", "nobody", "user 3", "user 4"), strict=True):
             self.assertEqual(await self.who(client), user)
@@ -9031,7 +9045,7 @@ class ContextBehaviour:
         self.assertEqual(seen, expected)
 
     @gen_test
-    async def test_what_allow_request_sets_is_there_and_belongs_to_this_client_alone(self):
+    async def test_context_set_in_allow_request_belongs_to_its_client_alone(self):
         users = iter(["ada", "bob"])
 
         def allow_at_once(cls, request):
@@ -9082,7 +9096,7 @@ class AncestorPollingContextTests(ContextBehaviour, RecorderTestCase):
 
 
 class SharedConnectionContextTests(RecorderTestCase):
-    """A proxy sends the requests of many clients, and those for plain pages, over one connection."""
+    """A proxy sends the requests of many clients, and of plain pages, over one connection: contexts stay apart."""
 
     base = Contextual
 
@@ -9100,7 +9114,7 @@ class SharedConnectionContextTests(RecorderTestCase):
         return json.loads((await wire.request("GET", url))[2][2:])[1]
 
     @gen_test
-    async def test_neither_other_clients_nor_plain_pages_see_what_a_client_has_set(self):
+    async def test_others_on_a_shared_connection_do_not_see_a_clients_context(self):
         wire = await self.wire()
         urls = [await self.join_polling(wire) for _ in range(4)]
         for url, user in zip(urls, ("user 1", "nobody", "user 3", "user 4"), strict=True):
@@ -9113,7 +9127,7 @@ class SharedConnectionContextTests(RecorderTestCase):
         self.assertEqual(await self.who(wire, urls[0]), "user 1")
 
     @gen_test
-    async def test_a_page_that_notices_the_end_of_a_shared_connection_sees_nothing_either(self):
+    async def test_a_page_on_a_shared_connection_that_ends_sees_no_clients_context(self):
         seen = asyncio.get_running_loop().create_future()
         began = asyncio.Event()
 
@@ -9138,7 +9152,7 @@ class SharedConnectionContextTests(RecorderTestCase):
         self.assertEqual(await within(seen), "nobody")
 
     @gen_test
-    async def test_the_context_is_the_same_after_an_upgrade(self):
+    async def test_a_clients_context_is_the_same_after_an_upgrade(self):
         wire, websocket = await self.wire(), await self.wire()
         url = await self.join_polling(wire)
         await websocket.upgrade(url.replace("polling", "websocket"))
@@ -9151,7 +9165,7 @@ class SharedConnectionContextTests(RecorderTestCase):
         self.assertEqual(await websocket.text(), '42["message","user 1, slowly"]')
 
     @gen_test
-    async def test_the_context_is_the_same_in_all_namespaces_and_in_the_callback_of_an_ack(self):
+    async def test_a_clients_context_is_the_same_in_all_namespaces_and_ack_callbacks(self):
         self.handler._home[0]._serve_at("/admin", self.handler)
         self.handler._home[0]._reset()
         self.handler._home[0].bind(self._app)
@@ -9166,7 +9180,7 @@ class SharedConnectionContextTests(RecorderTestCase):
         self.assertEqual(await within(answers), "user 1")
 
     @gen_test
-    async def test_a_token_of_on_open_can_be_reset_in_on_close(self):
+    async def test_a_context_token_of_on_open_can_be_reset_in_on_close(self):
         def on_open(handler):
             handler.token = USER.set("somebody")
 
@@ -9183,6 +9197,8 @@ class SharedConnectionContextTests(RecorderTestCase):
 
 
 class Admin(SocketIOHandler):
+    """A namespace's handler with methods of its own."""
+
     def on_open(self):
         if self.auth.get("token") != "secret":
             raise ConnectionRefused("Not authorized", {"why": "token"})
@@ -9213,7 +9229,7 @@ class NamespaceTests(RecorderTestCase):
         self.assertNotEqual(admin.id, root.id)
 
     @gen_test
-    async def test_a_refusal_carries_message_and_data_and_the_connection_stays(self):
+    async def test_a_refusal_of_a_namespace_carries_message_and_data_and_the_connection_stays(self):
         client = await self.client()
         with self.assertRaises(ConnectionRefused) as refused:
             await client.join("/admin", {"token": "guess"})
@@ -9230,7 +9246,7 @@ class NamespaceTests(RecorderTestCase):
         await self.noted("message", "still here")
 
     @gen_test
-    async def test_false_and_an_exception_refuse_too(self):
+    async def test_on_open_that_returns_false_or_raises_refuses(self):
         self.handler.on_open = lambda handler: False
         with self.assertRaises(ConnectionRefused):
             await self.client()
@@ -9243,7 +9259,7 @@ class NamespaceTests(RecorderTestCase):
         self.assertEqual(refused.exception.message, "Server error")
 
     @gen_test
-    async def test_leaving_and_coming_back_gives_a_new_id(self):
+    async def test_leaving_a_namespace_and_coming_back_gives_a_new_id(self):
         client = await self.client()
         first = client.id
         await client.leave()
@@ -9264,7 +9280,7 @@ class NamespaceTests(RecorderTestCase):
         await self.noted("message", "again")
 
     @gen_test
-    async def test_what_on_open_sends_follows_the_acceptance_and_what_comes_early_waits(self):
+    async def test_events_of_on_open_follow_the_acceptance_and_events_that_come_early_wait(self):
         gate = asyncio.Event()
 
         async def open_late(handler):
@@ -9290,7 +9306,7 @@ class NamespaceTests(RecorderTestCase):
         await self.noted("early")
 
     @gen_test
-    async def test_who_vanishes_while_on_open_runs_is_still_closed_once(self):
+    async def test_a_client_that_vanishes_while_on_open_runs_is_closed_once(self):
         gate = asyncio.Event()
 
         async def open_late(handler):
@@ -9312,12 +9328,12 @@ class NamespaceTests(RecorderTestCase):
 
 
 class EarlyNamespaceTests(RecorderTestCase):
-    """A namespace asked for before "/" is accepted waits for it, where "/" comes first.  [EIO3]"""
+    """[EIO3]: a client may ask for a namespace before "/", which comes first, is accepted."""
 
     namespaces = {"/side": type("Side", (SocketIOHandler,), {})}
 
     @gen_test
-    async def test_it_is_opened_once_however_often_it_is_asked_for(self):
+    async def test_a_namespace_asked_for_several_times_before_the_root_is_accepted_opens_once(self):
         gate = asyncio.Event()
         self.handler.on_open = lambda handler: gate.wait()
         wire = await self.wire()
@@ -9336,17 +9352,17 @@ class EarlyNamespaceTests(RecorderTestCase):
         self.assertEqual(side.sockets(), [])
 
 
-class HomeTests(unittest.TestCase):
-    """`io` on a class."""
+class ClassIoTests(unittest.TestCase):
+    """`io` of a class, and `io.of`."""
 
-    def test_a_class_that_serves_other_namespaces_too_has_its_home_in_the_root(self):
+    def test_io_of_a_class_that_serves_several_namespaces_means_the_root(self):
         class Chat(SocketIOHandler):
             pass
 
         Chat.routes("socket.io", namespaces={"/admin": Chat})
         self.assertEqual(Chat.io._at[0][1], "/")
 
-    def test_a_namespace_that_cannot_be_is_a_key_error_that_names_the_cure(self):
+    def test_io_of_a_namespace_that_cannot_be_is_a_key_error_with_the_cure(self):
         class Chat(SocketIOHandler):
             pass
 
@@ -9390,12 +9406,12 @@ class FamilyTestCase(RecorderTestCase):
 
 
 class FamilyBehaviour:
-    """Namespaces that are made for the clients that ask for them, in every generation that has namespaces."""
+    """A family makes a namespace for each name that a client asks for, in every generation that has namespaces."""
 
     dialect = transport = ""
 
     @gen_test
-    async def test_each_name_is_a_namespace_of_its_own_with_a_handler_each(self):
+    async def test_each_name_of_a_family_is_a_namespace_of_its_own_with_its_own_handlers(self):
         one, two, other = [
             await self.client(self.dialect, self.transport, namespace=name)
             for name in ("/room-1", "/room-1", "/room-22")
@@ -9424,7 +9440,7 @@ class FamilyBehaviour:
         self.assertEqual(len(self.room.io.sockets()), 3)
 
     @gen_test
-    async def test_a_pattern_is_for_the_whole_name(self):
+    async def test_a_pattern_of_namespaces_must_match_the_whole_name(self):
         client = await self.client(self.dialect, self.transport)
         for name in ("/room-", "/room-1x", "/a/room-1", "/room-1/", "/room-1\n", "/ROOM-1"):
             with self.subTest(name), self.assertRaises(ConnectionRefused):
@@ -9433,14 +9449,14 @@ class FamilyBehaviour:
         self.assertEqual(list(self.hub.namespaces), ["/", "/room-7"])
 
     @gen_test
-    async def test_a_name_of_more_than_250_characters_is_refused(self):
+    async def test_a_namespace_of_more_than_250_characters_is_refused(self):
         client = await self.client(self.dialect, self.transport)
         with self.assertRaises(ConnectionRefused):
             await client.join("/room-" + "1" * 245)
         await client.join("/room-" + "1" * 244)
 
     @gen_test
-    async def test_it_is_forgotten_with_its_last_client(self):
+    async def test_a_namespace_of_a_family_is_forgotten_with_its_last_client(self):
         one = await self.client(self.dialect, self.transport, namespace="/room-1")
         two = await self.client(self.dialect, self.transport, namespace="/room-1")
         namespace = weakref.ref(self.hub.namespaces["/room-1"])
@@ -9492,7 +9508,7 @@ class Protocol1FamilyTests(FamilyBehaviour, FamilyTestCase):
 
 
 class MatcherTests(FamilyTestCase):
-    """A family by a callable: asked with name and auth of each client, also for a namespace that is there."""
+    """A family of namespaces by a callable, which is asked with name and auth of each client."""
 
     asked: ClassVar[list] = []
     answer: ClassVar[Any] = None
@@ -9508,7 +9524,7 @@ class MatcherTests(FamilyTestCase):
         super().setUp()
 
     @gen_test
-    async def test_it_is_asked_for_each_client(self):
+    async def test_a_matcher_is_asked_for_each_client(self):
         client = await self.client(namespace="/tea", auth={"key": "tea"})
         self.assertEqual(await client.receive(), ("welcome", "/tea"))
         with self.assertRaises(ConnectionRefused) as refused:
@@ -9521,13 +9537,13 @@ class MatcherTests(FamilyTestCase):
         )
 
     @gen_test
-    async def test_the_namespaces_with_a_name_come_first_and_it_is_not_asked_for_them(self):
+    async def test_a_matcher_is_not_asked_for_the_namespaces_that_have_a_name(self):
         await self.client()
         await self.client("EIO3")
         self.assertEqual(self.asked, [])
 
     @gen_test
-    async def test_one_that_raises_refuses(self):
+    async def test_a_matcher_that_raises_refuses(self):
         MatcherTests.answer = lambda name, auth: 1 // 0
         client = await self.client()
         with (
@@ -9541,7 +9557,7 @@ class MatcherTests(FamilyTestCase):
         await self.noted("message", "still here")
 
     @gen_test
-    async def test_a_name_without_its_slash_is_none(self):
+    async def test_a_matcher_is_not_asked_for_a_name_without_a_slash(self):
         MatcherTests.answer = lambda name, auth: True
         wire = await self.wire()
         sid = (await wire.request("GET", "/socket.io/1/"))[2].split(b":")[0].decode()
@@ -9552,7 +9568,7 @@ class MatcherTests(FamilyTestCase):
         self.assertEqual(self.asked, [])
 
     @gen_test
-    async def test_what_keeps_the_loop_or_fails_is_named(self):
+    async def test_a_matcher_that_blocks_the_loop_or_fails_is_named_in_the_log(self):
         MatcherTests.answer = lambda name, auth: time.sleep(0.03) or 1 // 0
         client = await self.client()
         with (
@@ -9573,7 +9589,7 @@ class MatcherTests(FamilyTestCase):
 
 
 class SlowMatcherTests(FamilyTestCase):
-    """A matcher may be a coroutine function: what its client sends meanwhile waits, as it does for `on_open`."""
+    """A matcher of namespaces may be a coroutine function; what its client sends meanwhile waits, as for `on_open`."""
 
     GENERATIONS = (
         ("EIO4", "websocket"),
@@ -9601,7 +9617,7 @@ class SlowMatcherTests(FamilyTestCase):
         return gate, asked
 
     @gen_test
-    async def test_it_admits_and_refuses_clients_of_every_generation(self):
+    async def test_a_coroutine_matcher_admits_and_refuses_clients_of_every_generation(self):
         async def decide(name, auth):
             await asyncio.sleep(0)
             return name == "/tea"
@@ -9615,14 +9631,14 @@ class SlowMatcherTests(FamilyTestCase):
                     await client.join("/coffee")
 
     @gen_test
-    async def test_a_family_behind_it_is_asked_when_it_says_no(self):
+    async def test_the_next_family_is_asked_when_a_coroutine_matcher_says_no(self):
         self.hub.families.append(socket_io.Family(re.compile("/coffee"), self.room))
         self.deciding(False)[0].set()
         client = await self.client(namespace="/coffee")
         self.assertEqual(await client.receive(), ("welcome", "/coffee"))
 
     @gen_test
-    async def test_events_that_come_meanwhile_are_heard_afterwards_and_count_as_waiting(self):
+    async def test_events_that_come_while_a_matcher_decides_wait_and_are_heard_afterwards(self):
         gate, asked = self.deciding(True)
         wire = await self.wire()
         await self.open_websocket(wire)
@@ -9639,7 +9655,7 @@ class SlowMatcherTests(FamilyTestCase):
         self.assertEqual((session.waiting_bytes, session.postponed), (0, {}))
 
     @gen_test
-    async def test_events_for_one_that_it_refuses_are_dropped(self):
+    async def test_events_that_come_while_a_matcher_decides_are_dropped_when_it_refuses(self):
         gate, asked = self.deciding(False)
         wire = await self.wire()
         await self.open_websocket(wire)
@@ -9652,7 +9668,7 @@ class SlowMatcherTests(FamilyTestCase):
         await self.noted("message", "still here")
 
     @gen_test
-    async def test_it_has_the_connect_timeout(self):
+    async def test_a_coroutine_matcher_has_the_connect_timeout(self):
         self.deciding(True)
         client = await self.client()
         self.handler.connect_timeout = 0.02
@@ -9662,7 +9678,7 @@ class SlowMatcherTests(FamilyTestCase):
         self.assertEqual(list(self.hub.namespaces), ["/"])
 
     @gen_test
-    async def test_who_waits_for_it_counts_in_max_namespaces(self):
+    async def test_a_client_that_waits_for_a_matcher_counts_in_max_namespaces(self):
         self.handler.max_namespaces = 3
         gate, _ = self.deciding(True)
         wire = await self.wire()
@@ -9675,7 +9691,7 @@ class SlowMatcherTests(FamilyTestCase):
             self.assertTrue((await wire.text()).startswith(f'40{name},{{"sid":"'))
 
     @gen_test
-    async def test_a_client_that_goes_meanwhile_leaves_nothing(self):
+    async def test_a_client_that_goes_while_a_matcher_decides_leaves_nothing(self):
         gate, asked = self.deciding(True)
         wire = await self.wire()
         await self.open_websocket(wire)
@@ -9692,7 +9708,7 @@ class SlowMatcherTests(FamilyTestCase):
         )
 
     @gen_test
-    async def test_one_that_fails_or_awaits_something_cancelled_refuses_and_is_logged(self):
+    async def test_a_coroutine_matcher_that_fails_or_is_cancelled_refuses_and_is_logged(self):
         async def fail(name, auth):
             await asyncio.sleep(0)
             return 1 // 0
@@ -9717,7 +9733,7 @@ class SlowMatcherTests(FamilyTestCase):
             self.assertIn(name, logged.output[0])
 
     @gen_test
-    async def test_it_runs_in_the_context_of_its_client(self):
+    async def test_a_coroutine_matcher_runs_in_the_context_of_its_client(self):
         users = []
 
         async def decide(name, auth):
@@ -9780,12 +9796,12 @@ class RecoveryTestCase(RecorderTestCase):
 
 
 class RecoveryBehaviour:
-    """A client of 4.6 and later that lost its connection is who it was, and has missed nothing."""
+    """[SIO "Connection state recovery"]: a client of 4.6 and later that lost its connection misses no event."""
 
     transport = ""
 
     @gen_test
-    async def test_it_is_who_it_was_and_hears_what_it_missed_in_order_and_once(self):
+    async def test_a_recovered_client_keeps_id_and_rooms_and_hears_once_what_it_missed(self):
         client = await self.arrive(transport=self.transport)
         handler = await self.only()
         handler.join("secret room")
@@ -9817,7 +9833,7 @@ class RecoveryBehaviour:
         self.assertEqual(await self.names(again, 1), [("still inside",)])
 
     @gen_test
-    async def test_it_can_be_lost_again_and_again(self):
+    async def test_a_client_can_be_lost_and_recovered_again_and_again(self):
         client = await self.arrive(transport=self.transport)
         for number in range(4):
             self.handler.io.emit("heard", number)
@@ -9847,10 +9863,10 @@ class JsonpRecoveryTests(RecoveryBehaviour, RecoveryTestCase):
 
 
 class RecoveryTests(RecoveryTestCase):
-    """What recovers, what does not, and what else it must not change."""
+    """[SIO "Connection state recovery"]: which clients recover which events, and what recovery must not change."""
 
     @gen_test
-    async def test_without_an_offset_it_has_heard_nothing_since_it_came(self):
+    async def test_a_client_back_without_an_offset_gets_all_events_since_it_first_came(self):
         self.handler.io.emit("before it came")
         client = await self.arrive()
         await self.lose(client)
@@ -9863,7 +9879,7 @@ class RecoveryTests(RecoveryTestCase):
         await self.assertNothingWaits(third)
 
     @gen_test
-    async def test_nothing_that_was_sent_but_not_received_is_lost(self):
+    async def test_events_that_were_sent_but_not_received_are_recovered(self):
         client = await self.arrive()
         (await self.only()).emit("heard")
         await client.receive()
@@ -9895,7 +9911,7 @@ class RecoveryTests(RecoveryTestCase):
         self.assertEqual(await self.names(again, 1), [("missed", 1)])
 
     @gen_test
-    async def test_what_is_only_a_string_of_the_application_is_no_offset(self):
+    async def test_a_last_argument_that_is_only_a_string_of_the_application_is_no_offset(self):
         client = await self.arrive()
         handler = await self.only()
         handler.emit("first")
@@ -9949,7 +9965,7 @@ class RecoveryTests(RecoveryTestCase):
                     await self.assertClosedFor("transport close")
 
     @gen_test
-    async def test_older_generations_see_no_offset_of_a_volatile_event_either(self):
+    async def test_older_generations_see_no_offset_in_a_volatile_event(self):
         for dialect in ("EIO3", "0.9"):
             client = await self.arrive(dialect=dialect)
             self.handler.io.volatile.emit("text", "hello")
@@ -9963,7 +9979,7 @@ class RecoveryTests(RecoveryTestCase):
         self.assertEqual(await asked, "yes")
 
     @gen_test
-    async def test_older_generations_see_no_offset(self):
+    async def test_older_generations_see_no_offset_in_an_event(self):
         clients = [await self.arrive(dialect=dialect) for dialect in DIALECTS]
         for emit in (self.handler.io.emit, self.handler.io.to("tea").emit):
             emit("news", 1)
@@ -10006,7 +10022,7 @@ class RecoveryTests(RecoveryTestCase):
         self.assertEqual(len(self.handler.io.sockets()), 1)
 
     @gen_test
-    async def test_a_pid_that_is_nobodys_or_nonsense_makes_a_new_client(self):
+    async def test_a_pid_that_is_unknown_or_nonsense_makes_a_new_client(self):
         for pid in ("x" * 20, "", 5, None, [], {"a": 1}, True):
             with self.subTest(pid):
                 await self.arrive(recovered=False, auth={"pid": pid, "offset": "x"})
@@ -10029,7 +10045,7 @@ class RecoveryTests(RecoveryTestCase):
         return again
 
     @gen_test
-    async def test_who_left_was_disconnected_or_talked_nonsense_does_not_recover(self):
+    async def test_a_client_that_left_was_disconnected_or_talked_nonsense_does_not_recover(self):
         async def nonsense(client):
             client._wire.send_frame("4nonsense")
 
@@ -10050,7 +10066,7 @@ class RecoveryTests(RecoveryTestCase):
                 self.assertNotEqual(again.id, client.id)
 
     @gen_test
-    async def test_who_was_cut_off_in_any_other_way_does(self):
+    async def test_a_client_that_was_cut_off_recovers(self):
         rows = ["transport close", "transport error", "ping timeout", "forced close"]
         for reason in rows:
             with self.subTest(reason):
@@ -10098,7 +10114,7 @@ class RecoveryTests(RecoveryTestCase):
         )
 
     @gen_test
-    async def test_who_is_lost_while_on_open_runs_comes_back_to_all_of_it(self):
+    async def test_a_client_that_is_lost_while_on_open_runs_recovers_all_its_events(self):
         client = await self.arrive()
         await self.lose(client)
         self.handler.io.emit("missed", 1)
@@ -10124,7 +10140,7 @@ class RecoveryTests(RecoveryTestCase):
         await self.assertNothingWaits(again)
 
     @gen_test
-    async def test_a_window_of_zero_keeps_nothing(self):
+    async def test_a_recovery_window_of_zero_keeps_nothing(self):
         self.handler.recovery_window = 0.0
         client = await self.arrive()
         (await self.only()).emit("plain")
@@ -10156,7 +10172,7 @@ class RecoveryTests(RecoveryTestCase):
 
 
 class RecoveryBoundsTests(RecoveryTestCase):
-    """What is kept for those who may come back has bounds: in bytes, in time, in clients."""
+    """The history for clients that may come back is bounded in bytes, in time and in clients."""
 
     options = {"recovery_window": 60.0, "max_buffered_bytes": 100_000}
 
@@ -10165,7 +10181,7 @@ class RecoveryBoundsTests(RecoveryTestCase):
         return self.handler._home[0].namespaces["/"].history
 
     @gen_test
-    async def test_beyond_its_bytes_the_oldest_go_and_who_missed_them_is_somebody_new(self):
+    async def test_events_beyond_the_history_are_gone_and_a_client_that_missed_them_is_new(self):
         late, later = await self.arrive(), await self.arrive()
         self.handler.io.emit("heard")
         for client in (late, later):
@@ -10184,7 +10200,7 @@ class RecoveryBoundsTests(RecoveryTestCase):
         await self.arrive(recovered=True, auth=later.recovery)
 
     @gen_test
-    async def test_who_missed_more_than_a_client_may_have_buffered_is_somebody_new(self):
+    async def test_a_client_that_missed_more_than_may_be_buffered_for_it_is_new(self):
         client = await self.arrive()
         await self.lose(client)
         for _ in range(20):
@@ -10193,7 +10209,7 @@ class RecoveryBoundsTests(RecoveryTestCase):
         await self.assertNothingWaits(again)
 
     @gen_test
-    async def test_of_too_many_that_have_gone_the_first_are_forgotten(self):
+    async def test_the_first_of_too_many_clients_that_have_gone_are_forgotten(self):
         with mock.patch.object(socket_io, "MAX_GONE", 2):
             clients = [await self.arrive() for _ in range(4)]
             for client in clients:
@@ -10205,12 +10221,12 @@ class RecoveryBoundsTests(RecoveryTestCase):
 
 
 class RecoveryWindowTests(RecoveryTestCase):
-    """After the window all is forgotten, though nothing happens any more."""
+    """History and lost clients are forgotten after `recovery_window`, even if nothing else happens."""
 
     options = {"recovery_window": 0.1, "upgrade_timeout": 0.2}  # a sweep every 50 ms
 
     @gen_test
-    async def test_what_is_too_old_is_forgotten_and_so_are_those_who_left(self):
+    async def test_events_and_clients_older_than_the_recovery_window_are_forgotten(self):
         client = await self.arrive()
         self.handler.io.emit("heard")
         await client.receive()
@@ -10224,7 +10240,7 @@ class RecoveryWindowTests(RecoveryTestCase):
         self.assertNotEqual(again.id, client.id)
 
     @gen_test
-    async def test_who_is_here_for_longer_than_the_window_recovers_all_the_same(self):
+    async def test_a_client_that_was_here_for_longer_than_the_recovery_window_recovers(self):
         client = await self.arrive()
         self.handler.io.emit("heard")
         await client.receive()
@@ -10238,7 +10254,7 @@ class RecoveryWindowTests(RecoveryTestCase):
 
 
 class FamilyRecoveryTests(FamilyTestCase):
-    """A namespace of a family stays for those who may come back to it, and no longer."""
+    """A namespace of a family stays as long as a lost client may come back to it, and no longer."""
 
     matcher: ClassVar[Any] = re.compile(r"/room-\d+|/quiet")
     room_options = {"recovery_window": 0.3}
@@ -10249,7 +10265,7 @@ class FamilyRecoveryTests(FamilyTestCase):
         self.assertEqual(await within(self.room.entries.get()), ("closed", "transport close"))
 
     @gen_test
-    async def test_it_recovers_and_is_forgotten_after_the_window(self):
+    async def test_a_namespace_of_a_family_recovers_and_is_forgotten_after_the_window(self):
         client = await self.client(namespace="/room-1")
         await client.receive()
         await self.lose(client)
@@ -10265,7 +10281,7 @@ class FamilyRecoveryTests(FamilyTestCase):
         self.assertIsNone(namespace())
 
     @gen_test
-    async def test_also_where_nothing_has_ever_been_sent(self):
+    async def test_a_namespace_of_a_family_where_nothing_was_ever_sent_recovers_too(self):
         self.room.on_open = lambda handler: type(handler).handlers.append(handler)
         client = await self.client(namespace="/quiet")
         await self.lose(client)
@@ -10293,7 +10309,7 @@ class FamilyRecoveryTests(FamilyTestCase):
         self.assertEqual(root.session.id, again.sid)
 
     @gen_test
-    async def test_what_a_new_session_says_of_its_client_is_not_undone_by_an_old_one(self):
+    async def test_a_recovered_clients_new_session_is_not_undone_by_its_old_one(self):
         client = await self.client()
         await client.join("/room-1")
         self.handler.handlers[-1].session.update(name="ada", cups=2)
@@ -10306,7 +10322,7 @@ class FamilyRecoveryTests(FamilyTestCase):
         self.assertEqual(self.room.handlers[-1].session, {"name": "bob", "cups": 2})
 
     @gen_test
-    async def test_of_too_many_empty_ones_none_are_kept(self):
+    async def test_empty_namespaces_of_a_family_beyond_their_bound_are_not_kept(self):
         with mock.patch.object(socket_io, "MAX_GONE", 3):
             for number in range(10):
                 await self.lose(await self.client(namespace=f"/room-{number}"))
@@ -10317,7 +10333,7 @@ class FamilyRecoveryTests(FamilyTestCase):
 
 
 class OnCloseTests(RecorderTestCase):
-    """`on_close` comes exactly once for each `on_open` that has accepted, however they were written."""
+    """`on_close` comes exactly once after each `on_open` that has accepted, whether they are coroutines or not."""
 
     async def leave_and_hear(self):
         wire = await self.wire()
@@ -10327,7 +10343,7 @@ class OnCloseTests(RecorderTestCase):
         self.assertTrue(self.handler.entries.empty())
 
     @gen_test
-    async def test_after_an_on_open_that_is_a_coroutine(self):
+    async def test_on_close_comes_after_an_on_open_that_is_a_coroutine(self):
         async def on_open(handler):
             await asyncio.sleep(0)
 
@@ -10335,7 +10351,7 @@ class OnCloseTests(RecorderTestCase):
         await self.leave_and_hear()
 
     @gen_test
-    async def test_after_a_handler_that_ended_its_own_client(self):
+    async def test_on_close_comes_after_the_event_that_ended_its_own_client(self):
         async def leave(handler):
             handler.disconnect()
             await asyncio.sleep(0)
@@ -10346,7 +10362,7 @@ class OnCloseTests(RecorderTestCase):
         await self.assertClosedFor("server namespace disconnect")
 
     @gen_test
-    async def test_who_leaves_while_its_handler_works_is_no_error(self):
+    async def test_a_client_that_leaves_while_its_handler_works_is_no_error(self):
         gate = asyncio.Event()
 
         async def on_open(handler):
@@ -10400,7 +10416,7 @@ class OnCloseTests(RecorderTestCase):
 
 
 class Witness(Recorder):
-    """Notes what a handler knows of itself at each end of its life."""
+    """A handler that notes its own state at each end of its life."""
 
     def on_open(self):
         super().on_open()
@@ -10414,7 +10430,7 @@ class Witness(Recorder):
 
 
 class LifeBehaviour:
-    """From `on_open` to `on_close`: once each, in node's words, in every generation."""
+    """`on_open` and `on_close` come once each in every generation, with node's close reasons."""
 
     dialect = transport = ""
     base = Witness
@@ -10443,7 +10459,7 @@ class LifeBehaviour:
         self.assertTrue(self.handler.entries.empty())
 
     @gen_test
-    async def test_the_server_disconnects_it(self):
+    async def test_a_client_that_the_server_disconnects_is_closed_once_with_nodes_reason(self):
         for close in (False, True):
             client, handler = await self.arrive()
             handler.disconnect(close)
@@ -10453,7 +10469,7 @@ class LifeBehaviour:
                 await within(client.disconnected.wait())
 
     @gen_test
-    async def test_the_server_closes_its_connection(self):
+    async def test_a_client_that_the_server_closes_is_closed_once_with_nodes_reason(self):
         client, handler = await self.arrive()
         handler.send("last words")
         handler.close()
@@ -10463,14 +10479,14 @@ class LifeBehaviour:
         await within(client.disconnected.wait())
 
     @gen_test
-    async def test_the_server_shuts_down(self):
+    async def test_a_client_at_shutdown_is_closed_once_with_nodes_reason(self):
         client, handler = await self.arrive()
         await self.handler.io.close()
         await self.assertGone("server shutting down", handler)
         await within(client.disconnected.wait())
 
     @gen_test
-    async def test_it_leaves(self):
+    async def test_a_client_that_leaves_is_closed_once_with_nodes_reason(self):
         client, handler = await self.arrive()
         if not client.dialect.has_namespaces:
             return
@@ -10478,7 +10494,7 @@ class LifeBehaviour:
         await self.assertGone("client namespace disconnect", handler)
 
     @gen_test
-    async def test_it_vanishes(self):
+    async def test_a_client_that_vanishes_is_closed_once_with_nodes_reason(self):
         client, handler = await self.arrive()
         session = handler._member.session
         while session.outlet is None:  # its next poll is on the way
@@ -10497,7 +10513,7 @@ class LifeBehaviour:
         await self.assertGone(reason, handler)
 
     @gen_test
-    async def test_it_talks_nonsense(self):
+    async def test_a_client_that_talks_nonsense_is_closed_once_with_nodes_reason(self):
         client, handler = await self.arrive()
         nonsense = EnginePacket(MESSAGE, "~j~{" if self.dialect == "0.6" else "9nonsense")
         with contextlib.suppress(AssertionError):  # a POST is refused
@@ -10536,7 +10552,7 @@ class LifeBehaviour:
         return coroutine if kind == "coroutine" else plain
 
     @gen_test
-    async def test_who_is_refused_was_never_here(self):
+    async def test_a_refused_client_has_no_on_close(self):
         self.handler.on_open = lambda handler: handler.join("tea") or False
         with contextlib.suppress(ConnectionRefused, asyncio.IncompleteReadError):
             await within(self.client(self.dialect, self.transport), 1)
@@ -10587,7 +10603,7 @@ class AncestorMultipartLifeTests(LifeBehaviour, RecorderTestCase):
 
 
 class SeveralNamespacesLifeTests(RecorderTestCase):
-    """A connection's end is the end in each of its namespaces; the end in one is not that of the others."""
+    """A connection's end ends each of its namespaces; the end of one namespace leaves the others."""
 
     base = Witness
 
@@ -10597,7 +10613,7 @@ class SeveralNamespacesLifeTests(RecorderTestCase):
         return super().get_app()
 
     @gen_test
-    async def test_each_hears_the_same_reason(self):
+    async def test_all_namespaces_of_a_connection_that_ends_hear_the_same_reason(self):
         for dialect in ("0.9", "EIO3", "EIO4"):
             for end, reason in (
                 (lambda handler: handler.disconnect(close=True), "server namespace disconnect"),
@@ -10618,7 +10634,7 @@ class SeveralNamespacesLifeTests(RecorderTestCase):
                     await within(client.disconnected.wait())
 
     @gen_test
-    async def test_one_may_end_and_the_other_go_on(self):
+    async def test_a_namespace_of_a_connection_may_end_and_the_others_go_on(self):
         for dialect in ("0.9", "EIO3", "EIO4"):
             with self.subTest(dialect):
                 client = await self.client(dialect)
@@ -10634,7 +10650,7 @@ class SeveralNamespacesLifeTests(RecorderTestCase):
 
 
 class GoodbyeTests(RecorderTestCase):
-    """How a client hears the end decides whether it comes back: each generation has its own word for it."""
+    """Each generation has its own word for the end, which decides whether its client comes back."""
 
     async def open_protocol_1(self, wire):
         sid = (await wire.request("GET", "/socket.io/1/"))[2].split(b":")[0].decode()
@@ -10653,14 +10669,14 @@ class GoodbyeTests(RecorderTestCase):
         await closing
 
     @gen_test
-    async def test_who_is_disconnected_is_not_asked_back(self):
+    async def test_a_disconnected_client_of_protocol_1_is_not_advised_to_reconnect(self):
         wire = await self.wire()
         url = await self.open_protocol_1(wire)
         (await self.only()).disconnect()
         self.assertEqual((await wire.request("GET", url))[2], b"0::")
 
     @gen_test
-    async def test_nor_is_who_is_refused(self):
+    async def test_a_refused_client_of_protocol_1_is_not_advised_to_reconnect(self):
         self.handler.on_open = lambda handler: False
         wire = await self.wire()
         sid = (await wire.request("GET", "/socket.io/1/"))[2].split(b":")[0].decode()
@@ -10692,10 +10708,10 @@ class GoodbyeTests(RecorderTestCase):
 
 
 class BirthAndEndTests(RecorderTestCase):
-    """INFO tells a session's birth and end in words."""
+    """The log tells the birth and the end of each session at INFO, in words."""
 
     @gen_test
-    async def test_where_from_as_what_over_what_how_long_and_why(self):
+    async def test_info_tells_address_generation_transport_duration_and_reason_of_a_session(self):
         rows = [
             ("0.6", "xhr-polling"),
             ("0.9", "htmlfile"),
@@ -10719,7 +10735,7 @@ class BirthAndEndTests(RecorderTestCase):
             )
 
     @gen_test
-    async def test_the_transport_in_use_at_the_end(self):
+    async def test_info_names_the_transport_in_use_at_the_end_of_a_session(self):
         polling, websocket = await self.wire(), await self.wire()
         with self.assertLogs("socket_io", "INFO") as logged:
             url = await self.join_polling(polling)
@@ -10731,20 +10747,20 @@ class BirthAndEndTests(RecorderTestCase):
         self.assertIn("last over websocket", logged.output[-1])
 
     @gen_test
-    async def test_a_handshake_of_0_9_that_nothing_follows_is_neither(self):
+    async def test_info_is_silent_about_a_handshake_of_0_9_that_nothing_follows(self):
         with self.assertNoLogs("socket_io", "INFO"):
             await (await self.wire()).request("GET", "/socket.io/1/")
             (session,) = self.handler.io._at[-1][0].sessions.values()
             session.end("forced close")
 
 
-class LostPollTests(RecorderTestCase):
-    """What a poll's answer carried when its connection died is never passed over in silence."""
+class CutOffAnswerTests(RecorderTestCase):
+    """Events of a poll's answer that was cut off may be lost: the session ends instead of going on with a gap."""
 
     options = {"max_buffered_bytes": 100_000_000}  # more than the kernel takes at once
 
     @gen_test
-    async def test_an_answer_cut_off_half_way_ends_the_session(self):
+    async def test_a_poll_answer_that_is_cut_off_half_way_ends_the_session(self):
         first, second = await self.wire(), await self.wire()
         url = await self.join_polling(first)
         (await self.only()).send("x" * 30_000_000)
@@ -10763,7 +10779,7 @@ class LostPollTests(RecorderTestCase):
 
 
 class BrokenPollTests(RecorderTestCase):
-    """The connection of a poll that waits breaks: the client is gone, or polls again."""
+    """A client whose waiting poll loses its connection has two seconds to poll again."""
 
     options = {"upgrade_timeout": 0.2}  # a sweep every 50 ms
 
@@ -10776,11 +10792,11 @@ class BrokenPollTests(RecorderTestCase):
         while session.outlet is not None:
             await asyncio.sleep(0)
 
-    def test_the_client_has_two_seconds(self):
+    def test_a_client_whose_poll_broke_has_two_seconds_to_poll_again(self):
         self.assertEqual(socket_io.POLL_GRACE, 2.0)
 
     @gen_test
-    async def test_without_another_poll_it_is_a_transport_error(self):
+    async def test_a_client_whose_poll_broke_for_good_ends_with_a_transport_error(self):
         for dialect, transport in itertools.product(("EIO4", "EIO3"), POLLING):
             with (
                 self.subTest(dialect=dialect, transport=transport),
@@ -10793,7 +10809,7 @@ class BrokenPollTests(RecorderTestCase):
                 await within(self.assertClosedFor("transport error"), 2)
 
     @gen_test
-    async def test_a_client_that_polls_again_goes_on(self):
+    async def test_a_client_whose_poll_broke_and_that_polls_again_goes_on(self):
         with mock.patch.object(socket_io, "POLL_GRACE", 0.2):
             wire = await self.wire()
             url = await self.join_polling(wire)
@@ -10809,7 +10825,7 @@ class BrokenPollTests(RecorderTestCase):
             self.assertTrue(handler.connected)
 
     @gen_test
-    async def test_a_client_that_goes_on_over_a_websocket_needs_no_poll(self):
+    async def test_a_client_whose_poll_broke_and_that_upgrades_needs_no_poll(self):
         self.handler.upgrade_timeout = 10.0
         wire, websocket = await self.wire(), await self.wire()
         url = await self.join_polling(wire)
@@ -10824,7 +10840,7 @@ class BrokenPollTests(RecorderTestCase):
             self.assertEqual(await websocket.text(), '42["message","still here"]')
 
     @gen_test
-    async def test_the_older_generations_keep_the_grace_of_theirs(self):
+    async def test_a_client_of_0_x_whose_poll_broke_keeps_the_grace_of_its_generation(self):
         with mock.patch.object(socket_io, "POLL_GRACE", 0.05):
             for dialect in ("0.9", "0.6"):
                 client = await self.client(dialect, XHR_POLLING)
@@ -10838,9 +10854,11 @@ class BrokenPollTests(RecorderTestCase):
                 self.assertTrue(self.handler.handlers[-1].connected)
 
 
-class HastyClientTests(RecorderTestCase):
+class ResetAfterHandshakeTests(RecorderTestCase):
+    """A client may reset its connection right after its handshake."""
+
     @gen_test
-    async def test_a_client_that_closes_right_after_its_handshake_makes_no_noise(self):
+    async def test_a_connection_reset_right_after_its_handshake_logs_no_error(self):
         await self.client()
         with (
             self.assertNoLogs(level="ERROR")
@@ -10864,7 +10882,7 @@ class HastyClientTests(RecorderTestCase):
 
 
 class ResetTests(RecorderTestCase):
-    """A client that vanishes while it is written to is nobody's warning."""
+    """A client that resets its connection while it is written to causes no warning."""
 
     @gen_test
     async def test_many_messages_to_a_connection_that_was_reset_are_quiet(self):
@@ -10890,6 +10908,8 @@ class ResetTests(RecorderTestCase):
 
 
 class StuckHandlerTests(RecorderTestCase):
+    """A handler that hangs or cancels itself does not keep its client from ending."""
+
     options = {"close_timeout": 0.2}
 
     @gen_test
@@ -10929,8 +10949,10 @@ class StuckHandlerTests(RecorderTestCase):
 
 
 class VolatileTests(RecorderTestCase):
+    """[SIO "Volatile events"]: a volatile event is dropped if it cannot leave at once."""
+
     @gen_test
-    async def test_what_cannot_leave_at_once_is_dropped(self):
+    async def test_a_volatile_event_that_cannot_leave_at_once_is_dropped(self):
         wire = await self.wire()
         url = await self.join_polling(wire)
         handler = await self.only()
@@ -10953,7 +10975,7 @@ class VolatileTests(RecorderTestCase):
         return client, handler
 
     @gen_test
-    async def test_all_of_one_turn_leaves_together_volatile_or_not(self):
+    async def test_events_of_one_turn_leave_together_volatile_or_not(self):
         for door in self.TRANSPORTS:
             with self.subTest(door):
                 client, handler = await self.waiting(*door)
@@ -10965,7 +10987,7 @@ class VolatileTests(RecorderTestCase):
                     self.assertEqual(await client.receive(), ("message", message))
 
     @gen_test
-    async def test_one_turn_has_a_bound_for_what_is_volatile(self):
+    async def test_volatile_events_of_one_turn_have_a_bound(self):
         for door in self.TRANSPORTS:
             with self.subTest(door):
                 client, handler = await self.waiting(*door)
@@ -10983,7 +11005,7 @@ class VolatileTests(RecorderTestCase):
 
 
 class WhoIsThereTests(RecorderTestCase):
-    """`io` knows who is there, by id, by room, and how many."""
+    """`io` finds clients by id, and tells rooms and numbers."""
 
     GENERATIONS = (
         ("EIO4", "websocket"),
@@ -11006,7 +11028,7 @@ class WhoIsThereTests(RecorderTestCase):
                 self.assertIsNone(self.handler.io.get(handler.id))
 
     @gen_test
-    async def test_rooms_have_names_and_sizes_and_ids_are_none_of_them(self):
+    async def test_io_rooms_gives_names_and_sizes_and_no_ids(self):
         for generation in self.GENERATIONS:
             await self.client(*generation)
         first, second, *_ = self.handler.handlers
@@ -11018,14 +11040,14 @@ class WhoIsThereTests(RecorderTestCase):
         self.assertEqual(self.handler.io.rooms(), {"tea": 2})
 
     @gen_test
-    async def test_its_length_is_the_number_of_clients_and_it_is_true_without_any(self):
+    async def test_len_of_io_is_the_number_of_clients_and_io_is_true_without_any(self):
         self.assertEqual((len(self.handler.io), bool(self.handler.io)), (0, True))
         for number, generation in enumerate(self.GENERATIONS, 1):
             await self.client(*generation)
             self.assertEqual(len(self.handler.io), number)
 
     @gen_test
-    async def test_in_on_open_a_client_is_there_already(self):
+    async def test_a_client_is_found_in_io_from_its_on_open_on(self):
         async def on_open(handler, *args):
             self.handler.handlers.append(handler)
             handler.note([handler] == handler.io.sockets(), handler.io.get(handler.id) is handler)
@@ -11056,7 +11078,7 @@ class WhoIsThereTests(RecorderTestCase):
 
 
 class OperatorTests(RecorderTestCase):
-    """`to`, `in_`, `except_`, `volatile`, `local`, `timeout`: each gives a new operator, in any order."""
+    """`to`, `in_`, `except_`, `volatile`, `local` and `timeout` give a new operator each, and combine in any order."""
 
     async def people(self, *rooms_of_each):
         """A client for each, in those rooms; `told` empties what they have heard."""
@@ -11127,7 +11149,7 @@ class OperatorTests(RecorderTestCase):
         self.assertEqual(handler.rooms, {handler.id})
 
     @gen_test
-    async def test_each_is_a_new_one_and_can_be_kept(self):
+    async def test_each_operator_is_a_new_object_and_can_be_kept(self):
         clients = await self.people(["a"], ["b"], ["a", "b"], [])
         io = self.handler.io
         in_a = io.to("a")
@@ -11139,7 +11161,7 @@ class OperatorTests(RecorderTestCase):
         self.assertEqual(await self.told(clients), [[1, 2, 3, 5], [1, 5], [1, 3, 5], [4, 5]])
 
     @gen_test
-    async def test_they_combine_in_any_order(self):
+    async def test_operators_combine_in_any_order(self):
         clients = await self.people(["a"], ["b"], ["a", "b"], ["a", "muted"])
         io, first = self.handler.io, self.handler.handlers[0]
         rows = [
@@ -11156,7 +11178,7 @@ class OperatorTests(RecorderTestCase):
         self.assertEqual(await self.told(clients), [[0, 1, 2, 3], [], [0, 1, 2, 3, 4, 5, 6], []])
 
     @gen_test
-    async def test_volatile_on_a_handler_is_itself_and_with_rooms_the_others_in_them(self):
+    async def test_volatile_on_a_handler_means_its_client_and_with_rooms_the_others_in_them(self):
         clients = await self.people(["a"], ["a"], [], ["a", "b"])
         first = self.handler.handlers[0]
         first.volatile.emit("x", 1)
@@ -11193,7 +11215,7 @@ class OperatorTests(RecorderTestCase):
             self.handler.io.emit(5)
 
     @gen_test
-    async def test_from_request_handlers_timers_and_threads(self):
+    async def test_operators_work_from_request_handlers_timers_and_threads(self):
         client = await self.client()
         chat = self.handler
 
@@ -11223,7 +11245,7 @@ class OperatorTests(RecorderTestCase):
         self.work()
 
     @gen_test
-    async def test_many_are_moved_found_and_disconnected_at_once(self):
+    async def test_operators_move_find_and_disconnect_many_clients_at_once(self):
         clients = await self.people(["a"], ["b"], ["a", "b"])
         io = self.handler.io
         io.to("a").join("c", "d")
@@ -11243,7 +11265,7 @@ class OperatorTests(RecorderTestCase):
         self.assertEqual(io.sockets(), [])
 
     @gen_test
-    async def test_call_gathers_answers_and_says_who_gave_none(self):
+    async def test_call_to_many_gathers_acks_and_says_which_clients_gave_none(self):
         answers, several, none, silent, leaves, old = [
             await self.client(dialect) for dialect in ("EIO4", "EIO3", "0.9", "EIO4", "EIO4", "0.6")
         ]
@@ -11265,7 +11287,7 @@ class OperatorTests(RecorderTestCase):
         self.assertEqual((await old.receive())[1]["name"], "end")
 
     @gen_test
-    async def test_call_ends_at_once_when_all_have_answered_or_there_is_nobody(self):
+    async def test_call_to_many_ends_when_all_have_answered_or_nobody_is_there(self):
         client = await self.client()
         asked = asyncio.ensure_future(self.handler.io.call("question", timeout=60))
         await client.answer("yes")
@@ -11276,7 +11298,7 @@ class OperatorTests(RecorderTestCase):
         self.assertEqual(only_others.answers, {})
 
     @gen_test
-    async def test_a_call_that_is_cancelled_asks_nobody_any_more(self):
+    async def test_a_call_to_many_that_is_cancelled_leaves_no_ack_owed(self):
         client = await self.client()
         handler = await self.only()
         asked = asyncio.ensure_future(self.handler.io.call("question"))
@@ -11287,7 +11309,7 @@ class OperatorTests(RecorderTestCase):
         self.assertEqual((handler._member.acks, handler._member.session.owed_acks), ({}, 0))
 
     @gen_test
-    async def test_a_server_alone_has_no_others(self):
+    async def test_server_side_emit_on_a_server_alone_reaches_nobody(self):
         self.handler.io.server_side_emit("hello", 1)
         self.assertEqual(await self.handler.io.server_side_call("hello", 1), [])
         self.assertEqual(await self.handler.io.server_count(), 1)
@@ -11296,10 +11318,10 @@ class OperatorTests(RecorderTestCase):
 
 
 class StatsTests(RecorderTestCase):
-    """`io.stats()`: what the server does and has done."""
+    """`io.stats()` counts clients, messages and bytes, and measures the loop's lag."""
 
     @gen_test
-    async def test_clients_are_counted_by_generation_and_transport(self):
+    async def test_stats_count_clients_by_generation_and_transport(self):
         self.assertEqual(self.handler.io.stats()["clients"], {})
         rows = [
             ("0.6", "htmlfile"),
@@ -11326,7 +11348,7 @@ class StatsTests(RecorderTestCase):
         self.assertEqual(self.handler.io.stats()["clients"]["EIO4"], {"websocket": 1})
 
     @gen_test
-    async def test_messages_are_events_and_acks_and_not_what_the_protocol_says_to_itself(self):
+    async def test_stats_count_events_and_acks_as_messages_and_no_other_packets(self):
         for transport in ("websocket", "xhr-polling"):
             with self.subTest(transport):
                 client = await self.client(transport=transport)
@@ -11348,7 +11370,7 @@ class StatsTests(RecorderTestCase):
                 self.assertGreater(after["bytes_sent"], before["bytes_sent"])
 
     @gen_test
-    async def test_what_clients_have_not_taken_yet_is_counted_as_buffered(self):
+    async def test_stats_count_bytes_that_clients_have_not_taken_as_buffered(self):
         wire = await self.wire()
         url = await self.join_polling(wire)
         self.assertEqual(self.handler.io.stats()["buffered_bytes"], 0)
@@ -11363,7 +11385,7 @@ class StatsTests(RecorderTestCase):
             await asyncio.sleep(0)
 
     @gen_test
-    async def test_lag_is_what_the_loop_is_late_by(self):
+    async def test_stats_give_the_lag_of_the_loop(self):
         self.handler._home[0].sweep_seconds = 0.01
         await self.client()
         while self.handler._home[0].clock.next_sweep == math.inf:
@@ -11374,13 +11396,15 @@ class StatsTests(RecorderTestCase):
         while self.handler.io.stats()["lag"] > 0.2:
             await asyncio.sleep(0.01)
 
-    def test_before_the_first_client_all_is_zero(self):
+    def test_stats_are_zero_before_the_first_client(self):
         stats = self.handler.io.stats()
         self.assertEqual(stats.pop("clients"), {})
         self.assertEqual(set(stats.values()), {0})
 
 
 class ThreadTests(RecorderTestCase):
+    """Operators and handlers may be used from any thread."""
+
     @gen_test
     async def test_emit_works_from_any_thread(self):
         client = await self.client()
@@ -11394,7 +11418,7 @@ class ThreadTests(RecorderTestCase):
             await loop.run_in_executor(None, self.handler.io.emit, "no JSON", object())
 
     @gen_test
-    async def test_what_a_thread_changes_afterwards_is_not_sent(self):
+    async def test_a_value_that_a_thread_changes_after_emit_is_sent_as_it_was(self):
         client = await self.client()
         handler = await self.only()
 
@@ -11413,7 +11437,7 @@ class ThreadTests(RecorderTestCase):
                 )
 
     @gen_test
-    async def test_bytes_of_every_kind_are_sent_as_they_were(self):
+    async def test_bytes_of_every_kind_that_a_thread_emits_are_sent_as_they_were(self):
         client = await self.client()
         handler = await self.only()
 
@@ -11430,7 +11454,7 @@ class ThreadTests(RecorderTestCase):
             )
 
     @gen_test
-    async def test_numbers_keep_all_their_digits(self):
+    async def test_numbers_that_a_thread_emits_keep_all_their_digits(self):
         wire = await self.wire()
         await self.open_websocket(wire)
         numbers = [0.1, 1e16, 1e-7, -0.0, 2**70, True, None]
@@ -11466,7 +11490,7 @@ class ThreadTests(RecorderTestCase):
                     await within(client.disconnected.wait())
 
     @gen_test
-    async def test_what_fails_in_the_loop_is_one_line_that_says_so(self):
+    async def test_an_emit_of_a_thread_that_fails_in_the_loop_is_one_log_line(self):
         self.handler.max_rooms = 1
         client = await self.client()
         handler = await self.only()
@@ -11514,7 +11538,7 @@ class ThreadTests(RecorderTestCase):
 
 
 class SubclassTests(unittest.TestCase):
-    """What is wrong with a class is said when the class is made, with the cure."""
+    """A mistake in a class raises when the class is made or served, and the message has the cure."""
 
     def assertRefused(self, body, *words):
         with self.assertRaises((TypeError, ValueError)) as refused:
@@ -11522,7 +11546,7 @@ class SubclassTests(unittest.TestCase):
         for word in words:
             self.assertIn(word, str(refused.exception))
 
-    def test_methods_that_would_never_be_called(self):
+    def test_a_method_that_would_never_be_called_is_refused(self):
         for name in ("get", "post", "options", "prepare"):
             self.assertRefused({name: lambda self: None}, name, "on_open")
         for name, ours in [
@@ -11556,7 +11580,7 @@ class SubclassTests(unittest.TestCase):
                 for word in ("Chat", "BaseHandler.get", "BaseHandler.post", "BaseHandler.data_rec"):
                     self.assertIn(word, logged.output[0])
 
-    def test_an_inherited_prepare_may_authenticate_and_must_be_answered_for(self):
+    def test_an_inherited_prepare_is_refused_unless_the_class_answers_for_it(self):
         class BaseHandler(tornado.web.RequestHandler):
             def prepare(self): ...
 
@@ -11567,24 +11591,24 @@ class SubclassTests(unittest.TestCase):
         body = {"prepare": tornado.web.RequestHandler.prepare}
         type("Child", (type("Chat", (BaseHandler, SocketIOHandler), body),), {})
 
-    def test_events_that_hide_a_method_of_the_base(self):
+    def test_an_event_method_that_hides_a_method_of_the_base_is_refused(self):
         for name in ("join", "clear", "get_cookie"):
             with self.subTest(name):
                 method = lambda self: None  # noqa: E731
                 method.__name__ = name
                 self.assertRefused({name: event(method)}, name, f'@event("{name}")')
 
-    def test_two_methods_for_one_event(self):
+    def test_two_methods_for_one_event_are_refused(self):
         self.assertRefused(
             {"a": event("x")(lambda self: None), "b": event("x")(lambda self: None)}, "two methods"
         )
 
-    def test_an_event_of_the_life_cycle(self):
+    def test_a_method_for_the_event_disconnect_is_refused_and_names_on_close(self):
         with self.assertRaises(ValueError) as refused:
             event("disconnect")
         self.assertIn("on_close", str(refused.exception))
 
-    def test_empty_parentheses_are_as_good_as_none(self):
+    def test_event_with_empty_parentheses_decorates_as_event_without(self):
         class Chat(SocketIOHandler):
             @event()
             def rename(self, name): ...
@@ -11612,7 +11636,7 @@ class SubclassTests(unittest.TestCase):
 
         self.assertEqual(Derived._events["x"].most, 2)
 
-    def test_misspelt_and_foreign_options(self):
+    def test_a_misspelt_option_is_refused_with_the_right_spelling(self):
         self.assertRefused({"ping_intervall": 5}, "ping_interval")
         self.assertRefused({"allowed_origin": "*"}, "allowed_origins")
         self.assertRefused({"pingInterval": 5}, "ping_interval")
@@ -11657,7 +11681,7 @@ def late(answer: Missing): ...
                 self.assertTrue(socket_io.takes(names["late"], 1))
                 self.assertFalse(socket_io.takes(names["late"], 2))
 
-    def test_options_of_other_servers_in_every_spelling(self):
+    def test_an_option_of_another_server_is_refused_in_every_spelling(self):
         for name, ours in [
             ("pingTimeOut", "ping_timeout"),
             ("PING_TIMEOUT", "ping_timeout"),
@@ -11685,7 +11709,7 @@ def late(answer: Missing): ...
             with self.subTest(name):
                 type("Fine", (SocketIOHandler,), {name: 5})
 
-    def test_methods_of_other_servers(self):
+    def test_a_method_name_of_another_server_is_refused_with_ours(self):
         for name, ours in [
             ("on_connect", "on_open"),
             ("on_disconnect", "on_close"),
@@ -11764,7 +11788,7 @@ def late(answer: Missing): ...
         }
         self.assertEqual(public, set(OPTIONS))
 
-    def test_origins_that_can_match_nothing(self):
+    def test_an_allowed_origin_that_can_match_nothing_is_refused(self):
         for entry, cure in [
             ("example.com", "'https://example.com'"),
             ("localhost:3000", "'https://localhost:3000'"),
@@ -11797,7 +11821,7 @@ def late(answer: Missing): ...
                       "http://under_score.example", re.compile("x")):  # fmt: skip
             type("Fine", (SocketIOHandler,), {"allowed_origins": [entry]})
 
-    def test_a_list_of_origins_that_can_be_read_only_once(self):
+    def test_allowed_origins_that_can_be_read_only_once_are_refused(self):
         self.assertRefused({"allowed_origins": iter(["https://a.example"])}, "allowed_origins")
         for allowed in (
             ["https://a.example"],
@@ -11810,7 +11834,7 @@ def late(answer: Missing): ...
         ):
             type("Fine", (SocketIOHandler,), {"allowed_origins": allowed})
 
-    def test_options_of_the_wrong_type(self):
+    def test_an_option_of_the_wrong_type_is_refused(self):
         self.assertRefused({"ping_interval": "25"}, "ping_interval", "float")
         self.assertRefused({"recovery_window": -1.0}, "recovery_window")
         self.assertRefused({"websocket_compression": -1}, "websocket_compression")
@@ -11819,7 +11843,7 @@ def late(answer: Missing): ...
         self.assertRefused({"max_packets": 1.5}, "max_packets", "int")
         self.assertRefused({"ping_timeout": -1}, "ping_timeout")
 
-    def test_an_option_of_the_connection_in_a_namespace_class(self):
+    def test_an_option_of_the_connection_is_refused_in_a_namespace_class(self):
         class Chat(SocketIOHandler):
             pass
 
@@ -11831,13 +11855,13 @@ def late(answer: Missing): ...
         self.assertIn("Side", str(refused.exception))
         self.assertIn("Chat", str(refused.exception))
 
-    def test_an_allow_request_that_is_no_class_method(self):
+    def test_allow_request_that_is_no_class_method_is_refused(self):
         self.assertRefused(
             {"allow_request": lambda self, request: True}, "allow_request", "@classmethod"
         )
         type("Fine", (SocketIOHandler,), {"allow_request": staticmethod(lambda request: True)})
 
-    def test_an_allow_request_that_nobody_would_ask(self):
+    def test_allow_request_of_a_namespace_class_that_nobody_would_ask_is_refused(self):
         class Chat(SocketIOHandler):
             @classmethod
             def allow_request(cls, request):
@@ -11856,7 +11880,7 @@ def late(answer: Missing): ...
             Chat.routes("socket.io", namespaces={"/side": Careful})
         self.assertIn("Careful.allow_request", str(refused.exception))
 
-    def test_a_dialect_nobody_speaks(self):
+    def test_an_unknown_dialect_is_refused(self):
         class Chat(SocketIOHandler):
             enabled_dialects = ("EIO5",)
 
@@ -11864,7 +11888,7 @@ def late(answer: Missing): ...
             Chat.routes("socket.io")
         self.assertIn("EIO4", str(refused.exception))
 
-    def test_io_before_and_after_routes(self):
+    def test_io_before_routes_says_what_is_missing_and_works_after_it(self):
         class Chat(SocketIOHandler):
             pass
 
@@ -11886,7 +11910,7 @@ def late(answer: Missing): ...
 
 
 class RequestHandlerTests(RecorderTestCase):
-    """A handler is a RequestHandler in what reads the request; it answers none."""
+    """A handler is a RequestHandler in everything that reads the request; it answers none."""
 
     class Note(tornado.web.UIModule):
         def render(self, number):
@@ -11909,7 +11933,7 @@ class RequestHandlerTests(RecorderTestCase):
     }
 
     @gen_test
-    async def test_it_reads_the_handshake(self):
+    async def test_a_handler_reads_headers_arguments_and_cookies_of_its_handshake(self):
         await self.client(headers={"Cookie": "name=ada"}, query="&room=tea")
         handler = await self.only()
         self.assertEqual(handler.get_cookie("name"), "ada")
@@ -11954,7 +11978,7 @@ class RequestHandlerTests(RecorderTestCase):
                         await self.client("0.9")
 
     @gen_test
-    async def test_who_is_authenticated_comes_in(self):
+    async def test_a_client_that_authenticated_lets_through_connects(self):
         @tornado.web.authenticated
         async def on_open(handler):
             handler.emit("welcome")
@@ -11964,7 +11988,7 @@ class RequestHandlerTests(RecorderTestCase):
         self.assertEqual(await (await self.client()).receive(), ("welcome",))
 
     @gen_test
-    async def test_what_would_answer_names_send(self):
+    async def test_a_method_that_would_answer_a_request_raises_and_names_send(self):
         await self.client()
         handler = await self.only()
         for name in (
@@ -11983,7 +12007,7 @@ class RequestHandlerTests(RecorderTestCase):
             self.assertIn("send", str(refused.exception))
 
     @gen_test
-    async def test_templates_can_be_rendered(self):
+    async def test_a_handler_can_render_templates(self):
         await self.client()
         handler = await self.only()
         before = set(vars(handler))
@@ -12008,7 +12032,7 @@ class RequestHandlerTests(RecorderTestCase):
         self.assertEqual(self.handler.initialized, 1)
 
     @gen_test
-    async def test_a_token_against_forgery_fits_the_cookie_of_the_handshake(self):
+    async def test_the_xsrf_token_of_a_handler_fits_the_cookie_of_its_handshake(self):
         class Form(tornado.web.RequestHandler):
             def get(self):
                 self.write(self.xsrf_token)
@@ -12033,7 +12057,7 @@ class RequestHandlerTests(RecorderTestCase):
             self.assertEqual((status, body), (200, b"admitted"))
 
     @gen_test
-    async def test_a_token_that_fits_no_cookie_is_warned_of(self):
+    async def test_an_xsrf_token_that_fits_no_cookie_is_warned_of(self):
         await self.client()
         handler = await self.only()
         with self.assertLogs("socket_io", "WARNING") as logged:
@@ -12049,7 +12073,7 @@ class RequestHandlerTests(RecorderTestCase):
         self.assertEqual((await self.only()).auth, {"token": "abc"})
 
     @gen_test
-    async def test_it_is_forgotten_when_the_client_is_gone(self):
+    async def test_a_handler_is_forgotten_when_its_client_is_gone(self):
         client = await self.client()
         reference = weakref.ref(self.handler.handlers.pop())
         await client.close()
@@ -12060,8 +12084,8 @@ class RequestHandlerTests(RecorderTestCase):
         self.assertIsNone(reference())
 
 
-class IdentityTests(RecorderTestCase):
-    """What `on_open` can know of who wants to come in: cookies, query, auth, and the application's own user."""
+class CurrentUserTests(RecorderTestCase):
+    """`current_user`, cookies, query and auth are known in `on_open`."""
 
     settings = {"cookie_secret": "s" * 32}
 
@@ -12094,7 +12118,7 @@ class IdentityTests(RecorderTestCase):
 
 
 class IdIsSidTests(RecorderTestCase):
-    """`id_is_sid` makes the public id of 1.x and 2.x clients what they compute themselves, as node 2 had it."""
+    """`id_is_sid` gives clients of 1.x and 2.x the public id that they compute themselves, as with node's server 2."""
 
     options = {"id_is_sid": True}
 
@@ -12108,7 +12132,7 @@ class IdIsSidTests(RecorderTestCase):
     namespaces = {"/chat": type("Chat", (SocketIOHandler,), {}), "/gate": Chat}
 
     @gen_test
-    async def test_the_id_is_the_clients_own_in_each_namespace(self):
+    async def test_with_id_is_sid_the_id_is_what_the_client_computes_in_each_namespace(self):
         for transport in ("websocket", "xhr-polling", "jsonp-polling"):
             with self.subTest(transport):
                 client = await self.client("EIO3", transport)
@@ -12126,13 +12150,13 @@ class IdIsSidTests(RecorderTestCase):
                 self.assertEqual(handler.rooms, {client.sid})
 
     @gen_test
-    async def test_other_generations_keep_theirs(self):
+    async def test_with_id_is_sid_the_ids_of_other_generations_do_not_contain_the_sid(self):
         for dialect in ("0.6", "0.9", "EIO4"):
             client = await self.client(dialect)
             self.assertNotIn(client.sid, self.handler.handlers[-1].id)
 
     @gen_test
-    async def test_who_comes_back_while_it_is_still_being_refused_is_not_thrown_out(self):
+    async def test_with_id_is_sid_a_client_that_joins_again_before_its_refusal_stays(self):
         gates, client = self.Chat.gates, await self.client("EIO3")
         gates.clear()
         for kind in (CONNECT, DISCONNECT, CONNECT):
@@ -12147,7 +12171,7 @@ class IdIsSidTests(RecorderTestCase):
         inside = self.handler.io.of("/gate").sockets()
         self.assertEqual([each.id for each in inside], [f"/gate#{client.sid}"])
 
-    def test_a_warning_says_what_it_costs(self):
+    def test_id_is_sid_is_warned_of_with_what_it_costs(self):
         chat = type("Chat", (SocketIOHandler,), {"id_is_sid": True})
         with self.assertLogs("socket_io", "WARNING") as logged:
             chat.routes("socket.io")
@@ -12158,13 +12182,15 @@ class IdIsSidTests(RecorderTestCase):
             today.routes("socket.io")
 
     @gen_test
-    async def test_without_it_the_id_is_public(self):
+    async def test_without_id_is_sid_the_id_does_not_contain_the_sid(self):
         self.handler.id_is_sid = False
         client = await self.client("EIO3")
         self.assertNotIn(client.sid, self.handler.handlers[-1].id)
 
 
 class XSRFTests(RecorderTestCase):
+    """An application with Tornado's `xsrf_cookies` lets its Socket.IO clients post all the same."""
+
     settings = {"xsrf_cookies": True, "cookie_secret": "secret"}
 
     @gen_test
@@ -12207,7 +12233,7 @@ class InitializeTests(RecorderTestCase):
         super().tearDown()
 
     @gen_test
-    async def test_each_class_gets_what_its_own_takes(self):
+    async def test_each_class_gets_the_kwargs_of_routes_that_its_initialize_takes(self):
         client = await self.client()
         await self.noted("chat", 1, 5)
         await client.join("/admin")
@@ -12215,7 +12241,7 @@ class InitializeTests(RecorderTestCase):
         await client.join("/game-1")
         await self.noted("game", {"db": 1, "log": 2})
 
-    def test_what_is_missing_and_what_nobody_takes_is_refused(self):
+    def test_kwargs_of_routes_that_are_missing_or_that_no_class_takes_are_refused(self):
         class Strict(SocketIOHandler):
             def initialize(self, db, /): ...
 
@@ -12234,6 +12260,8 @@ class InitializeTests(RecorderTestCase):
 
 
 class EnabledProtocolsTests(RecorderTestCase):
+    """`enabled_protocols` names the transports that a class serves."""
+
     settings = {"enabled_protocols": ["websocket", "jsonp-polling"]}
 
     @gen_test
@@ -12247,7 +12275,7 @@ class EnabledProtocolsTests(RecorderTestCase):
         self.assertEqual((await wire.request("GET", "/socket.io/xhr-polling//1"))[0], 400)
         await self.client()
 
-    def test_an_unknown_name_is_an_error_that_lists_the_known(self):
+    def test_an_unknown_transport_name_is_an_error_that_lists_the_known(self):
         with self.assertRaises(ValueError) as refused:
             socket_io.enabled_transports(
                 tornado.web.Application(enabled_protocols=["carrier-pigeon"])
@@ -12260,6 +12288,8 @@ class EnabledProtocolsTests(RecorderTestCase):
 
 
 class EnabledDialectsTests(RecorderTestCase):
+    """`enabled_dialects` names the generations that a class serves."""
+
     options = {"enabled_dialects": ["EIO4"]}
 
     @gen_test
@@ -12270,7 +12300,7 @@ class EnabledDialectsTests(RecorderTestCase):
 
 
 class BareEngine(socket_io.EngineIO4):
-    """A dialect of one's own: bare engine messages, no Socket.IO packets inside."""
+    """A dialect of an application's own: bare engine messages, no Socket.IO packets inside."""
 
     opens_root_unasked = True
 
@@ -12286,10 +12316,12 @@ class BareEngine(socket_io.EngineIO4):
 
 
 class OwnDialectTests(RecorderTestCase):
+    """`enabled_dialects` may hold a dialect of the application's own."""
+
     options = {"enabled_dialects": [BareEngine()]}
 
     @gen_test
-    async def test_engine_messages_pass_through(self):
+    async def test_engine_messages_pass_through_a_dialect_of_ones_own(self):
         wire = await self.wire()
         await self.open_websocket(wire, connect="")
         wire.send_frame("4hello")
@@ -12315,7 +12347,7 @@ class Sloppy:
 
 
 class FailingProbeTests(RecorderTestCase):
-    """What a codec raises for bytes may be anything: it takes none."""
+    """A codec may raise any error for bytes; bytes are attachments all the same."""
 
     codecs = [
         types.SimpleNamespace(
@@ -12335,7 +12367,7 @@ class FailingProbeTests(RecorderTestCase):
         return tornado.web.Application(rules)
 
     @gen_test
-    async def test_bytes_are_attachments(self):
+    async def test_bytes_are_attachments_whatever_a_codec_raises_for_bytes(self):
         for number, handler in enumerate(self.rules):
             client = await self.client(path=f"/chat{number}")
             handler.io.emit("x", b"\x00", [1])
@@ -12343,7 +12375,7 @@ class FailingProbeTests(RecorderTestCase):
 
 
 class OtherJsonBehaviour:
-    """`json` may be any object with `dumps` and `loads`; what leaves and what comes in stays strict all the same."""
+    """`json` may be any object with `dumps` and `loads`; text that leaves or comes in stays strict JSON."""
 
     codec: Any = None
 
@@ -12359,7 +12391,7 @@ class OtherJsonBehaviour:
         return wire
 
     @gen_test
-    async def test_values_come_and_go_in_every_generation(self):
+    async def test_values_come_and_go_through_another_codec_in_every_generation(self):
         args = [1, -2.5, 2**53, "é😀\u2028</script>", {"ключ": [None, True, {"deep": []}]}, ""]
         for dialect in ("0.9", "EIO3", "EIO4"):
             for transport in ("websocket", "xhr-polling", "jsonp-polling"):
@@ -12371,7 +12403,7 @@ class OtherJsonBehaviour:
                     await self.noted("news", *args)
 
     @gen_test
-    async def test_bytes_are_attachments_wherever_they_stand(self):
+    async def test_bytes_are_attachments_with_another_codec_wherever_they_stand(self):
         for dialect in ("EIO3", "EIO4"):
             client = await self.client(dialect)
             self.handler.handlers[-1].emit(
@@ -12384,7 +12416,7 @@ class OtherJsonBehaviour:
             await self.noted("news", {"deep": [b"\xff"]})
 
     @gen_test
-    async def test_what_leaves_is_ascii_and_what_must_not_leave_raises(self):
+    async def test_text_of_another_codec_leaves_as_ascii_and_values_that_are_no_json_raise(self):
         wire = await self.open()
         handler = await self.only()
         handler.emit("é", {"😀": "\u2029é"})
@@ -12406,7 +12438,7 @@ class OtherJsonBehaviour:
             handler.emit("x", value)
 
     @gen_test
-    async def test_what_is_no_json_ends_the_client_that_sent_it(self):
+    async def test_text_that_is_no_json_to_another_codec_ends_its_sender(self):
         numbers = ["NaN", "-Infinity", "1e400", "-1E+400", "1" * 250 + "e99", "1" * 400 + ".0"]
         for value in [*numbers, '{"a":NaN}', "[1,]", "'x'", '"a', "[" * 100_000]:
             with self.subTest(value[:20]):
@@ -12415,13 +12447,13 @@ class OtherJsonBehaviour:
                 await self.assertClosedFor("parse error")
 
     @gen_test
-    async def test_words_that_only_look_suspect_are_words(self):
+    async def test_strings_that_look_like_nan_arrive_through_another_codec_as_strings(self):
         client = await self.client()
         await client.emit("NaN", "Infinity", {"1e400": "9" * 400})
         await self.noted("NaN", "Infinity", {"1e400": "9" * 400})
 
     @gen_test
-    async def test_half_a_surrogate_pair_reaches_its_receiver_as_it_is_or_not_at_all(self):
+    async def test_half_a_surrogate_pair_arrives_with_another_codec_as_it_is_or_not_at_all(self):
         client = await self.client()
         handler = await self.only()
         handler.emit("news", LONE)
@@ -12441,14 +12473,14 @@ class SloppyJsonTests(OtherJsonBehaviour, RecorderTestCase):
     codec = Sloppy
 
     @gen_test
-    async def test_an_error_of_whatever_kind_is_the_clients(self):
+    async def test_an_error_of_any_kind_in_loads_is_the_clients_mistake(self):
         wire = await self.open()
         wire.send_frame('42["poison"]')
         await self.assertClosedFor("parse error")
 
 
 class OwnWriterTests(RecorderTestCase):
-    """A codec of the application's that writes its own objects."""
+    """`json` may be a codec of the application that writes its own objects."""
 
     options = {
         "json": types.SimpleNamespace(
@@ -12483,7 +12515,7 @@ class OrjsonTests(OtherJsonBehaviour, RecorderTestCase):
         handler.emit("x", value)  # orjson writes null
 
     @gen_test
-    async def test_what_the_codec_can_write_can_be_sent_by_every_way(self):
+    async def test_a_value_that_orjson_can_write_can_be_sent_in_every_way(self):
         moment = datetime.datetime(2026, 1, 2, 3, 4, 5)
         client = await self.client()
         handler = await self.only()
@@ -12510,7 +12542,7 @@ class OrjsonTests(OtherJsonBehaviour, RecorderTestCase):
         self.assertEqual(refused.exception.data, text)
 
     @gen_test
-    async def test_what_it_cannot_write_is_the_callers_error_in_every_thread(self):
+    async def test_a_value_that_orjson_cannot_write_is_the_callers_error_in_every_thread(self):
         await self.client()
         loop = asyncio.get_running_loop()
         for send in (self.handler.io.emit, (await self.only()).emit):
@@ -12526,8 +12558,10 @@ class OrjsonTests(OtherJsonBehaviour, RecorderTestCase):
 
 
 class ClientFileTests(RecorderTestCase):
+    """The script's URL without `client_path`."""
+
     @gen_test
-    async def test_without_client_path_the_public_cdn_has_it(self):
+    async def test_without_client_path_the_script_is_redirected_to_the_public_cdn(self):
         wire = await self.wire()
         status, headers, _ = await wire.request("GET", "/socket.io/socket.io.min.js")
         self.assertEqual((status, headers["location"][:8]), (302, "https://"))
@@ -12535,7 +12569,7 @@ class ClientFileTests(RecorderTestCase):
 
 
 class ClientPathTests(RecorderTestCase):
-    """`client_path`: the client's script, or the `dist` folder with all that belongs to it."""
+    """`client_path` is the client's script, or the `dist` folder with its scripts and maps."""
 
     NAMES = ("socket.io.js", "socket.io.min.js", "socket.io.esm.min.js", "socket.io.msgpack.min.js")
 
@@ -12550,7 +12584,7 @@ class ClientPathTests(RecorderTestCase):
         return super().get_app()
 
     @gen_test
-    async def test_a_folder_serves_its_scripts_and_their_maps(self):
+    async def test_a_client_path_folder_serves_its_scripts_and_their_maps(self):
         wire = await self.wire()
         for name in self.NAMES:
             status, headers, body = await wire.request("GET", f"/socket.io/{name}")
@@ -12561,7 +12595,7 @@ class ClientPathTests(RecorderTestCase):
             self.assertEqual(headers["content-type"], "application/json")
 
     @gen_test
-    async def test_it_serves_nothing_else(self):
+    async def test_a_client_path_folder_serves_nothing_but_scripts_and_maps(self):
         wire = await self.wire()
         (self.folder / "socket.io.min.js").unlink()
         with self.assertLogs("socket_io", "WARNING"):
@@ -12578,7 +12612,7 @@ class ClientPathTests(RecorderTestCase):
                 self.assertEqual((await wire.request("GET", f"/socket.io/{name}"))[0], 404)
 
     @gen_test
-    async def test_who_knows_it_is_told_so(self):
+    async def test_a_browser_that_has_the_script_is_answered_304_until_the_script_changes(self):
         wire = await self.wire()
         status, headers, _ = await wire.request("GET", "/socket.io/socket.io.js")
         etag = headers["etag"]
@@ -12597,7 +12631,7 @@ class ClientPathTests(RecorderTestCase):
         self.assertNotEqual(headers["etag"], etag)
 
     @gen_test
-    async def test_it_is_compressed_and_a_head_has_no_body(self):
+    async def test_the_script_is_compressed_and_a_head_request_has_no_body(self):
         wire = await self.wire()
         _, headers, body = await wire.request(
             "GET", "/socket.io/socket.io.js", Accept_Encoding="gzip"
@@ -12618,7 +12652,7 @@ class ClientPathTests(RecorderTestCase):
         self.assertEqual((status, json.loads(body)["file"]), (200, "socket.io.js"))
 
     @gen_test
-    async def test_a_file_is_the_script_by_whatever_name_and_its_map_lies_beside_it(self):
+    async def test_a_client_path_file_has_any_name_and_its_map_lies_beside_it(self):
         for path in (self.folder / "socket.io.min.js", str(self.folder / "socket.io.min.js")):
             self.handler.client_path = path
             wire = await self.wire()
@@ -12632,7 +12666,7 @@ class ClientPathTests(RecorderTestCase):
             self.assertEqual(headers["content-type"], "application/json")
 
     @gen_test
-    async def test_a_page_of_another_origin_gets_it_too(self):
+    async def test_a_page_of_another_origin_gets_the_script_too(self):
         wire = await self.wire()
         status, headers, _ = await wire.request(
             "GET", "/socket.io/socket.io.js", Origin="https://other.example"
@@ -12641,7 +12675,7 @@ class ClientPathTests(RecorderTestCase):
 
 
 class HttpCompressionTests(RecorderTestCase):
-    """Answers of 1 kB and more are compressed for those who take it."""
+    """`http_compression`: an answer of 1 kB and more is compressed for a client that takes gzip."""
 
     async def poll(self, message, script="", **headers):
         """The answer to a poll, as a *script* perhaps, that brings *message*."""
@@ -12654,7 +12688,7 @@ class HttpCompressionTests(RecorderTestCase):
         return await wire.request("GET", url, **headers)
 
     @gen_test
-    async def test_from_one_kilobyte_on(self):
+    async def test_an_answer_is_compressed_from_one_kilobyte_on(self):
         for size, coding in (
             (1024 - len('42["message",""]') - 1, None),
             (1024 - len('42["message",""]'), "gzip"),
@@ -12667,7 +12701,7 @@ class HttpCompressionTests(RecorderTestCase):
             self.assertEqual(plain.decode(), f'42["message","{"x" * size}"]')
 
     @gen_test
-    async def test_only_for_those_who_take_gzip(self):
+    async def test_an_answer_is_compressed_only_for_clients_that_take_gzip(self):
         rows = [
             ("gzip", True),
             ("GZIP", True),
@@ -12694,7 +12728,7 @@ class HttpCompressionTests(RecorderTestCase):
         self.assertNotIn("content-encoding", (await self.poll("x" * 2000))[1])
 
     @gen_test
-    async def test_binary_payloads_and_scripts_too_and_with_an_origin(self):
+    async def test_a_script_for_a_page_with_an_origin_is_compressed(self):
         _, headers, body = await self.poll(
             "é" * 1000, "&j=3", Accept_Encoding="gzip", Origin="http://test.example"
         )
@@ -12705,7 +12739,7 @@ class HttpCompressionTests(RecorderTestCase):
         self.assertEqual(await client.receive(), ("message", b"\x01" * 2000))
 
     @gen_test
-    async def test_off_means_off(self):
+    async def test_no_answer_is_compressed_when_http_compression_is_off(self):
         self.handler.http_compression = False
         _, headers, body = await self.poll("x" * 2000, Accept_Encoding="gzip")
         self.assertEqual(
@@ -12715,7 +12749,7 @@ class HttpCompressionTests(RecorderTestCase):
 
 
 class DeflateWire:
-    """A WebSocket that has offered compression: frames with all their bits."""
+    """A WebSocket that has offered compression, with access to all bits of a frame."""
 
     def __init__(self, wire):
         self.wire = wire
@@ -12797,7 +12831,7 @@ class WebSocketCompressionTests(RecorderTestCase):
         await self.noted("message", b"\x01" * 5000)
 
     @gen_test
-    async def test_a_broadcast_is_compressed_once_for_all_who_agreed_and_plain_for_the_others(self):
+    async def test_a_broadcast_is_compressed_once_for_all_clients_that_agreed(self):
         wires = [
             (await self.open(offer))[0]
             for offer in (self.DEFLATE, self.DEFLATE, None, self.DEFLATE)
@@ -12808,7 +12842,7 @@ class WebSocketCompressionTests(RecorderTestCase):
         self.assertEqual([(await wire.read())[0] for wire in wires], [0xC1, 0xC1, 0x81, 0xC1])
 
     @gen_test
-    async def test_what_is_offered_wrongly_only_refuses_the_extension(self):
+    async def test_a_wrong_offer_of_compression_only_refuses_the_extension(self):
         good = [
             "permessage-deflate; client_max_window_bits",
             "permessage-deflate; client_max_window_bits=10",
@@ -12856,7 +12890,7 @@ class WebSocketCompressionTests(RecorderTestCase):
         await self.assertClosedFor(reason)
 
     @gen_test
-    async def test_a_bomb_is_too_big(self):
+    async def test_a_compressed_bomb_is_too_big(self):
         for size in (50_001, 40_000_000):
             wire, _ = await self.open()
             wire.send("x" * size)
@@ -12866,7 +12900,7 @@ class WebSocketCompressionTests(RecorderTestCase):
         await self.noted("message", "x" * 49_900)
 
     @gen_test
-    async def test_a_bomb_in_fragments_is_too_big(self):
+    async def test_a_compressed_bomb_in_fragments_is_too_big(self):
         wire, _ = await self.open()
         deflater = zlib.compressobj(9, zlib.DEFLATED, -15)
         payload = (deflater.compress(b"x" * 10_000_000) + deflater.flush(zlib.Z_SYNC_FLUSH))[:-4]
@@ -12880,7 +12914,7 @@ class WebSocketCompressionTests(RecorderTestCase):
         )  # it was not unpacked to be measured
 
     @gen_test
-    async def test_fragments_are_put_together_before_they_are_unpacked(self):
+    async def test_compressed_fragments_are_put_together_before_they_are_unpacked(self):
         wire, _ = await self.open()
         deflater = zlib.compressobj(9, zlib.DEFLATED, -15)
         payload = (
@@ -12913,7 +12947,7 @@ class WebSocketCompressionTests(RecorderTestCase):
         await self.assertFails(wire, 1007)
 
     @gen_test
-    async def test_an_upgraded_client_has_it_from_then_on(self):
+    async def test_an_upgraded_client_has_compression_from_then_on(self):
         polling, wire = await self.wire(), await self.wire()
         url = await self.join_polling(polling)
         _, answer = await wire.upgrade(
@@ -12934,7 +12968,7 @@ class WebSocketCompressionTests(RecorderTestCase):
         self.assertEqual((first, json.loads(payload[2:])), (0xC1, ["message", "c" * 500]))
 
     @gen_test
-    async def test_zero_compresses_all(self):
+    async def test_a_compression_threshold_of_zero_compresses_every_message(self):
         self.handler.websocket_compression = 0
         wire, _ = await self.open()
         (await self.only()).send("")
@@ -12948,7 +12982,7 @@ class WebSocketCompressionTests(RecorderTestCase):
         )  # an attachment that nobody announced, but a frame in order
 
     @gen_test
-    async def test_off_is_the_default(self):
+    async def test_websocket_compression_is_off_by_default(self):
         self.handler.websocket_compression = None
         wire, agreed = await self.open()
         self.assertIsNone(agreed)
@@ -12957,12 +12991,12 @@ class WebSocketCompressionTests(RecorderTestCase):
 
 
 class CookieTests(RecorderTestCase):
-    """A cookie for proxies that route by one: only where it is asked for, and of no use to scripts."""
+    """`cookie` names a cookie for proxies that route by one; scripts cannot read it."""
 
     options = {"cookie": "route"}
 
     @gen_test
-    async def test_a_handshake_sets_it_and_nothing_else_does(self):
+    async def test_the_cookie_is_set_by_a_handshake_and_by_nothing_else(self):
         for path in (
             "/socket.io/?EIO=4&transport=polling",
             "/socket.io/?EIO=3&transport=polling&j=0",
@@ -12982,7 +13016,7 @@ class CookieTests(RecorderTestCase):
                     self.assertNotIn("set-cookie", headers)
 
     @gen_test
-    async def test_by_default_there_is_none(self):
+    async def test_no_cookie_is_set_by_default(self):
         self.handler.cookie = None
         _, headers, _ = await (await self.wire()).request(
             "GET", "/socket.io/?EIO=4&transport=polling"
@@ -12994,7 +13028,7 @@ class CookieTests(RecorderTestCase):
 
 
 class EagerBehaviour:
-    """`asyncio.eager_task_factory` begins a task inside whoever makes it; everything goes its usual way."""
+    """With `asyncio.eager_task_factory` a task begins inside its maker; events keep their order all the same."""
 
     class base(Recorder):
         async def on_open(self, *args, **kwargs):
@@ -13020,7 +13054,7 @@ class EagerBehaviour:
         self.io_loop.asyncio_loop.set_task_factory(asyncio.eager_task_factory)
 
     @gen_test
-    async def test_events_are_answered_and_on_close_comes(self):
+    async def test_with_eager_tasks_events_are_answered_and_on_close_comes(self):
         for dialect in ("EIO4", "EIO3", "0.9", "0.6"):
             with self.subTest(dialect):
                 client = await self.client(dialect, self.transport)
@@ -13031,7 +13065,7 @@ class EagerBehaviour:
                 await self.assertClosedFor("server namespace disconnect")
 
     @gen_test
-    async def test_events_of_one_client_run_one_after_the_other(self):
+    async def test_with_eager_tasks_events_of_one_client_run_one_after_the_other(self):
         client = await self.client("EIO4", self.transport)
         for number in range(3):
             await client.emit("in_turn", number)
@@ -13040,7 +13074,7 @@ class EagerBehaviour:
             await self.noted("ended", number)
 
     @gen_test
-    async def test_many_coroutines_that_wait_for_nothing_nest_no_deeper(self):
+    async def test_with_eager_tasks_many_coroutines_that_wait_for_nothing_nest_no_deeper(self):
         client = await self.client("EIO4", self.transport)
         gate, done = asyncio.Event(), asyncio.Event()
         count = 0
@@ -13071,7 +13105,7 @@ class EagerTLSTests(OverTLS, EagerBehaviour, RecorderTestCase):
 
 @unittest.skipUnless(hasattr(os, "fork"), "only Unix forks")
 class ForkTests(RecorderTestCase):
-    """A process that was forked from one that serves has its handlers, but not its clients."""
+    """A process that was forked from a serving one has its handlers, but not its clients."""
 
     @gen_test
     async def test_nothing_can_be_sent_from_a_forked_child(self):
@@ -13183,7 +13217,7 @@ class RouteTests(SocketIOTestCase):
         )
 
     @gen_test
-    async def test_groups_reach_on_open(self):
+    async def test_groups_of_the_route_reach_on_open(self):
         rows = [
             (
                 "/echoTest/123abc%20d",
@@ -13218,7 +13252,7 @@ class PlainRuleTests(RecorderTestCase):
         return tornado.web.Application(rules, **self.settings)
 
     @gen_test
-    async def test_every_request_is_500_and_the_log_names_routes(self):
+    async def test_a_handler_without_routes_answers_500_and_the_log_names_routes(self):
         wire = await self.wire()
         silent = self.assertLogs("tornado.access", "ERROR")
         with silent, self.assertLogs("socket_io", "WARNING") as logged:
@@ -13238,7 +13272,7 @@ class PlainRuleTests(RecorderTestCase):
 
 
 class TwoApplicationsTests(RecorderTestCase):
-    """One value of `routes` in several Applications, and several routes of one class."""
+    """One value of `routes` may stand in several Applications, and one class may have several routes."""
 
     settings = {"name": "first"}
 
@@ -13274,7 +13308,7 @@ class TwoApplicationsTests(RecorderTestCase):
         return await client.connect()
 
     @gen_test
-    async def test_each_application_serves_by_itself(self):
+    async def test_one_value_of_routes_serves_each_application_by_itself(self):
         for dialect, transport in [("EIO4", "websocket"), ("0.9", "websocket")]:
             for application in (self.more[1], self.more[0]):
                 client = await self.served(application, dialect, transport, path="/again")
@@ -13307,7 +13341,7 @@ class TwoApplicationsTests(RecorderTestCase):
             self.assertEqual(len(handler.io.sockets()), 2)
 
     @gen_test
-    async def test_io_of_the_class_reaches_all_of_them(self):
+    async def test_io_of_a_class_reaches_its_clients_in_all_applications(self):
         clients = [
             await self.client(),
             await self.served(self.more[0], path="/again"),
@@ -13394,7 +13428,7 @@ print("ended", flush=True)
 """
 
     @gen_test(timeout=30)
-    async def test_a_signal_ends_it_with_a_goodbye(self):
+    async def test_a_signal_ends_the_server_with_a_goodbye(self):
         ports = [str(unused_port()), str(unused_port())]
         for name in (signal.SIGTERM, signal.SIGINT):
             program = await asyncio.create_subprocess_exec(
@@ -13429,7 +13463,7 @@ print("ended", flush=True)
                 await client.close()
 
     @gen_test
-    async def test_made_again_on_the_same_loop_it_serves_again(self):
+    async def test_a_server_that_is_made_again_on_the_same_loop_serves_again(self):
         class Chat(Recorder):
             entries, handlers = asyncio.Queue(), []
 
@@ -13459,7 +13493,7 @@ print("ended", flush=True)
         return printed.decode(), running.returncode
 
     @gen_test(timeout=30)
-    async def test_a_port_in_use_is_one_sentence_that_names_it(self):
+    async def test_a_port_in_use_is_one_sentence_that_names_the_port(self):
         sock, port = tornado.testing.bind_unused_port()
         with sock:
             printed, code = await self.run_program(self.PROGRAM, port, unused_port())
@@ -13470,7 +13504,7 @@ print("ended", flush=True)
         self.assertNotIn("uvloop", printed)
 
     @gen_test
-    async def test_whatever_keeps_a_port_from_being_bound_the_port_is_named(self):
+    async def test_a_port_that_cannot_be_bound_is_named_whatever_the_cause(self):
         rows = [(70000, ""), ("no port", ""), (8888, "a..b"), (8888, "203.0.113.1"), ([8888], "")]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)  # of sockets that Tornado leaves open
@@ -13509,7 +13543,7 @@ asyncio.run(talk())
 """
 
     @gen_test(timeout=30)
-    async def test_in_a_thread_it_runs_and_says_what_stops_it(self):
+    async def test_a_server_in_a_thread_runs_and_says_what_stops_it(self):
         printed, code = await self.run_program(self.IN_THREAD, unused_port())
         self.assertEqual(code, 0, printed)
         warning, *heard = printed.splitlines()
@@ -13527,7 +13561,7 @@ socket_io.SocketIOServer(
 """
 
     @gen_test(timeout=30)
-    async def test_in_debug_mode_it_begins_anew_when_a_file_changes(self):
+    async def test_a_server_in_debug_mode_restarts_when_a_file_changes(self):
         with tempfile.TemporaryDirectory() as folder:
             program = write_file(folder, "program.py", self.RELOADED)
             write_file(folder, "words.py", "WORD = 'first'")
@@ -13597,7 +13631,7 @@ class Chat(Mixin, socket_io.SocketIOHandler): ...
             await server.close()
 
     @gen_test
-    async def test_inside_a_running_loop_it_must_not_start_one(self):
+    async def test_a_server_inside_a_running_loop_must_not_start_one(self):
         class Chat(SocketIOHandler):
             pass
 
@@ -13616,6 +13650,8 @@ class Chat(Mixin, socket_io.SocketIOHandler): ...
 
 
 class FlashPolicyTests(tornado.testing.AsyncTestCase):
+    """`flash_policy_port` serves the policy file that Flash asks for before it opens a socket."""
+
     async def ask(self, policy_file=None, question=b"<policy-file-request/>\0"):
         sock, port = tornado.testing.bind_unused_port()
         sock.close()
@@ -13628,7 +13664,7 @@ class FlashPolicyTests(tornado.testing.AsyncTestCase):
         return answer
 
     @gen_test
-    async def test_the_policy_ends_with_a_nul(self):
+    async def test_the_flash_policy_ends_with_a_nul(self):
         answer = await self.ask()
         self.assertTrue(
             answer.startswith(b'<?xml version="1.0"?>')
@@ -13636,18 +13672,18 @@ class FlashPolicyTests(tornado.testing.AsyncTestCase):
         )
 
     @gen_test
-    async def test_a_file_of_ones_own(self):
+    async def test_the_flash_policy_may_be_a_file_of_ones_own(self):
         with tempfile.NamedTemporaryFile() as file:
             file.write(b"<mine/>")
             file.flush()
             self.assertEqual(await self.ask(file.name), b"<mine/>\0")
 
     @gen_test
-    async def test_another_question_gets_no_answer(self):
+    async def test_a_question_that_is_no_flash_policy_request_gets_no_answer(self):
         self.assertEqual(await self.ask(question=b"GET / HTTP/1.1\r\n\r\n......"), b"")
 
     @gen_test
-    async def test_it_is_served_only_where_the_application_asks_and_on_the_servers_address(self):
+    async def test_the_flash_policy_is_served_on_request_and_on_the_servers_address(self):
         with tempfile.NamedTemporaryFile() as file:
             file.write(b"<mine/>")
             file.flush()
@@ -13668,7 +13704,7 @@ class FlashPolicyTests(tornado.testing.AsyncTestCase):
                     self.assertEqual(made.mock_calls[: len(made.mock_calls) // 2], asked)
 
     @gen_test
-    async def test_it_listens_on_one_address_and_says_so(self):
+    async def test_the_flash_policy_server_listens_on_one_address_and_says_so(self):
         port = unused_port()
         with self.assertLogs("socket_io", "INFO") as logged:
             server = FlashPolicyServer(port, address="127.0.0.2")
@@ -13682,7 +13718,7 @@ class FlashPolicyTests(tornado.testing.AsyncTestCase):
         server.stop()
 
     @gen_test
-    async def test_a_port_that_may_not_be_bound_is_one_line(self):
+    async def test_a_flash_policy_port_that_may_not_be_bound_is_one_log_line(self):
         sock, port = tornado.testing.bind_unused_port()
         with sock, self.assertLogs("socket_io", "INFO") as logged:
             FlashPolicyServer(port)
@@ -14116,7 +14152,7 @@ class Records(logging.Handler):
 
 
 class HostilityBehaviour:
-    """What no peer may do to another, or to the process; its subclasses say in which generation, and over what."""
+    """A peer harms neither another peer nor the process, in any generation and over any transport."""
 
     dialect = transport = ""
     innocent_tasks = 0  # of the hub, for as long as those live who must not suffer
@@ -14206,7 +14242,7 @@ class HostilityBehaviour:
             self.assertLessEqual(len(texts), socket_io.MAX_WARNINGS)
 
     @gen_test(timeout=60)
-    async def test_what_is_wrong_ends_its_sender_and_what_is_odd_does_nothing(self):
+    async def test_a_wrong_packet_ends_its_sender_and_an_odd_one_does_nothing(self):
         await self.invite()
         for frames, outcome, why in HOSTILE_ROWS[self.dialect]:
             with self.subTest(why):
@@ -14218,7 +14254,7 @@ class HostilityBehaviour:
         self.assertQuiet()
 
     @gen_test(timeout=30)
-    async def test_who_does_not_read_is_cut_off(self):
+    async def test_a_client_that_does_not_read_is_cut_off_and_its_bytes_are_freed(self):
         await self.invite()
         self.handler.max_buffered_bytes = 300_000
         attacker = await self.attacker()
@@ -14257,7 +14293,7 @@ class HostilityBehaviour:
         self.assertEqual(len(self.hub.namespaces["/"].members), 2)
 
     @gen_test(timeout=30)
-    async def test_what_cannot_be_json_raises_to_the_caller_and_reaches_nobody(self):
+    async def test_a_value_that_is_no_json_raises_to_the_caller_and_reaches_nobody(self):
         await self.invite()
         attacker = await self.attacker()
         victim = self.handler.handlers[-1]
@@ -14296,7 +14332,7 @@ class HostilityBehaviour:
         await self.assertNobodyElseSuffers()
 
     @gen_test(timeout=30)
-    async def test_a_string_is_a_string_whatever_stands_in_it(self):
+    async def test_a_string_arrives_as_it_was_sent_whatever_stands_in_it(self):
         attacker = await self.attacker()
         nasty = [
             '"',
@@ -14343,7 +14379,7 @@ class HostilityBehaviour:
                 self.assertNotRegex(inside, rb"[^ -~]|<")
 
     @gen_test(timeout=30)
-    async def test_an_error_of_our_own_ends_one_client(self):
+    async def test_an_error_of_the_servers_own_ends_one_client(self):
         await self.invite()
         attacker = await self.attacker()
         received = Session.received
@@ -14374,7 +14410,7 @@ class HostilityBehaviour:
 
 
 class WebSocketHostilityBehaviour(HostilityBehaviour):
-    """And what is below the packets."""
+    """Hostility over a WebSocket, frames included."""
 
     @gen_test(timeout=30)
     async def test_an_echo_that_nobody_reads_pauses_reading_and_is_not_lost(self):
@@ -14407,7 +14443,7 @@ class WebSocketHostilityBehaviour(HostilityBehaviour):
             self.assertEqual(int(message.split()[0]), number)
 
     @gen_test(timeout=30)
-    async def test_a_reset_at_every_step_is_the_end_and_no_noise(self):
+    async def test_a_websocket_reset_at_any_step_ends_its_session_and_logs_no_error(self):
         await self.invite()
         for size in (0, 1, 60, -2, None):
             with self.subTest(bytes_of_the_request=size):
@@ -14485,10 +14521,10 @@ class WebSocketHostilityBehaviour(HostilityBehaviour):
 
 
 class PostingHostilityBehaviour(HostilityBehaviour):
-    """And what an HTTP request may be."""
+    """Hostility over HTTP, requests included."""
 
     @gen_test(timeout=30)
-    async def test_a_reset_at_every_step_is_the_end_and_no_noise(self):
+    async def test_a_request_reset_at_any_step_ends_its_session_and_logs_no_error(self):
         await self.invite()
         waiting = Attacker(self.get_http_port(), self.dialect, self.transport)
         if waiting.dialect.handshakes_apart:
@@ -14642,7 +14678,7 @@ class AncestorStreamTLSHostilityTests(OverTLS, PostingHostilityBehaviour, Record
 
 
 class OddRequestTests(RecorderTestCase):
-    """Requests that nobody makes: each is answered, in words of our own, and begins no session."""
+    """A request that no client makes is answered in words of our own, and begins no session."""
 
     base = Victim
     MARK = "mark-4711"
@@ -14706,7 +14742,7 @@ class OddRequestTests(RecorderTestCase):
         return status, answer, body
 
     @gen_test(timeout=60)
-    async def test_each_is_refused_in_words_of_our_own(self):
+    async def test_each_odd_request_is_refused_in_words_of_our_own(self):
         innocent = await self.client()
         hub = self.handler.io._at[-1][0]
         for path, headers, why in self.ROWS:
@@ -14739,7 +14775,7 @@ class OddRequestTests(RecorderTestCase):
         self.assertEqual(list(hub.sessions), [innocent.sid])
 
     @gen_test(timeout=60)
-    async def test_also_where_it_is_the_first_that_a_server_hears(self):
+    async def test_an_odd_request_that_is_a_servers_first_is_refused_in_words_of_our_own(self):
         await self.client()
         hub = self.handler.io._at[-1][0]
         for path, headers, why in self.ROWS:
@@ -14752,7 +14788,7 @@ class OddRequestTests(RecorderTestCase):
                     self.assertEqual(hub.sessions, {})
 
     @gen_test
-    async def test_on_a_living_session_they_harm_nothing(self):
+    async def test_odd_requests_on_a_living_session_harm_nothing(self):
         for dialect, path in (("EIO4", "/?EIO=4&transport="), ("EIO3", "/?EIO=3&transport=")):
             client = await self.client(dialect, "xhr-polling")
             rows = [("PUT", "polling", {}), ("DELETE", "polling", {}), ("HEAD", "polling", {}),
@@ -14775,7 +14811,7 @@ class OddRequestTests(RecorderTestCase):
             self.assertEqual(await client.call("ping", 1), 1)
 
     @gen_test
-    async def test_bytes_that_are_no_request_at_all(self):
+    async def test_bytes_that_are_no_request_at_all_are_answered_or_dropped(self):
         innocent = await self.client()
         path = b"/socket.io/?EIO=4&transport=polling"
         post = b"POST " + path + b" HTTP/1.1\r\nHost: a\r\n"
@@ -14795,7 +14831,7 @@ class OddRequestTests(RecorderTestCase):
                 self.assertEqual(await innocent.call("ping", 1), 1)
 
     @gen_test
-    async def test_what_follows_a_body_that_was_refused_is_no_request(self):
+    async def test_bytes_behind_a_body_that_was_refused_are_no_request(self):
         wire = await self.wire()
         url = await self.join_polling(wire)
         self.handler.max_message_bytes = 1000
@@ -14805,13 +14841,13 @@ class OddRequestTests(RecorderTestCase):
         self.assertEqual(await wire.end(), b"")
 
     @gen_test
-    async def test_without_any_header_there_is_an_answer(self):
+    async def test_a_request_without_any_header_is_answered(self):
         wire = await self.wire()
         wire.writer.write(b"GET /socket.io/?EIO=4&transport=polling HTTP/1.0\r\n\r\n")
         self.assertTrue((await wire.end()).startswith(b"HTTP/1.1 200 OK\r\n"))
 
     @gen_test
-    async def test_compression_is_not_taken_up_however_it_is_offered(self):
+    async def test_websocket_compression_is_not_taken_up_by_default_however_it_is_offered(self):
         for offer in (
             "permessage-deflate",
             "permessage-deflate; server_max_window_bits=99",
@@ -14832,7 +14868,7 @@ class OddRequestTests(RecorderTestCase):
                 )
 
     @gen_test
-    async def test_a_refused_origin_is_one_short_line_whatever_it_says(self):
+    async def test_a_refused_origin_is_one_short_log_line_whatever_it_says(self):
         wire = await self.wire()
         with self.assertLogs("socket_io", "WARNING") as logged:
             for origin in ("http://evil.example/\t" + "x" * 20_000, "http://\xff\x80\x9b[31m"):
@@ -14884,8 +14920,8 @@ class OddRequestTests(RecorderTestCase):
                 pass
 
 
-class FuzzFindingTests(RecorderTestCase):
-    """What mutated traffic has brought to light: every request is answered, and nothing is logged as an error."""
+class HandoverRequestTests(RecorderTestCase):
+    """Malformed requests, and requests for a session that ends while its connection is taken over, are answered."""
 
     #: Why; the URL of a handshake; what is sent then, in steps, each request on a connection of its own; the answers.
     ROWS = [
@@ -14939,7 +14975,7 @@ class FuzzFindingTests(RecorderTestCase):
     ]
 
     @gen_test
-    async def test_every_finding_stays_found(self):
+    async def test_malformed_and_ill_timed_requests_are_answered_and_log_no_error(self):
         for why, hello, steps, statuses in self.ROWS:
             with self.subTest(why), self.assertLogs(level="DEBUG") as logs:
                 _, _, body = await (await self.wire()).request("GET", hello)
@@ -14961,7 +14997,7 @@ class FuzzFindingTests(RecorderTestCase):
 
 
 class DeadlineTests(RecorderTestCase):
-    """Every session has a deadline, whatever its client sends but what it owes."""
+    """A session ends at its deadline whatever its client sends, unless it sends what is due."""
 
     base = Victim
     options = {"ping_interval": 0.2, "ping_timeout": 0.15, "poll_duration": 0.2}
@@ -14991,11 +15027,11 @@ class DeadlineTests(RecorderTestCase):
             await asyncio.sleep(0.02)
 
     @gen_test(timeout=60)
-    async def test_dripping_is_no_sign_of_life(self):
+    async def test_a_client_that_drips_bytes_of_a_frame_is_cut_off(self):
         await self.assertAllEnd(self.drip)
 
     @gen_test(timeout=60)
-    async def test_nor_is_talking(self):
+    async def test_a_client_that_talks_but_answers_no_ping_is_cut_off(self):
         await self.assertAllEnd(self.flood)
 
     async def assertAllEnd(self, behave):
@@ -15042,7 +15078,7 @@ class MuchAtOnceTests(Doors):
     options = {"max_buffered_bytes": 50_000}
 
     @gen_test(timeout=30)
-    async def test_what_on_open_sends_arrives_over_every_transport(self):
+    async def test_much_that_on_open_sends_arrives_over_every_transport(self):
         def on_open(handler):
             Recorder.on_open(handler)
             handler.send("x" * 55_000)
@@ -15069,10 +15105,10 @@ class MuchAtOnceTests(Doors):
 
 
 class MuchAtOnceByDefaultTests(RecorderTestCase):
-    """The same at the size of the defaults."""
+    """A client that reads may be sent more at once than the default of `max_buffered_bytes`."""
 
     @gen_test(timeout=30)
-    async def test_an_event_and_many_lines_above_the_limit_arrive(self):
+    async def test_by_default_an_event_and_many_lines_above_the_buffer_limit_arrive(self):
         for count, size in ((1, 4_300_000), (20_000, 100)):
             for transport in ("websocket", "xhr-polling"):
 
@@ -15087,7 +15123,7 @@ class MuchAtOnceByDefaultTests(RecorderTestCase):
                         self.assertEqual(len((await client.receive())[1]), size)
 
     @gen_test(timeout=30)
-    async def test_ten_broadcasts_of_a_megabyte_arrive(self):
+    async def test_by_default_ten_broadcasts_of_a_megabyte_arrive(self):
         clients = [await self.client(transport=transport) for transport in (WEBSOCKET, XHR_POLLING)]
         for _ in range(10):
             self.handler.io.send("x" * 1_000_000)
@@ -15097,13 +15133,13 @@ class MuchAtOnceByDefaultTests(RecorderTestCase):
 
 
 class MuchAtOnceOverTLSTests(OverTLS, MuchAtOnceTests):
-    """And over TLS."""
+    """A client that reads over TLS may be sent more at once than `max_buffered_bytes`."""
 
     doors = [("EIO4", "websocket"), ("EIO3", "xhr-polling"), ("0.9", "htmlfile")]
 
 
 class UnreadTests(Doors):
-    """A client that does not read what was sent to it."""
+    """A client that does not read what was sent to it is cut off, and its memory is freed."""
 
     options = {"max_buffered_bytes": 200_000, "ping_timeout": 0.4}
     base = Victim
@@ -15113,7 +15149,7 @@ class UnreadTests(Doors):
     go_deaf = HostilityBehaviour.go_deaf
 
     @gen_test(timeout=30)
-    async def test_it_is_cut_off_after_the_ping_timeout_over_every_transport(self):
+    async def test_a_client_that_does_not_read_is_cut_off_after_the_ping_timeout(self):
         clients = await self.everybody()
         handlers = list(self.handler.handlers)
         for client in clients:
@@ -15132,7 +15168,7 @@ class UnreadTests(Doors):
             )
 
     @gen_test(timeout=30)
-    async def test_far_above_the_limit_it_is_cut_off_at_once(self):
+    async def test_a_client_that_does_not_read_is_cut_off_at_once_far_above_the_limit(self):
         self.handler.ping_timeout = 20.0
         for client in await self.everybody():
             handler = self.handler.handlers[-1]
@@ -15148,7 +15184,7 @@ class UnreadTests(Doors):
             self.assertEqual(await within(handler.heard.get()), ("closed", "transport error"))
 
     @gen_test(timeout=30)
-    async def test_what_it_has_read_is_seen_while_a_long_message_is_on_its_way(self):
+    async def test_bytes_of_a_long_message_that_a_client_has_read_no_longer_count_as_unsent(self):
         self.handler.max_buffered_bytes = 100_000_000
         for door in [("EIO4", "websocket"), ("EIO4", "xhr-polling"), ("EIO4", "jsonp-polling"),
                      ("0.9", "htmlfile"), ("0.6", "xhr-multipart")]:  # fmt: skip
@@ -15194,7 +15230,7 @@ class UnreadTests(Doors):
                     await client.close()
 
     @gen_test(timeout=30)
-    async def test_meanwhile_no_further_event_of_it_is_run_and_none_is_lost(self):
+    async def test_a_client_that_does_not_read_has_no_further_event_run_and_loses_none(self):
         self.handler.max_buffered_bytes = 1_000_000
         self.handler.ping_timeout = 20.0
         for dialect, transport in (("EIO4", "websocket"), ("0.6", "websocket"),
@@ -15234,7 +15270,7 @@ class UnreadTests(Doors):
 
 
 class PatienceTests(RecorderTestCase):
-    """What the server waits for has an end, and what a client is called in the log is short."""
+    """The server waits a bounded time for a client, and writes a client's words into the log in short form."""
 
     options = {"close_timeout": 0.3, "max_buffered_bytes": 100_000_000}
     base = Victim
@@ -15277,11 +15313,13 @@ class PatienceTests(RecorderTestCase):
 
 
 class SweepTests(RecorderTestCase):
+    """The sweep of deadlines goes on after an error at one of them."""
+
     options = {"ping_interval": 0.2, "ping_timeout": 0.15}
     base = Victim
 
     @gen_test
-    async def test_an_error_in_one_clients_time_does_not_stop_that_of_the_others(self):
+    async def test_an_error_at_one_clients_deadline_does_not_stop_the_deadlines_of_others(self):
         for wire in (await self.wire(), await self.wire()):
             await self.open_websocket(wire)  # and is silent from then on
         sick, silent = self.handler.handlers
@@ -15302,12 +15340,12 @@ class SweepTests(RecorderTestCase):
 
 
 class LateRefusalTests(RecorderTestCase):
-    """Who is refused may have gone before it hears of it."""
+    """A client may have gone before it hears that it is refused."""
 
     base = Victim
 
     @gen_test
-    async def test_a_reset_while_on_open_decides_is_no_noise(self):
+    async def test_a_reset_while_on_open_decides_logs_no_error(self):
         gate = asyncio.Event()
 
         async def decide(handler):
@@ -15359,7 +15397,7 @@ class LateRefusalTests(RecorderTestCase):
 
 
 class StalledLoopTests(RecorderTestCase):
-    """A handler that blocks harms everybody's time, and nobody's connection."""
+    """A handler that blocks the loop delays everybody, and ends nobody's connection."""
 
     base = Victim
     options = {
@@ -15375,7 +15413,7 @@ class StalledLoopTests(RecorderTestCase):
             await asyncio.sleep(0.1)
 
     @gen_test(timeout=30)
-    async def test_a_stall_longer_than_every_deadline_kills_nobody(self):
+    async def test_a_stall_of_the_loop_longer_than_every_deadline_kills_nobody(self):
         clients, pings = [], []
         for dialect, transport in EndOfProcessTests.DOORS:
             client = Attacker(self.get_http_port(), dialect, transport)
@@ -15400,12 +15438,12 @@ class StalledLoopTests(RecorderTestCase):
 
 
 class BadHandlerTests(RecorderTestCase):
-    """Whatever a handler does, its own client is served again, and the others are not touched."""
+    """A handler's mistake costs its own client one event, and other clients nothing."""
 
     base = Victim
 
     @gen_test
-    async def test_each_way_to_go_wrong_is_one_event(self):
+    async def test_each_way_in_which_a_handler_goes_wrong_costs_one_event(self):
         async def raise_later(handler):
             await asyncio.sleep(0)
             raise KeyError("handler")
@@ -15481,7 +15519,7 @@ class BadHandlerTests(RecorderTestCase):
         self.handler.on_close = Victim.on_close
 
     @gen_test
-    async def test_one_that_cannot_be_sent_to_does_not_stop_a_broadcast(self):
+    async def test_a_client_that_cannot_be_sent_to_does_not_stop_a_broadcast(self):
         clients = [await self.client() for _ in range(3)]
 
         def fail(data):
@@ -15497,7 +15535,7 @@ class BadHandlerTests(RecorderTestCase):
         )
 
     @gen_test
-    async def test_nor_do_those_that_vanish_in_the_same_moment(self):
+    async def test_clients_that_vanish_during_a_broadcast_do_not_stop_it(self):
         clients = [await self.client() for _ in range(10)]
         for client in clients[::2]:
             client._wire.reset()
@@ -15509,7 +15547,7 @@ class BadHandlerTests(RecorderTestCase):
 
 
 class UpgradeRaceTests(RecorderTestCase):
-    """An upgrade may be broken off at every step, and tried twice: no message is lost, and polling goes on."""
+    """[EIO4 "Upgrade"]: an upgrade that is broken off or tried twice loses no message and leaves polling as it was."""
 
     base = Victim
 
@@ -15529,7 +15567,7 @@ class UpgradeRaceTests(RecorderTestCase):
         yield "half way"
 
     @gen_test(timeout=30)
-    async def test_broken_off_at_each_step_it_leaves_polling_as_it_was(self):
+    async def test_an_upgrade_broken_off_at_any_step_leaves_polling_as_it_was(self):
         for dialect in ("EIO3", "EIO4"):
             for last in ("asked", "accepted", "probing", "probed", "half way"):
                 for leave in ("reset", "close"):
@@ -15560,7 +15598,7 @@ class UpgradeRaceTests(RecorderTestCase):
                         self.assertTrue(names[-2].endswith(last.encode()), body)
 
     @gen_test(timeout=30)
-    async def test_two_at_once_are_one(self):
+    async def test_two_upgrades_at_once_are_one(self):
         for dialect in ("EIO3", "EIO4"):
             client = await self.client(dialect, "xhr-polling")
             client._reader.cancel()
@@ -15576,12 +15614,12 @@ class UpgradeRaceTests(RecorderTestCase):
 
 
 class OverlapTests(RecorderTestCase):
-    """Two polls, or two posts, of one client at once: as its own server would have it, and nobody waits for ever."""
+    """Two polls or two posts of one client at once go as with the server of its own generation."""
 
     base = Victim
 
     @gen_test
-    async def test_two_polls(self):
+    async def test_two_polls_at_once_end_the_session_or_the_second_takes_over(self):
         for dialect in DIALECTS:
             with self.subTest(dialect):
                 client = await self.client(dialect, "xhr-polling")
@@ -15605,7 +15643,7 @@ class OverlapTests(RecorderTestCase):
                     self.assertIn(b"once", (await wire.answer())[2])
 
     @gen_test
-    async def test_two_posts(self):
+    async def test_two_posts_at_once_end_the_session_or_both_are_heard(self):
         for dialect in DIALECTS:
             with self.subTest(dialect):
                 client = Attacker(self.get_http_port(), dialect, "xhr-polling")
@@ -15711,7 +15749,7 @@ Server(tornado.web.Application([Chat.routes("socket.io")], socket_io_port=int(sy
 
 
 class DescriptorTests(ServedTestCase):
-    """A process may have so many connections and no more."""
+    """A process has a bounded number of connections."""
 
     @gen_test(timeout=30)
     async def test_out_of_file_descriptors_is_one_warning_and_passes(self):
@@ -15745,7 +15783,7 @@ class DescriptorTests(ServedTestCase):
 
 
 class EndOfProcessTests(ServedTestCase):
-    """A process that is asked to end."""
+    """A process that is asked to end sends first all that was sent before."""
 
     BUSY = """
 class Chat(Chat):
@@ -15797,17 +15835,17 @@ class Chat(Chat):
                 self.assertEqual(sent[client.sid][2:], [str(got), "server", "shutting", "down"])
 
     @gen_test(timeout=30)
-    async def test_a_reading_client_gets_all_that_was_sent_before(self):
+    async def test_a_reading_client_gets_all_that_was_sent_before_the_process_ends(self):
         await self.end_while_it_talks(10, self.DOORS)
 
     @gen_test(timeout=30)
-    async def test_also_where_it_is_more_than_the_kernel_takes(self):
+    async def test_a_reading_client_gets_more_than_the_kernel_takes_before_the_process_ends(self):
         await self.end_while_it_talks(
             1_000_000, [("EIO4", "websocket"), ("EIO4", "xhr-polling"), ("0.6", "htmlfile")]
         )
 
     @gen_test(timeout=30)
-    async def test_and_where_the_last_poll_but_one_brings_it(self):
+    async def test_the_last_poll_but_one_brings_all_that_was_sent_before_the_process_ends(self):
         await self.serve(self.LARGE)
         wire = await self.wire()
         url = "/socket.io/?EIO=4&transport=polling"
@@ -15821,7 +15859,7 @@ class Chat(Chat):
         await within(self.program.wait(), 20)
 
     @gen_test(timeout=30)
-    async def test_and_the_last_in_0_9(self):
+    async def test_the_last_poll_of_0_9_brings_all_that_was_sent_before_the_process_ends(self):
         await self.serve(self.LARGE)
         wire = await self.wire()
         url = (
@@ -15840,7 +15878,7 @@ class Chat(Chat):
 
 
 class SlowlorisTests(ServedTestCase):
-    """Who is slow with headers or a body, or keeps a connection for nothing, is cut off; and nobody else."""
+    """A client that is slow with headers or a body, or keeps a connection for nothing, is cut off."""
 
     @gen_test(timeout=30)
     async def test_dripping_requests_are_cut_off(self):
@@ -15880,8 +15918,10 @@ class Server(Server):
 
 
 class RestartTests(ServedTestCase):
+    """All clients come back at once after a restart."""
+
     @gen_test(timeout=60)
-    async def test_two_hundred_clients_come_back_at_once(self):
+    async def test_two_hundred_clients_come_back_at_once_after_a_restart(self):
         await self.serve()
         doors = list(itertools.islice(itertools.cycle(EndOfProcessTests.DOORS), 200))
         clients = [await self.client(*door) for door in doors]
@@ -15907,7 +15947,7 @@ def readme_program():
 
 
 class ReadmeProgramTests(ServedTestCase):
-    """The first program of the README, saved as app.py beside socket_io.py and run word for word."""
+    """The first program of the README, saved as app.py beside socket_io.py, runs word for word."""
 
     RUN = """
 import logging, runpy, sys, tornado.web
@@ -15927,7 +15967,7 @@ runpy.run_path("app.py", run_name="__main__")
         (self.folder / "app.py").write_text(readme_program(), encoding="utf-8")
 
     @gen_test(timeout=30)
-    async def test_it_serves_a_page_whose_script_has_a_source_and_clients_connect(self):
+    async def test_the_readme_program_serves_its_page_with_the_script_and_clients_connect(self):
         await self.start(*(sys.executable, "-c", self.RUN, str(self.port)), cwd=self.folder)
         wire = await self.wire()
         status, headers, page = await wire.request("GET", "/")
@@ -15945,7 +15985,7 @@ runpy.run_path("app.py", run_name="__main__")
         self.assertNotIn("Traceback", await self.end())
 
     @gen_test(timeout=30)
-    async def test_it_can_be_imported_without_starting_a_server(self):
+    async def test_the_readme_program_can_be_imported_without_starting_a_server(self):
         ask = "import app; print(app.Chat.__name__, len(app.make_app().settings))"
         self.program = await asyncio.create_subprocess_exec(
             sys.executable, "-c", ask, stdout=asyncio.subprocess.PIPE, cwd=self.folder
@@ -15955,7 +15995,7 @@ runpy.run_path("app.py", run_name="__main__")
 
 
 class ReadmeTests(SocketIOTestCase):
-    """The README's first program under the test that the README shows."""
+    """The README's first program passes the test that the README shows."""
 
     def get_app(self):
         names: dict[str, Any] = {"__name__": "app"}
@@ -15964,7 +16004,7 @@ class ReadmeTests(SocketIOTestCase):
         return names["make_app"]()
 
     @gen_test
-    async def test_chat(self):
+    async def test_people_talk_in_the_chat_of_the_readme(self):
         ada, bob = await self.client(), await self.client("0.9", "xhr-polling")
         self.assertEqual((await ada.receive())[0], "joined")
         self.assertEqual(await ada.call("chat message", "hello"), "sent")
@@ -15972,7 +16012,7 @@ class ReadmeTests(SocketIOTestCase):
 
 
 class ExampleTests(SocketIOTestCase):
-    """The example: people come in, talk, and write privately."""
+    """People come in, talk and write privately in the example app."""
 
     def get_app(self):
         import example_app
@@ -15981,7 +16021,7 @@ class ExampleTests(SocketIOTestCase):
         return example_app.make_app()
 
     @gen_test
-    async def test_two_people_talk(self):
+    async def test_two_people_talk_in_the_example_app(self):
         ada = await self.client(auth={"name": "Ada", "room": "tea"})
         bob = await self.client("EIO3", query="&name=Bob&room=tea")
         people = [event async for event in self.heard(ada, 2) if event[0] == "people"][-1]
