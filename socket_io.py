@@ -5549,7 +5549,8 @@ class RedisBus:
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Start a task that is nobody's, though a client's request may have been the reason."""
         clock = self.hub.clock
-        return clock.context.run(clock.spawn, work)
+        context = clock.context.copy()  # the sweep may be inside the clock's own
+        return context.run(clock.spawn, work)
 
     def _client(self, url: str, seconds: float | None) -> Any:
         """Make a client for one of the forms of *url*; redis-py repeats nothing by itself."""
@@ -5616,7 +5617,10 @@ class RedisBus:
 
     async def _numsub(self, channel: str) -> int:
         counts = await self.client.pubsub_numsub(channel)
-        return sum(int(number) for _, number in counts)
+        count = sum(int(number) for _, number in counts)
+        if channel == self.home and self.joined.is_set():
+            self.counted = count
+        return count
 
     async def close(self) -> None:
         self.closing = True  # nothing more is taken
@@ -5727,7 +5731,7 @@ class RedisBus:
         """Publish again when as many listen as before, or after a while without them."""
         until = self.hub.clock.loop.time() + self.SETTLE_SECONDS
         try:
-            while self.counted and self.hub.clock.loop.time() < until:
+            while self.hub.clock.loop.time() < until:
                 if await self._numsub(self.home) >= self.counted:
                     break
                 await asyncio.sleep(0.1)
@@ -5773,7 +5777,7 @@ class RedisBus:
             try:
                 await self.pubsub.ping()
                 if self.joined.is_set() and self.home:
-                    self.counted = await self._numsub(self.home)
+                    await self._numsub(self.home)
             except self._failures as error:
                 self._lost(error)
 
@@ -6017,12 +6021,13 @@ class Everywhere(Here):
         question.servers = await self._count_others(name)
         question.look()
         await question.done
-        ids = target.rooms
-        if self.python is not None and len(ids) == 1 and not sum(question.counts):
-            if not self.find(name, target):  # a client of python-socketio, or nobody
-                (id,) = ids
-                question.named[id] = await self.python.call(name, target, data)
-                question.counts.append(1)
+        if self.python is None or len(target.rooms) != 1:
+            return
+        (id,) = target.rooms
+        is_here = sum(question.counts) or self.find(name, target)
+        if not is_here and PYTHON_SOCKETIO_ID.fullmatch(id):  # its client, or nobody's
+            question.named[id] = await self.python.call(name, target, data)
+            question.counts.append(1)
 
     def _take_broadcast_with_acks(self, name: str, request: dict[str, Any]) -> None:
         """Ask our clients; say at once how many they are, then what each of them acknowledges."""
@@ -6250,6 +6255,10 @@ def is_description(value: Any) -> bool:
     return isinstance(value, dict) and isinstance(value.get("id"), str)
 
 
+#: An id of python-socketio's clients; a room of such a name is asked for acks there, too.
+PYTHON_SOCKETIO_ID = re.compile("[0-9A-Za-z_-]{20}")
+
+
 class PythonChannel:
     """python-socketio's channel: its servers, and the `write_only` managers of tasks and scripts.
 
@@ -6313,6 +6322,7 @@ class PythonChannel:
 
     def _publish(self, method: str, namespace: str, **fields: Any) -> None:
         message = {"method": method, "namespace": namespace, **fields, "host_id": self.host_id}
+        message["cluster_key"] = self.everywhere.key
         body = self.everywhere.json.encode(message).encode("ascii")
         self.everywhere.bus.publish(self.channel, body)
 
@@ -6326,7 +6336,8 @@ class PythonChannel:
         if method == "callback":
             if own:
                 self._take_callback(message)
-        elif not own and method in self.TAKERS:
+        # What servers of our own kind say here, they say on node's channels too.
+        elif message.get("cluster_key") != self.everywhere.key and method in self.TAKERS:
             namespace = message.get("namespace") or "/"
             self.TAKERS[method](self, decode_name(namespace), message)
 
@@ -6373,9 +6384,14 @@ class PythonChannel:
             "id": number,
             "args": future.result(),
         }
-        self.everywhere.bus.publish(
-            self.channel, self.everywhere.json.encode(answer).encode("ascii")
-        )
+        try:
+            body = self.everywhere.json.encode(answer).encode("ascii")
+        except TypeError:  # python-socketio itself can publish no bytes here
+            return warn_once(
+                "bytes for python-socketio",
+                "an ack with bytes cannot be passed on to python-socketio, which waits in vain",
+            )
+        self.everywhere.bus.publish(self.channel, body)
 
     def _one(self, message: dict[str, Any]) -> Target:
         return Target(frozenset([decode_name(message.get("sid"))]), local=True)

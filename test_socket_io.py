@@ -5460,6 +5460,61 @@ class BroadcastCallTests(RoomAssertions, AsyncSessionTestCase):
         self.assertEqual([member.session.owed_acks for member in self.everybody], [0, 0, 0])
 
 
+# -- 10. Cluster -----------------------------------------------------------------------
+
+
+def has_cluster_packages():
+    return all(importlib.util.find_spec(name) is not None for name in ("redis", "msgpack"))
+
+
+@unittest.skipUnless(has_cluster_packages(), "redis and msgpack are not installed")
+class PythonChannelTests(SocketIOTestCase):
+    """Two servers of ours that listen to python-socketio's channel beside node's."""
+
+    class Handler(SocketIOHandler):
+        cluster = "memory://python channel"
+        python_socketio_channel = "socketio"
+
+        @event
+        def after(self):
+            return "done"
+
+    def get_app(self):
+        self.first = type("First", (self.Handler,), {})
+        self.second = type("Second", (self.Handler,), {})
+        routes = [self.first.routes("first"), self.second.routes("second")]
+        return tornado.web.Application(routes)
+
+    async def clients(self):
+        return [await self.client(path=path) for path in ("/first", "/second")]
+
+    @gen_test
+    async def test_an_event_comes_once_although_it_goes_out_on_both_channels(self):
+        clients = await self.clients()
+        self.first.io.emit("news", 1)
+        self.first.io.emit("end")
+        for client in clients:
+            self.assertEqual([await client.receive() for _ in range(2)], [("news", 1), ("end",)])
+
+    @gen_test
+    async def test_acks_of_a_room_that_nobody_is_in_are_not_waited_for(self):
+        await self.clients()
+        acks = await within(self.first.io.to("nobody").call("question", timeout=None))
+        self.assertEqual(acks.answers, {})
+
+    @gen_test
+    async def test_an_ack_with_bytes_is_not_passed_on_and_a_warning_says_so(self):
+        _, client = await self.clients()
+        (hub, _), *_ = self.first.io._at
+        message = {"method": "emit", "namespace": "/", "event": "question", "data": [None], "binary": False,
+                   "room": client.id, "callback": [client.id, "/", 1], "host_id": "theirs"}  # fmt: skip
+        hub.verbs.bus.publish("socketio", json.dumps(message).encode())
+        with self.assertLogs("socket_io", "WARNING") as logged:
+            await client.answer(b"\x01")
+            await client.call("after")
+        self.assertIn("an ack with bytes", logged.output[0])
+
+
 # -- 11. Transports --------------------------------------------------------------------
 
 

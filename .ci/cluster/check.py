@@ -90,6 +90,8 @@ class Results:
             f"|---|{'|'.join(['---'] * len(self.partners))}|",
         ]
         for (number, name), cells in sorted(self.cells.items(), key=lambda item: item[0][0]):
+            if number == 0:  # of no behaviour
+                continue
             words = [
                 {True: "yes", False: "**no**", None: ""}[cells.get(partner)]
                 for partner in self.partners
