@@ -2473,18 +2473,17 @@ def origin_refusal(headers: Headers, option: str, xheaders: bool = False) -> tup
 
 
 # -- 8. Session ------------------------------------------------------------------------
-# A session is one client; it outlives the HTTP requests that carry it. Small machines (Life,
-# Upgrade, Heartbeat), a table of deadlines, one outbox, and a Member for each namespace. It
-# never sleeps, touches no socket, and has its time from whoever calls, or from the hub:
-# transports call `received` and attach themselves as its `outlet`, the hub's sweep calls
-# `tick`, and everything that goes out passes `enqueue`.
+# A session is one client; it outlives the HTTP requests that carry it. It has three small
+# machines (Life, Upgrade, Heartbeat), one outbox, and a Member for each namespace. It never
+# sleeps and touches no socket: transports call `received` and attach themselves as its
+# `outlet`, the clock calls its deadlines, and everything that goes out passes `enqueue`.
 #
 # Five words say that something is over, here and in the sections below:
 #
 #     close      we begin it politely: what was sent before still leaves, the client is told
 #     end        it is final, with a reason for the application; the first reason counts
-#     release    an outlet lets go of a session that goes on elsewhere
-#     drop       an outlet lets go of a session that has ended
+#     release    an outlet lets go of a session that goes on elsewhere, or that its client ended
+#     drop       an outlet lets go of a session that we have ended
 #     forget     an entry is taken out of a table
 #
 # To cut off is to end a session for a mistake of its client; to abort is asyncio's word for a
@@ -2504,7 +2503,7 @@ def refuse_in_child(*args: Any) -> NoReturn:
 
 
 async def later(work: Awaitable[None]) -> None:
-    """Do *work* from the next turn on: `asyncio.eager_task_factory` would begin it inside whoever spawns it."""
+    """Do *work* from the next turn on: `asyncio.eager_task_factory` would begin it at once."""
     await asyncio.sleep(0)
     await work
 
@@ -2593,7 +2592,7 @@ class Clock:
         return self.loop is None or self.thread == threading.get_ident()
 
     def run(self, work: Callable[..., Any], *args: Any) -> None:
-        """Do *work* now, or soon when another thread asks; without a loop there is nobody to do it for."""
+        """Do *work* now, or soon when another thread asks; without a loop there are no clients."""
         if not self.is_bound():
             return self.check_process()
         if self.on_loop():
@@ -2658,7 +2657,7 @@ class Clock:
             self.on_failure(act.__self__)
 
     def _attempt(self, work: Callable[..., Any], args: tuple[Any, ...]) -> None:
-        """Do what another thread has asked for; the thread has gone on and hears of no exception."""
+        """Do what another thread has asked for, which goes on and hears of no exception."""
         try:
             work(*args)
         except Disconnected as error:
@@ -2679,7 +2678,7 @@ class Outgoing:
 
     @property
     def frame(self) -> bytes:
-        """The WebSocket frames of all its packets; unmasked, so that every receiver gets these very bytes."""
+        """The WebSocket frames of all its packets: unmasked, they are the same for every client."""
         if self._frame is None:
             deflate_from = self.dialect.deflate_from
             frames = [
@@ -2691,30 +2690,33 @@ class Outgoing:
 
     @property
     def size(self) -> int:
-        """What it counts for in a queue, in bytes; small messages are charged for the objects they are."""
+        """The bytes that it counts for in a queue; a small message is charged for its objects."""
         return QUEUED_BYTES + sum([len(packet.data) for packet in self.packets])
 
 
 class Outlet(Protocol):
-    """The way out that a session has at the moment: a WebSocket, a stream, or a poll that waits."""
+    """The way out that a session has for now: a WebSocket, a stream, or a poll that waits."""
 
     congested: bool  #: the client does not read what it is sent
 
     @property
     def unsent_bytes(self) -> int:
-        """What it has taken and could not send yet."""
+        """The bytes that this outlet has taken and could not send yet."""
 
     def wake(self) -> None:
-        """There is something to send, or the session is closing: look soon."""
+        """Look soon: there is something to send, or the session is closing."""
 
     def set_reading(self, reading: bool) -> None:
         """Stop or resume taking the client's messages."""
 
     def release(self) -> None:
-        """Let go of the session, which goes on elsewhere or was ended by its client; answer a poll with a NOOP."""
+        """Let go of a session that goes on elsewhere, or that its client ended.
+
+        A poll is answered with a NOOP alone.
+        """
 
     def drop(self) -> None:
-        """Let go of the session, which has ended; answer a poll with what waits and a CLOSE."""
+        """Let go of a session that we have ended; answer a poll with what waits and a CLOSE."""
 
 
 class Life(enum.Enum):
@@ -2737,12 +2739,12 @@ LIFE_MOVES = {
 class Upgrade(enum.Enum):
     """From polling to WebSocket.  [EIO4 "Upgrade"]
 
-    client                                   server
-      |                                        |   NONE
-      |  GET ?transport=websocket&sid=..     > |   ASKED: this WebSocket is the session's `prober`
-      |  2probe                              > |
-      | <                              3probe  |   PROBED: a waiting poll, and any that follows, gets a noop
-      |  5                                   > |   DONE: polling is over, what waits leaves over the WebSocket
+    client                               server
+      |                                    |   NONE
+      |  GET ?transport=websocket&sid=.. > |   ASKED: this WebSocket is the session's `prober`
+      |  2probe                          > |
+      | <                          3probe  |   PROBED: a poll that waits, or comes, gets a NOOP
+      |  5                               > |   DONE: what waits leaves over the WebSocket
     """
 
     NONE = "none"
@@ -2760,35 +2762,25 @@ class Verdict(enum.Enum):
 
 
 class Heartbeat:
-    """Who pings, and when silence means death. `due` is the moment of the next decision."""
+    """The pings of one session, and the silence that means death. At `due` it has to decide."""
 
     __slots__ = (
-        "interval",
-        "timeout",
-        "server_pings",
-        "numbered",
-        "lead",
-        "awaited",
-        "count",
-        "due",
-        "extended",
-    )
+        "interval", "timeout", "server_pings", "numbered", "lead",
+        "awaited", "count", "due", "extended",
+    )  # fmt: skip
 
     def __init__(
         self, dialect: Dialect, interval: float, timeout: float, lead: float, now: float
     ) -> None:
-        self.lead = (
-            lead if dialect.server_pings else 0.0
-        )  # sweeps come up to this late; a ping rather comes early
+        # A sweep may come this late, and a ping had better come early.
+        self.lead = lead if dialect.server_pings else 0.0
         self.interval = interval - self.lead
         self.timeout = timeout
         self.server_pings = dialect.server_pings
         self.numbered = dialect.numbers_pings
-        self.awaited: str | None = (
-            None  # what the next pong must bring; None: no ping is unanswered
-        )
+        self.awaited: str | None = None  # the data of the pong that is due, while one is
         self.count = 0
-        self.extended = False
+        self.extended = False  # `extend` has granted its one round
         # Clients that came together, as after a restart, are not pinged together.
         self.due = now + (
             self.interval * random.uniform(0.9, 1.0) if self.server_pings else interval + timeout
@@ -2806,18 +2798,21 @@ class Heartbeat:
         return Verdict.PING
 
     def answered(self, data: str | bytes, now: float) -> None:
-        """A pong came. Ordinary traffic does not count, nor does a pong that nobody asked for."""
+        """Take note of a pong; one that nobody asked for does not count, nor does other traffic."""
         if data == self.awaited:
             self.awaited, self.extended = None, False
             self.due = now + self.interval
 
     def pinged(self, now: float) -> None:
-        """The client's own ping came."""
+        """Take note of a ping, where clients ping."""
         self.extended = False
         self.due = now + self.interval + self.timeout
 
     def extend(self) -> bool:
-        """Once between two signs of life: its sign may lie where we, by our own choice, do not read."""
+        """Grant one more round: while we do not read, the pong may lie unread in the socket.
+
+        False if a round since the last pong was granted already.
+        """
         if self.extended:
             return False
         self.extended = True
@@ -2829,8 +2824,8 @@ class Heartbeat:
 def in_steps(enter: Callable[..., Any], pending: Awaitable[Any]) -> Generator[Any, Any, Any]:
     """Await *pending*, an awaitable of the application, whose every step *enter* calls.
 
-    A task has one context from its first step to its last, and before Python 3.11 none but a copy of its own. So it
-    is the steps that are run in a client's context, not the task.
+    A task has one context from its first step to its last, and before Python 3.11 none but a copy
+    of its own. So the steps are run in a client's context, not the task.
     """
     steps: Any = pending.__await__()
     step: Any = steps.__next__
@@ -2852,7 +2847,7 @@ def in_steps(enter: Callable[..., Any], pending: Awaitable[Any]) -> Generator[An
 
 
 def is_being_cancelled() -> bool:
-    """Tell whether the task that runs was itself cancelled, as all are when a loop ends, not what it waits for.
+    """Tell whether this task is being cancelled, as all are when a loop ends, not what it awaits.
 
     Python 3.10 cannot tell, and says no.
     """
@@ -2864,7 +2859,7 @@ _here: contextvars.ContextVar[object] = contextvars.ContextVar("_here")
 
 
 def warn_if_blocked(begun: float, where: Callable[..., str], *args: Any) -> None:
-    """Name the method of the application that has kept the loop to itself since *begun*, if that was too long."""
+    """Warn if a method of the application, called at *begun*, has kept the loop for too long."""
     if monotonic() - begun > BLOCKED_SECONDS:
         warn_once(
             "blocking",
@@ -2876,7 +2871,7 @@ def warn_if_blocked(begun: float, where: Callable[..., str], *args: Any) -> None
 
 
 class UserSession(dict[str, Any]):
-    """The application's data about one client, shared by its namespaces; gone when the client is."""
+    """The application's data about one client, shared by its namespaces, until it has gone."""
 
     def __init__(self, sid: str, dialect: Dialect) -> None:
         super().__init__()
@@ -2888,24 +2883,25 @@ class UserSession(dict[str, Any]):
 
 
 class Backlog:
-    """What is known of a client while it has more unsent than `max_buffered_bytes`."""
+    """The bookkeeping about a client while it has more unsent than `max_buffered_bytes`."""
 
     __slots__ = ("unsent", "added", "stopped")
 
     def __init__(self) -> None:
         self.unsent = 0  # bytes at the last judgement; none before the first
         self.added = 0  # bytes that were sent since
-        self.stopped: dict[Member, None] = {}  # they run no event before it is over
+        self.stopped: dict[Member, None] = {}  # members that wait with their events for its end
 
 
 class Session:
     """One client, from its handshake until the application has heard that it is gone."""
 
     __slots__ = (
-        "hub", "http_request", "dialect", "sid", "transport", "life", "upgrade", "heartbeat",
-        "members", "ended_namespaces", "assembler", "outlet", "write_now", "outbox", "outbox_bytes",
-        "held_bytes", "answers", "backlog", "waiting_bytes", "owed_acks", "reading", "post", "prober",
-        "user_session", "text_memory", "open_handlers", "postponed", "context", "entered", "born",
+        "hub", "http_request", "dialect", "transport", "sid", "user_session", "context", "entered",
+        "life", "born", "heartbeat", "members", "open_handlers", "ended_namespaces",
+        "outlet", "write_now", "outbox", "outbox_bytes", "held_bytes", "answers", "backlog",
+        "assembler", "text_memory", "postponed", "waiting_bytes", "owed_acks", "reading", "post",
+        "upgrade", "prober",
     )  # fmt: skip
 
     def __init__(
@@ -2915,46 +2911,49 @@ class Session:
         http_request: Any,
         context: contextvars.Context | None = None,
     ) -> None:
-        options = hub.options
+        # Who the client is. The application's code for it runs in a context of its own.
         self.hub = hub
-        self.context = contextvars.copy_context() if context is None else context
-        self.entered = False  # the application's code for this client runs, in `context`
-        self.dialect = request.dialect
-        self.transport = request.transport
         self.http_request = http_request
+        self.dialect = request.dialect
+        self.transport = request.transport  # none yet, where clients shake hands apart
         self.sid = secrets.token_urlsafe(SID_BYTES)
+        self.user_session: UserSession | None = None
+        self.context = contextvars.copy_context() if context is None else context
+        self.entered = False  # code of the application runs in `context` right now
+
+        # Its life. A namespace that has ended is remembered, for a client may not know it yet.
         self.life = Life.OPENING
-        self.upgrade = Upgrade.NONE
+        self.born = hub.clock.now()
         self.heartbeat: Heartbeat | None = None
         self.members: dict[str, Member] = {}
-        self.open_handlers = (
-            0  # members begun whose handlers have not come to their end: some may have left already
-        )
-        #: By namespaces that are being decided about: a matcher decides whether its packets have a receiver; where "/"
-        #: is opened unasked, its `on_open` decides about CONNECTs to all others, for clients know it to come first.
-        self.postponed: dict[str, list[tuple[Packet, int]]] = {}
-        self.born = hub.clock.now()
-        self.ended_namespaces: dict[
-            str, bool
-        ] = {}  # namespaces that it was in; True: we ended that, and it may not know yet
-        self.assembler: Assembler | None = None
+        self.open_handlers = 0  # members that are not gone, and matchers that have not decided
+        self.ended_namespaces: dict[str, bool] = {}  # True where we have ended it, not the client
+
+        # What goes out. It is written at once where that can be, and else queues in the outbox.
         self.outlet: Outlet | None = None
-        self.write_now: Callable[[bytes], None] | None = (
-            None  # writes a frame at once; None when messages must queue
-        )
+        self.write_now: Callable[[bytes], None] | None = None  # it writes a WebSocket frame
         self.outbox: collections.deque[Outgoing] = collections.deque()
         self.outbox_bytes = 0
-        self.held_bytes = 0  # of what members hold until they are accepted
-        self.answers: tuple[Answer, ...] = ()  # those to its polls that have not all left
-        self.backlog: Backlog | None = None
-        self.waiting_bytes = 0  # events received that no handler has begun
-        self.owed_acks = 0
-        self.reading = True
-        self.post: Exchange | None = None  # the POST that this client is sending, until its answer
-        self.prober: Outlet | None = None  # the WebSocket that asks for the upgrade
-        self.user_session: UserSession | None = None
+        self.held_bytes = 0  # in what members hold back until after their CONNECT
+        self.answers: tuple[Answer, ...] = ()  # answers to polls that have not all left
+        self.backlog: Backlog | None = None  # there is one while too much has not left
+
+        # What comes in, and whether we read it. Events wait for their handlers, and packets for
+        # a decision about a namespace: a matcher decides about all that comes for its namespace;
+        # where "/" is opened unasked, its `on_open` decides about CONNECTs to any other.
+        self.assembler: Assembler | None = None
         self.text_memory = TextMemory()
-        self.arm(self.connect_over, options.connect_timeout)
+        self.postponed: dict[str, list[tuple[Packet, int]]] = {}
+        self.waiting_bytes = 0  # in events and packets that wait
+        self.owed_acks = 0  # acks that handlers wait for
+        self.reading = True
+        self.post: Exchange | None = None  # the POST that the client is sending, until its answer
+
+        # The upgrade from polling to WebSocket.
+        self.upgrade = Upgrade.NONE
+        self.prober: Outlet | None = None  # the WebSocket that asks for it
+
+        self.arm(self.connect_over, hub.options.connect_timeout)
         if request.transport:
             self._start_heartbeat()
 
@@ -2968,7 +2967,7 @@ class Session:
             self.hub.clock.arm_at(self.heartbeat_due, self.heartbeat.due)
 
     def switch_transport(self, transport: str) -> bool:
-        """Have a client that has shaken hands apart use *transport* from now on; tell whether it is its first."""
+        """Switch a client that shakes hands apart to *transport*; True if it had none before."""
         first = not self.transport
         outlet, self.outlet, self.write_now = self.outlet, None, None
         if outlet is not None:
@@ -3018,10 +3017,10 @@ class Session:
             user_session.id, user_session.dialect = self.sid, self.dialect
         else:
             for name, value in user_session.items():
-                self.user_session.setdefault(name, value)  # what has been said since is newer
+                self.user_session.setdefault(name, value)  # what it has by now is newer
 
     def enter(self, work: Callable[..., Any], *args: Any) -> Any:
-        """Call *work* of the application in the context of this client, which no code for another ever sees."""
+        """Call *work* of the application in this client's context, which no other client shares."""
         if self.entered:
             return self.enter_again(work, args)
         self.entered = True
@@ -3031,9 +3030,10 @@ class Session:
             self.entered = False
 
     def enter_again(self, work: Callable[..., Any], args: Iterable[Any]) -> Any:
-        """Call *work* where the application is at work for this client already, and has sent it something.
+        """Call *work* while other code of the application runs for this client, and has called us.
 
-        If another client's tap stands between, on the stack, the context is not the current one: a copy is.
+        If a tap of another client has been called in between, this client's context is not the
+        current one, and cannot be entered twice: *work* runs in a copy.
         """
         mark = object()
         token = _here.set(mark)
@@ -3048,7 +3048,7 @@ class Session:
         if self.life is Life.CLOSED:
             return
         if packet.type is MESSAGE:
-            if self.life is not Life.CLOSING:  # it does not know yet
+            if self.life is not Life.CLOSING:  # a client does not know yet that we close
                 self._received_message(packet.data)
         elif packet.type is PONG and self.dialect.server_pings:
             self._heartbeat_came(packet)
@@ -3061,7 +3061,7 @@ class Session:
             self._received_oddity(packet)
 
     def _received_oddity(self, packet: EnginePacket) -> None:
-        """Bear with clients that upgrade a connection which began as a WebSocket: written by hand, they always do."""
+        """Bear with clients written by hand, which upgrade even what began as a WebSocket."""
         if self.transport not in WEBSOCKETS or self.upgrade is not Upgrade.NONE:
             raise PayloadError(f"unexpected {packet.type} packet")
         if packet.type is PING and packet.data == "probe":
@@ -3121,7 +3121,7 @@ class Session:
             raise PayloadError("a client has no CONNECT_ERROR to send")
 
     def _received_connect(self, packet: Packet, size: int) -> None:
-        """Connect the client, at once or when "/" has been accepted, if that comes first in its generation."""
+        """Connect the client, or postpone it: in some generations "/" has to be accepted first."""
         name, root = packet.namespace, self.members.get("/")
         if name in self.members or name in self.postponed:
             if self.dialect.stray_packets_close:
@@ -3140,7 +3140,7 @@ class Session:
         self.count_waiting(waiting=size + QUEUED_BYTES)
 
     def _take_postponed(self, name: str) -> list[tuple[Packet, int]]:
-        """Return the packets that have waited for the decision about the namespace *name*, which no other does now."""
+        """Return, and keep no longer, what has waited for a decision about the namespace *name*."""
         waiting = self.postponed.pop(name, [])
         if waiting:
             self.count_waiting(waiting=-sum([size + QUEUED_BYTES for _, size in waiting]))
@@ -3156,7 +3156,7 @@ class Session:
             self.cut_off(error.cause, str(error))
 
     def _received_stray(self, packet: Packet) -> None:
-        """A packet came for a namespace where the client is not, or not any longer."""
+        """Bear with a packet for a namespace where the client is not, or blame the client."""
         what = f"{packet.type} for {packet.namespace[:40]!r}, where it is not"
         if packet.type is ACK and packet.namespace in self.ended_namespaces:
             self.mistaken("late ack", what)
@@ -3166,15 +3166,15 @@ class Session:
             self.mistaken("packet to nobody", what)
 
     def namespace_ended(self, namespace: str, by_us: bool) -> None:
-        """Remember that the client is no longer in *namespace*; not for ever, for names without end fill memory."""
-        self._take_postponed(namespace)  # the packets are nobody's
+        """Remember that the client is no longer in *namespace*, and that of the last few names."""
+        self._take_postponed(namespace)  # these packets are for nobody
         self.ended_namespaces.pop(namespace, None)
         self.ended_namespaces[namespace] = by_us
         if len(self.ended_namespaces) > self.hub.options.max_namespaces:
             del self.ended_namespaces[next(iter(self.ended_namespaces))]
 
     def mistaken(self, cause: str, why: str, where: str = "", cure: str = "") -> None:
-        """Note a mistake in what the client has sent; PayloadError if by `MISTAKES` the session ends."""
+        """Note a mistake of the client; PayloadError if `MISTAKES` has it end the session."""
         if MISTAKES[cause].fate is Fate.ENDED:
             raise PayloadError(why, cause)
         self.blame(cause, why, where, cure)
@@ -3195,7 +3195,7 @@ class Session:
     def _connect(self, packet: Packet) -> None:
         """Make the member that *packet* asks for, or tell the client why not."""
         if self.text_memory.encodes_twice and self.transport in WEBSOCKETS:
-            # Node's 1.0, whose revision is 3: only names of namespaces leave here as other than ASCII.
+            # Node's 1.0, which doubles even frames: only names of namespaces leave here beyond ASCII.
             self.dialect = self.dialect.with_facts(doubles_frames=True)
         self.ended_namespaces.pop(packet.namespace, None)
         if self.open_handlers >= self.hub.options.max_namespaces:
@@ -3215,7 +3215,7 @@ class Session:
     async def _connect_when(
         self, packet: Packet, pending: Coroutine[Any, Any, Namespace | None]
     ) -> None:
-        """Connect to what *pending* finds; what has come meanwhile follows."""
+        """Connect to the namespace that *pending* finds, then act on what has come for it."""
         namespace, reason = None, "Invalid namespace"
         try:
             namespace = await asyncio.wait_for(pending, self.hub.options.connect_timeout)
@@ -3228,7 +3228,7 @@ class Session:
                 self.hub.options.__name__,
                 self.hub.options.connect_timeout,
             )
-        except asyncio.CancelledError as error:  # it has awaited something that was cancelled
+        except asyncio.CancelledError as error:  # the matcher has awaited what was cancelled
             if not self.hub.closing and not is_being_cancelled():
                 log.error("no decision about the namespace %.40r", packet.namespace, exc_info=error)
         finally:
@@ -3236,7 +3236,7 @@ class Session:
             waiting = self._take_postponed(packet.namespace)
         if self.life not in (Life.OPENING, Life.OPEN):
             if namespace is not None:
-                self.hub.forget_unused(namespace)  # it may have been made for this client
+                self.hub.forget_unused(namespace)  # which may have been made for this client
             return
         self._connect_to(namespace, packet, reason)
         if namespace is not None:
@@ -3245,7 +3245,7 @@ class Session:
     def _connect_to(
         self, namespace: Namespace | None, packet: Packet, reason: str = "Invalid namespace"
     ) -> None:
-        """Make the member that *packet* asks for; without a *namespace*, tell the client the *reason*."""
+        """Make the member that *packet* asks for, or tell the client the *reason* for none."""
         if namespace is None:
             if reason == "Invalid namespace":
                 self.mistaken(
@@ -3257,7 +3257,7 @@ class Session:
         member.begin()
 
     def accepted(self, member: Member) -> None:
-        """A member's `on_open` has said yes."""
+        """Send CONNECT for *member*, whose `on_open` has said yes, and what goes out before it."""
         if self._move(Life.OPEN):
             self.hub.clock.disarm(self.connect_over)
             if self.dialect.open_follows_connect:
@@ -3271,9 +3271,9 @@ class Session:
             self._receive_postponed(self._take_postponed("/"))
 
     def refused(self, member: Member, refusal: ConnectionRefused) -> None:
-        """A member's `on_open` has said no."""
+        """Tell the client of *refusal*: the `on_open` of *member* has said no."""
         if not self.dialect.has_namespaces:
-            return self.end("forced close")  # there is no word for it
+            return self.end("forced close")  # 0.6 has no packet that refuses
         self.namespace_ended(member.namespace.name, by_us=True)
         reason = {"message": refusal.message}
         if refusal.data is not None:
@@ -3286,7 +3286,7 @@ class Session:
     # Out.
 
     def enqueue(self, outgoing: Outgoing) -> None:
-        """The one way out: at once while a WebSocket takes it, else in order with what waits."""
+        """Write *outgoing* at once if a WebSocket takes it; else it queues. All goes out here."""
         if self.write_now is not None:
             self.write_now(outgoing.frame)
             return
@@ -3300,7 +3300,7 @@ class Session:
             self.outlet.wake()
 
     def _for_client(self, outgoing: Outgoing) -> Outgoing:
-        """*outgoing*, which was encoded for others or for another transport, without bytes if the client has none."""
+        """Encode what was encoded for others, or for another transport, as this client needs it."""
         if outgoing.dialect.base64 == self.dialect.base64:
             return outgoing
         return Outgoing(self.dialect, outgoing.packets)
@@ -3314,7 +3314,10 @@ class Session:
         self.enqueue(Outgoing(self.dialect, [EnginePacket(type, data)]))
 
     def take_outbox(self, most: float = math.inf) -> list[Outgoing]:
-        """What waits, for an outlet that can send it now: all, or up to the one that makes it *most* bytes or more."""
+        """Return what waits, for an outlet that can send it now.
+
+        That is all, or the first of it, up to the message that makes it *most* bytes or more.
+        """
         taken, size = [], 0
         while self.outbox and size < most:
             taken.append(self.take_next())
@@ -3322,9 +3325,10 @@ class Session:
         return taken
 
     def take_payload(self) -> list[Outgoing]:
-        """What a poll may bring: all that waits, within `max_buffered_bytes` and one message more.
+        """Return what a poll may bring: up to `max_buffered_bytes`, and one message more.
 
-        Alone come an OPEN, for some, and a CLOSE that would overtake the rest.
+        Clients with `greets_alone` read nothing behind an OPEN. Clients with `close_overtakes` act
+        on a CLOSE before what stands in front of it, so it waits for the next poll.
         """
         if self.dialect.greets_alone and self.outbox and self.outbox[0].packets[0].type is OPEN:
             return [self.take_next()]
@@ -3335,14 +3339,17 @@ class Session:
         return taken
 
     def take_next(self) -> Outgoing:
-        """The first that waits, for an outlet that may not be able to send them all."""
+        """Return the first message that waits."""
         outgoing = self.outbox.popleft()
         self.outbox_bytes -= outgoing.size
         return outgoing
 
     @property
     def takes_volatile(self) -> bool:
-        """Whether a message sent now would leave now; over HTTP that is in one answer with all that this turn sends."""
+        """Tell whether a message sent now would leave now.
+
+        Over HTTP it would if it fits into one answer with all else that this turn sends.
+        """
         if self.transport in WEBSOCKETS:
             return self.write_now is not None
         outlet, waits = self.outlet, bool(self.outbox)
@@ -3350,17 +3357,17 @@ class Session:
             return False
         return self.outbox_bytes < VOLATILE_BYTES
 
-    # Who does not read.  A client that reads may be sent more at once than `max_buffered_bytes`: it is judged by what
-    # leaves, from the turn after the write on, and is cut off at once only far above.
+    # Clients that do not read.  One that reads may be sent more at once than `max_buffered_bytes`:
+    # it is judged by what leaves, from the next turn on, and is cut off at once only far above.
 
     @property
     def unsent_bytes(self) -> int:
-        """What has not left for the client: it waits here, or in the socket of the outlet or of an answer."""
+        """The bytes that have not left: they wait here, in the outlet, or in a long answer."""
         unsent = self.outbox_bytes + sum([answer.unsent_bytes for answer in self.answers])
         return unsent if self.outlet is None else unsent + self.outlet.unsent_bytes
 
     def fall_behind(self, added: int = 0) -> None:
-        """*added* bytes wait, or a socket is full: if that makes too much unsent, run no further event for now."""
+        """Count *added* bytes that wait; when too many do, run no event until they have left."""
         limit, unsent = self.hub.options.max_buffered_bytes, self.unsent_bytes
         if unsent + self.held_bytes > MOST_UNSENT * limit:
             return self._give_up()
@@ -3390,17 +3397,18 @@ class Session:
         if 2 * left < backlog.unsent:
             return self._give_up()
         if self.heartbeat is not None:
-            self.heartbeat.extended = False  # who reads is alive; its pong may come behind all this
+            # A client that reads is alive. Its pong may come behind all that it has to read.
+            self.heartbeat.extended = False
         self._judge_next(backlog)
 
     def _give_up(self) -> None:
-        """Cut off the client, which does not read, together with the answers that are on their way to it."""
+        """Cut off the client, which does not read, and the long answers that have not left."""
         for answer in self.answers:
             answer.abort()
         self.cut_off("max_buffered_bytes", "it does not read what it is sent")
 
     def ease(self) -> None:
-        """Something has left: once it is no more than `max_buffered_bytes` that has not, events are run again."""
+        """Run events again, once no more than `max_buffered_bytes` have yet to leave."""
         backlog = self.backlog
         if backlog is not None and self.unsent_bytes <= self.hub.options.max_buffered_bytes:
             self.backlog = None
@@ -3411,7 +3419,7 @@ class Session:
     # Outlets.
 
     def attach(self, outlet: Outlet) -> None:
-        """*outlet* carries from now on what goes out; what waited is its first business."""
+        """Send by *outlet* from now on, first of all what has waited."""
         self.outlet = outlet
         if not self.reading:
             outlet.set_reading(False)
@@ -3420,14 +3428,12 @@ class Session:
             if self.dialect.polls_end:
                 self.arm(self.poll_over, self.hub.options.poll_duration)
             if self.upgrade is Upgrade.PROBED and not self.outbox:
-                self.send_engine(
-                    NOOP
-                )  # a held poll would keep the client from switching: release it
+                self.send_engine(NOOP)  # a client waits for the end of its poll before it switches
         if self.outbox or self.life is Life.CLOSING or self.transport in WEBSOCKETS:
             outlet.wake()
 
     def outlet_released(self, outlet: Outlet) -> None:
-        """Do without *outlet*: a poll was answered, or its connection has broken, and the client will poll again."""
+        """Do without *outlet*, a poll that is over, until the client polls again."""
         if self.outlet is not outlet:
             return
         self.outlet = None
@@ -3438,9 +3444,10 @@ class Session:
             self.arm(self.return_over, self.dialect.poll_return)
 
     def poll_broke(self, outlet: Outlet) -> None:
-        """The connection of a poll that waits has broken: the page may be gone, or the poll may be repeated.
+        """Wait a little for another poll: the connection of *outlet*, which waited, has broken.
 
-        The C# client and its kin poll the same sid again, after 200 and after 400 ms.
+        The page may be gone. But the C# client and its kin poll the same sid again, after 200 and
+        after 400 ms.
         """
         if self.outlet is not outlet:
             return
@@ -3449,7 +3456,7 @@ class Session:
             self.arm(self.return_over, POLL_GRACE)
 
     def begin_upgrade(self, prober: Outlet) -> bool:
-        """Let *prober* ask to take over; False if another WebSocket has asked or taken over, or none may."""
+        """Let *prober* ask to take over; False if another has asked or taken over, or none may."""
         if self.upgrade is not Upgrade.NONE or self.life is Life.CLOSED:
             return False
         if not self.hub.transports_after(self.transport, self.dialect):
@@ -3459,13 +3466,13 @@ class Session:
         return True
 
     def probed(self) -> None:
-        """The WebSocket has its answer; polling goes on until the client says that it has stopped."""
+        """Answer the poll that waits: the WebSocket has its pong, and polling may stop."""
         self.upgrade = Upgrade.PROBED
         if self.outlet is not None and not self.outbox:
             self.send_engine(NOOP)
 
     def upgraded(self, outlet: Outlet, dialect: Dialect) -> None:
-        """The WebSocket takes over; a poll that still waits is released."""
+        """Let the WebSocket *outlet* take over, and release a poll that still waits."""
         log.debug("%s = upgraded", self.sid[:6])
         self.upgrade, self.dialect = Upgrade.DONE, dialect
         self.text_memory.encodes_twice = False  # of 1.x, only 1.0 encodes twice in frames too
@@ -3477,7 +3484,7 @@ class Session:
         self.attach(outlet)
 
     def abandon_upgrade(self) -> None:
-        """The probing WebSocket is gone: polling goes on as if it had never been."""
+        """Go on polling as before: the WebSocket that asked is gone."""
         self.upgrade, self.prober = Upgrade.NONE, None
         self.hub.clock.disarm(self.upgrade_over)
 
@@ -3490,7 +3497,7 @@ class Session:
     # Reading.
 
     def count_waiting(self, waiting: int = 0, owed: int = 0) -> None:
-        """Count *waiting* more bytes of events for handlers, and *owed* more acks that handlers wait for."""
+        """Count *waiting* more bytes of events, and *owed* more acks that handlers wait for."""
         self.waiting_bytes += waiting
         self.owed_acks += owed
         if self.life is Life.CLOSED:
@@ -3503,10 +3510,10 @@ class Session:
             self.update_reading()
 
     def update_reading(self) -> None:
-        """Read from this client while it reads from us, and while its unhandled events are few.
+        """Read from this client while it reads from us, and while few of its events wait.
 
-        Few are at most `max_message_bytes` of them; or any number, while a handler waits for an ack, which only reading
-        can bring.
+        At most `max_message_bytes` of them are few; all are, while a handler waits for an ack,
+        which only reading can bring.
         """
         reading = self.waiting_bytes <= self.hub.options.max_message_bytes or self.owed_acks > 0
         if self.outlet is not None and self.outlet.congested:
@@ -3531,7 +3538,7 @@ class Session:
         self.cut_off("connect_timeout", self._idleness())
 
     def _idleness(self) -> str:
-        """Why the client has not got anywhere within `connect_timeout`."""
+        """Say why the client is in no namespace yet."""
         if not self.transport:
             return "it has chosen no transport after its handshake"
         for member in self.members.values():
@@ -3561,38 +3568,37 @@ class Session:
     def poll_over(self) -> None:
         """Answer the poll that has waited for `poll_duration`, though there is nothing to say."""
         if self.life is Life.OPENING and self.dialect.open_follows_connect:
-            self.arm(
-                self.poll_over, self.hub.options.poll_duration
-            )  # an empty answer would be no handshake
+            # A 0.6 client takes the first answer for its sid: it must not be empty.
+            self.arm(self.poll_over, self.hub.options.poll_duration)
         elif self.outlet is not None:
             self.outlet.wake()
 
     def return_over(self) -> None:
         """End the session: the client has not come back with its next poll."""
-        if self.prober is not None:  # who is about to go on over a WebSocket needs no poll
+        if self.prober is not None:  # a client that is about to switch need not poll
             self.arm(self.return_over, POLL_GRACE)
         else:
             broken = self.dialect.poll_return is None
             self.end("transport error" if broken else "transport close")
 
     def close_over(self) -> None:
-        """End the session: the client has not fetched the goodbye."""
+        """End the session: the client has not fetched the CLOSE."""
         self.end("forced close")
 
     # The end.
 
     def close(self, reason: str) -> None:
-        """Say goodbye, after what was sent before, and end."""
+        """Tell the client, behind what was sent before, then end with *reason*."""
         if self.life is Life.OPENING and self.dialect.open_follows_connect:
-            return self.end(reason)  # the client knows of nothing that could end
+            return self.end(reason)  # a 0.6 client has no sid yet, and so nothing to close
         if not self._move(Life.CLOSING):
             return
         self._log_end(reason)
         self._end_members(reason)
-        if self.transport in POLLING and not (
-            self.dialect.root_is_connection and self.ended_namespaces.get("/")
-        ):
-            self.send_engine(CLOSE)  # else it has been told for good
+        # To a 0.9 client the DISCONNECT of "/" has already closed the connection.
+        is_told = self.dialect.root_is_connection and self.ended_namespaces.get("/")
+        if self.transport in POLLING and not is_told:
+            self.send_engine(CLOSE)
         self.arm(self.close_over, self.hub.options.close_timeout)
         if self.outlet is not None:
             self.outlet.wake()
@@ -3600,7 +3606,7 @@ class Session:
     def end(self, reason: str, by_client: bool = False) -> None:
         """Let go of the client, tell the application *reason*, free everything.
 
-        Where the session ends *by_client*, that is, by a packet or a request of the client's own, it needs no CLOSE.
+        A session that ends *by_client*, by a packet or a request of its own, needs no CLOSE.
         """
         if self.life in (Life.OPENING, Life.OPEN):
             self._log_end(reason)
@@ -3634,8 +3640,8 @@ class Session:
             self.post.reading_resumed()
 
     def _log_end(self, reason: str) -> None:
-        """Tell the end of what `open` has told the beginning of."""
-        if self.transport:  # else it has only shaken hands
+        """Log the end of a session whose beginning `open` has logged."""
+        if self.transport:  # without one the client has only shaken hands
             log.info(
                 "session %s of %s ends after %.1f s: %s; an %s client from %s, last over %s",
                 self.sid[:6],
