@@ -4669,7 +4669,7 @@ def describe(handler: SocketIOHandler, now: float) -> dict[str, Any]:
     arguments = request.query_arguments.items()
     data = vars(handler).get("_data", {})
     try:
-        STRICT_JSON.encode(data)
+        data = STRICT_JSON.decode(STRICT_JSON.encode(data))  # a copy: ours goes on to change
     except (TypeError, ValueError):
         warn_once(
             "data",
@@ -4749,10 +4749,16 @@ class Here:
         return BroadcastAcks(answers, missing, expected=len(answers) + len(missing))
 
     def join(self, scope: Scope, target: Target, rooms: Collection[str]) -> None:
-        """Put the members into *rooms*."""
+        """Put the members into *rooms*; the error of one that may not does not stop the others."""
+        failures = []
         for member in self._select(scope, target):
             if member.handler is not None:
-                member.namespace.join(member, rooms)
+                try:
+                    member.namespace.join(member, rooms)
+                except SocketIOError as failure:
+                    failures.append(failure)
+        if failures:
+            raise failures[0]
 
     def leave(self, scope: Scope, target: Target, rooms: Collection[str]) -> None:
         """Take the members out of *rooms*."""
@@ -4837,6 +4843,10 @@ class Hub:
         self.json = STRICT_JSON if options.json is None else ForeignJSON(options.json)
         if options.cluster is not None:
             check_cluster_url(options.cluster)
+        elif options.python_socketio_channel is not None:
+            raise ValueError(
+                f"{options.__name__}.python_socketio_channel needs the option cluster: the URL of Redis"
+            )
         self.dialects = resolve_dialects(options, self.json)
         self.verbs = Here(self)
         #: What listens to events of other servers, by place and name; the hub keeps it for good.
@@ -4913,11 +4923,19 @@ class Hub:
         self.closing = False
         self.ended = asyncio.Event()
 
+    @property
+    def cluster(self) -> tuple[str, str] | None:
+        """The cluster that this hub is a server of now."""
+        url, key = self.options.cluster, self.options.cluster_key
+        return None if url is None or not self.clock.is_bound() or self.closing else (url, key)
+
     def leave_to_parent(self) -> None:
         """In a forked child: these sessions' sockets are the parent's, and nothing may be written to them."""
         self.clock.leave_to_parent()
         # The tables are kept from being collected: an end of their transports would reach into the parent's loop.
-        kept_for_parents.append((self.sessions, self.namespaces, self.connections, self.clock))
+        kept_for_parents.append(
+            (self.sessions, self.namespaces, self.connections, self.clock, self.verbs)
+        )
         self.sessions = self.namespaces = ParentsTable()
 
     def bind(self, application: tornado.web.Application | None) -> None:
@@ -5266,6 +5284,7 @@ BROADCAST_WITH_ACKS, CLIENT_COUNT, CLIENT_ACK = 7, 8, 9
 UID_CHARACTERS = 6  # of a server, and of a request: as many as node's
 MAX_REQUEST_SECONDS = 3600.0  # for which a request of another server may wait for acks
 MAX_PIPELINE = 1000  # messages that go to Redis in one write
+COMMAND_SECONDS = 5.0  # for Redis to take a connection, or to answer
 
 #: Bytes without which msgpack holds neither a timestamp nor a float that JSON lacks.
 NOT_JSON = re.compile(
@@ -5313,7 +5332,7 @@ def _packable(value: Any, codec: StrictJSON) -> Any:
     if isinstance(value, (list, tuple)):
         return [_packable(item, codec) for item in value]
     if isinstance(value, int) and not -(2**63) <= value < 2**64:
-        return float(value)
+        return float(value) if abs(value) < 10**308 else None  # as JavaScript reads it
     if isinstance(value, (str, int, float, bytes, bytearray, memoryview, type(None))):
         return value
     return _packable(codec.decode(codec.encode(value)), codec)
@@ -5428,7 +5447,7 @@ def decode_name(name: Any) -> str:
 
 def decode_names(names: Any) -> frozenset[str]:
     """Return a list of names; emitters leave it out, or say null or "" for an empty one."""
-    if not names:
+    if names is None or names == "":
         return NO_ROOMS
     if not isinstance(names, list):
         raise PayloadError("rooms are a list")
@@ -5439,7 +5458,9 @@ def decode_target(options: Any) -> Target:
     """Return whom a message is for; what it asks for is done in this process only."""
     if not isinstance(options, dict):
         raise PayloadError("options are a map")
-    flags = options.get("flags") or {}
+    flags = options.get("flags")
+    if flags is None or flags == "":
+        flags = {}
     if not isinstance(flags, dict):
         raise PayloadError("flags are a map")
     rooms, excluded = decode_names(options.get("rooms")), decode_names(options.get("except"))
@@ -5451,7 +5472,7 @@ def decode_timeout(options: Any, default: float) -> float:
     ms = (options.get("flags") or {}).get("timeout")
     if isinstance(ms, bool) or not isinstance(ms, (int, float)) or not ms >= 0:
         return default
-    return min(ms / 1000, MAX_REQUEST_SECONDS)
+    return min(ms, MAX_REQUEST_SECONDS * 1000) / 1000
 
 
 class Bus(Protocol):
@@ -5476,13 +5497,14 @@ class Bus(Protocol):
 class MemoryBus:
     """A bus for the hubs of one process: `cluster = "memory://name"`, for tests."""
 
-    buses: ClassVar[dict[str, set[MemoryBus]]] = {}  # by URL
+    #: By URL and hub: a hub that begins again on a new loop leaves the bus of the old one.
+    buses: ClassVar[dict[str, dict[Hub, MemoryBus]]] = {}
 
     def __init__(self, url: str, hub: Hub) -> None:
-        self.url = url
         self.hub = hub
         self.receivers: dict[str, Callable[[str, bytes], None]] = {}
-        self.buses.setdefault(url, set()).add(self)
+        self.buses_here = self.buses.setdefault(url, {})
+        self.buses_here[hub] = self
 
     def publish(self, channel: str, body: bytes, volatile: bool = False) -> None:
         for bus in self._others():
@@ -5491,8 +5513,9 @@ class MemoryBus:
             )
 
     def _others(self) -> list[MemoryBus]:
-        buses = self.buses.get(self.url, set())
-        return [bus for bus in buses if bus is not self and bus.hub.clock.is_bound()]
+        for hub in [hub for hub in self.buses_here if hub.clock.is_over()]:
+            del self.buses_here[hub]
+        return [bus for bus in self.buses_here.values() if bus is not self]
 
     def _deliver(self, channel: str, body: bytes) -> None:
         for wanted, receive in list(self.receivers.items()):
@@ -5510,7 +5533,43 @@ class MemoryBus:
 
     async def close(self) -> None:
         self.receivers.clear()
-        self.buses[self.url].discard(self)
+        if self.buses_here.get(self.hub) is self:
+            del self.buses_here[self.hub]
+
+
+def redis_client(package: str, url: str, attempts: int = 1, **more: Any) -> Any:
+    """Make a client of *package*, `redis` or `redis.asyncio`, for any form of *url* but memory.
+
+    It connects when it is first used. ValueError if *url* cannot be read.
+    """
+    retry = cluster_package(f"{package}.retry").Retry
+    options: dict[str, Any] = {
+        "protocol": 2,
+        "socket_timeout": COMMAND_SECONDS,
+        "socket_connect_timeout": COMMAND_SECONDS,
+        "retry": retry(cluster_package("redis.backoff").NoBackoff(), attempts - 1),
+        **more,
+    }
+    if not url.startswith("unix:"):
+        options["socket_keepalive"] = True
+    url = re.sub("^valkey", "redis", url)
+    if not url.startswith("redis+sentinel:"):
+        return cluster_package(package).Redis.from_url(url, **options)
+    # redis+sentinel://user:password@host:port,host:port/database/service
+    parts = urllib.parse.urlsplit(url)
+    login, _, places = parts.netloc.rpartition("@")
+    user, _, password = login.partition(":")
+    database, _, service = parts.path.strip("/").rpartition("/")
+    sentinels = [place.rpartition(":") for place in places.split(",")]
+    sentinel = cluster_package(f"{package}.sentinel").Sentinel(
+        [(host or port, int(port) if host else 26379) for host, _, port in sentinels],
+        sentinel_kwargs=options,
+        **options,
+        username=urllib.parse.unquote(user) or None,
+        password=urllib.parse.unquote(password) or None,
+        db=int(database or 0),
+    )
+    return sentinel.master_for(service or "mymaster")
 
 
 class RedisBus:
@@ -5529,15 +5588,15 @@ class RedisBus:
 
     PING_SECONDS = 2.0  # between two signs of life of the listening connection
     SILENCE_SECONDS = 10.0  # without one, after which the connection is given up
-    COMMAND_SECONDS = 5.0
     SETTLE_SECONDS = 3.0  # for the others to subscribe again; who publishes earlier is not heard
     PAUSES = (0.05, 0.5)  # the first and the longest pause between two attempts to connect
 
     def __init__(self, url: str, hub: Hub) -> None:
         self.hub = hub
         self.max_bytes: int = hub.options.max_buffered_bytes
-        self.client = self._client(url, self.COMMAND_SECONDS)
-        self.listening_client = self._client(url, None)  # it waits for as long as nothing comes
+        self.client = redis_client("redis.asyncio", url)
+        # This one waits for as long as nothing comes.
+        self.listening_client = redis_client("redis.asyncio", url, socket_timeout=None)
         self.receivers: dict[str, Callable[[str, bytes], None]] = {}
         self.pubsub: Any = None  # while the listening connection lives
         self.heard = 0.0  # when it last brought anything
@@ -5554,6 +5613,7 @@ class RedisBus:
         self.emptied = asyncio.Event()  # the queue has left, when the bus is closed
         self.closing = False
         self.changed: dict[str, bool] = {}  # subscriptions to make or to end in this turn
+        self.subscribing = False  # a task sends them
         self.tasks = [self._spawn(work) for work in (self._listen(), self._publish(), self._ping())]
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -5562,47 +5622,30 @@ class RedisBus:
         context = clock.context.copy()  # the sweep may be inside the clock's own
         return context.run(clock.spawn, work)
 
-    def _client(self, url: str, seconds: float | None) -> Any:
-        """Make a client for one of the forms of *url*; redis-py repeats nothing by itself."""
-        retry = cluster_package("redis.asyncio.retry").Retry
-        no_pause = cluster_package("redis.backoff").NoBackoff
-        options: dict[str, Any] = {
-            "protocol": 2,
-            "socket_timeout": seconds,
-            "socket_connect_timeout": self.COMMAND_SECONDS,
-            "retry": retry(no_pause(), 0),
-        }
-        if not url.startswith("unix:"):
-            options["socket_keepalive"] = True
-        url = re.sub("^valkey", "redis", url)
-        if not url.startswith("redis+sentinel:"):
-            return cluster_package("redis.asyncio").from_url(url, **options)
-        # redis+sentinel://user:password@host:port,host:port/database/service
-        parts = urllib.parse.urlsplit(url)
-        login, _, places = parts.netloc.rpartition("@")
-        user, _, password = login.partition(":")
-        database, _, service = parts.path.strip("/").rpartition("/")
-        sentinels = [place.partition(":") for place in places.split(",")]
-        sentinel = cluster_package("redis.asyncio.sentinel").Sentinel(
-            [(host, int(port or 26379)) for host, _, port in sentinels],
-            sentinel_kwargs=options,
-            **options,
-            username=urllib.parse.unquote(user) or None,
-            password=urllib.parse.unquote(password) or None,
-            db=int(database or 0),
-        )
-        return sentinel.master_for(service or "mymaster")
-
     # The four verbs.
 
     def publish(self, channel: str, body: bytes, volatile: bool = False) -> None:
         if self.closing or (volatile and not self.joined.is_set()):
             return
+        size = len(body) + QUEUED_BYTES
+        if size > self.max_bytes:
+            return warn_once(
+                "too large for the cluster",
+                "cluster: a message of more than max_buffered_bytes = %d is not published",
+                self.max_bytes,
+            )
         self.queue.append((channel, body))
-        self.queued_bytes += len(body) + QUEUED_BYTES
-        while self.queued_bytes > self.max_bytes and self.queue:
+        self.queued_bytes += size
+        while self.queued_bytes > self.max_bytes:
             self.queued_bytes -= len(self.queue.popleft()[1]) + QUEUED_BYTES
             self.dropped += 1
+            if self.joined.is_set():
+                warn_once(
+                    "too much for Redis",
+                    "cluster: more than max_buffered_bytes = %d wait for Redis; the oldest "
+                    "messages are dropped",
+                    self.max_bytes,
+                )
         self.queued.set()
 
     def subscribe(self, channel: str, receive: Callable[[str, bytes], None]) -> None:
@@ -5659,7 +5702,7 @@ class RedisBus:
                     for channel, body in batch:
                         pipeline.publish(channel, body)
                     await pipeline.execute()
-            except self._failures as error:
+            except Exception as error:  # whatever redis-py may raise, the next batch is published
                 self._lost(error)
             if not self.queue:
                 self.emptied.set()
@@ -5678,7 +5721,7 @@ class RedisBus:
                 pause = self.PAUSES[0]
                 while True:
                     self._received(await self.pubsub.parse_response(block=True))
-            except self._failures as error:
+            except Exception as error:  # whatever redis-py may raise, we listen again
                 self._lost(error)
             finally:
                 pubsub, self.pubsub = self.pubsub, None
@@ -5696,25 +5739,35 @@ class RedisBus:
         self.heard = self.hub.clock.loop.time()
         self.confirmed.clear()
         self.changed = dict.fromkeys(self.receivers, True)
-        await self._subscribe()
+        await self._subscribe(pubsub)
         await pubsub.ping()  # its answer comes behind those to the subscriptions
 
     def _change(self, channel: str, wanted: bool) -> None:
         """Subscribe or unsubscribe with all that this turn of the loop asks for."""
-        if not self.changed and self.pubsub is not None:
-            self._spawn(self._subscribe())
+        if self.pubsub is None:
+            return  # `_connect` subscribes to all that there is then
+        if not self.changed and not self.subscribing:
+            self._spawn(self._subscribe(self.pubsub))
         self.changed[channel] = wanted
 
-    async def _subscribe(self) -> None:
-        """Send the changes in their order: patterns before requests, the other way at the end."""
-        changed, self.changed = self.changed, {}
-        runs = itertools.groupby(changed.items(), lambda item: (item[1], item[0][-1] == "*"))
+    async def _subscribe(self, pubsub: Any) -> None:
+        """Send the changes in their order: patterns before requests, the other way at the end.
+
+        One task sends them all: two could overtake each other.
+        """
+        self.subscribing = True
         try:
-            for (wanted, is_pattern), items in runs:
-                verb = ("P" if is_pattern else "") + ("SUBSCRIBE" if wanted else "UNSUBSCRIBE")
-                await self.pubsub.execute_command(verb, *[glob(channel) for channel, _ in items])
+            while self.changed and self.pubsub is pubsub:
+                changed, self.changed = self.changed, {}
+                for (wanted, is_pattern), items in itertools.groupby(
+                    changed.items(), lambda item: (item[1], item[0][-1] == "*")
+                ):
+                    verb = ("P" if is_pattern else "") + ("SUBSCRIBE" if wanted else "UNSUBSCRIBE")
+                    await pubsub.execute_command(verb, *[glob(channel) for channel, _ in items])
         except self._failures as error:
             self._lost(error)
+        finally:
+            self.subscribing = False
 
     def _received(self, response: Any) -> None:
         self.heard = self.hub.clock.loop.time()
@@ -5734,7 +5787,7 @@ class RedisBus:
             elif kind == b"pong" and not self.joined.is_set():
                 self._spawn(self._settle())
             return
-        if receive is not None and len(response[-1]) <= self.max_bytes:
+        if receive is not None:
             receive(channel, response[-1])
 
     async def _settle(self) -> None:
@@ -5799,6 +5852,24 @@ def glob(channel: str) -> str:
     return re.sub(r"([*?\[\]\\])", r"\\\1", channel[:-1]) + "*"
 
 
+def channel_name(*parts: str) -> str:
+    """Join *parts* to the name of a channel; half a surrogate pair becomes U+FFFD, as in node."""
+    return HALF_PAIR.sub("\ufffd", "#".join([*parts, ""]))
+
+
+def broadcast_channel(key: str, namespace: str, target: Target) -> str:
+    """Name the channel of a broadcast: of one room, or of the namespace.
+
+    A room's channel is dropped unread where nobody is in a room of exactly that name; so a name
+    that a channel cannot have is left to the packet.
+    """
+    if len(target.rooms) == 1:
+        (room,) = target.rooms
+        if is_whole(room):
+            return channel_name(key, namespace, room)
+    return channel_name(key, namespace)
+
+
 def unglob(pattern: str) -> str:
     return re.sub(r"\\(.)", r"\1", pattern)
 
@@ -5821,6 +5892,8 @@ def check_cluster_url(url: str) -> None:
         raise ValueError(f"cluster = {url!r}: a URL begins with {', '.join(CLUSTER_SCHEMES)}")
     for name in ("redis", "msgpack"):
         cluster_package(name)
+    if not url.startswith("memory:"):
+        redis_client("redis", url)
 
 
 def make_bus(url: str, hub: Hub) -> Bus:
@@ -5832,23 +5905,20 @@ def make_bus(url: str, hub: Hub) -> Bus:
 class Question:
     """A request of ours that other servers answer, until as many have as are asked."""
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, take: Callable[[Any], None]) -> None:
         self.key = key  # under which the answer stands in a response
+        self.take = take  # raises PayloadError for what is no answer
         self.asked: int | None = None  # servers, once they are counted
-        self.answers: list[Any] = []
+        self.answers = 0
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def answered(self, response: dict[str, Any]) -> None:
-        self.answers.append(self._take(response))
-        if len(self.answers) == self.asked and not self.done.done():
+        if self.done.done():
+            return
+        self.take(response.get(self.key))
+        self.answers += 1
+        if self.answers == self.asked:
             self.done.set_result(None)
-
-    def _take(self, response: dict[str, Any]) -> Any:
-        """Return the answer: anything for a server-side event, else a list."""
-        answer = response.get(self.key)
-        if self.key != "data" and not isinstance(answer, list):
-            raise PayloadError(f"{self.key} is a list")
-        return answer
 
 
 class AckQuestion:
@@ -5865,6 +5935,8 @@ class AckQuestion:
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def answered(self, response: dict[str, Any]) -> None:
+        if self.done.done():
+            return
         if response.get("type") == CLIENT_COUNT:
             count = response.get("clientCount")
             if type(count) is not int or count < 0:
@@ -5910,34 +5982,33 @@ class Everywhere(Here):
             self.bus.home = self._requests("/")
 
     def _broadcasts(self, namespace: str) -> str:
-        return f"{self.key}#{namespace}#"
+        return channel_name(self.key, namespace)
 
     def _requests(self, namespace: str) -> str:
-        return f"{self.key}-request#{namespace}#"
+        return channel_name(f"{self.key}-request", namespace)
 
-    def _responses(self, namespace: str) -> str:
-        return f"{self.key}-response#{namespace}#"
+    def _responses(self, namespace: str, *uid: str) -> str:
+        return channel_name(f"{self.key}-response", namespace, *uid)
 
     # Membership.
 
     def opened(self, namespace: Namespace) -> None:
         """Join the cluster's part of a namespace: the channel by which we are counted is last."""
         name = namespace.name
-        own = f"{self._responses(name)}{self.uid}#"
-        guard = functools.partial
-        self.bus.subscribe(
-            f"{self._broadcasts(name)}*", guard(self._guard, self._take_broadcast, name)
-        )
-        for channel in (self._responses(name), own):
-            self.bus.subscribe(channel, guard(self._guard, self._take_response, name))
-        self.bus.subscribe(self._requests(name), guard(self._guard, self._take_request, name))
+        for channel, take in (
+            (f"{self._broadcasts(name)}*", self._take_broadcast),
+            (self._responses(name), self._take_response),
+            (self._responses(name, self.uid), self._take_response),
+            (self._requests(name), self._take_request),
+        ):
+            self.bus.subscribe(channel, functools.partial(self._guard, take, name))
 
     def closed(self, namespace: Namespace) -> None:
         """Leave it: the others must not count us any more."""
         name = namespace.name
-        own = f"{self._responses(name)}{self.uid}#"
-        for channel in (self._requests(name), self._responses(name), own):
-            self.bus.unsubscribe(channel)
+        self.bus.unsubscribe(self._requests(name))
+        self.bus.unsubscribe(self._responses(name))
+        self.bus.unsubscribe(self._responses(name, self.uid))
         self.bus.unsubscribe(f"{self._broadcasts(name)}*")
 
     async def leave_cluster(self) -> None:
@@ -5950,6 +6021,8 @@ class Everywhere(Here):
     ) -> None:
         """Take one message; what is wrong with it ends nothing but the message."""
         try:
+            if len(body) > self.hub.options.max_buffered_bytes:
+                raise PayloadError("longer than max_buffered_bytes")
             take(name, channel, body)
         except PayloadError as error:
             log.debug("cluster: a message on %.100r is dropped: %s", channel, error)
@@ -5959,13 +6032,13 @@ class Everywhere(Here):
     # Broadcasts.
 
     def emit(self, scope: Scope, target: Target, data: list[Any]) -> None:
+        if not target.local:  # what cannot be JSON is the caller's error, also if nobody is here
+            encode_with_attachments(self.json, data)
         super().emit(scope, target, data)
         if target.local:
             return
         for name in self._names(scope):
-            channel = self._broadcasts(name)
-            if len(target.rooms) == 1:
-                channel += f"{next(iter(target.rooms))}#"
+            channel = broadcast_channel(self.key, name, target)
             packet = encode_packet_of(name, data)
             body = encode_broadcast(self.uid, packet, target, self.json)
             self.bus.publish(channel, body, target.volatile)
@@ -5997,6 +6070,7 @@ class Everywhere(Here):
     ) -> BroadcastAcks:
         if target.local:
             return await super().call(scope, target, data, seconds)
+        encode_with_attachments(self.json, data)
         others = [self._call_others(name, target, data, seconds) for name in self._names(scope)]
         local = super().call(scope, target, data, seconds)
         acks, questions = await asyncio.gather(local, asyncio.gather(*others))
@@ -6043,10 +6117,10 @@ class Everywhere(Here):
         """Ask our clients; say at once how many they are, then what each of them acknowledges."""
         data = decode_packet_for(name, request.get("packet"))
         options = request.get("opts")
+        target, seconds = decode_target(options), decode_timeout(options, self.seconds)
         if data is None:
             return
-        target = decode_target(options)
-        acks, _ = self.ask(name, target, data, decode_timeout(options, self.seconds))
+        acks, _ = self.ask(name, target, data, seconds)
         self._respond(name, request, type=CLIENT_COUNT, clientCount=len(acks))
         for id, ack in acks.items():
             ack.add_done_callback(functools.partial(self._acknowledged, name, request, id))
@@ -6057,13 +6131,18 @@ class Everywhere(Here):
         if not future.cancelled() and future.exception() is None:
             args = future.result()
             value = args[0] if args else None  # node passes on the first argument only
-            self._respond(name, request, type=CLIENT_ACK, packet=value, id=id)
+            try:
+                self._respond(name, request, type=CLIENT_ACK, packet=value, id=id)
+            except ValueError as error:  # nested too deep for msgpack
+                log.debug("cluster: the ack of %s is not passed on: %s", id, error)
 
     # Rooms and connections.
 
     def join(self, scope: Scope, target: Target, rooms: Collection[str]) -> None:
-        super().join(scope, target, rooms)
-        self._tell(scope, target, JOIN, rooms=[*rooms])
+        try:
+            super().join(scope, target, rooms)
+        finally:  # that a client here is in too many rooms is nothing to those elsewhere
+            self._tell(scope, target, JOIN, rooms=[*rooms])
 
     def leave(self, scope: Scope, target: Target, rooms: Collection[str]) -> None:
         super().leave(scope, target, rooms)
@@ -6086,18 +6165,22 @@ class Everywhere(Here):
 
     async def fetch(self, scope: Scope, target: Target) -> list[dict[str, Any]]:
         found = await super().fetch(scope, target)
+
+        def take(sockets: Any) -> None:
+            if not isinstance(sockets, list):
+                raise PayloadError("sockets are a list")
+            found.extend([one for one in sockets if is_description(one)])
+
         if not target.local:
             options = {"rooms": [*target.rooms], "except": [*target.excluded]}
-            for name in self._names(scope):
-                for sockets in await self._ask(name, FETCH, "sockets", found, opts=options):
-                    found += [one for one in sockets if is_description(one)]
+            await self._ask(scope, FETCH, "sockets", take, found, opts=options)
         return found
 
     async def all_rooms(self, scope: Scope) -> set[str]:
         found = await super().all_rooms(scope)
-        for name in self._names(scope):
-            for rooms in await self._ask(name, ALL_ROOMS, "rooms", found):
-                found |= decode_names(rooms)
+        await self._ask(
+            scope, ALL_ROOMS, "rooms", lambda rooms: found.update(decode_names(rooms)), found
+        )
         return found
 
     async def server_count(self) -> int:
@@ -6112,35 +6195,46 @@ class Everywhere(Here):
 
     async def server_side_call(self, scope: Scope, data: list[Any]) -> list[Any]:
         answers: list[Any] = []
-        for name in self._names(scope):
-            answers += await self._ask(name, SERVER_SIDE_EMIT, "data", answers, data=data)
+        await self._ask(scope, SERVER_SIDE_EMIT, "data", answers.append, answers, data=data)
         return answers
 
-    async def _ask(self, name: str, type: int, key: str, known: Any, **fields: Any) -> list[Any]:
-        """Return what every other server answers under *key*.
+    async def _ask(
+        self,
+        scope: Scope,
+        type: int,
+        key: str,
+        take: Callable[[Any], None],
+        found: Any,
+        **fields: Any,
+    ) -> None:
+        """Have every other server answer, and hand to *take* what stands under *key* there.
 
-        ClusterTimeout if one does not in time: `partial` is *known* and, if these are lists,
-        what came.
+        ClusterTimeout if one does not in time: its `partial` is *found*, which *take* adds to.
         """
-        request_id, question = random_id(), Question(key)
-        with self._presence(name):
+        for name in self._names(scope):
+            request_id, question = random_id(), Question(key, take)
             self.questions[request_id] = question
+            work = self._all_answers(name, type, request_id, question, fields)
             try:
-                question.asked = await asyncio.wait_for(self._count_others(name), self.seconds)
-                if question.asked:
-                    self._publish_request(name, type, requestId=request_id, **fields)
-                    await asyncio.wait_for(question.done, self.seconds)
+                with self._presence(name):
+                    await asyncio.wait_for(work, self.seconds)
             except asyncio.TimeoutError:
-                asked = "no" if question.asked is None else f"{question.asked}"
-                came = question.answers if type == SERVER_SIDE_EMIT else []
+                asked = "no" if question.asked is None else question.asked
                 raise ClusterTimeout(
-                    f"{len(question.answers)} of {asked} other servers answered within "
-                    f"{self.seconds} s",
-                    [*known, *came] if isinstance(known, list) else known,
+                    f"{question.answers} of {asked} other servers answered within "
+                    f"cluster_timeout = {self.seconds}",
+                    found,
                 ) from None
             finally:
                 del self.questions[request_id]
-        return question.answers
+
+    async def _all_answers(
+        self, name: str, type: int, request_id: str, question: Question, fields: dict[str, Any]
+    ) -> None:
+        question.asked = await self._count_others(name)
+        if question.asked:
+            self._publish_request(name, type, requestId=request_id, **fields)
+            await question.done
 
     @contextlib.contextmanager
     def _presence(self, name: str) -> Iterator[None]:
@@ -6169,9 +6263,9 @@ class Everywhere(Here):
         Answers to server-side events go to the channel of all, for these adapters listen to
         no other.
         """
-        channel = self._responses(name)
-        if isinstance(request.get("uid"), str) and request["type"] != SERVER_SIDE_EMIT:
-            channel += f"{request['uid']}#"
+        uid, channel = request.get("uid"), self._responses(name)
+        if isinstance(uid, str) and request["type"] != SERVER_SIDE_EMIT:
+            channel = self._responses(name, uid)
         response = {**fields, "requestId": request.get("requestId")}
         self.bus.publish(channel, encode_request(response, self.json))
 
@@ -6192,7 +6286,12 @@ class Everywhere(Here):
             return  # of socket.io-redis up to 5, whose numbers mean other things
         if request.get("uid") == self.uid or request.get("requestId") in self.questions:
             return
-        take = self.TAKERS.get(request.get("type"))  # type: ignore[arg-type]
+        type, request_id = request.get("type"), request.get("requestId")
+        if request_id is None and type in (SOCKETS, ALL_ROOMS, FETCH, BROADCAST_WITH_ACKS):
+            raise PayloadError("a question without requestId has no answer")
+        if request_id is not None and not isinstance(request_id, str):
+            raise PayloadError("requestId is a text")
+        take = self.TAKERS.get(type)  # type: ignore[arg-type]
         if take is not None:
             take(self, name, request)
 
@@ -6209,25 +6308,30 @@ class Everywhere(Here):
         self._respond(name, request, sockets=self.describe(name, target))
 
     def _take_join(self, name: str, request: dict[str, Any]) -> None:
-        self._take_change(name, request, super().join, [decode_name(request.get("room", ""))])
+        self._take_change(name, request, super().join, self._rooms_in(request))
 
     def _take_leave(self, name: str, request: dict[str, Any]) -> None:
-        self._take_change(name, request, super().leave, [decode_name(request.get("room", ""))])
+        self._take_change(name, request, super().leave, self._rooms_in(request))
+
+    def _rooms_in(self, request: dict[str, Any]) -> frozenset[str]:
+        """Return the rooms to join or leave: adapters 6 and 7 name one, and send no `opts`."""
+        rooms = [request.get("room")] if request.get("opts") is None else request.get("rooms")
+        if not isinstance(rooms, list):
+            raise PayloadError("rooms are a list")
+        return decode_names(rooms)
 
     def _take_disconnect(self, name: str, request: dict[str, Any]) -> None:
-        self._take_change(name, request, super().disconnect, bool(request.get("close")))
+        self._take_change(name, request, super().disconnect, request.get("close") is True)
 
     def _take_change(
         self, name: str, request: dict[str, Any], do: Callable[..., None], argument: Any
     ) -> None:
-        """Do it to those in `opts`; without them it is for one client, and adapters 6 and 7 wait for its server."""
+        """Do it to those in `opts`; without these, to one client, whose server answers."""
         if request.get("opts") is not None:
-            if "rooms" in request:
-                argument = decode_names(request["rooms"])
             return do(name, decode_target(request["opts"]), argument)
-        target = Target(frozenset([decode_name(request.get("sid"))]), local=True)
-        if self.find(name, target):
-            do(name, target, argument)
+        id = decode_name(request.get("sid"))
+        if id in self.hub.namespaces[name].members:
+            do(name, Target(frozenset([id]), local=True), argument)
             self._respond(name, {"type": request["type"], "requestId": request.get("requestId")})
 
     def _take_server_side_event(self, name: str, request: dict[str, Any]) -> None:
@@ -6241,8 +6345,13 @@ class Everywhere(Here):
     ) -> None:
         """Have the listeners hear an event; answer also where nobody listens, for the asker waits."""
         answer = await self.hub.tell_listeners(name, event, args)
-        if request.get("requestId") is not None:
+        if request.get("requestId") is None:
+            return
+        try:
             self._respond(name, request, type=SERVER_SIDE_EMIT, data=answer)
+        except (TypeError, ValueError) as error:
+            log.error("a listener of %.40r has returned what cannot be JSON: %s", event, error)
+            self._respond(name, request, type=SERVER_SIDE_EMIT, data=None)
 
     TAKERS: ClassVar[dict[int, Callable[[Everywhere, str, dict[str, Any]], None]]] = {
         SOCKETS: _take_sockets,
@@ -6370,11 +6479,14 @@ class PythonChannel:
             name, encode_packet_of(name, [message.get("event"), *([] if args == [None] else args)])
         )
         assert data is not None
-        target = Target(
-            self._names(message.get("room")), self._names(message.get("skip_sid")), local=True
-        )
-        if message.get("callback") is None:
+        room, callback = message.get("room"), message.get("callback")
+        if room == []:
+            return  # over there, no room is nobody, and null is everybody
+        target = Target(self._names(room), self._names(message.get("skip_sid")), local=True)
+        if callback is None:
             return Here.emit(self.everywhere, name, target, data)
+        if not isinstance(callback, list) or len(callback) != 3:
+            raise PayloadError("a callback is a list of three")
         acks, _ = self.everywhere.ask(name, target, data, MAX_REQUEST_SECONDS)
         for ack in acks.values():
             ack.add_done_callback(functools.partial(self._acknowledged, message))
@@ -6439,15 +6551,8 @@ class Emitter:
     """
 
     def __init__(self, url: str, key: str = "socket.io") -> None:
-        redis = cluster_package("redis")
-        retry = cluster_package("redis.retry").Retry
-        self._redis = redis.Redis.from_url(
-            re.sub("^valkey", "redis", url),
-            protocol=2,
-            socket_timeout=RedisBus.COMMAND_SECONDS,
-            retry=retry(cluster_package("redis.backoff").NoBackoff(), 1),
-            retry_on_error=[redis.ConnectionError, redis.TimeoutError],
-        )
+        check_cluster_url(url)
+        self._redis = redis_client("redis", url, attempts=2)
         self._key = key
         self._namespace = "/"
         self._target = Target()
@@ -6475,9 +6580,7 @@ class Emitter:
         """Send an event; TypeError or ValueError for what cannot be JSON."""
         data = message_packet(event, args, self._namespace).data
         encode_with_attachments(STRICT_JSON, data)
-        channel = f"{self._key}#{self._namespace}#"
-        if len(self._target.rooms) == 1:
-            channel += f"{next(iter(self._target.rooms))}#"
+        channel = broadcast_channel(self._key, self._namespace, self._target)
         packet = encode_packet_of(self._namespace, data)
         self._publish(channel, encode_broadcast("emitter", packet, self._target, STRICT_JSON))
 
@@ -6514,7 +6617,8 @@ class Emitter:
         return {"rooms": [*self._target.rooms], "except": [*self._target.excluded]}
 
     def _request(self, **fields: Any) -> None:
-        self._publish(f"{self._key}-request#{self._namespace}#", encode_request(fields))
+        channel = channel_name(f"{self._key}-request", self._namespace)
+        self._publish(channel, encode_request(fields))
 
     def _publish(self, channel: str, body: bytes) -> None:
         self._redis.publish(channel, body)
@@ -7929,6 +8033,16 @@ class Broadcast:
     _target: Target = Target()
     _seconds: float | None = 60.0
 
+    @property
+    def _doors(self) -> Iterable[tuple[Hub, Scope]]:
+        """The hubs to ask: of several that are servers of one cluster, the first, as the others hear it."""
+        if len(self._at) == 1 or self._target.local:
+            return self._at
+        chosen: dict[Any, tuple[Hub, Scope]] = {}
+        for hub, scope in self._at:
+            chosen.setdefault((hub.cluster or hub, scope), (hub, scope))
+        return chosen.values()
+
     def to(self, *rooms: Rooms) -> Broadcast:
         """Also those in *rooms*, names or lists of them. A client in several gets one copy; its `id` is a room."""
         return self._but(rooms=self._target.rooms.union(room_names(rooms)))
@@ -7957,7 +8071,7 @@ class Broadcast:
     def emit(self, event: str, *args: Any) -> None:
         """Send an event to all of them, encoded once per dialect; see `SocketIOHandler.emit`."""
         data = message_packet(event, args, "/").data
-        for hub, scope in self._at:
+        for hub, scope in self._doors:
             if hub.clock.on_loop():
                 hub.clock.run(hub.verbs.emit, scope, self._target, data)
             else:  # the caller may change *args* before the loop has sent them
@@ -7983,7 +8097,7 @@ class Broadcast:
         gathered = BroadcastAcks({}, set())
         asked = [
             hub.clock.on_its_loop(hub.verbs.call(scope, self._target, data, seconds))
-            for hub, scope in self._at
+            for hub, scope in self._doors
         ]
         for acks in await asyncio.gather(*asked):
             gathered.add(acks)
@@ -8001,7 +8115,7 @@ class Broadcast:
         `partial` holds the clients of this one.
         """
         found: list[RemoteSocket] = []
-        for hub, scope in self._at:
+        for hub, scope in self._doors:
             others = Broadcast(((hub, scope),))
             try:
                 known = await hub.clock.on_its_loop(hub.verbs.fetch(scope, self._target))
@@ -8014,18 +8128,18 @@ class Broadcast:
     def join(self, *rooms: Rooms) -> None:
         """Put them all into *rooms*."""
         names = room_names(rooms)
-        for hub, scope in self._at:
+        for hub, scope in self._doors:
             hub.clock.run(hub.verbs.join, scope, self._target, names)
 
     def leave(self, *rooms: Rooms) -> None:
         """Take them all out of *rooms*."""
         names = room_names(rooms)
-        for hub, scope in self._at:
+        for hub, scope in self._doors:
             hub.clock.run(hub.verbs.leave, scope, self._target, names)
 
     def disconnect(self, close: bool = False) -> None:
         """Disconnect them all; see `SocketIOHandler.disconnect`."""
-        for hub, scope in self._at:
+        for hub, scope in self._doors:
             hub.clock.run(hub.verbs.disconnect, scope, self._target, close)
 
     # Private.
@@ -8112,7 +8226,7 @@ class NamespaceIO(Broadcast):
     def server_side_emit(self, event: str, *args: Any) -> None:
         """Send an event to the other servers of the cluster, to what `io.on` has there."""
         data = message_packet(event, args, "/").data
-        for hub, scope in self._at:
+        for hub, scope in self._doors:
             hub.clock.run(hub.verbs.server_side_emit, scope, detached(hub.json, data))
 
     async def server_side_call(self, event: str, *args: Any) -> list[Any]:
@@ -8123,20 +8237,20 @@ class NamespaceIO(Broadcast):
         """
         data = message_packet(event, args, "/").data
         answers: list[Any] = []
-        for hub, scope in self._at:
+        for hub, scope in self._doors:
             sent = detached(hub.json, data)
             answers += await hub.clock.on_its_loop(hub.verbs.server_side_call(scope, sent))
         return answers
 
     async def server_count(self) -> int:
         """Return how many servers the cluster has, this one included."""
-        counts = [await hub.clock.on_its_loop(hub.verbs.server_count()) for hub, _ in self._at]
+        counts = [await hub.clock.on_its_loop(hub.verbs.server_count()) for hub, _ in self._doors]
         return int(max(counts))
 
     async def all_rooms(self) -> set[str]:
         """Return the names of all rooms of all servers; each client's `id` is one."""
         found: set[str] = set()
-        for hub, scope in self._at:
+        for hub, scope in self._doors:
             found |= await hub.clock.on_its_loop(hub.verbs.all_rooms(scope))
         return found
 
@@ -8439,6 +8553,10 @@ class SocketIOHandler(tornado.web.RequestHandler):
         """A dict that other servers of the cluster see, by `fetch_sockets`: what JSON can hold."""
         data: dict[str, Any] = vars(self).setdefault("_data", {})
         return data
+
+    @data.setter
+    def data(self, data: Any) -> None:
+        vars(self)["_data"] = data
 
     @property
     def rooms(self) -> frozenset[str]:

@@ -551,6 +551,7 @@ import logging
 import math
 import os
 import pathlib
+import pickle
 import random
 import shutil
 import signal
@@ -587,6 +588,7 @@ from socket_io import (
     DISCONNECT,
     EVENT,
     FLASHSOCKET,
+    HALF_PAIR,
     HTMLFILE,
     JSONP_POLLING,
     LIFE_MOVES,
@@ -5461,36 +5463,1209 @@ class BroadcastCallTests(RoomAssertions, AsyncSessionTestCase):
 
 
 # -- 10. Cluster -----------------------------------------------------------------------
+# Servers of one process hear each other by `memory://`. Where Redis is the subject, a small
+# server that speaks its protocol stands for it. What they publish is checked against what
+# node's adapter takes: one message that it does not take would end every node server.
 
 
 def has_cluster_packages():
     return all(importlib.util.find_spec(name) is not None for name in ("redis", "msgpack"))
 
 
-@unittest.skipUnless(has_cluster_packages(), "redis and msgpack are not installed")
-class PythonChannelTests(SocketIOTestCase):
-    """Two servers of ours that listen to python-socketio's channel beside node's."""
+needs_cluster_packages = unittest.skipUnless(
+    has_cluster_packages(), "a cluster needs two packages: pip install redis msgpack"
+)
 
-    class Handler(SocketIOHandler):
-        cluster = "memory://python channel"
-        python_socketio_channel = "socketio"
 
-        @event
-        def after(self):
-            return "done"
+def check_published(channel: str, body: bytes) -> None:
+    """Raise AssertionError unless node's adapter takes *body* on *channel* and passes it on."""
+    if channel == "socketio":
+        return check_for_python(json.loads(body))
+    found = re.fullmatch(r"socket\.io(-request|-response|)#(/.*?)#(?:(.*)#)?", channel)
+    assert found is not None, channel
+    kind, namespace, place = found.groups()
+    assert not HALF_PAIR.search(channel), channel
+    message = socket_io.unpack(body)
+    if kind == "":
+        assert body[:1] == b"\x93", body  # a list of three, in msgpack
+        uid, packet, options = message
+        assert isinstance(uid, str)
+        check_packet(packet, namespace)
+        check_options(options, "flags")
+        assert place is None or options["rooms"] == [place], (channel, options)
+        return
+    # A request in msgpack ends a server of Socket.IO 2: bytes alone are worth it.
+    assert body[:1] == b"{" or holds_bytes(message), body
+    check_request(message, namespace) if kind == "-request" else check_response(message)
+
+
+def holds_bytes(value: Any) -> bool:
+    if isinstance(value, (list, dict)):
+        return any(map(holds_bytes, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, bytes)
+
+
+def check_texts(values: Any) -> None:
+    assert isinstance(values, list) and all(type(value) is str for value in values), values
+
+
+def check_packet(packet: Any, namespace: str) -> None:
+    assert packet.keys() == {"type", "data", "nsp"} and packet["type"] == 2, packet
+    assert packet["nsp"] == namespace, packet
+    check_event(packet["data"])
+
+
+def check_event(data: Any) -> None:
+    assert isinstance(data, list) and type(data[0]) is str, data
+    assert data[0] not in RESERVED_EVENTS, data
+    check_json(data)
+
+
+def check_json(value: Any) -> None:
+    """Raise AssertionError unless *value* is what JSON has, or bytes, and fits into a double."""
+    if isinstance(value, dict):
+        assert all(type(key) is str for key in value), value
+    if isinstance(value, (dict, list)):
+        return [check_json(item) for item in (value.values() if type(value) is dict else value)]
+    assert value is None or isinstance(value, (str, bool, int, float, bytes)), value
+    assert not isinstance(value, float) or math.isfinite(value), value
+
+
+def check_options(options: Any, *more: str) -> None:
+    assert options.keys() == {"rooms", "except", *more}, options
+    check_texts(options["rooms"])
+    check_texts(options["except"])
+    flags = options.get("flags", {})
+    assert flags.keys() <= {"volatile", "timeout"}, flags
+    assert flags.get("volatile", True) is True and type(flags.get("timeout", 0)) is int, flags
+
+
+def check_request(request: dict[str, Any], namespace: str) -> None:
+    fields = {1: "requestId", 2: "opts rooms", 3: "opts rooms", 4: "opts close",
+              5: "requestId opts", 6: "data", 7: "requestId packet opts"}[request["type"]]  # fmt: skip
+    given = request.keys() - ({"requestId"} if request["type"] == 6 else set())
+    assert given - {"uid"} == {"type", *fields.split()}, request
+    # Emitters of node have no uid in requests of types 2 to 4, and ours neither.
+    assert type(request.get("uid", "")) is str and type(request.get("requestId", "")) is str
+    if "opts" in request:
+        check_options(request["opts"], *["flags"] if request["type"] == 7 else [])
+    if "packet" in request:
+        check_packet(request["packet"], namespace)
+        assert "timeout" in request["opts"]["flags"], request
+    if "data" in request:
+        check_event(request["data"])
+    if "rooms" in request:
+        check_texts(request["rooms"])
+    assert type(request.get("close", True)) is bool
+
+
+def check_response(response: dict[str, Any]) -> None:
+    assert type(response["requestId"]) is str, response
+    given, type_ = response.keys() - {"requestId", "type"}, response.get("type")
+    if type_ == 6:
+        assert given == {"data"}, response
+    elif type_ == 8:
+        assert given == {"clientCount"} and type(response["clientCount"]) is int, response
+    elif type_ == 9:
+        assert given == {"packet", "id"}, response
+    elif given == {"rooms"}:
+        check_texts(response["rooms"])
+    elif given:
+        assert type_ is None and given == {"sockets"}, response
+        for one in response["sockets"]:
+            if not isinstance(one, str):
+                assert one.keys() == {"id", "rooms", "data", "handshake"}, one
+                check_texts([one["id"], *one["rooms"]])
+                assert one["handshake"].keys() == HANDSHAKE, one
+    check_json(response)
+
+
+HANDSHAKE = {"headers", "time", "address", "xdomain", "secure", "issued", "url", "query", "auth"}
+
+
+def check_for_python(message: dict[str, Any]) -> None:
+    assert message["method"] in (
+        "emit", "callback", "enter_room", "leave_room", "close_room", "disconnect"
+    )  # fmt: skip
+    assert type(message["host_id"]) is str and type(message["namespace"]) is str, message
+    if message["method"] == "emit":
+        assert type(message["event"]) is str and isinstance(message["data"], list), message
+
+
+def vector(text: str) -> bytes:
+    """Return the bytes of hexadecimal digits, in which text stands in quotes."""
+    return bytes.fromhex(re.sub('"(.*?)"', lambda quoted: quoted[1].encode().hex(), text))
+
+
+@needs_cluster_packages
+class ClusterWireTests(Assertions):
+    """The bytes of node's Redis adapter, its older releases, its emitters and their ports."""
+
+    NO_OPTIONS = "83a5726f6f6d7390a665786365707490a5666c61677380"
+    BROADCASTS = [
+        (["hi", {"a": 1}, "é"], Target(), "f5IQ8w",
+         '93a6 "f5IQ8w" 83a47479706502a46461746193a2686981a16101a2c3a9a36e7370a12f' + NO_OPTIONS),
+        (["hi", b"\1\2", {"x": b"\xff"}], Target(frozenset(["r1"])), "f5IQ8w",
+         ('93a6 "f5IQ8w" 83a47479706502a46461746193a26869c402010281a178c401ffa36e7370a12f'
+         "83a5726f6f6d7391a27231a665786365707490a5666c61677380")),
+        (["hi"], Target(volatile=True), "f5IQ8w",
+         ('93a6 "f5IQ8w" 83a47479706502a46461746191a26869a36e7370a12f'
+         "83a5726f6f6d7390a665786365707490a5666c61677381a8766f6c6174696c65c3")),
+    ]  # fmt: skip
+    #: Broadcasts as they come, what clients get, and the rooms.
+    FOREIGN = [
+        (('93a7 "emitter" 83a47479706502a46461746192a2686901a36e7370a12f'
+         "83a5726f6f6d7391a27231a5666c61677380a665786365707490"),
+         "/", ["hi", 1], {"r1"}, "node's emitter"),
+        (('93a7 "emitter" 83a47479706502a46461746195a26869d6ff6553f100c091c081a164d7ff1d5353006553f100'
+         "a36e7370a52f63686174 83a5726f6f6d7390a5666c61677380a665786365707490"),
+         "/chat", ["hi", "2023-11-14T22:13:20.000Z", None, [None], {"d": "2023-11-14T22:13:20.123Z"}],
+         set(), "its dates"),
+        ('93a7 "emitter" 83a47479706502a46461746192a2686901a36e7370a12f 82a5726f6f6d7390a5666c61677380',
+         "/", ["hi", 1], set(), "an old emitter: no except"),
+        ('93a6 "t898n8" 83a47479706505a46461746192a26869c4020102a36e7370a12f 82a5726f6f6d7390a5666c61677380',
+         "/", ["hi", b"\1\2"], set(), "Socket.IO 2: type 5 for bytes"),
+        ('93a1 "x" 82a47479706502a46461746194a26869d7000000018bcfe5687bd40000c70300010203 80',
+         "/", ["hi", "2023-11-14T22:13:20.123Z", None, b"\1\2\3"], set(),
+         "extension 0: a Date, undefined, an ArrayBuffer; neither nsp nor options"),
+        (('93a1 "x" 82a47479706502a4646174619407cb7ff8000000000000ca7f800000cb3ff8000000000000'
+         "82a5726f6f6d739107a5666c616773c0"),
+         "/", ["7", None, None, 1.5], {"7"}, "numbers as names; NaN and Infinity; flags are null"),
+        ('94a1 "x" 83a47479706502a46461746191a26869a2 "id" 05 81a5726f6f6d73a0 c0',
+         "/", ["hi"], set(), "more elements and keys; rooms are an empty text"),
+        (b'["x",{"type":2,"data":["hi",1.0],"nsp":"/"},{"rooms":["r1"]}]'.hex(),
+         "/", ["hi", 1.0], {"r1"}, "JSON: node's option parser"),
+    ]  # fmt: skip
+
+    def test_a_broadcast_has_the_bytes_that_node_publishes(self):
+        for data, target, uid, wire in self.BROADCASTS:
+            packet = socket_io.encode_packet_of("/", data)
+            body = socket_io.encode_broadcast(uid, packet, target, STRICT_JSON)
+            self.assertEqual(body.hex(), vector(wire).hex())
+            read_uid, read_packet, options = socket_io.decode_broadcast(body)
+            self.assertEqual(read_uid, uid)
+            self.assertEqual(socket_io.decode_packet_for("/", read_packet), data)
+            self.assertEqual(
+                socket_io.decode_target(options), socket_io.dataclasses.replace(target, local=True)
+            )
+
+    def test_what_others_publish_is_read_as_their_clients_would_get_it(self):
+        for wire, namespace, data, rooms, why in self.FOREIGN:
+            with self.subTest(why):
+                _, packet, options = socket_io.decode_broadcast(vector(wire))
+                self.assertEqual(socket_io.decode_packet_for(namespace, packet), data)
+                self.assertEqual(
+                    socket_io.decode_target(options), Target(frozenset(rooms), local=True)
+                )
+
+    def test_requests_are_json_with_their_keys_in_the_order_of_node(self):
+        options = {"rooms": ["r1"], "except": ["r2"]}
+        for request, body in [
+            ({"uid": "HLcd2k", "type": 2, "opts": options, "rooms": ["z"]},
+             b'{"uid":"HLcd2k","type":2,"opts":{"rooms":["r1"],"except":["r2"]},"rooms":["z"]}'),
+            ({"type": 8, "requestId": "4ILqmY", "clientCount": 2},
+             b'{"type":8,"requestId":"4ILqmY","clientCount":2}'),
+            ({"uid": "HLcd2k", "requestId": "kTk2ES", "type": 6, "data": ["ping", 1]},
+             b'{"uid":"HLcd2k","requestId":"kTk2ES","type":6,"data":["ping",1]}'),
+        ]:  # fmt: skip
+            self.assertEqual(socket_io.encode_request(request), body)
+            self.assertEqual(socket_io.unpack(body), request)
+
+    def test_requests_with_bytes_are_msgpack_as_types_7_and_9_are_at_node(self):
+        for wire, message in [
+            (('85a3756964a6 "HLcd2k" a9726571756573744964a6 "4ILqmY" a47479706507a67061636b6574'
+             "83a47479706502a46461746192a17101a36e7370a12fa46f707473"
+             "83a5726f6f6d7390a665786365707490a5666c61677381a774696d656f7574cd01f4"),
+             {"uid": "HLcd2k", "requestId": "4ILqmY", "type": 7,
+              "packet": {"type": 2, "data": ["q", 1], "nsp": "/"},
+              "opts": {"rooms": [], "except": [], "flags": {"timeout": 500}}}),
+            ('83a47479706509a9726571756573744964a6 "4ILqmY" a67061636b6574a26362',
+             {"type": 9, "requestId": "4ILqmY", "packet": "cb"}),
+        ]:  # fmt: skip
+            self.assertEqual(socket_io.unpack(vector(wire)), message)
+            self.assertEqual(socket_io.pack(message), vector(wire))
+            self.assertEqual(socket_io.encode_request(message)[:1], b"{")
+        self.assertEqual(socket_io.encode_request({"data": [b"\7"]}), vector('81a4"data"91c40107'))
+
+    def test_what_msgpack_has_no_form_for_goes_as_json_has_it(self):
+        for value, read in [
+            (2**64 - 1, 2**64 - 1), (-(2**63), -(2**63)), (2**64, float(2**64)), (10**400, None),
+            (Decimal("1.5"), 1.5), ((1, (2,)), [1, [2]]), ({"a": Decimal(2), "b": b"\0"}, {"a": 2, "b": b"\0"}),
+            (LONE, LONE), (bytearray(b"\1"), b"\1"), (memoryview(b"\1"), b"\1"),
+        ]:  # fmt: skip
+            self.assertEqual(socket_io.unpack(socket_io.pack([value])), [read])
+        for value in (object(), {1, 2}, [b"", object()]):
+            with self.assertRaises(TypeError):
+                socket_io.pack([value])
+
+    def test_what_is_no_message_is_a_payload_error(self):
+        deep = b"\x91" * 100_000
+        for body in (b"", b"\xc1", b"\x93\xa1", deep, b"[" * 100_000, b'{"a":1', b'{"a":NaN}', b"{}{}",
+                     b"\x81\x90\x01", b"\xd4\x05\x00", b"\xdd\xff\xff\xff\xff", b"\xc7\x0c\xff" + b"\xff" * 12,
+                     b"\xd7\x00" + b"\x7f" * 8, b"\x80\x04\x95cos\nsystem\n"):  # fmt: skip
+            with self.subTest(body=body[:20]):
+                self.assertPayloadError(socket_io.unpack, body)
+
+    def test_only_an_empty_list_of_rooms_or_none_is_everybody(self):
+        for nothing in (None, "", []):
+            self.assertEqual(socket_io.decode_names(nothing), frozenset())
+        for wrong in (0, False, {}, "r1", 5, {"a": 1}, [None], [True], [["a"]], [b"a"]):
+            with self.subTest(wrong=wrong):
+                self.assertPayloadError(socket_io.decode_names, wrong)
+
+    def test_a_channel_has_no_half_of_a_surrogate_pair(self):
+        self.assertEqual(socket_io.channel_name("k", f"/{LONE}"), "k#/\ufffd#")
+        rooms = frozenset([LONE])
+        self.assertEqual(socket_io.broadcast_channel("k", "/", Target(rooms)), "k#/#")
+        self.assertEqual(socket_io.broadcast_channel("k", "/", Target(frozenset(["a"]))), "k#/#a#")
+
+    def test_a_pattern_means_the_names_that_it_is_made_of(self):
+        for channel in ("socket.io#/a[b]*?\\#*", "socket.io#/#*"):
+            pattern = socket_io.glob(channel)
+            self.assertEqual(socket_io.unglob(pattern), channel)
+        self.assertEqual(socket_io.glob("k#/[*]#*"), "k#/\\[\\*\\]#*")
+        self.assertEqual(socket_io.glob("k#/[*]#"), "k#/[*]#")
+
+
+@needs_cluster_packages
+class ClusterOptionTests(unittest.TestCase):
+    """What is wrong with the options of a cluster is said where routes are made."""
+
+    def serve(self, **options):
+        return type("Chat", (SocketIOHandler,), options).routes("x")
+
+    def test_a_url_of_another_kind_is_a_value_error_that_lists_the_kinds(self):
+        for url in ("localhost", "http://localhost", "amqp://x", "", "redis://localhost:port"):
+            with self.subTest(url), self.assertRaises(ValueError):
+                self.serve(cluster=url)
+        with self.assertRaisesRegex(ValueError, "redis, rediss, unix, valkey"):
+            self.serve(cluster="localhost:6379")
+
+    def test_a_channel_of_python_socketio_needs_a_cluster(self):
+        with self.assertRaisesRegex(ValueError, "python_socketio_channel needs the option cluster"):
+            self.serve(python_socketio_channel="socketio")
+
+    def test_missing_packages_are_one_error_that_names_both(self):
+        for missing in ("redis", "msgpack"):
+            socket_io.cluster_package.cache_clear()
+            with mock.patch.dict(sys.modules, {missing: None}):
+                with self.assertRaisesRegex(ImportError, "pip install redis msgpack"):
+                    self.serve(cluster="redis://localhost")
+        self.serve(cluster="redis://localhost")
+
+    def test_every_form_of_url_says_where_redis_is(self):
+        for url, wanted in [
+            ("redis://u:p%40@host:1/2", {"host": "host", "port": 1, "db": 2, "password": "p@"}),
+            ("valkey://host", {"host": "host"}),
+            ("unix:///run/redis.sock?db=3", {"path": "/run/redis.sock", "db": 3}),
+        ]:
+            for package in ("redis", "redis.asyncio"):
+                client = socket_io.redis_client(package, url)
+                given = client.connection_pool.connection_kwargs
+                self.assertEqual(given, {**given, **wanted})
+
+    def test_a_url_of_sentinels_names_them_the_database_and_the_service(self):
+        url = "redis+sentinel://user:p%2Fw@one:1,two/4/service"
+        for package in ("redis", "redis.asyncio"):
+            pool = socket_io.redis_client(package, url).connection_pool
+            places = [
+                one.connection_pool.connection_kwargs for one in pool.sentinel_manager.sentinels
+            ]
+            self.assertEqual(
+                [(one["host"], one["port"]) for one in places], [("one", 1), ("two", 26379)]
+            )
+            self.assertEqual(pool.service_name, "service")
+            given = pool.connection_kwargs
+            self.assertEqual(
+                (given["username"], given["password"], given["db"]), ("user", "p/w", 4)
+            )
+
+
+class ClusterTestCase(SocketIOTestCase):
+    """Two servers of one cluster behind one port, at /first and /second, which hear each other.
+
+    `self.first` and `self.second` are their classes. Whatever is published is checked.
+    """
+
+    url = "memory://tests"
+    options: dict[str, Any] = {}
+    namespaces: dict[Any, type[SocketIOHandler]] = {}
+    base: type[SocketIOHandler] = SocketIOHandler
 
     def get_app(self):
-        self.first = type("First", (self.Handler,), {})
-        self.second = type("Second", (self.Handler,), {})
-        routes = [self.first.routes("first"), self.second.routes("second")]
-        return tornado.web.Application(routes)
+        options = {"cluster": self.url, "cluster_timeout": 5.0, **self.options}
+        self.first, self.second = (
+            type(name, (self.base,), dict(options)) for name in ("First", "Second")
+        )
+        self.made = [
+            {key: type("Other", (base,), dict(options)) for key, base in self.namespaces.items()}
+            for _ in range(2)
+        ]
+        return tornado.web.Application(
+            [
+                self.first.routes("first", namespaces=self.made[0]),
+                self.second.routes("second", namespaces=self.made[1]),
+            ]
+        )
 
-    async def clients(self):
-        return [await self.client(path=path) for path in ("/first", "/second")]
+    def setUp(self):
+        self.published = []
+        publish = socket_io.MemoryBus.publish
+
+        def record(bus, channel, body, volatile=False):
+            self.published.append((channel, body))
+            publish(bus, channel, body, volatile)
+
+        patch = mock.patch.object(socket_io.MemoryBus, "publish", record)
+        patch.start()
+        self.addCleanup(patch.stop)
+        super().setUp()
+        self.io_loop.run_sync(self.first.io.start)
+        self.io_loop.run_sync(self.second.io.start)
+
+    def tearDown(self):
+        super().tearDown()
+        self.assertEqual([self.hub(server).verbs.questions for server in self.servers], [{}, {}])
+        for channel, body in self.published:
+            check_published(channel, body)
+
+    @property
+    def servers(self):
+        return self.first, self.second
+
+    def hub(self, server):
+        return server._home[0]
+
+    def feed(self, channel, body):
+        """Publish as a third server would, whatever *body* is."""
+        for server in self.servers:
+            bus = self.hub(server).verbs.bus
+            self.io_loop.asyncio_loop.call_soon(bus._deliver, channel, body)
+
+    def request(self, namespace="/", **request):
+        self.feed(f"socket.io-request#{namespace}#", json.dumps(request).encode())
+
+    async def pair(self, namespace="/", **more):
+        """A client of each server."""
+        return [
+            await self.client(path=path, namespace=namespace, **more)
+            for path in ("/first", "/second")
+        ]
+
+    async def got(self, client):
+        """The names of the events that *client* has received until now, from whichever server."""
+        await asyncio.sleep(0)  # for what `feed` has published
+        self.first.io.to(client.id).emit("until now")
+        names = []
+        while (name := (await client.receive())[0]) != "until now":
+            names.append(name)
+        return names
+
+    def responses(self):
+        """What has been answered, in order."""
+        return [
+            (channel, socket_io.unpack(body))
+            for channel, body in self.published
+            if "-response#" in channel
+        ]
+
+
+@needs_cluster_packages
+class ClusterBroadcastTests(ClusterTestCase):
+    """An event for many reaches the clients of both servers, each once."""
+
+    namespaces = {"/chat": SocketIOHandler, re.compile("/room/.*"): SocketIOHandler}
+
+    @gen_test
+    async def test_everybody_gets_an_event_with_what_json_and_attachments_can_hold(self):
+        here, there = await self.pair()
+        sent = ({"a": [1.5, None, True, 2**53]}, "é😀", b"\0\1", {"x": [b"\xff"]}, LONE)
+        self.first.io.emit("all", *sent)
+        for client in (here, there):
+            self.assertEqual(await client.receive(), ("all", *sent))
+        for client in (here, there):
+            self.assertEqual(await self.got(client), [])
+
+    @gen_test
+    async def test_every_generation_hears_the_other_server(self):
+        for dialect, transport in (("0.6", "websocket"), ("0.9", "xhr-polling"), ("EIO3", "websocket"),
+                                   ("EIO4", "xhr-polling")):  # fmt: skip
+            client = await self.client(dialect, transport, path="/second")
+            self.first.io.send("hello")
+            with self.subTest(dialect):
+                self.assertEqual(await client.receive(), ("message", "hello"))
+
+    @gen_test
+    async def test_rooms_ids_and_exceptions_mean_clients_of_either_server(self):
+        here, there = await self.pair()
+        other, _ = await self.client(path="/second"), None
+        self.second.io.to(there.id, here.id).join("lobby", LONE, "a#b*[c]?\\")
+        await self.got(here)
+        io = self.first.io
+        io.to("lobby").emit("lobby")
+        io.to(LONE).emit("half a pair")
+        io.to("a#b*[c]?\\").emit("odd")
+        io.to("lobby", here.id, there.id).emit("once")
+        io.to("lobby").except_(there.id).emit("but one")
+        io.except_("lobby").emit("others")
+        io.to(other.id).emit("one")
+        io.local.emit("local")
+        io.to("nobody").emit("nobody")
+        expected = ["lobby", "half a pair", "odd", "once"]
+        self.assertEqual(await self.got(here), [*expected, "but one", "local"])
+        self.assertEqual(await self.got(there), expected)
+        self.assertEqual(await self.got(other), ["others", "one"])
+
+    @gen_test
+    async def test_volatile_travels_and_is_applied_where_the_client_is(self):
+        _, there = await self.pair()
+        self.first.io.volatile.emit("maybe")
+        self.assertEqual(await there.receive(), ("maybe",))
+        _, body = self.published[-1]
+        self.assertEqual(socket_io.unpack(body)[2]["flags"], {"volatile": True})
+
+    @gen_test
+    async def test_a_namespace_does_not_hear_another_nor_a_family_its_namespaces_each_other(self):
+        chat = await self.pair("/chat")
+        one, two = (
+            await self.pair("/room/1"),
+            await self.client(path="/second", namespace="/room/2"),
+        )
+        self.first.io.of("/chat").emit("chat")
+        self.first.io.of("/room/1").emit("one")
+        self.first.io.of("/room/2").emit("two, from where nobody is in it")
+        for client, names in [*[(client, "chat") for client in chat], *[(client, "one") for client in one],
+                              (two, "two, from where nobody is in it")]:  # fmt: skip
+            self.assertEqual(await client.receive(), (names,))
+        for client in (*chat, *one, two):
+            with self.assertRaises(asyncio.TimeoutError):
+                await client.receive(0.02)
+
+    @gen_test
+    async def test_a_namespace_made_for_its_clients_is_joined_and_left_with_them(self):
+        buses = [self.hub(server).verbs.bus for server in self.servers]
+        before = [set(bus.receivers) for bus in buses]
+        client = await self.client(path="/second", namespace="/room/7")
+        self.assertEqual(len(buses[1].receivers), len(before[1]) + 4)
+        await client.close()
+        while "/room/7" in self.hub(self.second).namespaces:
+            await asyncio.sleep(0.005)
+        self.assertEqual([set(bus.receivers) for bus in buses], before)
+
+    @gen_test
+    async def test_what_cannot_be_json_is_the_callers_error_even_where_nobody_is(self):
+        for wrong in (object(), {1, 2}, float("nan"), {(1, 2): 3}):
+            with self.assertRaises((TypeError, ValueError)):
+                self.first.io.emit("wrong", wrong)
+            with self.assertRaises((TypeError, ValueError)):
+                await self.first.io.call("wrong", wrong)
+        self.assertEqual(self.published, [])
+
+    @gen_test
+    async def test_a_class_that_serves_twice_in_one_cluster_sends_once(self):
+        class Twice(SocketIOHandler):
+            cluster = self.url
+
+        self._app.add_handlers(".*", [Twice.routes("third"), Twice.routes("fourth")])
+        await Twice.io.start()
+        clients = [await self.client(path=path) for path in ("/third", "/fourth", "/first")]
+        Twice.io.emit("once")
+        Twice.io.to(clients[1].id).emit("to one")
+        Twice.io.local.emit("local")
+        for client, names in zip(
+            clients, (["once", "local"], ["once", "to one", "local"], ["once"]), strict=True
+        ):
+            self.assertEqual(sorted(await self.got(client)), sorted(names))
+        found = await Twice.io.fetch_sockets()
+        self.assertEqual(sorted(one.id for one in found), sorted(one.id for one in clients))
+        for hub, _ in Twice.io._at:
+            await hub.close()
+
+    @gen_test
+    async def test_a_server_that_leaves_or_begins_again_is_counted_rightly(self):
+        self.assertEqual(await self.first.io.server_count(), 2)
+        await self.second.io.close()
+        self.assertEqual(await self.first.io.server_count(), 1)
+        self.hub(self.second).reopen()
+        self.assertEqual(await self.first.io.server_count(), 2)
+
+    def test_a_hub_on_a_new_loop_leaves_the_cluster_of_the_old_one(self):
+        async def count():
+            await self.second.io.start()
+            return await self.second.io.server_count()
+
+        hub = self.hub(self.second)
+        hub.clock.loop = asyncio.new_event_loop()
+        hub.clock.loop.close()
+        self.assertEqual(self.io_loop.run_sync(count), 2)
+        self.assertEqual(self.io_loop.run_sync(self.first.io.server_count), 2)
+
+
+@needs_cluster_packages
+class ClusterRoomTests(ClusterTestCase):
+    """What a server does to clients of another, and what it may know of them."""
+
+    options = {"max_rooms": 3}
+
+    @gen_test
+    async def test_join_and_leave_act_on_both_servers(self):
+        _, there = await self.pair()
+        self.first.io.join("a", "b")
+        self.first.io.to(there.id).leave("a")
+        await self.got(there)
+        self.assertEqual(self.first.io.rooms(), {"a": 1, "b": 1})
+        self.assertEqual(self.second.io.rooms(), {"b": 1})
+        self.first.io.local.join("c")
+        await self.got(there)
+        self.assertEqual(self.second.io.rooms(), {"b": 1})
+
+    @gen_test
+    async def test_max_rooms_holds_for_a_client_that_another_server_puts_into_rooms(self):
+        _, there = await self.pair()
+        full = await self.client(path="/second")
+        self.second.io.to(full.id).join("1", "2", "3")
+        self.first.io.join("4")
+        await self.got(there)
+        self.assertEqual(self.second.io.rooms(), {"1": 1, "2": 1, "3": 1, "4": 1})
+        self.first.io.local.join("2", "3")
+        with self.assertRaises(SocketIOError):  # of ours; those elsewhere are told all the same
+            self.first.io.join("5")
+        await self.got(there)
+        self.assertEqual(self.second.io.rooms()["5"], 1)
+
+    @gen_test
+    async def test_disconnect_acts_on_both_servers_and_ends_connections_where_asked(self):
+        for close in (False, True):
+            clients = await self.pair()
+            self.first.io.disconnect(close)
+            for client in clients:
+                if close:
+                    await within(client.disconnected.wait())
+                else:
+                    await within(client.receive_packet(DISCONNECT))
+
+    @gen_test
+    async def test_fetch_sockets_tells_who_is_where_and_not_what_proves_who_they_are(self):
+        secret = {
+            "Cookie": "sid=secret",
+            "Authorization": "Basic c2VjcmV0",
+            "Proxy_Authorization": "secret",
+        }
+        headers = {**secret, "User_Agent": "é", "X_More": "shown"}
+        there = await self.client(
+            path="/second", auth={"token": "secret"}, headers=headers, query="&a=1&a=2"
+        )
+        here = await self.client(path="/first")
+        (handler,) = self.second.io.sockets()
+        handler.data["name"] = {"first": "Ann"}
+        handler.session["password"] = "secret"
+        handler.io.to(there.id).join("room")
+        found = {one.id: one for one in await self.first.io.fetch_sockets()}
+        self.assertEqual(found.keys(), {here.id, there.id})
+        ann = found[there.id]
+        self.assertEqual((ann.rooms, ann.data), ({there.id, "room"}, {"name": {"first": "Ann"}}))
+        self.assertEqual(ann.handshake.keys(), HANDSHAKE)
+        self.assertEqual(ann.handshake["auth"], {})
+        self.assertEqual(ann.handshake["headers"]["x-more"], "shown")
+        self.assertEqual(ann.handshake["query"]["a"], "2")
+        for _, body in self.published:
+            self.assertNotIn(b"secret", body)
+        self.assertNotIn("secret", repr(found))
+        in_room = await self.first.io.to("room").fetch_sockets()
+        self.assertEqual([one.id for one in in_room], [there.id])
+        self.assertEqual([one.id for one in await self.first.io.local.fetch_sockets()], [here.id])
+        ann.emit("hello", 1)
+        self.assertEqual(await there.receive(), ("hello", 1))
+        ann.join("more")
+        ann.leave("room")
+        await self.got(there)
+        self.assertEqual(handler.rooms, {there.id, "more"})
+        ann.disconnect()
+        await within(there.receive_packet(DISCONNECT))
+
+    @gen_test
+    async def test_what_fetch_sockets_gives_is_a_copy_of_data(self):
+        await self.client(path="/first")
+        (handler,) = self.first.io.sockets()
+        handler.data = {"list": [1]}
+        (one,) = await self.first.io.fetch_sockets()
+        one.data["list"].append(2)
+        self.assertEqual(handler.data, {"list": [1]})
+
+    @gen_test
+    async def test_data_that_cannot_be_json_is_not_shown_and_a_warning_says_so(self):
+        await self.client(path="/second")
+        (handler,) = self.second.io.sockets()
+        for wrong in ({"a": object()}, {"a": b"\0"}, object()):
+            handler.data = wrong
+            with self.assertLogs("socket_io", "DEBUG") as logged:
+                (one,) = await self.first.io.fetch_sockets()
+            self.assertEqual(one.data, {})
+            self.assertIn("Second.data cannot be JSON", "".join(logged.output))
+
+    @gen_test
+    async def test_all_rooms_are_those_of_both_servers(self):
+        here, there = await self.pair()
+        self.second.io.local.join("there")
+        self.assertEqual(await self.first.io.all_rooms(), {here.id, there.id, "there"})
+
+
+@needs_cluster_packages
+class ClusterCallTests(ClusterTestCase):
+    """Acks of many clients of several servers."""
+
+    options = {"cluster_timeout": 0.1, "poll_duration": 0.2}  # a sweep every 50 ms
+
+    @gen_test
+    async def test_acks_come_from_the_clients_of_all_servers(self):
+        here, there = await self.pair()
+        calling = asyncio.ensure_future(self.first.io.call("question", 1))
+        self.assertEqual(await here.answer("here", 2), ("question", 1))
+        self.assertEqual(await there.answer({"b": b"\1"}), ("question", 1))
+        acks = await within(calling)
+        self.assertEqual(acks.answers, {here.id: ["here", 2], there.id: {"b": b"\1"}})
+        self.assertEqual((acks.missing, acks.unnamed, acks.expected), (set(), [], 2))
+
+    @gen_test
+    async def test_acks_that_do_not_come_are_not_waited_for_longer_than_asked(self):
+        here, there = await self.pair()
+        calling = asyncio.ensure_future(self.first.io.call("question", timeout=0.2))
+        await there.answer("there")
+        acks = await within(calling)
+        self.assertEqual((acks.answers, acks.missing), ({there.id: "there"}, {here.id}))
+        self.assertEqual(acks.expected, 2)
+        calling = asyncio.ensure_future(self.first.io.call("question", timeout=0.2))
+        await here.receive()
+        await here.answer("here")
+        acks = await within(calling)
+        self.assertEqual((acks.answers, acks.expected), ({here.id: "here"}, 2))
+        (handler,) = self.second.io.sockets()
+        while handler._member.acks:  # the sweep of the other server gives up as well
+            await asyncio.sleep(0.01)
+
+    @gen_test
+    async def test_nobody_elsewhere_costs_no_wait(self):
+        here = await self.client(path="/first")
+        calling = asyncio.ensure_future(self.first.io.call("question", timeout=None))
+        await here.answer()
+        acks = await within(calling, 1)
+        self.assertEqual((acks.answers, acks.expected), ({here.id: None}, 1))
+        acks = await within(self.first.io.to("nobody").call("question", timeout=None), 1)
+        self.assertEqual((acks.answers, acks.expected), ({}, 0))
+
+    @gen_test
+    async def test_acks_of_node_have_no_names_and_count(self):
+        calling = asyncio.ensure_future(self.first.io.to("x").call("question", timeout=0.3))
+        await asyncio.sleep(0)
+        while not any("-request#" in channel for channel, _ in self.published):
+            await asyncio.sleep(0)
+        request = socket_io.unpack(self.published[-1][1])
+        for response in (
+            {"type": 8, "clientCount": 3},
+            {"type": 9, "packet": "a"},
+            {"type": 9, "packet": None},
+        ):
+            response["requestId"] = request["requestId"]
+            self.feed(f"socket.io-response#/#{request['uid']}#", json.dumps(response).encode())
+        acks = await within(calling)
+        self.assertEqual((acks.answers, acks.unnamed, acks.expected), ({}, ["a", None], 3))
+
+    @gen_test
+    async def test_a_client_of_another_server_is_asked_by_its_id(self):
+        _, there = await self.pair()
+        calling = asyncio.ensure_future(self.first.io.to(there.id).call("one"))
+        await there.answer("yes")
+        self.assertEqual((await within(calling)).answers, {there.id: "yes"})
+
+    @gen_test
+    async def test_an_ack_that_msgpack_cannot_hold_is_dropped_without_noise(self):
+        _, there = await self.pair()
+        deep = b"\0"
+        for _ in range(5000):
+            deep = [deep]
+        with self.assertNoLogs(level="WARNING"):
+            calling = asyncio.ensure_future(self.first.io.to(there.id).call("one", timeout=0.3))
+            handler = self.second.io.sockets()[0]
+            while not handler._member.acks:
+                await asyncio.sleep(0)
+            handler._member.acknowledged(Packet(ACK, "/", [deep], 0))
+            self.assertEqual((await within(calling)).answers, {})
+
+    @gen_test
+    async def test_a_server_that_does_not_answer_is_an_error_that_holds_what_is_known(self):
+        here, there = await self.pair()
+        clock = mock.Mock(loop=asyncio.get_running_loop(), context=contextvars.Context())
+        clock.is_over.return_value = False
+        hub = mock.Mock(clock=clock)
+        third = socket_io.MemoryBus(self.url, hub)
+        third.subscribe("socket.io-request#/#", lambda *message: None)
+        io = self.first.io
+        self.second.io.on("ask", lambda: "known")
+        self.assertEqual(await io.server_count(), 3)
+        with self.assertRaisesRegex(socket_io.ClusterTimeout, "1 of 2 other servers") as caught:
+            await io.fetch_sockets()
+        self.assertEqual({one.id for one in caught.exception.partial}, {here.id, there.id})
+        with self.assertRaises(socket_io.ClusterTimeout) as caught:
+            await io.all_rooms()
+        self.assertEqual(caught.exception.partial, {here.id, there.id})
+        with self.assertRaises(socket_io.ClusterTimeout) as caught:
+            await io.server_side_call("ask")
+        self.assertEqual(caught.exception.partial, ["known"])
+        self.assertIsInstance(caught.exception, TimeoutError)
+        acks = await io.to("nobody").call("question", timeout=0.1)
+        self.assertEqual((acks.answers, acks.expected), ({}, 0))
+        await third.close()
+        self.assertEqual(await io.server_count(), 2)
+
+
+@needs_cluster_packages
+class ServerSideEventTests(ClusterTestCase):
+    """Events that servers emit to each other."""
+
+    namespaces = {re.compile("/room/.*"): SocketIOHandler, "/chat": SocketIOHandler}
+
+    @gen_test
+    async def test_listeners_hear_the_other_servers_and_not_their_own(self):
+        heard = asyncio.Queue()
+        for name, server in (("first", self.first), ("second", self.second)):
+            server.io.on("news", lambda *args, name=name: heard.put_nowait((name, *args)))
+        self.first.io.server_side_emit("news", 1, {"a": b"\1"})
+        self.second.io.server_side_emit("news", 2)
+        self.assertEqual(await within(heard.get()), ("second", 1, {"a": b"\1"}))
+        self.assertEqual(await within(heard.get()), ("first", 2))
+        self.first.io.of("/chat").server_side_emit("news", 3)
+        self.assertEqual(await self.first.io.server_side_call("news", 4), [None])
+        self.assertEqual((await within(heard.get()), heard.empty()), (("second", 4), True))
+
+    @gen_test
+    async def test_the_first_listener_answers_be_it_plain_or_a_coroutine(self):
+        async def slow(number):
+            await asyncio.sleep(0)
+            return {"slow": number, "b": b"\1"}
+
+        self.second.io.on("plain", lambda: 5)
+        self.second.io.on("plain", lambda: 6)
+        self.second.io.on("slow", slow)
+        self.assertEqual(await self.first.io.server_side_call("plain"), [5])
+        self.assertEqual(await self.first.io.server_side_call("slow", 7), [{"slow": 7, "b": b"\1"}])
+        self.assertEqual(await self.first.io.server_side_call("nobody listens"), [None])
+
+    @gen_test
+    async def test_a_listener_that_fails_or_gives_what_is_no_json_is_logged_and_answers_null(self):
+        async def fail_later():
+            await asyncio.sleep(0)
+            raise ValueError("mine")
+
+        listeners = {
+            "fails": lambda: 1 / 0, "fails later": fail_later, "takes nothing": lambda one: one,
+            "no json": object, "not finite": lambda: math.nan,
+        }  # fmt: skip
+        for name, listener in listeners.items():
+            self.second.io.on(name, listener)
+            with self.subTest(name), self.assertLogs("socket_io", "ERROR") as logged:
+                self.assertEqual(await within(self.first.io.server_side_call(name)), [None])
+            self.assertIn(repr(name), logged.output[0])
+
+    @gen_test
+    async def test_listeners_of_a_family_hear_each_of_its_namespaces(self):
+        heard = asyncio.Queue()
+        self.made[1][re.compile("/room/.*")].io.on("news", heard.put_nowait)
+        await self.pair("/room/5")
+        self.first.io.of("/room/5").server_side_emit("news", 1)
+        self.assertEqual(await within(heard.get()), 1)
+
+    @gen_test
+    async def test_a_listener_runs_in_a_context_that_is_no_clients(self):
+        variable = contextvars.ContextVar("variable", default="nobody's")
+        self.second.io.on("context", lambda: (variable.get(), variable.set("mine"))[0])
+        variable.set("the test's")
+        for _ in range(2):
+            self.assertEqual(await self.first.io.server_side_call("context"), ["nobody's"])
+
+
+@needs_cluster_packages
+class ClusterGarbageTests(ClusterTestCase):
+    """A message that no server sends is dropped by itself, whatever is wrong with it."""
+
+    options = {"max_buffered_bytes": 100_000, "python_socketio_channel": "socketio"}
+    ODD = [None, True, -1, 1.5, "", "x", [], [[]], {}, {"x": {}}, 2**63, 10**400, [None], math.nan,
+           b"\xff"]  # fmt: skip
+    EVERYBODY = (None, "", [], 10**400, math.nan)  # as rooms; msgpack has the last two as null
+    NOBODY = {"rooms": ["nobody"], "except": [], "flags": {}}
+    PACKET = {"type": 2, "data": ["bad", 1], "nsp": "/"}
+    REQUEST = {"uid": "x", "requestId": "y", "opts": NOBODY, "rooms": ["z"], "data": ["bad"],
+               "packet": PACKET, "close": False, "sid": "nobody", "room": "z"}  # fmt: skip
+    PYTHON = {"event": "bad", "data": ["x"], "binary": False, "namespace": "/", "room": "nobody",
+              "skip_sid": None, "callback": None, "host_id": "x", "sid": "nobody", "id": 1, "args": []}  # fmt: skip
+
+    def changed(self, message):
+        """Give *message* with one part missing or odd."""
+        for key in message:
+            yield {name: value for name, value in message.items() if name != key}
+            for value in self.ODD:
+                yield {**message, key: value}
+
+    def broadcasts(self):
+        yield from [*self.ODD, ["x"], ["x", self.PACKET], ["x", None, None]]
+        for value in self.ODD:
+            yield from [["x", value, self.NOBODY], [value, self.PACKET, self.NOBODY]]
+            if not isinstance(value, dict):  # a map without rooms is for everybody
+                yield ["x", self.PACKET, value]
+            yield ["x", {**self.PACKET, "data": [value, 1]}, self.NOBODY]
+            yield ["x", self.PACKET, {"rooms": [value] if value is not None else [[]]}]
+            yield ["x", self.PACKET, {**self.NOBODY, "except": value}]
+            yield ["x", self.PACKET, {**self.NOBODY, "flags": value}]
+            if value not in self.EVERYBODY:
+                yield ["x", self.PACKET, {"rooms": value}]
+        yield from [["x", packet, self.NOBODY] for packet in self.changed(self.PACKET)]
+        for bad in [
+            *[{**self.PACKET, "type": type} for type in (None, "2", -1, 0, 1, 3, 4, 6, 2.5, True, [2])],
+            *[{**self.PACKET, "data": [name]} for name in (*RESERVED_EVENTS, None, True, [], b"bad", {})],
+            *[{**self.PACKET, "data": data} for data in (None, [], {}, "bad", 5)],
+            {**self.PACKET, "nsp": "/other"}, {**self.PACKET, "nsp": None},
+            {**self.PACKET, "data": ["bad", {b"key": 1}]},  # no client's JSON can have such a key
+        ]:  # fmt: skip
+            yield ["x", bad, {"rooms": [], "except": []}]
+
+    def requests(self):
+        for type in (*self.ODD, *range(-1, 12), "5", 5.5, [5]):
+            yield {"type": type}
+            yield {"requestid": "x", "type": type, "sid": "x", "room": "nobody", "opts": {}}
+        for type in range(9):
+            for request in self.changed({**self.REQUEST, "type": type}):
+                if request.get("opts") not in ({}, {"x": {}}):  # these mean everybody
+                    yield request
+            for options in self.changed(self.NOBODY):
+                if options.get("rooms") not in self.EVERYBODY:
+                    yield {**self.REQUEST, "type": type, "opts": options}
+            for value in self.ODD:
+                yield {
+                    **self.REQUEST,
+                    "type": type,
+                    "opts": {**self.NOBODY, "flags": {"timeout": value}},
+                }
+
+    def responses(self):
+        for value in self.ODD:
+            for type in (None, 6, 8, 9):
+                yield {"requestId": value, "type": type, "sockets": value, "clientCount": value}
+        yield from self.ODD
+
+    def for_python(self):
+        methods = ("emit", "callback", "enter_room", "leave_room", "close_room", "disconnect")
+        for method in (*methods, "other", *self.ODD):
+            for message in self.changed({**self.PYTHON, "method": method}):
+                if method != "emit" or message.get("room") is not None:
+                    yield message
+        for value in (*self.ODD, ["x"], ["x", "/", 1, 2]):
+            yield {**self.PYTHON, "method": "emit", "room": None, "callback": value or 5}
+            yield {**self.PYTHON, "method": "emit", "binary": True, "data": value}
+            yield {**self.PYTHON, "method": "emit", "binary": True, "data": [value, value]}
+
+    def bodies(self, messages):
+        """Encode *messages* both ways, and add what is cut, changed, nested, or no message at all."""
+        whole = []
+        for message in messages:
+            for encode in (socket_io.pack, lambda message: json.dumps(message).encode()):
+                with contextlib.suppress(TypeError):  # bytes are not JSON
+                    whole.append(encode(message))
+        yield from whole
+        chosen = random.Random(10)
+        for _ in range(300):
+            body = bytearray(chosen.choice(whole))
+            body[chosen.randrange(len(body))] ^= 1 << chosen.randrange(8)
+            if not re.search(rb"rooms?(\": \[?\"|\x91?\xa6)nobody", body):  # it may mean everybody
+                body = body[: chosen.randrange(len(body))]
+            yield bytes(body)
+        yield from [
+            b"",
+            b"\0",
+            b"\xc1",
+            b"\xff" * 50,
+            b"\x91" * 90_000,
+            b"[" * 90_000,
+            b'{"a":' * 9000,
+        ]
+        yield from [
+            b"\xdd\xff\xff\xff\xff",
+            b"\xdf\x7f\xff\xff\xff",
+            b"\xc6\xff\xff\xff\xff",
+            b"{}",
+            b"[]",
+        ]
+
+    @gen_test
+    async def test_no_message_ends_anything_or_is_logged_above_debug(self):
+        clients = await self.pair()
+        rooms = self.first.io.rooms(), self.second.io.rooms()
+        own = self.hub(self.first).verbs.uid
+        channels = [
+            ("socket.io#/#", self.broadcasts()), ("socket.io-request#/#", self.requests()),
+            ("socket.io-response#/#", self.responses()), (f"socket.io-response#/#{own}#", self.responses()),
+            ("socketio", self.for_python()),
+        ]  # fmt: skip
+        with self.assertNoLogs(level="INFO"):
+            asking = asyncio.ensure_future(self.first.io.server_side_call("unheard"))
+            for channel, messages in channels:
+                for body in self.bodies(messages):
+                    for server in self.servers:
+                        self.hub(server).verbs.bus._deliver(channel, body)
+                self.second.io.emit("good", channel)
+                for client in clients:
+                    self.assertEqual(await client.receive(), ("good", channel))
+                await asyncio.sleep(0)
+            self.assertEqual(await within(asking), [None])
+            gc.collect()  # a task whose exception nobody has seen would say so
+        self.assertEqual((self.first.io.rooms(), self.second.io.rooms()), rooms)
+        self.assertEqual(await self.first.io.server_count(), 2)
+
+    @gen_test
+    async def test_a_message_that_is_longer_than_max_buffered_bytes_is_not_read(self):
+        clients = await self.pair()
+        for size in (99_000, 100_001):
+            message = ["x", {**self.PACKET, "data": ["size", "x" * size]}, {}]
+            self.feed("socket.io#/#", socket_io.pack(message))
+        await asyncio.sleep(0)
+        self.first.io.emit("next")
+        for client in clients:
+            self.assertEqual(len((await client.receive())[1]), 99_000)
+            self.assertEqual(await client.receive(), ("next",))
+
+    @gen_test
+    async def test_nothing_is_ever_unpickled(self):
+        loaded = []
+
+        class Trap:
+            def __reduce__(self):
+                return loaded.append, ("loaded",)
+
+        with mock.patch("builtins.__import__", side_effect=__import__) as importing:
+            body = pickle.dumps({"method": "emit", "event": "x", "data": "y"}) + b"cos\nsystem\n"
+            for channel in (
+                "socket.io#/#",
+                "socket.io-request#/#",
+                "socket.io-response#/#",
+                "socketio",
+            ):
+                for server in self.servers:
+                    self.hub(server).verbs.bus._deliver(channel, body)
+            self.assertFalse([call for call in importing.mock_calls if call.args[0] == "pickle"])
+        self.assertNotRegex(
+            inspect.getsource(socket_io), r"import pickle|pickle\.loads|marshal\.loads"
+        )
+
+    @gen_test
+    async def test_a_request_means_the_clients_that_it_names_and_no_more(self):
+        here, there = await self.pair()
+        self.second.io.to(there.id).join("room")
+        await self.got(there)
+        other = await self.client(path="/second")
+        for request in (
+            {"type": 4, "opts": {"rooms": 0, "except": []}},
+            {"type": 4, "opts": {"rooms": {}, "except": []}},
+            {"type": 4, "sid": "room", "close": True},  # a room is no client
+            {"type": 2, "opts": {"rooms": []}},  # into which room?
+            {"type": 2, "opts": {"rooms": []}, "rooms": "abc"},
+            {"type": 2, "sid": "room", "room": "more"},
+            {"requestid": "1", "type": 3, "sid": there.id, "room": "room"},
+            {"requestid": "1", "type": 6, "sid": there.id},
+            {"type": 4, "uid": self.hub(self.first).verbs.uid, "opts": {"rooms": [here.id]}},
+        ):
+            self.request(**request)
+        for client in (here, there, other):
+            self.assertEqual(await self.got(client), [])
+        self.assertEqual(await self.first.io.all_rooms(), {here.id, there.id, other.id, "room"})
+
+
+@needs_cluster_packages
+class ClusterRequestTests(ClusterTestCase):
+    """Requests in all their spellings, and where their answers go."""
+
+    async def answers(self, namespace="/", **request):
+        """What servers answer to *request*, as (channel, response)."""
+        self.published.clear()
+        self.request(namespace, **request)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return self.responses()
+
+    @gen_test
+    async def test_an_answer_goes_to_the_asker_if_it_has_said_who_it_is(self):
+        client = await self.client(path="/first")
+        everybody, one = "socket.io-response#/#", "socket.io-response#/#asker#"
+        options = {"rooms": [], "except": []}
+        for request, channel in [
+            ({"type": 0, "rooms": []}, everybody), ({"type": 0, "uid": "asker", "rooms": []}, one),
+            ({"type": 1}, everybody), ({"type": 1, "uid": "asker"}, one),
+            ({"type": 5, "opts": options}, everybody), ({"type": 5, "uid": "asker", "opts": options}, one),
+            ({"type": 6, "uid": "asker", "data": ["x"]}, everybody),
+        ]:  # fmt: skip
+            with self.subTest(**request):
+                answers = await self.answers(requestId="r", **request)
+                self.assertEqual([where for where, _ in answers], [channel, channel])
+                self.assertEqual({answer["requestId"] for _, answer in answers}, {"r"})
+        (_, first), _ = await self.answers(type=0, requestId="r", rooms=[client.id])
+        self.assertEqual(first["sockets"], [client.id])
+
+    @gen_test
+    async def test_a_question_without_a_request_id_is_not_answered_and_an_event_is_heard(self):
+        for type in (0, 1, 5, 7):
+            request = {"opts": {"rooms": []}, "packet": ClusterGarbageTests.PACKET}
+            self.assertEqual(await self.answers(type=type, **request), [])
+        heard = asyncio.Queue()
+        self.second.io.on("x", heard.put_nowait)
+        self.assertEqual(await self.answers(type=6, data=["x", 1], uid="emitter"), [])
+        self.assertEqual(await within(heard.get()), 1)
+
+    @gen_test
+    async def test_clients_are_joined_left_and_disconnected_for_emitters_and_older_adapters(self):
+        client = await self.client(path="/first")
+        options = {"rooms": [client.id], "except": []}
+        for request, rooms in [
+            ({"type": 2, "opts": options, "rooms": ["a", 7]}, {"a": 1, "7": 1}),
+            ({"type": 3, "opts": options, "rooms": [7.0]}, {"a": 1}),
+            ({"type": 2, "requestId": "r", "sid": client.id, "room": "b"}, {"a": 1, "b": 1}),
+            ({"type": 3, "requestId": "r", "sid": client.id, "room": "a"}, {"b": 1}),
+        ]:
+            answers = await self.answers(**request)
+            self.assertEqual(self.first.io.rooms(), rooms)
+            answered = [("socket.io-response#/#", {"requestId": "r"})]
+            self.assertEqual(answers, [] if "opts" in request else answered)
+        answers = await self.answers(type=4, requestId="r", sid=client.id, close=True)
+        self.assertEqual([answer for _, answer in answers], [{"requestId": "r"}])
+        await within(client.disconnected.wait())
+
+    @gen_test
+    async def test_acks_are_counted_at_once_and_each_is_passed_on(self):
+        client = await self.client(path="/first")
+        old = await self.client("0.6", "websocket", path="/first")
+        request = {
+            "type": 7,
+            "requestId": "r",
+            "uid": "asker",
+            "packet": ClusterGarbageTests.PACKET,
+        }
+        answers = await self.answers(opts={"rooms": [], "flags": {"timeout": 10**400}}, **request)
+        self.assertEqual(
+            [answer for _, answer in answers if answer["clientCount"]],
+            [{"type": 8, "requestId": "r", "clientCount": 1}],
+        )
+        await client.answer("yes", "more")
+        while len(self.responses()) < 3:
+            await asyncio.sleep(0.005)
+        self.assertEqual(
+            self.responses()[-1],
+            (
+                "socket.io-response#/#asker#",
+                {"type": 9, "requestId": "r", "packet": "yes", "id": client.id},
+            ),
+        )
+        self.assertTrue(old.sid)
+
+
+@needs_cluster_packages
+class PythonSocketIOTests(ClusterTestCase):
+    """The channel of python-socketio: its servers, and the managers of tasks and scripts."""
+
+    options = {"python_socketio_channel": "socketio"}
+    NOTHING = {
+        "room": None,
+        "skip_sid": None,
+        "callback": None,
+        "host_id": "theirs",
+        "namespace": "/",
+    }
+
+    def say(self, method, **fields):
+        message = {"method": method, **self.NOTHING, **fields}
+        self.feed("socketio", json.dumps(message).encode())
+
+    def emit(self, event, data, **fields):
+        self.say("emit", event=event, data=data, **{"binary": False, **fields})
+
+    def said(self):
+        return [json.loads(body) for channel, body in self.published if channel == "socketio"]
+
+    @gen_test
+    async def test_events_come_in_every_form_and_to_whom_they_are_meant(self):
+        here, there = await self.pair()
+        for data, args in [(["one", 2], ("one", 2)), ("text", ("text",)), ([None], ()), (None, ()), ([[1]], ([1],)),
+                           ({"a": 1}, ({"a": 1},))]:  # fmt: skip
+            self.emit("hi", data)
+            for client in (here, there):
+                self.assertEqual(await client.receive(), ("hi", *args))
+        self.emit("bytes", [[{"x": {"_placeholder": True, "num": 0}}], "AQI="], binary=True)
+        self.emit("one", [1], room=there.id)
+        self.emit("both", [1], room=[here.id, there.id], skip_sid=[here.id])
+        self.emit("but", [1], skip_sid=here.id)
+        self.emit("nobody", [1], room=[])
+        self.emit("of our own kind", [1], cluster_key="socket.io", room=here.id)
+        self.assertEqual(await self.got(here), ["bytes"])
+        self.assertEqual(await there.receive(), ("bytes", {"x": b"\1\2"}))
+        self.assertEqual(await self.got(there), ["one", "both", "but"])
+
+    @gen_test
+    async def test_an_ack_is_what_the_callback_gets(self):
+        _, there = await self.pair()
+        self.emit("question", [1], room=there.id, callback=[there.id, "/", 7])
+        await there.answer("cb", 2)
+        while not self.said():
+            await asyncio.sleep(0.005)
+        (answer,) = self.said()
+        fields = {
+            "method": "callback",
+            "host_id": "theirs",
+            "sid": there.id,
+            "namespace": "/",
+            "id": 7,
+        }
+        self.assertEqual({key: answer[key] for key in fields}, fields)
+        self.assertEqual(answer["args"], ["cb", 2])
+
+    @gen_test
+    async def test_rooms_are_entered_left_and_closed_and_clients_disconnected(self):
+        _, there = await self.pair()
+        for method, fields, rooms in [
+            ("enter_room", {"sid": there.id, "room": "a"}, {"a": 1}),
+            ("enter_room", {"sid": there.id, "room": "b"}, {"a": 1, "b": 1}),
+            ("leave_room", {"sid": there.id, "room": "a"}, {"b": 1}),
+            ("close_room", {"room": "b"}, {}),
+        ]:
+            self.say(method, **fields)
+            await asyncio.sleep(0)
+            self.assertEqual(self.second.io.rooms(), rooms)
+        self.say("disconnect", sid=there.id)
+        await within(there.receive_packet(DISCONNECT))
+
+    @gen_test
+    async def test_what_we_do_is_said_there_in_its_words(self):
+        io = self.first.io
+        io.emit("hi", "one", 2)
+        io.to("r1").except_("sid").emit("hi", {"x": b"\1\2"})
+        io.to("r1", "r2").emit("none")
+        io.to("sid").join("room")
+        io.to("sid").leave("room")
+        io.to("sid").disconnect()
+        said = self.said()
+        self.assertEqual(
+            [(one["method"], one.get("room"), one.get("skip_sid"), one.get("data")) for one in said[:2]],
+            [("emit", None, None, ["one", 2]),
+             ("emit", "r1", ["sid"], [[{"x": {"_placeholder": True, "num": 0}}], "AQI="])],
+        )  # fmt: skip
+        self.assertEqual((sorted(said[2]["room"]), said[2]["data"]), (["r1", "r2"], [None]))
+        self.assertEqual(
+            [(one["method"], one["sid"], one.get("room")) for one in said[3:]],
+            [
+                ("enter_room", "sid", "room"),
+                ("leave_room", "sid", "room"),
+                ("disconnect", "sid", None),
+            ],
+        )
+        self.assertEqual([one["binary"] for one in said[:3]], [False, True, False])
 
     @gen_test
     async def test_an_event_comes_once_although_it_goes_out_on_both_channels(self):
-        clients = await self.clients()
+        clients = await self.pair()
         self.first.io.emit("news", 1)
         self.first.io.emit("end")
         for client in clients:
@@ -5498,21 +6673,20 @@ class PythonChannelTests(SocketIOTestCase):
 
     @gen_test
     async def test_acks_of_a_room_that_nobody_is_in_are_not_waited_for(self):
-        await self.clients()
+        await self.pair()
         acks = await within(self.first.io.to("nobody").call("question", timeout=None))
         self.assertEqual(acks.answers, {})
 
     @gen_test
     async def test_an_ack_with_bytes_is_not_passed_on_and_a_warning_says_so(self):
-        _, client = await self.clients()
-        (hub, _), *_ = self.first.io._at
-        message = {"method": "emit", "namespace": "/", "event": "question", "data": [None], "binary": False,
-                   "room": client.id, "callback": [client.id, "/", 1], "host_id": "theirs"}  # fmt: skip
-        hub.verbs.bus.publish("socketio", json.dumps(message).encode())
+        _, there = await self.pair()
+        self.emit("question", [1], room=there.id, callback=[there.id, "/", 7])
         with self.assertLogs("socket_io", "WARNING") as logged:
-            await client.answer(b"\x01")
-            await client.call("after")
+            await there.answer(b"\x01")
+            while not logged.output:
+                await asyncio.sleep(0.005)
         self.assertIn("an ack with bytes", logged.output[0])
+        self.assertEqual(self.said(), [])
 
 
 # -- 11. Transports --------------------------------------------------------------------
