@@ -2527,6 +2527,7 @@ class Clock:
         self.on_failure = on_failure
         self.loop: Any = None  # an asyncio event loop, once there is one
         self.thread = 0
+        self.at_work = AtWork()
         self.table: dict[Deadline, float] = {}
         self.timers: dict[Deadline, asyncio.TimerHandle] = {}
         self.next_sweep = math.inf  # by the loop's time
@@ -2578,6 +2579,7 @@ class Clock:
     def bind(self, loop: Any) -> None:
         """Count the time of *loop*, whose thread this is."""
         self.loop, self.thread = loop, threading.get_ident()
+        self.at_work = at_work_in.setdefault(self.thread, AtWork())
 
     def leave_to_parent(self) -> None:
         """Do nothing any more: in a forked child the loop is the parent's."""
@@ -2855,7 +2857,21 @@ def is_being_cancelled() -> bool:
     return hasattr(task, "cancelling") and task.cancelling() > 0
 
 
-_here: contextvars.ContextVar[object] = contextvars.ContextVar("_here")
+class AtWork:
+    """The client for which the application is at work in a thread, if any is, and since when.
+
+    A method that sends something may bring in a tap of another client, and that one a tap of the
+    first again: the client is the innermost.
+    """
+
+    __slots__ = ("session", "since")
+
+    def __init__(self) -> None:
+        self.session: Session | None = None
+        self.since = 0.0  # by `monotonic`: when the innermost began, or ended the event before
+
+
+at_work_in: dict[int, AtWork] = {}  # by thread, for all hubs whose loops run there
 
 
 def warn_if_blocked(begun: float, where: Callable[..., str], *args: Any) -> None:
@@ -3020,26 +3036,26 @@ class Session:
                 self.user_session.setdefault(name, value)  # what it has by now is newer
 
     def enter(self, work: Callable[..., Any], *args: Any) -> Any:
-        """Call *work* of the application in this client's context, which no other client shares."""
-        if self.entered:
-            return self.enter_again(work, args)
-        self.entered = True
-        try:
-            return self.context.run(work, *args)
-        finally:
-            self.entered = False
+        """Call *work* in the context of this client, which no code for another client ever sees.
 
-    def enter_again(self, work: Callable[..., Any], args: Iterable[Any]) -> Any:
-        """Call *work* while other code of the application runs for this client, and has called us.
-
-        If a tap of another client has been called in between, this client's context is not the
-        current one, and cannot be entered twice: *work* runs in a copy.
+        A context cannot be entered twice: where the taps of two clients lead back to the first,
+        its context is further down on the stack, and *work* runs in a copy.
         """
-        mark = object()
-        token = _here.set(mark)
-        is_current = self.context.get(_here) is mark
-        _here.reset(token)
-        return work(*args) if is_current else self.context.copy().run(work, *args)
+        at_work = self.hub.clock.at_work
+        outer, since = at_work.session, at_work.since
+        if outer is self:
+            return work(*args)
+        at_work.session, at_work.since = self, monotonic()
+        try:
+            if self.entered:
+                return self.context.copy().run(work, *args)
+            self.entered = True
+            try:
+                return self.context.run(work, *args)
+            finally:
+                self.entered = False
+        finally:
+            at_work.session, at_work.since = outer, since
 
     # In.
 
@@ -4104,17 +4120,14 @@ class Member:
         *ack_id*, or decides about the client in `on_open`; what it raises is reported. A coroutine of ours is returned
         where this must wait for one of the application's.
         """
-        session, begun = self.session, monotonic()
+        at_work = self.namespace.hub.clock.at_work
+        if at_work.session is not self.session:  # else a read of this client has entered for all
+            return self.session.enter(self._enter, what, method, args, ack_id)  # type: ignore[no-any-return]
+        begun = at_work.since
         try:
-            if session.entered:
-                result = session.enter_again(method, args)
-            else:  # as `Session.enter` does, without the call
-                session.entered = True
-                try:
-                    result = session.context.run(method, *args)
-                finally:
-                    session.entered = False
-            if monotonic() - begun > BLOCKED_SECONDS:
+            result = method(*args)
+            now = at_work.since = monotonic()
+            if now - begun > BLOCKED_SECONDS:
                 warn_if_blocked(begun, self._where, what, args)
             if result is not None and is_awaitable(result):
                 return self._settle(what, args, result, ack_id, self.handler)
@@ -4122,6 +4135,7 @@ class Member:
                 self._send_ack(ack_id, result)
         except (Exception, asyncio.CancelledError) as error:
             warn_if_blocked(begun, self._where, what, args)
+            at_work.since = monotonic()
             self._failed(error, self.handler, what, args)
             return None
         if what == "on_open":
@@ -7438,6 +7452,15 @@ class WebSocket(TakenOver):
         self.hub.bytes_received += len(data)
         self.cork = []
         try:
+            if self.session is None:
+                self._read(data)
+            else:  # once for all events of a read: entering costs as much as a small event
+                self.session.enter(self._read, data)
+        finally:
+            self._uncork()
+
+    def _read(self, data: bytes) -> None:
+        try:
             for message in self.frames.feed(data):
                 if isinstance(message, Control):
                     self._control(message)
@@ -7445,8 +7468,6 @@ class WebSocket(TakenOver):
                     self._message(message)
         except (PayloadError, FrameError) as error:
             self._close_for(error)
-        finally:
-            self._uncork()
 
     def _message(self, message: str | bytes) -> None:
         session = self.session
@@ -8609,6 +8630,8 @@ class SocketIOHandler(tornado.web.RequestHandler):
         member = self._member
         hub = member.session.hub
         packet = message_packet(event, args, member.namespace.name)
+        if ack is None and hub.clock.on_loop():
+            return member.emit(packet)
         send: Callable[[Packet], None] = member.emit
         if ack is not None:
             if not callable(ack):
