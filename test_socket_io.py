@@ -17268,13 +17268,21 @@ class ExampleTests(SocketIOTestCase):
             yield await client.receive()
 
 
-def unused_port():
-    """Return a port that nobody uses, below those of outgoing connections, which might take it meanwhile."""
-    while True:
-        port = random.randrange(15_000, 32_000)
-        with contextlib.suppress(OSError), socket.socket() as sock:
-            sock.bind(("", port))
+def unused_port() -> int:
+    """Return a port that nobody listens on, and that the kernel gives to nobody meanwhile.
+
+    Suites may run side by side: each process takes its ports from a hundred of its own, below
+    those that the kernel hands out for port 0 and for outgoing connections.
+    """
+    for _ in range(100):
+        port = 20_000 + os.getpid() % 120 * 100 + next(PORTS) % 100
+        with socket.socket() as candidate, contextlib.suppress(OSError):
+            candidate.bind(("", port))
             return port
+    raise OSError("no port is free")
+
+
+PORTS = itertools.count()
 
 
 if __name__ == "__main__":
