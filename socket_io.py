@@ -3686,7 +3686,7 @@ class Session:
 # member's id is a room without an entry of its own. What goes to many is encoded once per
 # dialect, by the first receiver who speaks it. Where there is a recovery window, a namespace
 # keeps for so long what it sent, by number. The hub is what one call of `routes` serves:
-# tables, options, and the sweep over deadlines.
+# tables, options, and a clock.
 
 NO_ROOMS: frozenset[str] = frozenset()
 
@@ -3756,7 +3756,7 @@ MEMBER_MOVES = {
 
 
 class Ack(asyncio.Future[list[Any]]):
-    """An ack that is waited for: it comes to hold the ack's arguments, Disconnected, or AckTimeout."""
+    """An ack that is waited for: it will hold the ack's arguments, Disconnected, or AckTimeout."""
 
     def __init__(self, clock: Clock, event: str, seconds: float | None) -> None:
         super().__init__(loop=asyncio.get_running_loop())
@@ -4056,9 +4056,10 @@ class Member:
                 self.session.fall_behind()
 
     def ask(self, packet: Packet, seconds: float | None = None) -> Ack:
-        """Send an EVENT that wants an ack within *seconds*, None being for ever; return what will hold it.
+        """Send an EVENT that wants an ack within *seconds* (None: at any time); return its `Ack`.
 
-        Who does not want to wait any longer cancels it: done in whatever way, it takes itself off the books.
+        A caller that does not want to wait any longer cancels the ack. Done in whatever way, an ack
+        takes itself off this member's books.
         """
         if not self.session.dialect.has_acks:
             raise NotSupported(
@@ -4845,7 +4846,10 @@ class Here:
 
 
 class Hub:
-    """What one `routes()` serves: sessions, namespaces, options, and their clock. The first request binds it."""
+    """What one `routes()` serves: sessions, namespaces, options, and their clock.
+
+    The first request binds it to its loop.
+    """
 
     def __init__(
         self,
@@ -5001,7 +5005,7 @@ class Hub:
         return session
 
     def session(self, sid: str) -> Session | None:
-        """Return the living session *sid*; a client that comes late is served until the next sweep."""
+        """Return the living session *sid*; a client that is late is served until the next sweep."""
         return self.sessions.get(sid)
 
     def forget(self, session: Session) -> None:

@@ -9555,6 +9555,18 @@ class LateAckTests(RecorderTestCase):
         self.assertEqual((answers, handler._member.session.owed_acks), ([], 0))
 
     @gen_test
+    async def test_a_short_timeout_does_not_wait_for_the_next_sweep(self):
+        await self.client()
+        handler, begun = await self.only(), time.monotonic()
+        with self.assertRaisesRegex(socket_io.AckTimeout, "no ack of 'question' within 0.1 s"):
+            await handler.call("question", timeout=0.1)
+        acks = await self.handler.io.call("question", timeout=0.1)
+        elapsed = time.monotonic() - begun
+        self.assertEqual((acks.answers, acks.missing), ({}, {handler.id}))
+        self.assertGreaterEqual(elapsed, 0.2)
+        self.assertLess(elapsed, handler._member.session.hub.clock.sweep_seconds)
+
+    @gen_test
     async def test_an_ack_that_is_awaited_without_a_limit_may_come_at_any_time(self):
         client = await self.client()
         handler = await self.only()
