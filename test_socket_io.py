@@ -221,7 +221,9 @@ class Client:
 
     async def connect(self):
         """Connect to the namespace; `ConnectionRefused` if the server says no."""
-        self._wire, self._post_wire = await Wire.open(self.port), await Wire.open(self.port)
+        self._wire = await Wire.open(self.port)
+        if self.transport not in socket_io.WEBSOCKETS or self.dialect.handshakes_apart:
+            self._post_wire = await Wire.open(self.port)
         await self._shake_hands()
         self._reader = asyncio.ensure_future(self._read())
         if not self.dialect.has_namespaces:
