@@ -2561,12 +2561,13 @@ class Clock:
         if self.next_sweep == math.inf:
             self._schedule_sweep()
 
-    def disarm(self, act: Deadline) -> None:
-        """Do not call *act*, if it is armed at all."""
-        if self.table.pop(act, None) is None and self.timers:
-            timer = self.timers.pop(act, None)
-            if timer is not None:
-                timer.cancel()
+    def disarm(self, *acts: Deadline) -> None:
+        """Do not call *acts*, those of them that are armed."""
+        for act in acts:
+            if self.table.pop(act, None) is None and self.timers:
+                timer = self.timers.pop(act, None)
+                if timer is not None:
+                    timer.cancel()
 
     # Turns.
 
@@ -3035,28 +3036,6 @@ class Session:
             for name, value in user_session.items():
                 self.user_session.setdefault(name, value)  # what it has by now is newer
 
-    def enter(self, work: Callable[..., Any], *args: Any) -> Any:
-        """Call *work* in the context of this client, which no code for another client ever sees.
-
-        A context cannot be entered twice: where the taps of two clients lead back to the first,
-        its context is further down on the stack, and *work* runs in a copy.
-        """
-        at_work = self.hub.clock.at_work
-        outer, since = at_work.session, at_work.since
-        if outer is self:
-            return work(*args)
-        at_work.session, at_work.since = self, monotonic()
-        try:
-            if self.entered:
-                return self.context.copy().run(work, *args)
-            self.entered = True
-            try:
-                return self.context.run(work, *args)
-            finally:
-                self.entered = False
-        finally:
-            at_work.session, at_work.since = outer, since
-
     # In.
 
     def received(self, packet: EnginePacket) -> None:
@@ -3268,11 +3247,9 @@ class Session:
                     "namespace not served", f"namespace {packet.namespace[:40]!r} is not served"
                 )
             return self.send_packet(Packet(CONNECT_ERROR, packet.namespace, {"message": reason}))
-        member = Member(self, namespace, packet.data)
-        self.members[packet.namespace] = member
-        member.begin()
+        self.hub.begin_member(self, namespace, packet.data)
 
-    def accepted(self, member: Member) -> None:
+    def accepted(self, member: Member, identity: dict[str, Any]) -> None:
         """Send CONNECT for *member*, whose `on_open` has said yes, and what goes out before it."""
         if self._move(Life.OPEN):
             self.hub.clock.disarm(self.connect_over)
@@ -3282,7 +3259,7 @@ class Session:
         for outgoing in member.before_connect:
             self.enqueue(self._for_client(outgoing))
         member.before_connect = ()
-        self.send_packet(Packet(CONNECT, member.namespace.name, member.identity))
+        self.send_packet(Packet(CONNECT, member.namespace.name, identity))
         if self.postponed and member.namespace.name == "/":
             self._receive_postponed(self._take_postponed("/"))
 
@@ -3613,10 +3590,10 @@ class Session:
         self._end_members(reason)
         # To a 0.9 client the DISCONNECT of "/" has already closed the connection.
         is_told = self.dialect.root_is_connection and self.ended_namespaces.get("/")
+        self.arm(self.close_over, self.hub.options.close_timeout)
         if self.transport in POLLING and not is_told:
             self.send_engine(CLOSE)
-        self.arm(self.close_over, self.hub.options.close_timeout)
-        if self.outlet is not None:
+        elif self.outlet is not None:
             self.outlet.wake()
 
     def end(self, reason: str, by_client: bool = False) -> None:
@@ -3638,7 +3615,7 @@ class Session:
                     connection.drop()
         self.outbox.clear()
         self.outbox_bytes = 0
-        for deadline in (
+        self.hub.clock.disarm(
             self.connect_over,
             self.heartbeat_due,
             self.judge,
@@ -3646,8 +3623,7 @@ class Session:
             self.poll_over,
             self.return_over,
             self.close_over,
-        ):
-            self.hub.clock.disarm(deadline)
+        )
         self.assembler = None
         self._end_members(reason)
         self.backlog = None
@@ -3713,6 +3689,29 @@ def takes(function: Callable[..., Any], count: int) -> bool:
     except ValueError:
         pass
     return True
+
+
+def enter(session: Session, work: Callable[..., Any], *args: Any) -> Any:
+    """Call *work* of the application in the client's context, which no other client shares.
+
+    A context cannot be entered twice: where the taps of two clients lead back to the first, its
+    context is further down on the stack, and *work* runs in a copy.
+    """
+    at_work = session.hub.clock.at_work
+    outer, since = at_work.session, at_work.since
+    if outer is session:
+        return work(*args)
+    at_work.session, at_work.since = session, monotonic()
+    try:
+        if session.entered:
+            return session.context.copy().run(work, *args)
+        session.entered = True
+        try:
+            return session.context.run(work, *args)
+        finally:
+            session.entered = False
+    finally:
+        at_work.session, at_work.since = outer, since
 
 
 class MemberState(enum.Enum):
@@ -3883,7 +3882,7 @@ class Member:
         if answer is False:
             return self._refuse(ConnectionRefused())
         if self._move(BUSY):
-            self.session.accepted(self)
+            self.session.accepted(self, self.identity)
         if self.after_connect:
             # Clients that look at one frame per read would miss what comes in one read with CONNECT: wait a turn.
             self.session.hub.clock.soon(self._begin_work)
@@ -4123,7 +4122,7 @@ class Member:
         """
         at_work = self.namespace.hub.clock.at_work
         if at_work.session is not self.session:  # else a read of this client has entered for all
-            return self.session.enter(self._enter, what, method, args, ack_id)  # type: ignore[no-any-return]
+            return enter(self.session, self._enter, what, method, args, ack_id)  # type: ignore[no-any-return]
         begun = at_work.since
         try:
             result = method(*args)
@@ -4174,7 +4173,7 @@ class Member:
     def _step(self, what: str, args: Sequence[Any], step: Callable[..., Any], *thrown: Any) -> Any:
         begun = monotonic()
         try:
-            return self.session.enter(step, *thrown)
+            return enter(self.session, step, *thrown)
         finally:
             warn_if_blocked(begun, self._where, what, args)
 
@@ -4206,7 +4205,7 @@ class Member:
             with contextlib.suppress(AttributeError):  # some exceptions cannot be written to
                 error._socket_io_where = self._where(what, args)  # type: ignore[attr-defined]
             try:
-                self.session.enter(handler.on_error, error)
+                enter(self.session, handler.on_error, error)
             except Exception as failure:
                 log.error("on_error failed", exc_info=failure)
 
@@ -4450,7 +4449,7 @@ class Family:
         """Call *work*, some of the matcher, in the context of the client that it decides about."""
         begun = monotonic()
         try:
-            return session.enter(work, *args)
+            return enter(session, work, *args)
         finally:
             warn_if_blocked(begun, str, self)
 
@@ -5131,6 +5130,11 @@ class Hub:
         return name in self.classes or any(family.has(name) for family in self.families)
 
     # Handlers.
+
+    def begin_member(self, session: Session, namespace: Namespace, auth: Any) -> None:
+        """Connect a client to a namespace: the member is in the table before `on_open` runs."""
+        member = session.members[namespace.name] = Member(session, namespace, auth)
+        member.begin()
 
     def make_handler(self, member: Member) -> SocketIOHandler:
         """The application's object for *member*, by Tornado's own constructor."""
@@ -7455,13 +7459,16 @@ class WebSocket(TakenOver):
     def data_received(self, data: bytes) -> None:
         self.hub.bytes_received += len(data)
         self.cork = []
-        try:
-            if self.session is None:
-                self._read(data)
-            else:  # once for all events of a read: entering costs as much as a small event
-                self.session.enter(self._read, data)
-        finally:
-            self._uncork()
+        session, at_work = self.session, self.hub.clock.at_work
+        if session is None or session.entered:
+            self._read(data)
+        else:  # `enter`, once for all events of a read: it costs as much as a small event
+            at_work.session, at_work.since, session.entered = session, monotonic(), True
+            try:
+                session.context.run(self._read, data)
+            finally:
+                at_work.session, session.entered = None, False
+        self._uncork()
 
     def _read(self, data: bytes) -> None:
         try:
@@ -8708,12 +8715,20 @@ class SocketIOHandler(tornado.web.RequestHandler):
     def join(self, *rooms: Rooms) -> None:
         """Be in *rooms* too; `SocketIOError` beyond `max_rooms`."""
         names, member = room_names(rooms), self._member
-        member.session.hub.clock.run(member.namespace.join, member, names)
+        clock, join = member.session.hub.clock, member.namespace.join
+        if clock.on_loop():
+            join(member, names)
+        else:
+            clock.run(join, member, names)
 
     def leave(self, *rooms: Rooms) -> None:
         """Be in *rooms* no longer."""
         names, member = room_names(rooms), self._member
-        member.session.hub.clock.run(member.namespace.leave, member, names)
+        clock, leave = member.session.hub.clock, member.namespace.leave
+        if clock.on_loop():
+            leave(member, names)
+        else:
+            clock.run(leave, member, names)
 
     @property
     def broadcast(self) -> Broadcast:
