@@ -102,6 +102,7 @@ from time import monotonic
 from typing import Any, ClassVar, NoReturn, Protocol, TypeVar, overload
 
 import tornado.autoreload
+import tornado.escape
 import tornado.httpserver
 import tornado.httputil
 import tornado.ioloop
@@ -205,6 +206,12 @@ CORK_BYTES = WEBSOCKET_HIGH_WATER // 2
 # A client that has so many times `max_buffered_bytes` unsent is cut off at once.
 MOST_UNSENT = 16
 READ_SIZE = 64 * 1024
+# A request is looked at without Tornado if its line and headers have at most so many bytes, and its
+# query so many parameters.
+MAX_PLAIN_HEAD = 16 * 1024
+MAX_PLAIN_PARAMETERS = 100
+# Seconds for a client to read the last answer on its connection.
+LINGER_SECONDS = 1.0
 # A queued message costs memory for the objects that it is made of, beside its length: its charge.
 QUEUED_BYTES = 200
 # Bytes that one read of tiny events may be charged with beyond the limit, if it began below the
@@ -2185,6 +2192,11 @@ TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}", re.ASCII)  # [RFC9110 "
 CLIENT_FILE = re.compile(
     r"/(socket\.io(?:\.min|\.esm\.min|\.msgpack\.min)?\.js(?:\.map)?)", re.ASCII
 )
+POLL_QUERY = re.compile(
+    r"EIO=([34])&transport=polling(?:&t=[0-9A-Za-z_.-]*)?&sid=([0-9A-Za-z_-]{1,64})", re.ASCII
+)
+# Engine.IO clients, which have EIO in their query, ask for nothing but these paths behind a resource.
+ENGINE_TAILS = ("", "/")
 # The paths behind a resource that some dialect, or the client file, may have.
 TAIL = re.compile(f"/?|/(?:[0-9]+|{'|'.join(TRANSPORTS)})(?:/.*)?|{CLIENT_FILE.pattern}", re.ASCII)
 # WebSocket clients on iOS write wss:// in their Origin.
@@ -2216,6 +2228,20 @@ def parse_request(
     request.upgrade = headers.get("Upgrade", "").lower() == "websocket"
     _check_method(request)
     return request
+
+
+def parse_poll(
+    method: str, query: str, headers: Headers, dialects: dict[str, Dialect]
+) -> Request | None:
+    """Parse the query that Engine.IO clients nearly always send with a sid; None leaves it to `parse_request`.
+
+    That takes eight times as long. Both understand the same, but for facts that a handshake tells.
+    """
+    match = POLL_QUERY.fullmatch(query)
+    if match is None or "Upgrade" in headers:
+        return None
+    dialect = dialects.get(f"EIO{match[1]}")
+    return None if dialect is None else Request(dialect, XHR_POLLING, method, match[2])
 
 
 def _parse_path(method: str, segments: list[str], dialects: dict[str, Dialect]) -> Request:
@@ -2436,6 +2462,8 @@ def origin_admitted(
     An origin is ours if its host and port are those that the request was sent to. Its scheme is not
     compared with our own, which differs behind a proxy that ends TLS.
     """
+    if "Origin" not in headers and "Sec-Fetch-Site" not in headers and "Referer" not in headers:
+        return True  # said first, for programs: the last rule
     for sent in (headers, handshake or {}):
         if sent.get("Sec-Fetch-Site", "") == "same-origin":
             return True
@@ -6651,6 +6679,7 @@ class Emitter:
 # WebSocket or a stream is `TakenOver` from Tornado:
 #
 #     TornadoConnection      the connection of an Exchange: answers, tells its end, can be given up
+#     LaneConnection         the same, where Tornado has not read the request
 #     Exchange               one HTTP request: a handshake, a POST, a refusal
 #     Poll                   a GET that waits until its session has something to say
 #     TakenOver              a connection of our own, on an adopted socket (or a StreamCarrier for TLS)
@@ -6770,13 +6799,13 @@ class TornadoConnection:
         """Tell whether the client can still be answered."""
         return not self.http.stream.closed()
 
-    def tell_when_closed(self, tell: Callable[[], None]) -> None:
-        """Have *tell* called when the client goes before its answer."""
-        self.http.set_close_callback(tell)
+    def tell_when_closed(self, exchange: Exchange) -> None:
+        """Have *exchange* told when the client goes before its answer."""
+        self.http.set_close_callback(exchange.on_connection_close)
 
-    def watch_closing(self, tell: Callable[[], None]) -> None:
-        """Have *tell* called so from now on: Tornado would look only after the body."""
-        self.http.stream.set_close_callback(tell)
+    def watch_closing(self, exchange: Exchange) -> None:
+        """Have it told so from now on: Tornado would look only after the body."""
+        self.http.stream.set_close_callback(exchange.on_connection_close)
 
     def answer(
         self,
@@ -6842,6 +6871,532 @@ class TornadoConnection:
         """Leave the connection to *protocol*."""
         await take_over(self.http.detach(), protocol)
 
+    def return_to_lane(self) -> LaneConnection | None:
+        """Return the connection as that of the lane from which it came to Tornado; None if it came from none."""
+        stream = self.http.stream
+        if not isinstance(stream, LaneStream):
+            return None
+        self.http.detach()
+        return stream.return_to_lane()
+
+
+# How requests come past Tornado. Its loop of requests is four fifths of what a poll or a POST costs.
+# The lane looks at the bytes of a connection with MSG_PEEK before it takes any. It takes a request
+# that is plain and ours. It gives everything else to Tornado, which finds every byte as it came: the
+# lane is no second HTTP server, and what it does not understand completely it has not touched.
+
+PLAIN_LINE = re.compile(r"(GET|POST) (/[!->@-~]*)\?([!-~]*) HTTP/1\.1")
+PLAIN_HEADERS = re.compile(r"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*\r\n)+")
+PLAIN_HEADER = re.compile(r"([^:]+):[ \t]*([^\r]*)\r\n")
+PLAIN_HOST = re.compile(r"[0-9A-Za-z.:_\[\]-]+", re.ASCII)
+PLAIN_LENGTH = re.compile(r"[0-9]{1,9}", re.ASCII)
+# Headers that ask for what only Tornado does.
+NOT_PLAIN = frozenset(["Transfer-Encoding", "Expect", "Content-Encoding"])
+BODY_HEADERS = ("Content-Length", "Transfer-Encoding", "Expect")
+
+
+@functools.lru_cache(1000)
+def header_name(name: str) -> str:
+    """Return the name of a header as Tornado spells it."""
+    return "-".join([part.capitalize() for part in name.split("-")])
+
+
+def parse_plain_headers(lines: str) -> Headers | None:
+    """Return the headers in *lines*; None if they are not plain."""
+    if not PLAIN_HEADERS.fullmatch(lines):
+        return None
+    fields = PLAIN_HEADER.findall(lines)
+    headers = {header_name(name): value.rstrip(" \t") for name, value in fields}
+    if len(headers) < len(fields) or not NOT_PLAIN.isdisjoint(headers):
+        return None
+    if not PLAIN_HOST.fullmatch(headers.get("Host", "")):
+        return None
+    # Not all of this file asks for the headers of an upgrade in Tornado's spelling.
+    return tornado.httputil.HTTPHeaders(headers) if "Upgrade" in headers else headers
+
+
+def parse_plain_query(query: str) -> dict[str, list[bytes]]:
+    """Return the arguments in *query* as Tornado parses them."""
+    if "%" in query or "+" in query:
+        return tornado.escape.parse_qs_bytes(query, keep_blank_values=True)
+    arguments: dict[str, list[bytes]] = {}
+    for pair in query.split("&"):
+        if pair:
+            name, _, value = pair.partition("=")
+            arguments.setdefault(name, []).append(value.encode("ascii"))
+    return arguments
+
+
+class PlainRequest:
+    """A plain request, in the role of an HTTPServerRequest, whose constructor takes longer than all the rest."""
+
+    __slots__ = ("connection", "method", "path", "query", "headers", "tail", "size", "body_size")
+
+    version, protocol = "HTTP/1.1", "http"
+
+    def __init__(
+        self, connection: LaneConnection, line: re.Match[str], headers: Headers, size: int
+    ) -> None:
+        self.connection = connection
+        self.method, self.path, self.query = line.groups()
+        self.headers = headers
+        self.tail = ""
+        self.size = size  # of the head, in bytes
+        self.body_size = int(headers.get("Content-Length", "0"))
+
+    @property
+    def query_arguments(self) -> dict[str, list[bytes]]:
+        return parse_plain_query(self.query)
+
+    @property
+    def sid(self) -> str:
+        if "sid=" not in self.query and "%" not in self.query:
+            return ""
+        return self.query_arguments.get("sid", [b""])[0].decode("latin-1")
+
+    def for_tornado(self) -> Any:
+        """Return the same as an HTTPServerRequest."""
+        lane = self.connection.lane
+        request: Any = tornado.httputil.HTTPServerRequest(
+            # Without the query, which has been parsed.
+            start_line=tornado.httputil.RequestStartLine(self.method, self.path, self.version),
+            headers=tornado.httputil.HTTPHeaders(self.headers),
+            connection=self.connection,  # type: ignore[arg-type]
+        )
+        request.uri, request.query = f"{self.path}?{self.query}", self.query
+        request.arguments = self.query_arguments
+        request.query_arguments = request.arguments
+        request.remote_ip, request.protocol = self.connection.remote_ip, lane.protocol
+        return request
+
+
+class LaneConnection:
+    """A connection that a `Lane` serves, in the role that `TornadoConnection` has for an Exchange.
+
+    It waits for a request, then for the rest of a body, then for the answer by its Exchange, then for
+    the answer to leave; after the last one it reads away what still comes. The lane's sweep meets its
+    `deadline`. A second request waits in the kernel.
+    """
+
+    __slots__ = (
+        "lane", "sock", "address", "received_before", "known_headers", "headers", "exchange", "missing",
+        "closes", "ending", "reading", "unsent", "answer_under_way", "deadline",
+    )  # fmt: skip
+
+    def __init__(
+        self, lane: Lane, sock: socket.socket, address: Any, received_before: bytes = b""
+    ) -> None:
+        self.lane = lane
+        self.sock = sock
+        self.address = address
+        self.received_before = (
+            received_before  # what Tornado had read before the connection came back
+        )
+        self.known_headers: dict[
+            str, tuple[str, Headers]
+        ] = {}  # by method: the last ones, which mostly come again
+        self.exchange: Exchange | None = None  # which owes an answer
+        self.missing = 0  # bytes of its body that have yet to come
+        self.closes = False  # the answer is the last on this connection
+        self.ending = False  # it has left
+        self.reading = False
+        self.unsent: bytes | memoryview = b""  # the rest of an answer
+        self.answer_under_way: Answer | None = None
+        self.deadline = math.inf
+        self.headers: Headers = {}  # of the request that is served
+        lane.add(self)
+        with contextlib.suppress(OSError):  # a Unix socket
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    @property
+    def remote_ip(self) -> str:
+        """The client's address, as Tornado gives it."""
+        return self.address[0] if isinstance(self.address, tuple) else "0.0.0.0"  # a Unix socket
+
+    def set_reading(self, reading: bool) -> None:
+        if reading and not self.reading:
+            # Not in the context of now, in which a page that Tornado has served may have left something.
+            self.lane.context.run(self.lane.loop.add_reader, self.sock.fileno(), self._readable)
+        elif self.reading and not reading:
+            self.lane.loop.remove_reader(self.sock.fileno())
+        self.reading = reading
+
+    def wait_for_request(self) -> None:
+        self.deadline = self.lane.loop.time() + self.lane.idle_seconds
+        if not self.reading:
+            self.set_reading(True)
+
+    # In.
+
+    def _readable(self) -> None:
+        try:
+            if self.exchange is None:
+                self._look()
+            elif self.missing:
+                data = self.sock.recv(min(self.missing, READ_SIZE))
+                self._take_body(self.exchange, data) if data else self.close()
+            elif self.sock.recv(1, socket.MSG_PEEK):
+                self.set_reading(False)  # the next request waits for the answer to this one
+            else:
+                self.close()
+        except (BlockingIOError, InterruptedError):
+            pass
+        except OSError:
+            self.close()
+        except Exception:  # of our own; the client shall not wait for ever
+            log.exception("a request could not be served")
+            self.close()
+
+    def _look(self) -> None:
+        """Serve the request that lies there, or leave it to Tornado."""
+        if self.ending:
+            return None if self.sock.recv(READ_SIZE) else self.close()
+        data = self.sock.recv(MAX_PLAIN_HEAD, socket.MSG_PEEK)
+        if not data:
+            return self.close()
+        plain = self._parse(data)
+        exchange = None if plain is None else self.lane.find(plain)
+        if plain is None or exchange is None:
+            return self.lane.give_to_tornado(self)
+        taken = self.sock.recv(min(plain.size + plain.body_size, READ_SIZE))
+        self.deadline = math.inf
+        self.exchange, self.missing = exchange, plain.body_size
+        self.closes = self.lane.is_last(plain.headers)
+        pending = exchange.begin()
+        if pending is not None:
+            exchange.hub.clock.spawn(self._go_on_when(pending, exchange, taken[plain.size :]))
+        elif self.exchange is exchange:
+            self._take_body(exchange, taken[plain.size :])
+
+    def _parse(self, data: bytes) -> PlainRequest | None:
+        """Return the request whose head *data* begins with, if it is plain."""
+        start, _, rest = data.decode("latin-1").partition("\r\n")
+        end = rest.find("\r\n\r\n") + 2
+        line = PLAIN_LINE.fullmatch(start)
+        size = len(start) + end + 4
+        if line is None or end < 2 or size > self.lane.max_head:
+            return None
+        if "EIO=" not in line[3] or line[3].count("&") >= MAX_PLAIN_PARAMETERS:
+            return None
+        lines, (known_lines, headers) = rest[:end], self.known_headers.get(line[1], ("", {}))
+        if lines != known_lines:
+            parsed = parse_plain_headers(lines)
+            if parsed is None:
+                return None
+            headers = parsed
+            length = headers.get("Content-Length", "" if line[1] == "POST" else "0")
+            if (
+                not PLAIN_LENGTH.fullmatch(length)
+                or line[1] == "GET"
+                and "Content-Length" in headers
+            ):
+                return None
+            self.known_headers[line[1]] = lines, headers
+        self.headers = headers
+        return PlainRequest(self, line, headers, size)
+
+    async def _go_on_when(self, pending: Awaitable[None], exchange: Exchange, body: bytes) -> None:
+        """Take *body*, the part of it that is here, once *pending* has let the request in."""
+        try:
+            await pending
+            if self.exchange is exchange:
+                self.set_reading(True)
+                self._take_body(exchange, body)
+        except Exception:  # of our own, as above
+            log.exception("a request could not be served")
+            self.close()
+
+    def _take_body(self, exchange: Exchange, data: bytes) -> None:
+        self.missing -= len(data)
+        if data:
+            exchange.data_received(data)
+        if not self.missing:
+            self.deadline = math.inf
+            exchange.finish()
+        elif self.exchange is exchange and self.deadline == math.inf:
+            self.deadline = self.lane.loop.time() + self.lane.body_seconds
+
+    def go_on(self, exchange: Exchange) -> None:
+        """Serve *exchange*, whose request Tornado has read to its last byte."""
+        self.exchange = exchange
+        self.closes = self.lane.is_last(exchange.headers)
+        self.set_reading(True)
+        exchange.finish()
+
+    # Out: see TornadoConnection.
+
+    def is_alive(self) -> bool:
+        return self.exchange is not None
+
+    def tell_when_closed(self, exchange: Exchange) -> None:
+        """Do nothing: a connection knows its exchange."""
+
+    watch_closing = tell_when_closed
+
+    def answer(
+        self,
+        status: int,
+        headers: dict[str, str],
+        body: bytes,
+        hub: Hub,
+        session: Session | None = None,
+    ) -> None:
+        self.closes = self.closes or self.lane.closing
+        if self.closes:
+            headers["Connection"] = "close"
+        reason = http.client.responses.get(status, "Refused")
+        lines = "\r\n".join(map(": ".join, headers.items()))
+        data = f"HTTP/1.1 {status} {reason}\r\n{lines}\r\n\r\n".encode("latin-1") + body
+        self.closes = self.closes or self.missing > 0
+        self.exchange, self.missing = None, 0
+        try:
+            sent = self.sock.send(data)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError:
+            self.close()
+            return session.end("transport error") if session is not None else None
+        if sent == len(data):
+            return self._answered()
+        self.set_reading(False)
+        self.unsent = memoryview(data)[sent:]
+        self.answer_under_way = Answer(hub, session, self.close, len(self.unsent))
+        self.deadline = self.lane.loop.time() + hub.options.close_timeout
+        self.lane.context.run(self.lane.loop.add_writer, self.sock.fileno(), self._writable)
+
+    def _writable(self) -> None:
+        """Send more of an answer; the client has `close_timeout` to take some each time."""
+        answer = self.answer_under_way
+        assert answer is not None
+        try:
+            self.unsent = self.unsent[self.sock.send(self.unsent) :]
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            return self.close()
+        if self.unsent:
+            self.deadline = self.lane.loop.time() + answer.hub.options.close_timeout
+            return answer.progress(len(self.unsent))
+        self.lane.loop.remove_writer(self.sock.fileno())
+        self.unsent, self.answer_under_way = b"", None
+        self._answered()
+        answer.over(whole=True)
+
+    def _answered(self) -> None:
+        """The answer has left: wait for the next request, or end."""
+        if self.closes:
+            # Closed with bytes unread, a connection is reset, which can destroy the answer: they are read away before.
+            self.ending = True
+            self.deadline = self.lane.loop.time() + LINGER_SECONDS
+            with contextlib.suppress(OSError):
+                self.sock.shutdown(socket.SHUT_WR)
+            self.set_reading(True)
+        elif self.received_before:
+            self.lane.give_to_tornado(self)
+        else:
+            self.wait_for_request()
+
+    async def give_up(self, protocol: TakenOver) -> None:
+        self.exchange = None
+        sock = self.release()
+        try:
+            await self.lane.loop.connect_accepted_socket(lambda: protocol, sock)
+        except OSError as error:
+            sock.close()
+            log.debug("connection not taken over: %s", error)
+
+    # The end.
+
+    def release(self) -> socket.socket:
+        """Let go of the socket, from which nothing has been taken that was not served."""
+        self.set_reading(False)
+        self.lane.forget(self)
+        return self.sock
+
+    def close(self) -> None:
+        """Hang up; what was under way is told."""
+        if self not in self.lane.connections:
+            return
+        exchange, self.exchange = self.exchange, None
+        answer, self.answer_under_way = self.answer_under_way, None
+        if answer is not None:
+            self.lane.loop.remove_writer(self.sock.fileno())
+        self.release().close()
+        if exchange is not None:
+            exchange.on_connection_close()
+        if answer is not None:
+            answer.over(whole=False)
+
+    def end_when_idle(self) -> None:
+        """Close as soon as no answer is owed, nor on its way."""
+        self.closes = True
+        if self.exchange is None and not self.unsent and not self.ending:
+            self.close()
+
+
+class LaneStream(tornado.iostream.IOStream):
+    """A connection that Tornado serves for a `Lane`, to which it may come back."""
+
+    def __init__(self, connection: LaneConnection, **options: Any) -> None:
+        super().__init__(connection.sock, **options)
+        self.lane, self.address = connection.lane, connection.address
+        self.received_before = connection.received_before
+        self.returns = False
+
+    def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
+        if not self.received_before:
+            return super().read_from_fd(buf)
+        size = min(len(self.received_before), len(buf))
+        buf[:size] = self.received_before[:size]
+        self.received_before = self.received_before[size:]
+        return size
+
+    def close_fd(self) -> None:
+        if not self.returns:
+            super().close_fd()
+
+    def return_to_lane(self) -> LaneConnection:
+        self.returns = True
+        self.close()
+        received = left_in(self) + self.received_before
+        return LaneConnection(self.lane, self.socket, self.address, received)
+
+
+class Lane:
+    """The plain requests of one server: which of them are ours, and the connections that they come on.
+
+    Ours is a request with the sid of a living session of this application, at the path where that
+    session began. A request without a sid is ours if the application's router gives an Exchange for it.
+    """
+
+    #: Of HTTPServer; with any other the lane is off.
+    OPTIONS = frozenset([
+        "no_keep_alive", "xheaders", "ssl_options", "protocol", "decompress_request", "chunk_size", "max_header_size",
+        "idle_connection_timeout", "body_timeout", "max_body_size", "max_buffer_size", "trusted_downstream",
+    ])  # fmt: skip
+
+    def __init__(self, server: SocketIOServer, options: dict[str, Any]) -> None:
+        self.server = server
+        self.application: Any = server.application
+        self.no_keep_alive = bool(options.get("no_keep_alive"))
+        self.protocol = options.get("protocol") or "http"
+        self.max_head = min(MAX_PLAIN_HEAD, options.get("max_header_size") or MAX_PLAIN_HEAD)
+        most = server.max_buffer_size or 100 * 1024 * 1024  # Tornado's own limit
+        self.max_body = most if options.get("max_body_size") is None else options["max_body_size"]
+        self.idle_seconds = options["idle_connection_timeout"] or 3600.0
+        self.body_seconds = options["body_timeout"] or math.inf
+        # With xheaders the client's address is in headers, by rules that only Tornado knows.
+        self.shakes_hands = not options.get("xheaders")
+        self.connections: set[LaneConnection] = set()
+        self.sweep_seconds = min(1.0, self.idle_seconds / 4, self.body_seconds / 4)
+        self.sweeping = False
+        self.closing = False
+        self.empty = asyncio.Event()  # set when no connection is left, after the goodbye
+        self.loop = asyncio.get_running_loop()
+        self.context = contextvars.copy_context()
+        self.hub: Hub | None = None  # of the last request
+
+    @classmethod
+    def obstacle(cls, server: SocketIOServer, options: Set[str]) -> str | None:
+        """Tell why *server* can have no lane."""
+        application = server.application
+        if not isinstance(application, tornado.web.Application):
+            return "it does not serve a tornado.web.Application"
+        for owner, base, names in (
+            (type(server), SocketIOServer, ("handle_stream", "start_request", "on_close")),
+            (type(application), tornado.web.Application, ("start_request",)),
+        ):
+            for name in names:
+                if getattr(owner, name) is not getattr(base, name):
+                    return f"{owner.__name__} overrides {name}"
+        unknown = options - cls.OPTIONS
+        return f"its option {min(unknown)} is unknown" if unknown else None
+
+    def take(self, sock: socket.socket, address: Any) -> None:
+        """Serve a connection that has come; NotImplementedError if the loop watches no sockets, as on Windows."""
+        connection = LaneConnection(self, sock, address)
+        try:
+            connection.wait_for_request()
+        except NotImplementedError:
+            self.connections.discard(connection)
+            raise
+
+    def add(self, connection: LaneConnection) -> None:
+        self.connections.add(connection)
+        if not self.sweeping:
+            self.sweeping = True
+            self.loop.call_later(self.sweep_seconds, self._sweep, context=self.context)
+
+    def _sweep(self) -> None:
+        now = self.loop.time()
+        for connection in [one for one in self.connections if one.deadline <= now]:
+            connection.close()
+        self.sweeping = bool(self.connections)
+        if self.sweeping:
+            self.loop.call_later(self.sweep_seconds, self._sweep, context=self.context)
+
+    def is_last(self, headers: Headers) -> bool:
+        """Tell whether a request with *headers* is the last on its connection, by Tornado's rule."""
+        return self.no_keep_alive or headers.get("Connection", "").lower() == "close"
+
+    def find(self, plain: PlainRequest) -> Exchange | None:
+        """Return the Exchange for a request that is ours."""
+        if plain.body_size > self.max_body:
+            return None
+        dialects = DIALECTS if self.hub is None else self.hub.dialects
+        request = parse_poll(plain.method, plain.query, plain.headers, dialects)
+        sid = request.sid if request is not None else plain.sid
+        if not sid:
+            return self._ask_router(plain) if self.shakes_hands else None
+        hub = self.hub
+        if hub is None or sid not in hub.sessions:
+            self.hub = hub = self._hub_of(sid)
+            request = None  # another hub's dialects are others
+            if hub is None:
+                return None
+        begun = hub.sessions[sid].http_request
+        if begun.path != plain.path or begun.tail not in ENGINE_TAILS:
+            return None
+        plain.tail = begun.tail
+        return Exchange(hub, plain, request)
+
+    def _hub_of(self, sid: str) -> Hub | None:
+        for hub in application_hubs.get(self.application, ()):
+            if hub.clock.loop is self.loop and sid in hub.sessions:
+                return hub
+        return None
+
+    def _ask_router(self, plain: PlainRequest) -> Exchange | None:
+        try:
+            request = plain.for_tornado()
+            exchange: Any = self.application.find_handler(request)
+        except Exception:  # Tornado will meet it again, and knows how to tell
+            return None
+        ours = isinstance(exchange, Exchange) and request.tail in ENGINE_TAILS
+        return exchange if ours else None
+
+    def give_to_tornado(self, connection: LaneConnection) -> None:
+        connection.release()
+        self.server.serve_by_tornado(connection)
+
+    def forget(self, connection: LaneConnection) -> None:
+        self.connections.discard(connection)
+        if self.closing and not self.connections:
+            self.empty.set()
+
+    async def close(self) -> None:
+        """Close what is idle at once, the rest when its answer has left, and all after `LINGER_SECONDS`."""
+        self.closing = True
+        for connection in list(self.connections):
+            connection.end_when_idle()
+        if self.connections:
+            self.loop.call_later(LINGER_SECONDS, self.close_all)
+            await self.empty.wait()
+
+    def close_all(self) -> None:
+        for connection in list(self.connections):
+            connection.close()
+
 
 class Exchange(tornado.httputil.HTTPMessageDelegate):
     """One HTTP request of a client, from its headers to its one answer; a GET that polls becomes a `Poll`.
@@ -6850,47 +7405,69 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
     by its size while it arrives.
     """
 
-    def __init__(self, hub: Hub, http_request: Any) -> None:
+    def __init__(self, hub: Hub, http_request: Any, request: Request | None = None) -> None:
         self.hub = hub
-        self.http_request = (
-            http_request  # an HTTPServerRequest; `Resource` has noted tail and groups on it
-        )
-        self.context = contextvars.copy_context()  # of the connection, which others may share
-        self.client_context = self.context  # of the session that it begins: a copy, in a handshake
-        self.connection = TornadoConnection(http_request.connection)
-        self.headers: Headers = http_request.headers
-        self.request: Request | None = None
+        # An HTTPServerRequest or PlainRequest; `Resource` has noted tail and groups on it.
+        self.http_request = http_request
+        # Of the session that it begins; a copy, for others may share the connection.
+        self.client_context: contextvars.Context | None = None
+        connection = http_request.connection
+        self.connection: TornadoConnection | LaneConnection
+        self.headers: Headers
+        if isinstance(connection, LaneConnection):
+            self.connection, self.headers = connection, connection.headers
+        else:
+            self.connection, self.headers = TornadoConnection(connection), http_request.headers
+        self.request = request  # parsed by `begin`, if not before
         self.refused: Refused | None = None
         self.session: Session | None = None
         self.admitted = hub.admits(self.headers)
-        self.body = bytearray()
+        self.body: bytes | bytearray = b""
         # Of a POST: engine packets that have yet to be worked off. It waits for its answer when
         # there are none left and the session does not read; it has none before its body is whole.
         self.packets: collections.deque[EnginePacket] | None = None
         self.cookie = ""
         self.answered = False
 
-    # What Tornado calls.
+    # What Tornado or a LaneConnection calls.
 
-    def headers_received(
-        self, start_line: Any = None, headers: Any = None
-    ) -> Awaitable[None] | None:
+    def headers_received(self, start_line: Any, headers: Any) -> Awaitable[None] | None:
+        pending = self.begin()
+        if pending is None and isinstance(self.connection, TornadoConnection):
+            whole = not any(name in self.headers for name in BODY_HEADERS)
+            request = self.http_request
+            if whole and request.method == "GET" and request.version == "HTTP/1.1":
+                # Nothing is left to read, and what follows may be plain.
+                connection = (
+                    self.connection.return_to_lane() if request.tail in ENGINE_TAILS else None
+                )
+                if connection is not None:
+                    self.connection = connection
+                    connection.go_on(self)
+        return pending
+
+    def begin(self) -> Awaitable[None] | None:
+        """The headers are there: find the session, refuse, or take the connection over."""
         http_request = self.http_request
-        self.connection.tell_when_closed(self.on_connection_close)
-        if http_request.method == "OPTIONS" or CLIENT_FILE.fullmatch(http_request.tail):
+        self.connection.tell_when_closed(self)
+        tail = http_request.tail
+        if http_request.method == "OPTIONS" or (
+            tail not in ENGINE_TAILS and CLIENT_FILE.fullmatch(tail)
+        ):
             return None
         try:
-            self.request = parse_request(
-                http_request.method,
-                http_request.tail,
-                http_request.query_arguments,
-                self.headers,
-                self.hub.dialects,
-            )
+            if self.request is None:
+                self.request = parse_request(
+                    http_request.method,
+                    tail,
+                    http_request.query_arguments,
+                    self.headers,
+                    self.hub.dialects,
+                )
             self._check(self.request)
             if self.request.sid:
                 return self._enter(self.request)
-            self.client_context = self.context.copy()
+            self.client_context = contextvars.copy_context()
             allowed = self._ask(self.hub.options.allow_request, http_request)
             if is_awaitable(allowed):
                 return self._enter_when(allowed)
@@ -6901,7 +7478,12 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
 
     def data_received(self, chunk: bytes) -> None:
         self.hub.bytes_received += len(chunk)
-        self.body += chunk
+        if not self.body:
+            self.body = chunk  # nearly always the whole one
+        else:
+            if isinstance(self.body, bytes):
+                self.body = bytearray(self.body)
+            self.body += chunk
         if len(self.body) > self._max_bytes():
             self._too_large()
 
@@ -6962,7 +7544,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             try:  # the page's request, which would be refused in words, does not follow
                 self.hub.refuse_origin(self.headers)
             except OriginRefused as refused:
-                self.hub.tell_refusal(self.http_request, refused)
+                self.tell_refusal(refused)
             return self.respond(204, "", b"")
         file = CLIENT_FILE.fullmatch(self.http_request.tail)
         assert file is not None
@@ -6998,8 +7580,10 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
 
     def _check(self, request: Request) -> None:
         """Refused unless *request* may be made here and now."""
-        apart = request.dialect.handshakes_apart and (not request.transport or request.ends_session)
-        if request.transport not in self.hub.transports & request.dialect.transports and not apart:
+        served = request.transport in self.hub.transports
+        if not (served and request.transport in request.dialect.transports) and not (
+            request.dialect.handshakes_apart and (not request.transport or request.ends_session)
+        ):
             why = f"{request.transport} is not served to {request.dialect.name} clients"
             raise Refused("Transport unknown", 0, cause="transport", why=why)
         session = self.hub.session(request.sid) if request.sid else None
@@ -7018,7 +7602,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             raise Refused("Session ID unknown", UNKNOWN_SID, cause="unknown sid", why="it has none")
 
     async def _enter_when(self, allowed: Awaitable[Any]) -> None:
-        self.connection.watch_closing(self.on_connection_close)
+        self.connection.watch_closing(self)
         try:
             answer = await in_steps(self._ask, allowed)
             await (self._enter_if(answer) or asyncio.sleep(0))
@@ -7027,6 +7611,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
 
     def _ask(self, work: Callable[..., Any], *args: Any) -> Any:
         """Call *work*, some of `allow_request`, in the context of the session that this request would begin."""
+        assert self.client_context is not None
         begun = monotonic()
         try:
             return self.client_context.run(work, *args)
@@ -7088,7 +7673,8 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
 
     def _shake_hands(self, request: Request) -> None:
         """Answer a handshake over HTTP; where it does not stand apart, its answer is the first poll's."""
-        isolate_connections(self.connection.http.stream)
+        if isinstance(self.connection, TornadoConnection):
+            isolate_connections(self.connection.http.stream)
         if not request.dialect.handshakes_apart:
             return self.start(Poll(self))
         text = self._begin_session(request).greeting
@@ -7098,6 +7684,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         self.respond(200, TEXT, text.encode())
 
     def _begin_session(self, request: Request) -> Session:
+        assert self.client_context is not None
         session = self.session = self.hub.new_session(
             request, self.http_request, self.client_context
         )
@@ -7126,11 +7713,12 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         session.attach(outlet)
         if first:
             session.open()
+        if isinstance(outlet, Poll):
+            outlet.wait()
 
     def note_closed_session(self) -> None:
         """Tell that the session has ended while its connection was taken over."""
-        refused = Refused("Session ID unknown", UNKNOWN_SID, cause="unknown sid")
-        self.hub.tell_refusal(self.http_request, refused)
+        self.tell_refusal(Refused("Session ID unknown", UNKNOWN_SID, cause="unknown sid"))
 
     # Posts.
 
@@ -7145,7 +7733,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             )
         except PayloadError as error:
             return self._refuse_post(session, error)
-        self.body.clear()
+        self.body = b""
         self.packets = collections.deque(packets)
         self._work_off()
 
@@ -7196,10 +7784,17 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
 
     # Answers.
 
+    def tell_refusal(self, refused: Refused) -> None:
+        """Log the refusal, and tell the application."""
+        request = self.http_request
+        self.hub.tell_refusal(
+            request.for_tornado() if isinstance(request, PlainRequest) else request, refused
+        )
+
     def _refuse(self, refused: Refused) -> None:
         if not self.is_alive():
             return
-        self.hub.tell_refusal(self.http_request, refused)
+        self.tell_refusal(refused)
         if self.request is None and self.http_request.tail.strip("/"):
             return self.respond(refused.status, TEXT, refused.message.encode())
         if self.request is None:
@@ -7231,7 +7826,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
                 "Cache-Control": "no-store",
                 "X-Content-Type-Options": "nosniff",
             }
-        if self.admitted:
+        if self.admitted and "Origin" in self.headers:
             headers |= cors_headers(self.headers, self.request.dialect if self.request else None)
         if self.cookie:
             headers["Set-Cookie"] = self.cookie
@@ -7252,7 +7847,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
 class Poll:
     """A GET of a client that polls, in the role of its session's outlet until it is answered; see Outlet."""
 
-    __slots__ = ("exchange", "session", "scheduled")
+    __slots__ = ("exchange", "session", "woken", "waiting")
 
     congested = False  # an answer is written once
     unsent_bytes = 0  # what of it has not left is an `Answer`
@@ -7260,13 +7855,20 @@ class Poll:
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
         self.session: Session | None = None
-        self.scheduled = False
+        self.woken = self.waiting = False
 
     def wake(self) -> None:
         """Answer soon: all that one turn has to say leaves in one answer."""
-        if not self.scheduled:
-            self.scheduled = True
-            asyncio.get_running_loop().call_soon(self._answer)
+        if not self.woken:
+            self.woken = True
+            if self.waiting:
+                self.exchange.hub.clock.soon(self._answer)
+
+    def wait(self) -> None:
+        """Answer what there is to say already, else wait."""
+        self.waiting = True
+        if self.woken:
+            self._answer()
 
     def set_reading(self, reading: bool) -> None:
         """A poll reads nothing: posts are held back instead."""
@@ -7451,7 +8053,7 @@ class WebSocket(TakenOver):
             if not session.begin_upgrade(self):
                 self.close(NORMAL)
                 why = "a second WebSocket for a session, or one that may not take it over"
-                self.hub.tell_refusal(exchange.http_request, Refused("Bad request", why=why))
+                exchange.tell_refusal(Refused("Bad request", why=why))
         self._uncork()
 
     # In.
@@ -9093,8 +9695,11 @@ class Resource(tornado.routing.Matcher):
         for start in itertools.islice(tails, MAX_TAILS):
             match = self.pattern.fullmatch(path, 0, start)
             if match is not None:
-                named = set(self.pattern.groupindex.values())
                 request.tail = path[start:]
+                if not self.pattern.groups:  # nearly always
+                    request.path_kwargs, request.path_args = {}, []
+                    return {}
+                named = set(self.pattern.groupindex.values())
                 request.path_kwargs = {
                     name: urllib.parse.unquote(value or "")
                     for name, value in match.groupdict().items()
@@ -9191,8 +9796,8 @@ class Gateway(tornado.web.RequestHandler):
         exchange = self.exchange = Exchange(
             hub, copy.copy(self.request)
         )  # a copy, which will be the session's
-        await (exchange.headers_received() or asyncio.sleep(0))
-        if exchange.connection.http.stream is None:
+        await (exchange.begin() or asyncio.sleep(0))
+        if self.request.connection.stream is None:  # type: ignore[union-attr]
             self.detach()  # taken over: tells RequestHandler that nothing follows
 
     def data_received(self, chunk: bytes) -> None:
@@ -9313,7 +9918,13 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
                 kwargs["ssl_options"], server_side=True
             )
             isolate_tls(kwargs["ssl_options"])
+        self.lane: Lane | None = None
+        self.lane_options = kwargs
         super().initialize(application, **kwargs)
+        obstacle = Lane.obstacle(self, kwargs.keys())
+        self.may_have_lane = obstacle is None
+        if obstacle is not None:
+            log.info("Tornado's own loop reads every request of this server: %s", obstacle)
         if not auto_start:
             self._listen(self._bind())
         elif is_loop_running():
@@ -9371,6 +9982,31 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
         await stop.wait()
         await self.close()
 
+    def handle_stream(self, stream: tornado.iostream.IOStream, address: Any) -> Any:
+        """Serve a client that has connected; see Lane."""
+        if not self.may_have_lane or isinstance(stream, tornado.iostream.SSLIOStream):
+            return super().handle_stream(stream, address)
+        if self.lane is None or self.lane.loop is not asyncio.get_running_loop():
+            self.lane = Lane(self, self.lane_options)
+        try:
+            self.lane.take(stream.socket, address)
+        except NotImplementedError:
+            log.info(
+                "Tornado's own loop reads every request of this server: the loop has no add_reader"
+            )
+            self.may_have_lane = False
+            super().handle_stream(stream, address)
+
+    def serve_by_tornado(self, connection: LaneConnection) -> None:
+        """Serve *connection*, on which its lane has touched nothing."""
+        sizes = {"max_buffer_size": self.max_buffer_size, "read_chunk_size": self.read_chunk_size}
+        super().handle_stream(LaneStream(connection, **sizes), connection.address)
+
+    async def close_all_connections(self) -> None:
+        if self.lane is not None:
+            self.lane.close_all()
+        await super().close_all_connections()
+
     async def close(self) -> None:
         """Take no new clients and say goodbye to those that are here."""
         self.stop()
@@ -9378,6 +10014,8 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
             self.flash_policy.stop()
         for hub in list(application_hubs.get(self.application, ())):
             await hub.close()
+        if self.lane is not None:
+            await self.lane.close()
         await self.close_all_connections()
 
 

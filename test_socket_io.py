@@ -15007,6 +15007,615 @@ class FlashPolicyTests(tornado.testing.AsyncTestCase):
             gc.collect()
 
 
+# ---- The lane ------------------------------------------------------------------------
+
+
+class LaneServer(SocketIOServer):
+    """A SocketIOServer that listens only where a test case does."""
+
+    def _bind(self):
+        return []
+
+
+class OnLane:
+    """Mixed into a test case: its server is a SocketIOServer, which serves plain requests without Tornado."""
+
+    server_options: dict[str, Any] = {}
+
+    def get_app(self):
+        app = super().get_app()
+        app.add_handlers(".*", [("/page", Page), ("/slow", Page)])
+        return app
+
+    def get_http_server(self):
+        return LaneServer(self._app, auto_start=False, **self.server_options)
+
+    def tornado_serves(self):
+        """Note on which connections Tornado waits for a request from now on."""
+        served = []
+        start_request = tornado.httpserver.HTTPServer.start_request
+
+        def noting(server, server_connection, connection):
+            served.append(connection)
+            return start_request(server, server_connection, connection)
+
+        patch = mock.patch.object(tornado.httpserver.HTTPServer, "start_request", noting)
+        patch.start()
+        self.addCleanup(patch.stop)
+        return served
+
+    async def on_the_lane(self):
+        """A wire whose server-side connection the lane has, and whose hub is bound."""
+        wire = await self.wire()
+        status, _, _ = await wire.request("GET", ENGINE_URL)
+        self.assertEqual(status, 200)
+        return await self.wire()
+
+    @property
+    def connections(self):
+        lane = self.http_server.lane
+        return lane.connections if lane else set()
+
+
+ENGINE_URL = "/socket.io/?EIO=4&transport=polling"
+
+
+class Page(tornado.web.RequestHandler):
+    def get(self):
+        self.write("a page for " + self.request.remote_ip)
+
+    def post(self):
+        self.write(self.request.body)
+
+
+class LaneTests(OnLane, RecorderTestCase):
+    """Plain requests are served without Tornado; whatever else comes finds Tornado, with every byte as it came."""
+
+    @gen_test
+    async def test_a_handshake_a_post_and_a_poll_never_reach_tornado(self):
+        wire = await self.on_the_lane()
+        served = self.tornado_serves()
+        url = await self.join_polling(wire)
+        self.assertEqual((await wire.request("POST", url, b'42["message","x"]'))[2], b"ok")
+        await self.noted("message", "x")
+        (await self.only_of(2)).send("y")
+        self.assertEqual((await wire.request("GET", url))[2], b'42["message","y"]')
+        self.assertEqual(served, [])
+
+    async def only_of(self, count):
+        self.assertLessEqual(len(self.handler.handlers), count)
+        return self.handler.handlers[-1]
+
+    @gen_test
+    async def test_pages_and_polls_take_turns_on_one_connection_up_to_an_upgrade(self):
+        wire = await self.on_the_lane()
+        page = (200, b"a page for 127.0.0.1")
+        for _ in range(2):
+            status, _, body = await wire.request("GET", "/page")
+            self.assertEqual((status, body), page)
+            url = await self.join_polling(wire)
+            status, _, body = await wire.request("GET", "/page")
+            self.assertEqual((status, body), page)
+            self.assertEqual((await wire.request("POST", url, b'42["message",1]'))[2], b"ok")
+            await self.noted("message", 1)
+        wire.send_request("GET", url)
+        second = await self.wire()
+        status, _ = await second.upgrade(url.replace("polling", "websocket"))
+        self.assertEqual(status, 101)
+        second.send_frame("2probe")
+        self.assertEqual(await second.text(), "3probe")
+        self.assertEqual((await wire.answer())[2], b"6")
+        second.send_frame("5")
+        second.send_frame('42["message",2]')
+        await self.noted("message", 2)
+        status, _, body = await wire.request("GET", "/page")
+        self.assertEqual((status, body), page)
+
+    @gen_test
+    async def test_one_connection_carries_page_handshake_post_poll_and_then_an_upgrade(self):
+        polling, wire = await self.on_the_lane(), await self.wire()
+        self.assertEqual((await wire.request("GET", "/page"))[0], 200)
+        url = await self.join_polling(wire)
+        self.assertEqual((await wire.request("GET", "/page"))[0], 200)
+        polling.send_request("GET", url)
+        status, _ = await wire.upgrade(url.replace("polling", "websocket"))
+        self.assertEqual(status, 101)
+        wire.send_frame("2probe")
+        self.assertEqual(await wire.text(), "3probe")
+        self.assertEqual((await polling.answer())[2], b"6")
+        wire.send_frame("5")
+        wire.send_frame('42["message",1]')
+        await self.noted("message", 1)
+
+    @gen_test
+    async def test_clients_of_0_9_are_served_by_tornado_at_the_same_port(self):
+        wire = await self.on_the_lane()
+        status, _, body = await wire.request("GET", "/socket.io/1/")
+        self.assertEqual((status, body.count(b":")), (200, 3))
+
+    @gen_test
+    async def test_a_connection_comes_back_with_the_first_poll_after_a_page(self):
+        wire = await self.on_the_lane()
+        await wire.request("GET", "/page")
+        self.assertEqual(len(self.connections), 0)
+        await wire.request("GET", ENGINE_URL)
+        self.assertEqual(len(self.connections), 1)
+        served = self.tornado_serves()
+        await self.join_polling(wire)
+        self.assertEqual(served, [])
+
+    @gen_test
+    async def test_what_was_sent_ahead_behind_the_poll_that_comes_back_is_served(self):
+        wire = await self.on_the_lane()
+        head = "Host: test.example\r\n\r\n"
+        requests = [
+            f"GET {path} HTTP/1.1\r\n{head}" for path in ("/page", ENGINE_URL, "/page", ENGINE_URL)
+        ]
+        wire.writer.write("".join(requests).encode())
+        bodies = [(await wire.answer())[2][:6] for _ in requests]
+        self.assertEqual(bodies, [b"a page", b'0{"sid', b"a page", b'0{"sid'])
+
+    @gen_test
+    async def test_a_request_split_at_any_byte_is_served(self):
+        wire = await self.on_the_lane()
+        url = await self.join_polling(wire)
+        lines = [
+            f"POST {url} HTTP/1.1",
+            "Host: test.example",
+            "Content-Length: 17",
+            "",
+            '42["message","x"]',
+        ]
+        raw = "\r\n".join(lines).encode()
+        for cut in range(1, len(raw)):
+            wire = await self.wire()
+            wire.writer.write(raw[:cut])
+            await asyncio.sleep(0.001)
+            wire.writer.write(raw[cut:])
+            self.assertEqual((await wire.answer())[2], b"ok", cut)
+            await self.noted("message", "x")
+            wire.close()
+
+    @gen_test
+    async def test_half_a_body_does_not_keep_the_loop_busy(self):
+        wire = await self.on_the_lane()
+        url = await self.join_polling(wire)
+        wire.send_request("POST", url, b'42["mess', Content_Length="17")
+        await asyncio.sleep(0.05)
+        before = time.process_time()
+        await asyncio.sleep(0.2)
+        self.assertLess(time.process_time() - before, 0.1)
+        wire.writer.write(b'age","x"]')
+        self.assertEqual((await wire.answer())[2], b"ok")
+        await self.noted("message", "x")
+
+    @gen_test
+    async def test_requests_sent_ahead_are_answered_in_turn(self):
+        wire = await self.on_the_lane()
+        url = await self.join_polling(wire)
+        wire.send_request("GET", url)  # waits
+        for number in range(3):
+            wire.send_request("POST", url, b'42["message",%d]' % number)
+        await asyncio.sleep(0.05)
+        self.assertTrue(self.handler.entries.empty())
+        (await self.only_of(2)).send("released")
+        self.assertEqual((await wire.answer())[2], b'42["message","released"]')
+        for number in range(3):
+            self.assertEqual((await wire.answer())[2], b"ok")
+            await self.noted("message", number)
+
+    @gen_test
+    async def test_a_client_that_hangs_up_while_its_poll_waits_is_noticed(self):
+        wire = await self.on_the_lane()
+        url = await self.join_polling(wire)
+        wire.send_request("GET", url)
+        await asyncio.sleep(0.02)
+        session = next(iter(self.sessions()))
+        session = next(s for s in self.sessions() if s.outlet is not None)
+        wire.close()
+        await self.until(lambda: session.outlet is None)
+        self.assertEqual(len(self.connections), 0)
+
+    def sessions(self):
+        return [
+            session
+            for hub in socket_io.application_hubs[self._app]
+            for session in hub.sessions.values()
+        ]
+
+    async def until(self, condition):
+        for _ in range(200):
+            if condition():
+                return
+            await asyncio.sleep(0.01)
+        self.fail("it did not come about")
+
+    @gen_test
+    async def test_connection_close_is_obeyed_and_said(self):
+        wire = await self.on_the_lane()
+        status, headers, _ = await wire.request("GET", ENGINE_URL, Connection="Close")
+        self.assertEqual((status, headers["connection"]), (200, "close"))
+        self.assertEqual(await wire.end(), b"")
+
+    @gen_test
+    async def test_an_answer_before_the_body_is_read_reaches_the_client(self):
+        wire = await self.on_the_lane()
+        url = await self.join_polling(wire)
+        wire.send_request("POST", url, b"x" * 200_000, Content_Length="9000000")
+        self.assertEqual((await wire.answer())[0], 413)
+        self.assertEqual(await wire.end(), b"")
+
+    @gen_test
+    async def test_a_large_answer_leaves_as_the_client_reads(self):
+        self.handler.max_buffered_bytes = 50_000_000
+        wire = await self.on_the_lane()
+        url = await self.join_polling(wire)
+        (await self.only_of(2)).send("x" * 20_000_000)
+        _, _, body = await wire.request("GET", url)
+        self.assertEqual(len(body), 20_000_000 + len('42["message",""]'))
+        self.assertEqual((await wire.request("POST", url, b'42["message",1]'))[2], b"ok")
+
+    @gen_test
+    async def test_an_answer_that_cannot_leave_ends_the_session(self):
+        wire = await self.on_the_lane()
+        url = await self.join_polling(wire)
+        self.handler.max_buffered_bytes = 50_000_000
+        (await self.only_of(2)).send("x" * 20_000_000)
+        wire.writer.transport.pause_reading()
+        wire.send_request("GET", url)
+        await self.until(lambda: any(bool(one.unsent) for one in self.connections))
+        wire.reset()
+        await self.assertClosedFor("transport error")
+
+    @gen_test
+    async def test_what_is_odd_is_tornados_and_answered_as_tornado_answers(self):
+        await self.on_the_lane()
+        good = ["GET {} HTTP/1.1", "Host: test.example"]
+        odd = {
+            "folded": [*good, "X-A: b", " c"],
+            "no colon": [*good, "X-A"],
+            "a name twice": [*good, "X-A: b", "x-a: c"],
+            "two hosts": [*good, "Host: other.example"],
+            "no host": ["GET {} HTTP/1.1"],
+            "a strange host": ["GET {} HTTP/1.1", "Host: a b"],
+            "HTTP/1.0": ["GET {} HTTP/1.0", "Host: test.example"],
+            "another method": ["PUT {} HTTP/1.1", "Host: test.example", "Content-Length: 0"],
+            "OPTIONS": ["OPTIONS {} HTTP/1.1", "Host: test.example"],
+            "a GET with a body": [*good, "Content-Length: 1"],
+            "a POST without a length": ["POST {} HTTP/1.1", "Host: test.example"],
+            "a signed length": ["POST {} HTTP/1.1", "Host: test.example", "Content-Length: +2"],
+            "ten digits": ["POST {} HTTP/1.1", "Host: test.example", "Content-Length: 0000000002"],
+            "chunked": ["POST {} HTTP/1.1", "Host: test.example", "Transfer-Encoding: chunked"],
+            "a control character": [*good, "X-A: b\x01c"],
+            "a bare LF": [*good, "X-A: b\nX-B: c"],
+            "a bare CR": [*good, "X-A: b\rc"],
+            "an absolute target": ["GET http://test.example{} HTTP/1.1", "Host: test.example"],
+            "an unknown sid": ["GET {}&sid=AAAAAAAAAAAAAAAAAAAA HTTP/1.1", "Host: test.example"],
+            "a sid twice": ["GET {}&sid=a&sid=b HTTP/1.1", "Host: test.example"],
+        }
+        logging.disable(logging.WARNING)
+        self.addCleanup(logging.disable, logging.NOTSET)
+        for why, lines in odd.items():
+            with self.subTest(why):
+                served = self.tornado_serves()
+                wire = await self.wire()
+                raw = "\r\n".join([*lines, "", ""]).format(ENGINE_URL).encode("latin-1")
+                wire.writer.write(raw + b"0\r\n\r\n")
+                await wire.within(wire.reader.readuntil(b"\r\n"))
+                self.assertNotEqual(served, [])
+                wire.close()
+
+    @gen_test
+    async def test_a_session_is_found_only_at_the_path_where_it_began(self):
+        wire = await self.on_the_lane()
+        url = await self.join_polling(wire)
+        served = self.tornado_serves()
+        status, _, _ = await wire.request("GET", url.replace("/socket.io/", "/other/"))
+        self.assertEqual((status, len(served) > 0), (404, True))
+
+    def test_the_pattern_takes_twice_the_time_for_twice_the_bytes(self):
+        def seconds(size, build):
+            head = build(size)
+            best = math.inf
+            for _ in range(5):
+                start = time.process_time()
+                socket_io.PLAIN_HEADERS.fullmatch(head)
+                best = min(best, time.process_time() - start)
+            return best
+
+        start = "GET /socket.io/?EIO=4 HTTP/1.1\r\n"
+        for build in (
+            lambda size: start + "A: b\r\n" * (size // 6) + "\x00",
+            lambda size: start + "A" * size,
+            lambda size: start + "A:" + "b" * size,
+            lambda size: start + "A:" + " " * size + "\x00",
+            lambda size: "GET /" + "a" * size,
+            lambda size: "GET /?" + "?" * size,
+        ):
+            self.assertLess(seconds(64_000, build), 12 * seconds(16_000, build) + 0.001)
+
+
+caller: contextvars.ContextVar[str] = contextvars.ContextVar("caller", default="nobody")
+
+
+class Caller(Recorder):
+    """Notes which client's context each method runs in."""
+
+    found: ClassVar[list[str]] = []
+
+    @classmethod
+    def allow_request(cls, request):
+        cls.found.append(caller.get())
+        caller.set(request.query_arguments.get("name", [b"first"])[0].decode())
+        return True
+
+    def on_open(self, *args, **kwargs):
+        self.found.append(caller.get())
+        return super().on_open(*args, **kwargs)
+
+
+class LaneClientsTests(OnLane, RecorderTestCase):
+    """Requests of several clients on one connection, as a proxy sends them, have nothing of each other."""
+
+    base = Caller
+
+    @gen_test
+    async def test_what_one_client_leaves_in_its_context_no_other_finds(self):
+        wire = await self.on_the_lane()
+        Caller.found.clear()
+        urls = {}
+        for name in ("a", "b"):
+            _, _, body = await wire.request("GET", f"{ENGINE_URL}&name={name}")
+            urls[name] = f"{ENGINE_URL}&sid={json.loads(body[1:])['sid']}"
+        for name in ("b", "a"):
+            self.assertEqual((await wire.request("POST", urls[name], b"40"))[2], b"ok")
+        self.assertEqual(Caller.found, ["nobody", "nobody", "b", "a"])
+
+    @gen_test
+    async def test_polls_of_two_clients_on_one_connection_bring_each_its_own(self):
+        wire = await self.on_the_lane()
+        first, second = await self.join_polling(wire), await self.join_polling(wire)
+        self.handler.handlers[-2].send("to the first")
+        self.handler.handlers[-1].send("to the second")
+        for url, text in ((second, "to the second"), (first, "to the first")):
+            _, _, body = await wire.request("GET", url)
+            self.assertEqual(body.decode(), f'42["message","{text}"]')
+
+
+class LaneUnixTests(OnLane, RecorderTestCase):
+    """A Unix socket has a lane; its clients have Tornado's address for them."""
+
+    @gen_test
+    async def test_a_client_of_a_unix_socket_is_served(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "socket")
+            self.http_server.add_sockets([tornado.netutil.bind_unix_socket(path)])
+            wire = Wire(*await asyncio.open_unix_connection(path))
+            self._clients.append(wire)
+            await self.join_polling(wire)
+        self.assertEqual(len(self.connections), 1)
+        self.assertEqual(self.handler.handlers[-1].request.remote_ip, "0.0.0.0")
+
+
+class LaneParsingTests(unittest.TestCase):
+    """The quick ways to parse understand what Tornado and the general ones understand, or nothing."""
+
+    def test_the_quick_parser_of_polls_agrees_with_the_general_one(self):
+        queries = [
+            "EIO=4&transport=polling&sid=abc", "EIO=3&transport=polling&t=P1.x-_&sid=abc",
+            "EIO=4&transport=polling&t=&sid=a_-Z9", "EIO=2&transport=polling&sid=abc",
+            "EIO=4&transport=polling&sid=", "EIO=4&transport=polling&sid=a%20b", "EIO=4&sid=a&transport=polling",
+            "EIO=4&transport=polling&sid=abc&sid=d", "EIO=4&transport=polling&sid=" + "a" * 65,
+            "EIO=4&transport=polling&sid=abc&j=1", "EIO=4&transport=websocket&sid=abc",
+        ]  # fmt: skip
+        quick = []
+        for query in queries:
+            for method in ("GET", "POST"):
+                got = socket_io.parse_poll(method, query, {}, socket_io.DIALECTS)
+                if got is None:
+                    continue
+                quick.append(query)
+                arguments = socket_io.parse_plain_query(query)
+                whole = socket_io.parse_request(method, "/", arguments, {}, socket_io.DIALECTS)
+                whole.dialect = got.dialect if whole.dialect.name == got.dialect.name else None
+                self.assertEqual(got, whole)
+        self.assertEqual(quick, [query for query in queries[:3] for _ in range(2)])
+
+    def test_headers_are_found_by_the_names_that_this_file_asks_for(self):
+        with open(socket_io.__file__, encoding="utf-8") as source:
+            asked = set(re.findall(r'headers(?:\.get\(|\[)"([A-Za-z-]+)"', source.read()))
+        self.assertIn("Sec-Fetch-Site", asked)
+        for name in asked:
+            with self.subTest(name):
+                lines = f"Host: a\r\nUpgrade: websocket\r\n{name.lower()}: b\r\n"
+                if name not in ("Host", "Upgrade", "Content-Encoding"):
+                    headers = socket_io.parse_plain_headers(lines)
+                    if not name.startswith("Sec-WebSocket-"):  # asked for in upgrades alone
+                        headers = headers and dict(headers)
+                    self.assertEqual(headers and headers[name], "b")
+
+    def test_a_query_is_what_tornado_reads_in_it(self):
+        for query in ("a=b", "a=b&a=c&d", "a", "&&a=&=b", "a=b=c", "a=%41+b&c=%", "%73id=x", ""):
+            line = tornado.httputil.RequestStartLine("GET", f"/?{query}", "HTTP/1.1")
+            headers = tornado.httputil.HTTPHeaders({"Host": "a"})
+            tornados = tornado.httputil.HTTPServerRequest(start_line=line, headers=headers)
+            self.assertEqual(socket_io.parse_plain_query(query), tornados.query_arguments, query)
+
+
+class LaneOptionTests(OnLane, RecorderTestCase):
+    """The server's options hold on the lane too."""
+
+    server_options = {
+        "idle_connection_timeout": 0.2, "body_timeout": 0.2, "max_header_size": 300, "protocol": "https",
+        "max_body_size": 5_000,
+    }  # fmt: skip
+    options = {"cookie": "io"}
+
+    @gen_test
+    async def test_an_idle_connection_is_closed(self):
+        wire = await self.on_the_lane()
+        await wire.request("GET", ENGINE_URL)
+        self.assertEqual(await wire.end(), b"")
+
+    @gen_test
+    async def test_a_poll_that_waits_is_not_idle(self):
+        wire = await self.on_the_lane()
+        url = await self.join_polling(wire)
+        wire.send_request("GET", url)
+        await asyncio.sleep(0.5)
+        self.handler.handlers[-1].send("late")
+        self.assertEqual((await wire.answer())[2], b'42["message","late"]')
+
+    @gen_test
+    async def test_half_a_body_is_waited_for_as_long_as_the_option_says(self):
+        wire = await self.on_the_lane()
+        url = await self.join_polling(wire)
+        wire.send_request("POST", url, b"4", Content_Length="9")
+        self.assertEqual(await wire.end(), b"")
+        await self.assertClosedFor("transport error")
+
+    @gen_test
+    async def test_a_head_above_the_limit_is_refused(self):
+        wire = await self.on_the_lane()
+        wire.send_request("GET", ENGINE_URL, X_A="a" * 300)
+        with self.assertLogs("tornado", "INFO"):
+            self.assertNotIn(b"200", await wire.end())
+
+    @gen_test
+    async def test_a_body_above_the_limit_is_refused(self):
+        wire = await self.on_the_lane()
+        url = await self.join_polling(wire)
+        wire.send_request("POST", url, b"x" * 5_001)
+        with self.assertLogs("tornado", "INFO"):
+            self.assertIn(b"400", await wire.end())
+
+    @gen_test
+    async def test_the_protocol_is_the_one_that_the_option_says(self):
+        wire = await self.on_the_lane()
+        _, headers, _ = await wire.request("GET", ENGINE_URL)
+        self.assertIn("; Secure", headers["set-cookie"])
+
+
+class LaneBehindProxyTests(OnLane, RecorderTestCase):
+    """With `xheaders` the client's address is in headers, by Tornado's rules; its polls are plain again."""
+
+    server_options = {"xheaders": True, "trusted_downstream": ["10.0.0.1"]}
+
+    @gen_test
+    async def test_two_clients_on_one_connection_are_two(self):
+        wire = await self.on_the_lane()
+        for number in (1, 2):
+            forwarded = f"192.0.2.{number}, 10.0.0.1"
+            _, _, body = await wire.request("GET", "/page", X_Forwarded_For=forwarded)
+            self.assertEqual(body, b"a page for 192.0.2.%d" % number)
+            _, _, body = await wire.request("GET", ENGINE_URL, X_Forwarded_For=forwarded)
+            url = f"{ENGINE_URL}&sid={json.loads(body[1:])['sid']}"
+            served = self.tornado_serves()
+            self.assertEqual((await wire.request("POST", url, b"40"))[2], b"ok")
+            await wire.request("GET", url)
+            self.assertEqual(served, [])
+        handlers = self.handler.handlers
+        addresses = [handler.request.remote_ip for handler in handlers]
+        self.assertEqual(addresses, ["192.0.2.1", "192.0.2.2"])
+
+
+class LaneAdmissionTests(OnLane, RecorderTestCase):
+    """The application's router is asked for every handshake."""
+
+    class ByAddress(tornado.routing.Matcher):
+        admitted = "127.0.0.1"
+
+        def match(self, request):
+            return {} if request.remote_ip == self.admitted else None
+
+    def get_app(self):
+        inner = super().get_app()
+        rule = tornado.routing.Rule(self.ByAddress(), inner)
+        return tornado.web.Application([rule])
+
+    @gen_test
+    async def test_a_router_that_admits_by_address_is_asked_each_time(self):
+        wire = await self.on_the_lane()
+        self.assertEqual((await wire.request("GET", ENGINE_URL))[0], 200)
+        with mock.patch.object(self.ByAddress, "admitted", "192.0.2.1"):
+            with self.assertLogs("tornado.access", "WARNING"):
+                self.assertEqual((await wire.request("GET", ENGINE_URL))[0], 404)
+        self.assertEqual((await wire.request("GET", ENGINE_URL))[0], 200)
+
+
+class LaneNeighbourTests(OnLane, RecorderTestCase):
+    """Two servers in one process, asked by the same Host, are two; a goodbye ends the connections of one."""
+
+    def setUp(self):
+        super().setUp()
+        self.servers = []
+
+    def tearDown(self):
+        for server in self.servers:
+            server.stop()
+        super().tearDown()
+
+    async def neighbour(self):
+        """A second server, with the same handler class behind routes of its own."""
+        application = tornado.web.Application([self.handler.routes("socket.io")])
+        server = LaneServer(application, auto_start=False)
+        listener, port = tornado.testing.bind_unused_port()
+        server.add_sockets([listener])
+        self.servers.append(server)
+        wire = await Wire.open(port)
+        self._clients.append(wire)
+        await wire.request("GET", ENGINE_URL)
+        return server, port
+
+    @gen_test
+    async def test_the_session_of_one_is_unknown_to_the_other(self):
+        wire = await self.on_the_lane()
+        url = await self.join_polling(wire)
+        _, port = await self.neighbour()
+        other = await Wire.open(port)
+        self._clients.append(other)
+        with self.assertLogs("socket_io", "DEBUG"):
+            self.assertEqual((await other.request("POST", url, b'42["message",1]'))[0], 400)
+        self.assertEqual((await wire.request("POST", url, b'42["message",2]'))[2], b"ok")
+        await self.noted("message", 2)
+
+    @gen_test
+    async def test_a_goodbye_ends_polls_and_idle_connections(self):
+        server, port = await self.neighbour()
+        wires = [await Wire.open(port) for _ in range(2)]
+        self._clients.extend(wires)
+        url = await self.join_polling(wires[0])
+        await wires[1].request("GET", ENGINE_URL)
+        wires[0].send_request("GET", url)
+        await asyncio.sleep(0.02)
+        with mock.patch.object(socket_io, "CLOSE_GRACE", 0.1):  # one of them never polls again
+            closing = asyncio.ensure_future(server.close())
+            self.assertEqual((await wires[0].answer())[0], 200)
+            for wire in wires:
+                self.assertEqual(await wire.end(), b"")
+            await within(closing)
+        self.assertEqual(server.lane.connections, set())
+
+
+class LaneObstacleTests(unittest.TestCase):
+    """Where a server would not notice what the lane serves, it has none, and says why."""
+
+    class Counting(LaneServer):
+        def start_request(self, server_conn, request_conn):
+            return super().start_request(server_conn, request_conn)
+
+    def test_a_server_that_looks_at_requests_has_none(self):
+        application = tornado.web.Application([Recorder.routes("socket.io")])
+
+        async def make():
+            return self.Counting(application, auto_start=False)
+
+        with self.assertLogs("socket_io", "INFO") as logged:
+            server = asyncio.run(make())
+        self.assertFalse(server.may_have_lane)
+        self.assertIn("Counting overrides start_request", "".join(logged.output))
+
+
 # -- Safe as delivered -----------------------------------------------------------------
 # Nothing that a peer sends hurts anybody but the peer. `HostilityBehaviour` holds for every
 # generation over every transport; the tables say what is sent, and what becomes of who sends it.
@@ -15889,6 +16498,38 @@ class EIO3JSONPHostilityTests(PostingHostilityBehaviour, RecorderTestCase):
 
 
 class EIO3UpgradeHostilityTests(WebSocketHostilityBehaviour, RecorderTestCase):
+    dialect, transport = "EIO3", "upgrade"
+
+
+class EIO4WebSocketOnLaneHostilityTests(OnLane, WebSocketHostilityBehaviour, RecorderTestCase):
+    dialect, transport = "EIO4", "websocket"
+
+
+class EIO4PollingOnLaneHostilityTests(OnLane, PostingHostilityBehaviour, RecorderTestCase):
+    dialect, transport = "EIO4", "xhr-polling"
+
+
+class EIO4JSONPOnLaneHostilityTests(OnLane, PostingHostilityBehaviour, RecorderTestCase):
+    dialect, transport = "EIO4", "jsonp-polling"
+
+
+class EIO4UpgradeOnLaneHostilityTests(OnLane, WebSocketHostilityBehaviour, RecorderTestCase):
+    dialect, transport = "EIO4", "upgrade"
+
+
+class EIO3WebSocketOnLaneHostilityTests(OnLane, WebSocketHostilityBehaviour, RecorderTestCase):
+    dialect, transport = "EIO3", "websocket"
+
+
+class EIO3PollingOnLaneHostilityTests(OnLane, PostingHostilityBehaviour, RecorderTestCase):
+    dialect, transport = "EIO3", "xhr-polling"
+
+
+class EIO3JSONPOnLaneHostilityTests(OnLane, PostingHostilityBehaviour, RecorderTestCase):
+    dialect, transport = "EIO3", "jsonp-polling"
+
+
+class EIO3UpgradeOnLaneHostilityTests(OnLane, WebSocketHostilityBehaviour, RecorderTestCase):
     dialect, transport = "EIO3", "upgrade"
 
 
