@@ -3218,7 +3218,7 @@ class Session:
     def _connect(self, packet: Packet) -> None:
         """Make the member that *packet* asks for, or tell the client why not."""
         if self.text_memory.encodes_twice and self.transport in WEBSOCKETS:
-            # Node's 1.0, which doubles even frames: only names of namespaces leave here beyond ASCII.
+            # Node's 1.0 doubles even frames: only names of namespaces leave here beyond ASCII.
             self.dialect = self.dialect.with_facts(doubles_frames=True)
         self.ended_namespaces.pop(packet.namespace, None)
         if self.open_handlers >= self.hub.options.max_namespaces:
@@ -3687,17 +3687,16 @@ class Session:
 
 # -- 9. Rooms --------------------------------------------------------------------------
 # A member is one client in one namespace. A namespace knows its members and their rooms. A
-# member's id is a room without an entry of its own. What goes to many is encoded once per
-# dialect, by the first receiver who speaks it. Where there is a recovery window, a namespace
-# keeps for so long what it sent, by number. The hub is what one call of `routes` serves:
-# tables, options, and a clock.
+# member's id is a room without an entry of its own. What goes to many is encoded once for each
+# dialect. With a recovery window, a namespace keeps for so long what it has sent, by number.
+# The hub is what one call of `routes` serves: tables, options, and their clock.
 
 NO_ROOMS: frozenset[str] = frozenset()
 
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """Whom a verb is for: the members in any of *rooms* (all, if there are none), but for *excluded*.
+    """The members that a verb is for: those in any of *rooms*, or all, but for those in *excluded*.
 
     A member's id is a room. A target is a value: it can be written down for another server.
     """
@@ -3709,7 +3708,7 @@ class Target:
 
 
 def takes(function: Callable[..., Any], count: int) -> bool:
-    """Whether *function* can be called with *count* arguments; what does not say may."""
+    """Tell whether *function* takes *count* arguments; one without a signature may, too."""
     try:
         signature_of(function).bind(*[None] * count)
     except TypeError:
@@ -3743,22 +3742,22 @@ def enter(session: Session, work: Callable[..., Any], *args: Any) -> Any:
 
 
 class MemberState(enum.Enum):
-    """Where a member stands between CONNECT and the return of its `on_close`.
+    """Where a member stands, from the client's CONNECT until its `on_close` has returned.
 
-    state     what runs               what waits                          what moves it on
-    opening   `on_open`               its events, in `inbox`; what is     its answer: yes, and CONNECT goes out;
-                                      sent to it, in `after_connect`      no, and it is gone
-    busy      a coroutine, in a       later events, in `inbox`            the end of the last event that waits
-              task; or events, at
-              most 64 a turn
-    idle      nothing                 nothing: there is no `inbox`        a coroutine, which makes it busy; a plain
-                                                                          method runs at once, and it stays idle
-    ending    what has come before    `on_close`, last in `inbox`         the return of `on_close`; what takes longer
-                                                                          than `close_timeout` is cancelled
-    gone      nothing                 nothing                             nothing
+    state     runs               waits                           moves on
+    opening   `on_open`          its events, in `inbox`; what    accepted: CONNECT goes out, it is
+                                 is sent, in `after_connect`     busy until its inbox is empty;
+                                                                 refused: gone
+    idle      nothing            nothing: there is no `inbox`    a plain method runs at once, and it
+                                                                 stays idle; a coroutine: busy
+    busy      a coroutine, or    later events                    when the last event is over: idle
+              a turn's events
+    ending    what is left       `on_close`, last in `inbox`     when that has returned: gone;
+                                                                 `close_timeout` cancels what hangs
+    gone      nothing            nothing
 
-    A member that is opening, busy or idle moves to ending, with a close reason, when the client or we leave. One that
-    is busy runs no event while its session has a backlog: then it waits in `Backlog.stopped`.
+    It ends, with a close reason, when its client or the application disconnects it, or with its
+    session. A busy member may have been stopped by its session's backlog, and waits for its end.
     """
 
     OPENING = "opening"
@@ -3770,7 +3769,7 @@ class MemberState(enum.Enum):
     __hash__ = object.__hash__  # Enum's own, written in Python, takes 100 ns
 
 
-# A name of a module is found in 15 ns; before Python 3.12, one of an Enum takes ten times as long.
+# Before Python 3.12 it takes 150 ns to look up a member of an Enum, and 15 ns to look up these.
 OPENING, BUSY, IDLE, ENDING, GONE = MemberState
 
 MEMBER_MOVES = {
@@ -3807,13 +3806,14 @@ class Ack(asyncio.Future[list[Any]]):
 class Member:
     """One client in one namespace: its handler, the events that wait for it, the acks it waits for.
 
-    Events run one after the other. Only `_move` moves the state, along `MEMBER_MOVES`; `MemberState` says what holds
-    in each.
+    Events run one after the other. `MemberState` says what runs and what waits; only `_move` moves
+    the state, along `MEMBER_MOVES`.
     """
 
     __slots__ = (
-        "session", "namespace", "id", "auth", "handler", "state", "close_reason", "rooms", "inbox", "task", "overran",
-        "before_connect", "after_connect", "acks", "next_ack_id", "recovery", "recovered",
+        "session", "namespace", "id", "auth", "handler", "state", "close_reason", "rooms",
+        "inbox", "task", "overran", "before_connect", "after_connect",
+        "acks", "next_ack_id", "recovery", "recovered",
     )  # fmt: skip
 
     def __init__(self, session: Session, namespace: Namespace, auth: dict[str, Any] | None) -> None:
@@ -3827,15 +3827,18 @@ class Member:
         self.auth = auth
         self.handler: Any = None
         self.state = OPENING
-        self.close_reason: str | None = None  # told by an ending member, and by one that is gone
+        self.close_reason: str | None = None  # set while ending, and when gone
         self.rooms: set[str] | frozenset[str] = NO_ROOMS
-        # Events with the bytes they count for, and None for `on_close`. An idle member has none, for a deque is large.
+        # Events with the bytes that they count for, and None for `on_close`. An idle member has
+        # no inbox: a deque takes 600 bytes.
         self.inbox: collections.deque[tuple[Packet | None, int]] | None = collections.deque()
         self.task: asyncio.Task[None] | None = None
         self.overran = False  # we have cancelled the coroutine that runs
-        #: Events that were sent while this client was away; the client keeps them until it is connected.
+        # Events that were sent while this client was away. They go out before its CONNECT, and the
+        # client keeps them until that has come.
         self.before_connect: Sequence[Outgoing] = ()
-        #: What `on_open` does to the client: messages, and calls that end it. None once that has gone out.
+        # Messages that are sent while `on_open` runs, and calls that end the client. None once they
+        # have gone out.
         self.after_connect: list[Outgoing | Callable[[], None]] | None = []
         self.acks: dict[int, Ack] = {}
         self.next_ack_id = 0
@@ -3844,7 +3847,7 @@ class Member:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What CONNECT tells the client: who it is, and what it can come back with."""
+        """The data of CONNECT: the client's id, and the pid that it can come back with."""
         return (
             {"sid": self.id}
             if self.recovery is None
@@ -3857,7 +3860,7 @@ class Member:
         return self.state is IDLE or self.state is BUSY
 
     def _move(self, to: MemberState, reason: str | None = None) -> bool:
-        """Go to state *to*, with the close *reason* of one that ends, and see to all that must agree with it.
+        """Go to the state *to*, at the end with a close *reason*; change what must agree with it.
 
         False, and nothing happens, where `MEMBER_MOVES` has no such move.
         """
@@ -3912,13 +3915,14 @@ class Member:
         if self._move(BUSY):
             self.session.accepted(self, self.identity)
         if self.after_connect:
-            # Clients that look at one frame per read would miss what comes in one read with CONNECT: wait a turn.
+            # In the next turn: clients that look at one frame per read would miss what follows
+            # CONNECT in the same read.
             self.session.hub.clock.soon(self._begin_work)
         else:
             self._begin_work()
 
     def _begin_work(self) -> None:
-        """Do to the client what `on_open` has done, all messages first, then run the events that have come."""
+        """Send what `on_open` has sent, end the client if it did, then run the events that wait."""
         waiting = self._take_after_connect()
         for outgoing in waiting:
             if isinstance(outgoing, Outgoing):
@@ -3935,7 +3939,7 @@ class Member:
         return waiting
 
     def end_after_connect(self, ending: Callable[[], None]) -> bool:
-        """Call *ending*, which ends the client, once all that `on_open` sends has gone out; False if it has."""
+        """Call *ending*, which ends it, after what `on_open` sends; False if that is out."""
         if self.after_connect is None:
             return False
         self.after_connect.append(ending)
@@ -3975,7 +3979,7 @@ class Member:
             self._enter("on_any", handler.on_any, packet.data)
         pending = self._enter("dispatch", handler.dispatch, packet.data, packet.ack_id)
         if pending is not None:
-            self._move(BUSY)  # or the event has ended its own client: then this is no move
+            self._move(BUSY)  # no move if the event has ended its own client
             self._work(pending)
 
     def _work(self, pending: Awaitable[None] | None = None) -> None:
@@ -3997,7 +4001,7 @@ class Member:
             self._move(IDLE if self.close_reason is None else GONE)
 
     def _backlog(self) -> Backlog | None:
-        """Return the backlog that keeps this member's events from being run: none does once the client has left."""
+        """Return the backlog that keeps the events from being run, if any; none does at the end."""
         return self.session.backlog if self.close_reason is None else None
 
     def stop(self) -> None:
@@ -4028,19 +4032,19 @@ class Member:
         return self._run_event(packet)
 
     def _run_event(self, packet: Packet) -> Awaitable[None] | None:
-        """Have the handler act on an event, as `take_event` does without this call."""
+        """Have the handler act on an event; `take_event` does the same without this call."""
         handler = self.handler
         if handler._taps_incoming:
             self._enter("on_any", handler.on_any, packet.data)
         return self._enter("dispatch", handler.dispatch, packet.data, packet.ack_id)
 
     def overdue(self) -> None:
-        """Whatever the handler is doing has taken too long."""
-        if self.close_reason is not None:  # there may be more of the kind before `on_close`
+        """Cancel what the handler is doing: it has taken too long."""
+        if self.close_reason is not None:  # what is run after it may hang, too
             self.session.hub.clock.arm(self.overdue, self.session.hub.options.close_timeout)
-        if (
-            self.task is not None
-        ):  # not before its first step: cancelled then, it would not even come to its end
+        if self.task is not None:
+            # A coroutine that is cancelled before its first step never runs, so nobody would go on
+            # to the next event: wait a turn.
             self.overran = True
             if self.close_reason is None:
                 self.mistaken("slow on_open", "its on_open has not decided yet")
@@ -4049,7 +4053,7 @@ class Member:
     # Out.
 
     def emit(self, packet: Packet) -> None:
-        """Send an EVENT; one that can be recovered goes by the namespace's books."""
+        """Send an EVENT; that of a client that can come back goes into the namespace's history."""
         if self.recovery is None:
             self.send(packet)
         else:
@@ -4072,8 +4076,9 @@ class Member:
             self._enter("on_any_outgoing", self.handler.on_any_outgoing, packet.data)
 
     def enqueue(self, outgoing: Outgoing) -> None:
+        """Send *outgoing* to the client, after its CONNECT."""
         if self.close_reason is not None:
-            return  # its client may be back in this namespace, as another member
+            return  # the client may be back in this namespace, as another member
         if self.after_connect is None:
             self.session.enqueue(outgoing)
         else:
@@ -4085,8 +4090,8 @@ class Member:
     def ask(self, packet: Packet, seconds: float | None = None) -> Ack:
         """Send an EVENT that wants an ack within *seconds* (None: at any time); return its `Ack`.
 
-        A caller that does not want to wait any longer cancels the ack. Done in whatever way, an ack
-        takes itself off this member's books.
+        A caller that does not want to wait any longer cancels it. An Ack that is done, in whatever
+        way, is forgotten.
         """
         if not self.session.dialect.has_acks:
             raise NotSupported(
@@ -4106,7 +4111,7 @@ class Member:
         return ack
 
     def acknowledged(self, packet: Packet) -> None:
-        """An ack came; one that nobody waits for (late, or made up) means nothing."""
+        """Take an ack that has come; one that nobody waits for, late or made up, means nothing."""
         ack = self._take_ack(packet.ack_id)
         if ack is not None and not ack.done():
             ack.set_result(packet.data)
@@ -4120,7 +4125,7 @@ class Member:
     def answered(
         self, event: str, ack: Callable[..., Any], future: asyncio.Future[list[Any]]
     ) -> None:
-        """Hand the application's *ack* what *future*, made by `ask`, holds; nothing if no ack came."""
+        """Call the application's *ack* with what *future*, made by `ask`, holds, if an ack came."""
         hub = self.session.hub
         if future.cancelled() or future.exception() is not None:
             return
@@ -4144,9 +4149,9 @@ class Member:
     ) -> Coroutine[Any, Any, None] | None:
         """Call the application: the one guard between its code and ours, whatever of it runs.
 
-        *what* names the method; "dispatch" stands for that of an event. What *method* gives is sent as the ack
-        *ack_id*, or decides about the client in `on_open`; what it raises is reported. A coroutine of ours is returned
-        where this must wait for one of the application's.
+        *what* names the method; "dispatch" stands for that of an event. What *method* gives is sent
+        as the ack *ack_id*, or decides about the client in `on_open`; what it raises is reported.
+        Where the application gives a coroutine, one of ours is returned, which awaits it.
         """
         at_work = self.namespace.hub.clock.at_work
         if at_work.session is not self.session:  # else a read of this client has entered for all
@@ -4178,7 +4183,7 @@ class Member:
         ack_id: int | None,
         handler: SocketIOHandler,
     ) -> None:
-        """The guard's other half: see `_enter`."""
+        """Await *pending*, and do with its result what `_enter` does."""
         step = functools.partial(self._step, what, args)
         try:
             result = await in_steps(step, pending)
@@ -4256,7 +4261,7 @@ class Member:
     # The end.
 
     def end(self, reason: str) -> None:
-        """Leave the namespace at once; `on_close` comes after the events that are here, in a turn of its own."""
+        """Leave the namespace at once; `on_close` comes in a later turn, after what waits."""
         state, session = self.state, self.session
         if not self._move(ENDING, reason):
             return
@@ -4279,14 +4284,19 @@ class Member:
         self.session.mistaken(cause, why, where, cure)
 
     def work_in_turn(self) -> None:
-        if self.task is None:  # else the task finds in the inbox what is to be done
+        """Run what waits, unless a coroutine does: its end runs that."""
+        if self.task is None:
             self._work()
 
     def _forget(self, reason: str) -> None:
-        """Take this member out of all tables; the history goes first, for it keeps a namespace from being forgotten."""
+        """Take this member out of all tables.
+
+        The history learns it first: a namespace that a client may come back to is not forgotten.
+        """
         if self.namespace.history is not None:
             self.namespace.history.member_ended(self, reason)
-        if self.session.members.get(self.namespace.name) is self:  # else the client is back already
+        # The client may be back already, as another member.
+        if self.session.members.get(self.namespace.name) is self:
             del self.session.members[self.namespace.name]
         self.namespace.remove(self)
 
@@ -4294,11 +4304,14 @@ class Member:
 UNRECOVERABLE = frozenset(
     ["client namespace disconnect", "server namespace disconnect", "parse error", "refused"]
 )
-MAX_GONE = 10_000  # clients of a namespace that may come back; namespaces that are kept for that
+#: Clients of one namespace that have left and may come back.
+MAX_GONE = 10_000
+#: Namespaces, beyond which one that is empty is not kept for clients that may come back.
+MAX_KEPT_NAMESPACES = 10_000
 
 
 class Namespace:
-    """One namespace of one hub: who is in it, and where."""
+    """One namespace of one hub: its members, and their rooms."""
 
     def __init__(
         self,
@@ -4311,9 +4324,7 @@ class Namespace:
         self.name = name
         self.handler_class = handler_class
         self.is_tapped = handler_class._taps_outgoing
-        self.family = (
-            family  # of a namespace that was made for its clients, and is forgotten with them
-        )
+        self.family = family  # a namespace of a family is forgotten with its last client
         self.members: dict[str, Member] = {}  # by id
         self.rooms: dict[str, dict[Member, None]] = {}  # no empty ones
         self.visitors = 0  # questions to other servers that are under way in it
@@ -4321,7 +4332,7 @@ class Namespace:
         dialect = next((dialect for dialect in hub.dialects.values() if dialect.recovers), None)
         if handler_class.recovery_window and dialect is not None:
             self.history = History(
-                self, handler_class.recovery_window, dialect, 4 * hub.options.max_buffered_bytes
+                self, handler_class.recovery_window, dialect, hub.options.max_buffered_bytes
             )
 
     def add(self, member: Member) -> None:
@@ -4329,11 +4340,11 @@ class Namespace:
         known_as = member.session.dialect.client_id(member.session.sid, self.name)
         if known_as is not None:
             self.join(member, [known_as])
-        for room in member.rooms:  # as it was before it was away
+        for room in member.rooms:  # a client that has come back is in its rooms again
             self.rooms.setdefault(room, {})[member] = None
 
     def remove(self, member: Member) -> None:
-        """Out of the tables at once; `member.rooms` keeps what it was in, for `on_close`."""
+        """Take *member* out of the tables; `member.rooms` still names its rooms, for `on_close`."""
         if self.members.get(member.id) is member:
             del self.members[member.id]
             for room in member.rooms:
@@ -4385,7 +4396,7 @@ class Namespace:
         return list(chosen)
 
     def room_sizes(self) -> dict[str, int]:
-        """Count the members of each room that is not the id of one, be it the id that an older client knows."""
+        """Count the members of each room, but not of those that are a client's id, new or old."""
         ids = set(self.members)
         for member in list(self.members.values()):
             session = member.session
@@ -4405,7 +4416,7 @@ class Namespace:
         if history is not None:
             packet.offset = history.next_offset
         elif kept is not None and isinstance(packet.data[-1], str):
-            packet.offset = kept.last_offset  # else the text would be taken for one
+            packet.offset = kept.last_offset  # or clients would take the text for an offset
         encoded: dict[Dialect, Outgoing | None] = {}
         members, reached = self.select(target), []
         for member in members:
@@ -4451,8 +4462,8 @@ class Namespace:
 class Family:
     """Namespaces that are made when a client asks for one: all whose names *matcher* admits.
 
-    *matcher* is a pattern for the whole name, or called with the name and the client's auth; it may be a coroutine
-    function.
+    *matcher* is a pattern for the whole name, or a function of the name and the client's auth,
+    which may be a coroutine function.
     """
 
     def __init__(
@@ -4468,7 +4479,7 @@ class Family:
         return not isinstance(self.matcher, re.Pattern) or bool(self.matcher.fullmatch(name))
 
     def admits(self, session: Session, name: str, auth: Any) -> Any:
-        """Tell whether *name* is one of them for the client of *session*; or give what will tell it when awaited."""
+        """Tell whether the client of *session* may be in *name*, at once or when awaited."""
         if isinstance(self.matcher, re.Pattern):
             return self.has(name)
         return self.step(session, self.matcher, name, {} if auth is None else auth)
@@ -4503,17 +4514,18 @@ class Record:
 
 
 class Recovery:
-    """What a client can come back with, and as whom: kept while it is here, and for a window after."""
+    """The way back of one client: kept while the client is here, and for a window after that."""
 
     __slots__ = (
-        "pid", "first_number", "sent_number", "left_number", "left_at", "member", "id", "rooms", "user_session",
+        "pid", "first_number", "sent_number", "left_number", "left_at",
+        "member", "id", "rooms", "user_session",
     )  # fmt: skip
 
     def __init__(self, member: Member, number: int) -> None:
-        self.pid = secrets.token_urlsafe(SID_BYTES)  # secret, other than the id
-        self.first_number = number  # of the newest event when it came
-        self.sent_number = number  # of the newest that was sent to it
-        self.left_number = number  # of the newest when it left
+        self.pid = secrets.token_urlsafe(SID_BYTES)  # a secret, which the id is not
+        self.first_number = number  # the newest event when the client came
+        self.sent_number = number  # the newest event that was sent to it
+        self.left_number = number  # the newest event when it left
         self.left_at = math.inf
         self.member: Member | None = member
         self.id = member.id
@@ -4522,26 +4534,29 @@ class Recovery:
 
 
 class History:
-    """What a namespace has sent within a *window* of seconds, and who may come back for it.
+    """The events that a namespace has sent within a *window* of seconds, and the ways back to them.
 
-    An event's number behind a tag is the offset that clients remember and come back with. The tag makes sure that it is
-    one: clients take any text for it that an event ends with. Therefore a volatile event that ends with a text, if only
-    its name, brings the offset of the event before it.  [SIO "Connection state recovery"]
+    Clients take an event's last argument for its offset, if it is a string, and come back with it.
+    Our offsets begin with a random tag: an "offset" without it is a text of the application. A
+    volatile event has no number; if it ends with a string, though only its name, it brings the
+    offset of the event before it.  [SIO "Connection state recovery"]
     """
 
     def __init__(
-        self, namespace: Namespace, window: float, dialect: Dialect, max_bytes: int
+        self, namespace: Namespace, window: float, dialect: Dialect, max_buffered_bytes: int
     ) -> None:
         self.namespace = namespace
         self.window = window
-        self.dialect = dialect  # of those who can come back
-        self.max_bytes = max_bytes
+        self.dialect = dialect  # the one whose clients can come back
+        self.max_bytes = 4 * max_buffered_bytes
+        # What a client has missed fills half an outbox at most, or it would be cut off.
+        self.max_missed_bytes = max_buffered_bytes // 2
         self.records: collections.deque[Record] = collections.deque()
         self.bytes = 0
-        self.number = 0  # of the last event
+        self.number = 0  # the newest event's
         self.tag = secrets.token_urlsafe(3)
         self.here: dict[str, Recovery] = {}  # by pid
-        self.gone: dict[str, Recovery] = {}  # by pid, who left first comes first
+        self.gone: dict[str, Recovery] = {}  # by pid, in the order of leaving
 
     @property
     def next_offset(self) -> str:
@@ -4593,7 +4608,7 @@ class History:
             del self.gone[first.pid]
 
     def welcome(self, member: Member) -> None:
-        """Give *member* what it can come back with; if it has come back, make it who it was."""
+        """Give *member* a way back; if it has come back, give it its id, its rooms and its data."""
         auth = member.auth or {}
         recovery, missed = self._find(auth.get("pid")), None
         if recovery is not None:
@@ -4610,7 +4625,10 @@ class History:
         recovery.member = member
 
     def _find(self, pid: Any) -> Recovery | None:
-        """Who has left with *pid*; who has not, as far as we know, has only not been missed yet."""
+        """Return the way back with *pid*, if a client has left with it.
+
+        If its old connection still seems alive, we have not noticed the loss yet: end it now.
+        """
         if not isinstance(pid, str):
             return None
         here = self.here.get(pid)
@@ -4624,9 +4642,9 @@ class History:
         return not self.records and not self.gone
 
     def _missed(self, recovery: Recovery, offset: Any) -> list[Record] | None:
-        """The events that *recovery* has missed, given the last *offset* it knows; None if some of them are forgotten.
+        """Return the events that a client has missed since *offset*; None if some are forgotten.
 
-        Without an offset it has received nothing of all that was sent to it.
+        A client without an offset has received nothing of all that was sent to it.
         """
         number = recovery.first_number if offset is None else self._number(offset)
         if number is None or number > recovery.sent_number:
@@ -4643,12 +4661,8 @@ class History:
             for record in itertools.islice(self.records, first - oldest, None)
             if record.is_for(identity)
         ]
-        # All of it goes through one outbox, which is a quarter of what is kept.
-        return (
-            missed
-            if sum([record.outgoing.size for record in missed]) <= self.max_bytes // 8
-            else None
-        )
+        size = sum([record.outgoing.size for record in missed])
+        return missed if size <= self.max_missed_bytes else None
 
     def _number(self, offset: Any) -> int | None:
         if not isinstance(offset, str) or not offset.startswith(self.tag):
@@ -4659,7 +4673,7 @@ class History:
             return None
 
     def member_ended(self, member: Member, reason: str) -> None:
-        """Keep for a window what *member*, which has ended, can come back with; not after every *reason*."""
+        """Keep the way back of *member*, which has ended, for a window; not after any *reason*."""
         recovery = member.recovery
         if recovery is None or self.here.pop(recovery.pid, None) is None or reason in UNRECOVERABLE:
             return
@@ -4815,7 +4829,7 @@ class Here:
                 member.handler.disconnect(close)
 
     def find(self, scope: Scope, target: Target) -> list[SocketIOHandler]:
-        """Return the handlers of the members, those in `on_open` among them: `emit` reaches them too."""
+        """Return the members' handlers, those in `on_open` among them: `emit` reaches them too."""
         members = self._select(scope, target)
         return [member.handler for member in members if member.handler is not None]
 
@@ -4873,7 +4887,7 @@ class Here:
 
 
 class Hub:
-    """What one `routes()` serves: sessions, namespaces, options, and their clock.
+    """All that one `routes()` serves: sessions, namespaces, options, and their clock.
 
     The first request binds it to its loop.
     """
@@ -4899,8 +4913,8 @@ class Hub:
         if options.id_is_sid and any(dialect.shows_sid for dialect in self.dialects.values()):
             warn_once(
                 "id_is_sid",
-                "%s.id_is_sid: the id of a client of socket.io 1 or 2 is its secret; send it to nobody who may not "
-                "speak for that client",
+                "%s.id_is_sid: the id of a client of socket.io 1 or 2 is its secret; send it "
+                "to nobody who may not speak for that client",
                 options.__name__,
             )
         self.classes: dict[
@@ -4914,8 +4928,10 @@ class Hub:
         self.kwargs = kwargs_by_class(set(served.values()), kwargs)
         for key, handler_class in served.items():
             self._serve_at(key, handler_class)
-        timeouts = [options.ping_interval, options.ping_timeout, options.connect_timeout, options.upgrade_timeout,
-                    options.poll_duration, options.close_timeout]  # fmt: skip
+        timeouts = [
+            options.ping_interval, options.ping_timeout, options.connect_timeout,
+            options.upgrade_timeout, options.poll_duration, options.close_timeout,
+        ]  # fmt: skip
         self.sweep_seconds = min(1.0, min(timeouts) / 4)
         self.application: tornado.web.Application | None = None
         self.transports: frozenset[str] = frozenset(TRANSPORTS)
@@ -4926,8 +4942,8 @@ class Hub:
             ours, theirs = getattr(self.options, option), getattr(handler_class, option)
             if theirs != ours and theirs != getattr(SocketIOHandler, option):
                 raise ValueError(
-                    f"{handler_class.__name__}.{option} = {theirs!r} is an option of the whole connection: "
-                    f"set it on {self.options.__name__}, whose routes() is called"
+                    f"{handler_class.__name__}.{option} = {theirs!r} is an option of the whole "
+                    f"connection: set it on {self.options.__name__}, whose routes() is called"
                 )
         for name in ("allow_request", "on_refused"):
             asked, ours, base = (
@@ -4936,8 +4952,8 @@ class Hub:
             )
             if asked not in (ours, base):
                 raise ValueError(
-                    f"{handler_class.__name__}.{name} would never be asked: a request is none of a namespace; "
-                    f"override it in {self.options.__name__}, whose routes() is called"
+                    f"{handler_class.__name__}.{name} would never be asked: a request is none of a "
+                    f"namespace; override it in {self.options.__name__}, whose routes() is called"
                 )
         if isinstance(key, re.Pattern) or callable(key):
             family = Family(key, handler_class)
@@ -4950,7 +4966,7 @@ class Hub:
             self._be_home_of(handler_class, key)
 
     def _be_home_of(self, handler_class: type[SocketIOHandler], place: str | Family) -> None:
-        """Let `io` of *handler_class* reach *place* here, beside its homes in other hubs whose loops live."""
+        """Let `io` of *handler_class* reach *place* here, beside its homes in other hubs."""
         handler_class._home = (self, place)
         if "_homes" not in vars(handler_class):
             handler_class._homes = weakref.WeakKeyDictionary()
@@ -4975,16 +4991,16 @@ class Hub:
         return None if url is None or not self.clock.is_bound() or self.closing else (url, key)
 
     def leave_to_parent(self) -> None:
-        """In a forked child: these sessions' sockets are the parent's, and nothing may be written to them."""
+        """Write to no session any more: in a forked child their sockets are the parent's."""
         self.clock.leave_to_parent()
-        # The tables are kept from being collected: an end of their transports would reach into the parent's loop.
+        # Transports that were collected would reach into the parent's loop: keep the tables.
         kept_for_parents.append(
             (self.sessions, self.namespaces, self.connections, self.clock, self.verbs)
         )
         self.sessions = self.namespaces = ParentsTable()
 
     def bind(self, application: tornado.web.Application | None) -> None:
-        """Serve *application* on the loop that runs; a new loop, as in tests, forgets the sessions of the old.
+        """Serve *application* on the loop that runs; a new loop, as in tests, forgets all sessions.
 
         The application may follow: `io.start()` joins a cluster before there is a request.
         """
@@ -5058,7 +5074,7 @@ class Hub:
     def find_namespace(
         self, session: Session, name: str, auth: Any
     ) -> Namespace | Coroutine[Any, Any, Namespace | None] | None:
-        """Find the namespace for a client that asks for it with *auth*; a family is asked each time.
+        """Find the namespace *name* for a client with *auth*; a family is asked each time.
 
         A coroutine of it is returned where the matcher of a family takes its time.
         """
@@ -5108,9 +5124,11 @@ class Hub:
         return self.namespaces[name]
 
     def forget_unused(self, namespace: Namespace) -> None:
-        """Forget *namespace* if it was made for its clients and has none, nor any that may come back."""
+        """Forget *namespace* if it is of a family and has no client, nor any that may come back."""
         history = namespace.history
-        forgettable = history is None or history.is_empty or len(self.namespaces) > MAX_GONE
+        forgettable = (
+            history is None or history.is_empty or len(self.namespaces) > MAX_KEPT_NAMESPACES
+        )
         unused = not namespace.members and not namespace.visitors and forgettable
         if (
             namespace.family is not None
@@ -5177,7 +5195,8 @@ class Hub:
         finally:
             request.connection = None
         handler._member = member
-        handler.ui = None  # type: ignore[assignment]  # for templates: 700 bytes that refer back to the handler
+        # For templates: 700 bytes that refer back to the handler.
+        handler.ui = None  # type: ignore[assignment]
         handler.path_args = request.path_args
         handler.path_kwargs = request.path_kwargs
         return handler
@@ -5213,7 +5232,7 @@ class Hub:
 
     @property
     def xheaders(self) -> bool:
-        """Whether X-Forwarded-Host is believed: `SocketIOServer(xheaders=True)`, or the application's setting."""
+        """Whether X-Forwarded-Host is believed, by SocketIOServer's option or the app's setting."""
         return self.application is not None and bool(self.application.settings.get("xheaders"))
 
     def stats(self) -> dict[str, Any]:
@@ -5271,7 +5290,7 @@ kept_for_parents: list[Any] = []
 
 
 class ParentsTable(dict[str, Any]):
-    """The table of sessions, and that of namespaces, in a forked child: whoever looks for a client there is told."""
+    """The tables of sessions and namespaces in a forked child; looking a client up there raises."""
 
     __contains__ = __getitem__ = __iter__ = __len__ = get = values = items = pop = refuse_in_child
 
@@ -5288,7 +5307,7 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
 
 
 def resolve_dialects(options: type[SocketIOHandler], codec: StrictJSON) -> dict[str, Dialect]:
-    """The dialects behind `enabled_dialects`, names or dialects of one's own, as the options want them."""
+    """Return the dialects of `enabled_dialects`, names or objects, as the options want them."""
     found = {}
     for entry in options.enabled_dialects:
         dialect = DIALECTS.get(entry) if isinstance(entry, str) else entry
@@ -5303,7 +5322,7 @@ def resolve_dialects(options: type[SocketIOHandler], codec: StrictJSON) -> dict[
 
 
 def enabled_transports(application: tornado.web.Application) -> frozenset[str]:
-    """The application setting `enabled_protocols`, "polling" standing for both polling transports."""
+    """Read the setting `enabled_protocols`, where "polling" stands for both polling transports."""
     names = set(application.settings.get("enabled_protocols") or TRANSPORTS)
     unknown = names.difference(TRANSPORTS, ["polling"])
     if unknown:

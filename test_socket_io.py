@@ -11598,7 +11598,7 @@ class FamilyRecoveryTests(FamilyTestCase):
 
     @gen_test
     async def test_empty_namespaces_of_a_family_beyond_their_bound_are_not_kept(self):
-        with mock.patch.object(socket_io, "MAX_GONE", 3):
+        with mock.patch.object(socket_io, "MAX_KEPT_NAMESPACES", 3):
             for number in range(10):
                 await self.lose(await self.client(namespace=f"/room-{number}"))
             self.assertLessEqual(len(self.hub.namespaces), 4)
