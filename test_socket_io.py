@@ -5515,22 +5515,21 @@ def check_published(channel: str, body: bytes) -> None:
     """Raise AssertionError unless node's adapter takes *body* on *channel* and passes it on."""
     if channel == "socketio":
         return check_for_python(json.loads(body))
-    found = re.fullmatch(r"socket\.io(-request|-response|)#(/.*?)#(?:(.*)#)?", channel)
-    assert found is not None, channel
-    kind, namespace, place = found.groups()
+    kind, namespace = re.match("socket.io(-request|-response|)#(/.*)#", channel, re.DOTALL).groups()
     assert not HALF_PAIR.search(channel), channel
     message = socket_io.unpack(body)
     if kind == "":
         assert body[:1] == b"\x93", body  # a list of three, in msgpack
         uid, packet, options = message
         assert isinstance(uid, str)
-        check_packet(packet, namespace)
+        check_packet(packet)
         check_options(options, "flags")
-        assert place is None or options["rooms"] == [place], (channel, options)
-        return
-    # A request in msgpack ends a server of Socket.IO 2: bytes alone are worth it.
-    assert body[:1] == b"{" or holds_bytes(message), body
-    check_request(message, namespace) if kind == "-request" else check_response(message)
+        place = HALF_PAIR.sub("\ufffd", packet["nsp"])
+        assert namespace in (place, "#".join([place, *options["rooms"]])), (channel, message)
+    else:
+        # A request in msgpack ends a server of Socket.IO 2: bytes alone are worth it.
+        assert body[:1] == b"{" or holds_bytes(message), body
+        check_request(message) if kind == "-request" else check_response(message)
 
 
 def holds_bytes(value: Any) -> bool:
@@ -5543,9 +5542,8 @@ def check_texts(values: Any) -> None:
     assert isinstance(values, list) and all(type(value) is str for value in values), values
 
 
-def check_packet(packet: Any, namespace: str) -> None:
+def check_packet(packet: Any) -> None:
     assert packet.keys() == {"type", "data", "nsp"} and packet["type"] == 2, packet
-    assert packet["nsp"] == namespace, packet
     check_event(packet["data"])
 
 
@@ -5574,7 +5572,7 @@ def check_options(options: Any, *more: str) -> None:
     assert flags.get("volatile", True) is True and type(flags.get("timeout", 0)) is int, flags
 
 
-def check_request(request: dict[str, Any], namespace: str) -> None:
+def check_request(request: dict[str, Any]) -> None:
     fields = {1: "requestId", 2: "opts rooms", 3: "opts rooms", 4: "opts close",
               5: "requestId opts", 6: "data", 7: "requestId packet opts"}[request["type"]]  # fmt: skip
     given = request.keys() - ({"requestId"} if request["type"] == 6 else set())
@@ -5584,7 +5582,7 @@ def check_request(request: dict[str, Any], namespace: str) -> None:
     if "opts" in request:
         check_options(request["opts"], *["flags"] if request["type"] == 7 else [])
     if "packet" in request:
-        check_packet(request["packet"], namespace)
+        check_packet(request["packet"])
         assert "timeout" in request["opts"]["flags"], request
     if "data" in request:
         check_event(request["data"])
@@ -5844,15 +5842,15 @@ class ClusterTestCase(SocketIOTestCase):
 
     def setUp(self):
         self.published = []
-        publish = socket_io.MemoryBus.publish
+        for kind in (socket_io.MemoryBus, socket_io.RedisBus):
 
-        def record(bus, channel, body, volatile=False):
-            self.published.append((channel, body))
-            publish(bus, channel, body, volatile)
+            def record(bus, channel, body, volatile=False, publish=kind.publish):
+                self.published.append((channel, body))
+                publish(bus, channel, body, volatile)
 
-        patch = mock.patch.object(socket_io.MemoryBus, "publish", record)
-        patch.start()
-        self.addCleanup(patch.stop)
+            patch = mock.patch.object(kind, "publish", record)
+            patch.start()
+            self.addCleanup(patch.stop)
         super().setUp()
         self.io_loop.run_sync(self.first.io.start)
         self.io_loop.run_sync(self.second.io.start)
@@ -6438,7 +6436,7 @@ class ClusterGarbageTests(ClusterTestCase):
             ("socket.io-response#/#", self.responses()), (f"socket.io-response#/#{own}#", self.responses()),
             ("socketio", self.for_python()),
         ]  # fmt: skip
-        with self.assertNoLogs(level="INFO"):
+        with self.assertNoLogs("socket_io", "INFO"), self.assertNoLogs("asyncio", "ERROR"):
             asking = asyncio.ensure_future(self.first.io.server_side_call("unheard"))
             for channel, messages in channels:
                 for body in self.bodies(messages):
@@ -6721,6 +6719,499 @@ class PythonSocketIOTests(ClusterTestCase):
                 await asyncio.sleep(0.005)
         self.assertIn("an ack with bytes", logged.output[0])
         self.assertEqual(self.said(), [])
+
+
+class FakeRedis:
+    """A server that speaks Redis' protocol, and knows what a cluster needs of it.
+
+    It can be stopped and started on the same port, refuse commands, and read without an answer.
+    """
+
+    def __init__(self):
+        self.port = None
+        self.server = None
+        self.writers: dict[asyncio.StreamWriter, set[str]] = {}  # and what they have subscribed to
+        self.commands = []  # all but pings, as lists of text
+        self.connections = 0
+        self.is_frozen = False
+        self.hangs_up_at: set[str] = set()  # commands after which the connection is cut
+
+    async def start(self):
+        self.server = await asyncio.start_server(self._serve, "127.0.0.1", self.port or 0)
+        self.port = self.server.sockets[0].getsockname()[1]
+
+    async def stop(self):
+        self.server.close()
+        await asyncio.sleep(0)  # for a connection that has been accepted just now
+        self.cut()
+        await asyncio.sleep(0)
+
+    def cut(self):
+        for writer in self.writers:
+            writer.transport.abort()
+
+    def count(self, channel):
+        return sum(channel in channels for channels in self.writers.values())
+
+    async def _serve(self, reader, writer):
+        self.connections += 1
+        self.writers[writer] = set()
+        try:
+            while head := await reader.readline():
+                args = []
+                for _ in range(int(head[1:])):
+                    size = int((await reader.readline())[1:])
+                    args.append((await reader.readexactly(size + 2))[:-2])
+                name, *args = args
+                name = name.decode().upper()
+                if name != "PING":
+                    self.commands.append([name, *[arg.decode("utf-8", "replace") for arg in args]])
+                if name in self.hangs_up_at:
+                    writer.transport.abort()
+                elif not self.is_frozen:
+                    writer.write(self._answer(writer, name, args))
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            del self.writers[writer]
+            writer.close()
+
+    def _answer(self, writer, name, args):
+        channels = self.writers[writer]
+        if name == "PING":
+            return self._list("pong", "") if channels else b"+PONG\r\n"
+        if name == "PUBLISH":
+            return b":%d\r\n" % self._publish(*args)
+        if name == "PUBSUB":
+            return self._list(args[1], self.count(args[1].decode()))
+        if name.endswith("SUBSCRIBE"):
+            for arg in args:
+                (channels.discard if "UNSUB" in name else channels.add)(arg.decode())
+            return b"".join([self._list(name.lower(), arg, len(channels)) for arg in args])
+        return b"+OK\r\n"
+
+    def _publish(self, channel, body):
+        receivers = 0
+        for writer, channels in self.writers.items():
+            for wanted in channels:
+                if wanted.encode() == channel:
+                    writer.write(self._list("message", channel, body))
+                elif wanted.endswith("*") and channel.startswith(self._prefix(wanted)):
+                    writer.write(self._list("pmessage", wanted, channel, body))
+                else:
+                    continue
+                receivers += 1
+        return receivers
+
+    def _prefix(self, pattern):
+        return re.sub(r"\\(.)", r"\1", pattern[:-1]).encode()
+
+    def _list(self, *items):
+        body = b"*%d\r\n" % len(items)
+        for item in items:
+            if isinstance(item, int):
+                body += b":%d\r\n" % item
+            else:
+                item = item.encode() if isinstance(item, str) else item
+                body += b"$%d\r\n%b\r\n" % (len(item), item)
+        return body
+
+
+class RedisTestCase(ClusterTestCase):
+    """Two servers of one cluster on a `FakeRedis`, with short times."""
+
+    def get_app(self):
+        self.redis = FakeRedis()
+        self.io_loop.run_sync(self.redis.start)
+        self.url = f"redis://127.0.0.1:{self.redis.port}"
+        return super().get_app()
+
+    def setUp(self):
+        times = {
+            "PING_SECONDS": 0.05,
+            "SILENCE_SECONDS": 0.2,
+            "SETTLE_SECONDS": 0.5,
+            "PAUSES": (0.01, 0.05),
+        }
+        for patch in (
+            mock.patch.multiple(socket_io.RedisBus, **times),
+            mock.patch.object(socket_io, "COMMAND_SECONDS", 0.5),
+        ):
+            patch.start()
+            self.addCleanup(patch.stop)
+        super().setUp()
+        self.io_loop.run_sync(self.together)
+
+    def tearDown(self):
+        async def leave():
+            self.redis.is_frozen = False
+            for server in self.servers:
+                await self.hub(server).verbs.leave_cluster()
+            await self.redis.stop()
+            await asyncio.sleep(0.01)
+
+        self.io_loop.run_sync(leave)
+        super().tearDown()
+
+    async def together(self):
+        """Wait until both servers count each other."""
+        for server in self.servers:
+            while await within(server.io.server_count()) != 2:
+                await asyncio.sleep(0.005)
+
+    async def away(self):
+        """Wait until both servers have noticed that Redis is away."""
+        for server in self.servers:
+            while self.hub(server).verbs.bus.joined.is_set():
+                await asyncio.sleep(0.005)
+
+    def bus(self, server):
+        return self.hub(server).verbs.bus
+
+
+@needs_cluster_packages
+class RedisBusTests(RedisTestCase):
+    """Redis comes, goes, is slow or silent; clients of one server are served at all times."""
+
+    namespaces = {re.compile("/room/.*", re.DOTALL): SocketIOHandler}
+    options = {"max_buffered_bytes": 20_000}
+
+    @gen_test
+    async def test_everything_goes_through_redis(self):
+        here, there = await self.pair()
+        self.first.io.emit("all", b"\1")
+        for client in (here, there):
+            self.assertEqual(await client.receive(), ("all", b"\1"))
+        calling = asyncio.ensure_future(self.first.io.to(there.id).call("question"))
+        await there.answer(1)
+        self.assertEqual((await within(calling)).answers, {there.id: 1})
+        self.assertEqual(len(await self.first.io.fetch_sockets()), 2)
+        self.second.io.on("ask", lambda: "answer")
+        self.assertEqual(await self.first.io.server_side_call("ask"), ["answer"])
+
+    @gen_test
+    async def test_many_events_arrive_in_order_and_none_twice(self):
+        there = await self.client(path="/second")
+        for start in range(0, 300, 30):
+            for number in range(start, start + 30):
+                self.first.io.emit("number", number)
+            for number in range(start, start + 30):
+                self.assertEqual(await there.receive(), ("number", number))
+
+    @gen_test
+    async def test_the_channel_that_counts_is_the_last_to_be_joined_and_the_first_to_be_left(self):
+        verbs = [name for name, *channels in self.redis.commands if "SUBSCRIBE" in name]
+        self.assertEqual(verbs[:2], ["PSUBSCRIBE", "SUBSCRIBE"])
+        names = [channels for name, *channels in self.redis.commands if name == "SUBSCRIBE"]
+        self.assertEqual(names[0][-1], "socket.io-request#/#")
+        self.redis.commands.clear()
+        await self.second.io.close()
+        left = [command for command in self.redis.commands if "SUBSCRIBE" in command[0]]
+        self.assertEqual([left[0][1], left[-1][1]], ["socket.io-request#/#", "socket.io#/#*"])
+
+    @gen_test
+    async def test_names_that_a_client_chooses_end_neither_publishing_nor_listening(self):
+        here, there = await self.pair()
+        names = [f"/room/{name}" for name in ("*", "[a-z]?", "\\", "\r\nPING\r\n", "#", "é😀")]
+        for name in names:
+            for client in (here, there):
+                await client.join(name)
+        self.second.io.join(LONE)
+        self.assertEqual(await self.first.io.of(f"/room/{LONE}").server_side_call("ask"), [])
+        for name in names:
+            self.first.io.of(name).emit("in", name)
+            self.assertEqual(await there.receive(), ("in", name))
+        self.first.io.to(LONE).emit("half a pair")
+        self.assertEqual(await there.receive(), ("half a pair",))
+
+    @gen_test
+    async def test_namespaces_that_come_and_go_leave_no_subscriptions(self):
+        before = [set(channels) for channels in self.redis.writers.values()]
+        client = await self.client(path="/first")
+        for number in range(20):
+            await client.join(f"/room/{number}")
+            await client.leave(f"/room/{number}")
+        while len(self.hub(self.first).namespaces) > 1:
+            await asyncio.sleep(0.005)
+        bus = self.bus(self.first)
+        while [set(channels) for channels in self.redis.writers.values()] != before:
+            await asyncio.sleep(0.005)
+        self.assertEqual((bus.changed, len(bus.receivers), len(bus.confirmed)), ({}, 4, 3))
+
+    @gen_test
+    async def test_a_namespace_may_be_forgotten_from_within_the_sweep(self):
+        bus, clock = self.bus(self.first), self.hub(self.first).clock
+        clock.context.run(bus.subscribe, "sweep#", print)
+        while not self.redis.count("sweep#"):
+            await asyncio.sleep(0.005)
+
+    @gen_test
+    async def test_an_outage_is_one_warning_and_what_waits_arrives_once_and_in_order(self):
+        here, there = await self.pair()
+        with self.assertLogs("socket_io", "INFO") as logged:
+            await self.redis.stop()
+            await self.away()
+            self.first.io.volatile.emit("volatile", 0)
+            for number in range(5):
+                self.first.io.emit("number", number)
+            self.assertEqual(await here.receive(), ("volatile", 0))
+            for number in range(5):
+                self.assertEqual(await here.receive(), ("number", number))
+            await asyncio.sleep(0.2)
+            await self.redis.start()
+            for number in range(5):
+                self.assertEqual(await there.receive(), ("number", number))
+            await self.together()
+        self.assertEqual(await self.got(there), [])
+        warnings_ = [record for record in logged.records if record.levelname == "WARNING"]
+        self.assertEqual(len(warnings_), 2, "one of each server")
+        self.assertIn("cluster: Redis is away", warnings_[0].getMessage())
+
+    @gen_test
+    async def test_what_waits_is_bounded_and_the_oldest_is_dropped_first(self):
+        there = await self.client(path="/second")
+        await self.redis.stop()
+        await self.away()
+        bus = self.bus(self.first)
+        for number in range(100):
+            self.first.io.emit("number", number, "x" * 900)
+            self.assertLessEqual(bus.queued_bytes, 20_000)
+        kept = len(bus.queue)
+        self.assertGreater(kept, 10)
+        self.first.io.emit("too large", "x" * 21_000)
+        self.assertEqual(len(bus.queue), kept)
+        await self.redis.start()
+        for number in range(100 - kept, 100):
+            self.assertEqual((await there.receive())[1], number)
+
+    @gen_test
+    async def test_questions_during_an_outage_fail_in_time_with_what_is_known(self):
+        here = await self.client(path="/first")
+        await self.redis.stop()
+        await self.away()
+        for server in self.servers:
+            self.hub(server).verbs.seconds = 0.05
+        for ask, known in ((self.first.io.all_rooms, {here.id}), (self.first.io.server_count, 1)):
+            with self.assertRaises(socket_io.ClusterTimeout) as caught:
+                await within(ask(), 1)
+            self.assertEqual(caught.exception.partial, known)
+        calling = asyncio.ensure_future(self.first.io.call("question", timeout=0.2))
+        await here.answer("here")
+        self.assertEqual((await within(calling, 1)).answers, {here.id: "here"})
+        await self.redis.start()
+
+    @gen_test
+    async def test_attempts_to_connect_pause_longer_and_longer(self):
+        await self.redis.stop()
+        await self.away()
+        begun, attempts = time.monotonic(), []
+        pubsub = self.bus(self.first).listening_client.pubsub
+
+        def attempt():
+            attempts.append(time.monotonic() - begun)
+            return pubsub()
+
+        self.bus(self.first).listening_client.pubsub = attempt
+        while len(attempts) < 6:
+            await asyncio.sleep(0.005)
+        pauses = [after - before for before, after in itertools.pairwise(attempts)]
+        self.assertGreater(pauses[-1], 0.04 * 0.8)
+        await self.redis.start()
+
+    @gen_test
+    async def test_killed_connections_come_back_as_the_same_server(self):
+        there = await self.client(path="/second")
+        uid = self.hub(self.second).verbs.uid
+        for _ in range(3):
+            self.redis.cut()
+            await self.away()
+            await self.together()
+            self.first.io.emit("again")
+            self.assertEqual(await there.receive(), ("again",))
+        self.assertEqual(self.hub(self.second).verbs.uid, uid)
+        self.assertEqual(self.redis.count(f"socket.io-response#/#{uid}#"), 1)
+
+    @gen_test
+    async def test_a_redis_that_has_gone_silent_is_left_and_nobody_waits_for_it(self):
+        here = await self.client(path="/first")
+        self.redis.is_frozen = True
+        await self.away()
+        self.first.io.emit("at once")
+        self.assertEqual(await here.receive(1), ("at once",))
+        self.redis.is_frozen = False
+        await self.together()
+
+    @gen_test
+    async def test_answers_that_are_no_protocol_end_nothing(self):
+        there = await self.client(path="/second")
+        for nonsense in (
+            b"\0\xff\r\n",
+            b"*-5\r\n",
+            b"*1\r\n$3\r\nabc\r\n",
+            b"$-1\r\n",
+            b"-ERR no\r\n",
+            b":5\r\n",
+        ):
+            for writer in list(self.redis.writers):
+                writer.write(nonsense)
+            await asyncio.sleep(0.05)
+            self.redis.cut()
+            await asyncio.sleep(0.01)
+        await self.together()
+        self.first.io.emit("again")
+        self.assertEqual(await there.receive(), ("again",))
+
+    @gen_test
+    async def test_a_server_that_closes_sends_what_waits_and_leaves_no_tasks(self):
+        there = await self.client(path="/second")
+        self.first.io.emit("last")
+        bus = self.bus(self.first)
+        await self.hub(self.first).verbs.leave_cluster()
+        self.assertEqual(await there.receive(), ("last",))
+        self.assertTrue(all(task.done() for task in bus.tasks))
+        self.assertEqual(await self.second.io.server_count(), 1)
+        self.first.io.emit("late")
+        self.assertEqual(len(bus.queue), 0)
+
+    @unittest.skipUnless(hasattr(os, "fork"), "only Unix forks")
+    @gen_test
+    async def test_a_forked_child_that_serves_leaves_the_parents_connections_alone(self):
+        there = await self.client(path="/second")
+
+        async def serve():
+            await self.first.io.start()
+            await self.second.io.start()
+            gc.collect()
+            await asyncio.sleep(0.05)
+
+        self.assertEqual(ForkTests.fork(self, lambda: asyncio.run(serve()) or "done"), "done")
+        await asyncio.sleep(0.1)
+        self.first.io.emit("still here")
+        self.assertEqual(await there.receive(), ("still here",))
+
+
+@needs_cluster_packages
+class EmitterTests(unittest.TestCase):
+    """Processes without a loop speak to the cluster; a message that may be lost raises."""
+
+    def setUp(self):
+        self.redis = FakeRedis()
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever)
+        self.thread.start()
+        self.addCleanup(self.end)
+        self.on_loop(self.redis.start())
+        self.emitter = socket_io.Emitter(f"redis://127.0.0.1:{self.redis.port}")
+
+    def on_loop(self, work):
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(5)
+
+    def end(self):
+        self.emitter._redis.close()
+        self.on_loop(self.redis.stop())
+        self.on_loop(asyncio.sleep(0.01))
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join()
+        self.loop.close()
+
+    def published(self):
+        """What has been published since this was asked last."""
+        found = [command[1:] for command in self.redis.commands if command[0] == "PUBLISH"]
+        self.redis.commands.clear()
+        return found
+
+    def test_every_verb_publishes_what_the_emitters_of_node_do(self):
+        bodies = []
+        with mock.patch.object(
+            self.emitter._redis, "publish", lambda *message: bodies.append(message)
+        ):
+            emitter = self.emitter
+            emitter.emit("hi", 1)
+            emitter.to("r1").volatile.emit("hi", {"b": b"\1"})
+            emitter.of("chat").in_(["r1", "r2"]).except_("r3").send("hello")
+            emitter.to(LONE).emit("hi")
+            emitter.to("r1").except_("r2").join("e1", "e2")
+            emitter.leave("e1")
+            emitter.disconnect(close=True)
+            emitter.of("/chat").server_side_emit("note", 5)
+        for channel, body in bodies:
+            check_published(channel, body)
+        read = [(channel, socket_io.unpack(body)) for channel, body in bodies]
+        wire = '93a7 "emitter" 83a47479706502a46461746192a2686901a36e7370a12f'
+        self.assertEqual(bodies[0], ("socket.io#/#", vector(wire + ClusterWireTests.NO_OPTIONS)))
+        channel, (_, packet, options) = read[1]
+        self.assertEqual((channel, packet["data"]), ("socket.io#/#r1#", ["hi", {"b": b"\1"}]))
+        self.assertEqual(options, {"rooms": ["r1"], "except": [], "flags": {"volatile": True}})
+        channel, (_, packet, options) = read[2]
+        self.assertEqual((channel, packet["nsp"]), ("socket.io#/chat#", "/chat"))
+        self.assertEqual((sorted(options["rooms"]), options["except"]), (["r1", "r2"], ["r3"]))
+        self.assertEqual(packet["data"], ["message", "hello"])
+        self.assertEqual(read[3][0], "socket.io#/#")
+        everybody = {"rooms": [], "except": []}
+        self.assertEqual(read[4:], [
+            ("socket.io-request#/#", {"type": 2, "opts": {"rooms": ["r1"], "except": ["r2"]}, "rooms": ["e1", "e2"]}),
+            ("socket.io-request#/#", {"type": 3, "opts": everybody, "rooms": ["e1"]}),
+            ("socket.io-request#/#", {"type": 4, "opts": everybody, "close": True}),
+            ("socket.io-request#/chat#", {"uid": "emitter", "type": 6, "data": ["note", 5]}),
+        ])  # fmt: skip
+
+    def test_what_cannot_be_sent_is_the_callers_error(self):
+        for wrong in (object(), math.nan, {1}):
+            with self.assertRaises((TypeError, ValueError)):
+                self.emitter.emit("hi", wrong)
+        with self.assertRaises(ValueError):
+            self.emitter.emit("disconnect")
+        with self.assertRaises(TypeError):
+            self.emitter.to(5)
+
+    def test_threads_share_an_emitter(self):
+        def emit(thread):
+            for number in range(20):
+                self.emitter.to(f"t{thread}").emit("hi", number)
+
+        threads = [threading.Thread(target=emit, args=(number,)) for number in range(5)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        channels = collections.Counter(channel for channel, _ in self.published())
+        self.assertEqual(channels, {f"socket.io#/#t{number}#": 20 for number in range(5)})
+
+    def test_a_connection_that_broke_meanwhile_is_made_anew(self):
+        self.emitter.emit("hi", 1)
+        self.loop.call_soon_threadsafe(self.redis.cut)
+        self.on_loop(asyncio.sleep(0.01))
+        self.emitter.emit("hi", 2)
+        self.assertEqual(len(self.published()), 2)
+
+    def test_a_publication_that_fails_twice_raises(self):
+        import redis
+
+        self.redis.hangs_up_at.add("PUBLISH")
+        with self.assertRaises(redis.ConnectionError):
+            self.emitter.emit("hi")
+        self.assertEqual(len(self.published()), 2)
+        self.redis.hangs_up_at.clear()
+        self.emitter.emit("hi")
+        self.assertEqual(len(self.published()), 1)
+        sock, port = tornado.testing.bind_unused_port()
+        sock.close()
+        with self.assertRaises(redis.ConnectionError):
+            socket_io.Emitter(f"redis://127.0.0.1:{port}").emit("hi")
+
+    @unittest.skipUnless(hasattr(os, "fork"), "only Unix forks")
+    def test_a_forked_child_connects_by_itself(self):
+        self.emitter.emit("hi")
+        connections = self.redis.connections
+        self.assertEqual(ForkTests.fork(self, lambda: self.emitter.emit("child") or "done"), "done")
+        self.emitter.emit("parent")
+        self.assertEqual(self.redis.connections, connections + 1)
+        self.assertEqual(len(self.published()), 3)
+
+    def test_a_url_of_no_redis_is_a_value_error(self):
+        for url in ("memory://x", "http://x", ""):
+            with self.assertRaises(ValueError):
+                socket_io.Emitter(url)
 
 
 # -- 11. Transports --------------------------------------------------------------------
