@@ -2759,6 +2759,7 @@ class Life(enum.Enum):
     CLOSED = "closed"  #: final; the application has heard the reason, once
 
 
+LIVING = (Life.OPENING, Life.OPEN)  # an Enum's member by name costs 150 ns
 LIFE_MOVES = {
     Life.OPENING: {Life.OPEN, Life.CLOSING, Life.CLOSED},
     Life.OPEN: {Life.CLOSING, Life.CLOSED},
@@ -3068,11 +3069,11 @@ class Session:
 
     def received(self, packet: EnginePacket) -> None:
         """Act on one engine packet; PayloadError if a client may not send it."""
-        if self.life is Life.CLOSED:
-            return
         if packet.type is MESSAGE:
-            if self.life is not Life.CLOSING:  # a client does not know yet that we close
+            if self.life in LIVING:  # a client that is closing sends on until it knows
                 self._received_message(packet.data)
+        elif self.life is Life.CLOSED:
+            return
         elif packet.type is PONG and self.dialect.server_pings:
             self._heartbeat_came(packet)
         elif packet.type is PING and not self.dialect.server_pings:
