@@ -8497,20 +8497,23 @@ class StreamCarrier:
 
 
 # -- 12. SocketIOHandler ---------------------------------------------------------------
-# The public door. `SocketIOHandler` is what applications subclass; `Broadcast` and its kin are
-# what its operators give: some or all clients of a namespace. Start reading here.
+# The public door; start reading here. Applications subclass `SocketIOHandler`: an object of it is
+# one client in one namespace. Operators such as `io.to("lobby")` give a `Broadcast`, which stands
+# for some or all clients of a namespace and calls the verbs of section 9. Behind the handler
+# stand the checks of a class: a name or an option that would do nothing is an error when the class
+# is made, because servers of other makes call the same things otherwise.
 
 
 def squeezed(name: str) -> str:
-    """Give *name* as it is compared with other spellings: `pingTimeOut` and `ping_timeout` are one."""
+    """Return *name* without case and underscores, so that `pingTimeOut` equals `ping_timeout`."""
     return name.replace("_", "").lower()
 
 
-#: Names that other servers have for what is called otherwise here, and ours for each. With `()`: a method.
+#: Our names by the names that other servers have for the same thing; `()` marks a method.
 FOREIGN_NAMES = {
     squeezed(name): ours
     for name, ours in {
-        # node's socket.io and engine.io; 0.9 among them
+        # socket.io and engine.io of node, from 0.9 on
         "maxHttpBufferSize": "max_message_bytes",
         "cors": "allowed_origins",
         "origins": "allowed_origins",
@@ -8542,8 +8545,8 @@ FOREIGN_NAMES = {
         "always_connect": "on_open, which accepts when it returns",
         "monitor_clients": "nothing: silent clients are always noticed",
         "manage_session": "self.session",
-        "client_manager": "nothing: clients of other processes cannot be reached",
-        "message_queue": "nothing: clients of other processes cannot be reached",
+        "client_manager": "cluster",
+        "message_queue": "cluster",
         "engineio_logger": 'logging.getLogger("socket_io")',
         "on_connect()": "on_open",
         "on_disconnect()": "on_close",
@@ -8560,7 +8563,7 @@ FOREIGN_NAMES = {
         "websocket_ping_interval": "ping_interval",
         "websocket_ping_timeout": "ping_timeout",
         "websocket_max_message_size": "max_message_bytes",
-        # tornadio2, and application settings of ours
+        # tornadio2; then our own settings of the application, which are no options of a class
         "client_timeout": "ping_timeout",
         "session_expiry": "ping_timeout",
         "session_check_interval": "nothing: every session has its deadlines",
@@ -8587,11 +8590,14 @@ def event(name: str = ...) -> Callable[[Method], Method]: ...
 
 
 def event(name: Any = ...) -> Any:
-    """Make a method the receiver of an event: `@event` under the method's own name, `@event("any name")` else.
+    """Make a method the receiver of an event: `@event`, if both have one name, or `@event("name")`.
 
-    The method gets the event's arguments; what it returns, or its coroutine does, is the acknowledgement if the client
-    asked for one: a tuple is several arguments, None is none; with `NO_ACK` the event is not acknowledged. A plain
-    method runs at once; a coroutine is finished before the client's next event starts.
+    The method gets the event's arguments. Its result, or its coroutine's, is the ack if the client
+    asked for one: a tuple is several arguments, None is none; with `NO_ACK` the event is not
+    acknowledged. A plain method runs at once; a coroutine is finished before the client's next
+    event starts.
+
+    Raises TypeError for a name that is no text, ValueError for one that is never sent as an event.
     """
     if callable(name):
         return event(name.__name__)(name)
@@ -8613,11 +8619,14 @@ if sys.version_info >= (3, 14):
     import annotationlib
 
     def signature_of(function: Callable[..., Any]) -> inspect.Signature:
-        """Give the signature of *function*. An annotation's value is not needed, and may not exist at run time."""
+        """Return the signature of *function*.
+
+        The values of annotations are not needed, and may not exist at run time.
+        """
         return inspect.signature(function, annotation_format=annotationlib.Format.STRING)
 
     def annotated_names(cls: type) -> Iterable[str]:
-        """Give the names that *cls* itself annotates. Their annotations are not evaluated."""
+        """Return the names that *cls* itself annotates. Their annotations are not evaluated."""
         return annotationlib.get_annotations(cls, format=annotationlib.Format.STRING)
 
 else:
@@ -8627,45 +8636,41 @@ else:
 
 @dataclasses.dataclass(slots=True)
 class Receiver:
-    """The method for an event, and how many arguments it can take."""
+    """The method for an event, and how many arguments the method can take."""
 
     method: str
     least: int
-    most: float
+    most: float  #: infinite for `*args`
 
     @classmethod
     def of(cls, handler_class: type[SocketIOHandler], name: str) -> Receiver:
-        method = getattr(handler_class, name)
+        """Read the signature of the method *name*; the first parameter is `self`."""
+        parameters = signature_of(getattr(handler_class, name)).parameters.values()
+        kinds = [parameter.kind for parameter in parameters]
         positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        parameters = list(signature_of(method).parameters.values())
         takes = [parameter for parameter in parameters if parameter.kind in positional][1:]
-        least = sum(parameter.default is inspect.Parameter.empty for parameter in takes)
-        any_number = any(
-            parameter.kind is inspect.Parameter.VAR_POSITIONAL for parameter in parameters
-        )
+        least = sum(parameter.default is parameter.empty for parameter in takes)
+        any_number = inspect.Parameter.VAR_POSITIONAL in kinds
         return cls(name, least, math.inf if any_number else len(takes))
 
 
 def kwargs_by_class(
     classes: Set[type[SocketIOHandler]], kwargs: dict[str, Any]
 ) -> dict[type[SocketIOHandler], dict[str, Any]]:
-    """Give each of *classes* those of *kwargs* that its `initialize` takes; TypeError for one missing or of no use."""
+    """Choose for each of *classes* those of *kwargs* that its `initialize` takes.
+
+    Raises TypeError for a keyword that an `initialize` needs and does not get, or that none takes.
+    """
     chosen = {}
+    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     for handler_class in classes:
         parameters = list(signature_of(handler_class.initialize).parameters.values())[1:]
-        named = {
-            parameter.name: parameter
-            for parameter in parameters
-            if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-        }
         anything = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+        named = [parameter.name for parameter in parameters if parameter.kind in by_name]
         given = {name: value for name, value in kwargs.items() if anything or name in named}
         for parameter in parameters:
-            needed = parameter.default is parameter.empty and parameter.kind in (
-                parameter.KEYWORD_ONLY,
-                parameter.POSITIONAL_OR_KEYWORD,
-                parameter.POSITIONAL_ONLY,
-            )
+            needed = parameter.default is parameter.empty and parameter.kind not in variable
             if needed and parameter.name not in given:
                 raise TypeError(
                     f"{handler_class.__name__}.initialize needs {parameter.name}: "
@@ -8681,12 +8686,15 @@ def kwargs_by_class(
     return chosen
 
 
-#: What stands for rooms in a call: names, or lists of names.
+#: An argument that stands for rooms: a name, or a list of names.
 Rooms = str | list[str] | tuple[str, ...] | Set[str]
 
 
 def room_names(rooms: Iterable[Any]) -> list[str]:
-    """Give the names among *rooms*, and those in the lists among them, as node takes both; TypeError for all else."""
+    """Return the names in *rooms*, which may hold names and lists of names, as in node.
+
+    Raises TypeError for anything else.
+    """
     names = []
     for room in rooms:
         for name in room if isinstance(room, (list, tuple, set, frozenset)) else (room,):
@@ -8697,25 +8705,28 @@ def room_names(rooms: Iterable[Any]) -> list[str]:
     return names
 
 
-AS_BEFORE: Any = object()  # the default of an argument for which None is a value
+# The default of an argument for which None is a value of its own.
+AS_BEFORE: Any = object()
 
 
 @dataclasses.dataclass(frozen=True)
 class Broadcast:
-    """Some or all clients of a namespace. A value: every operator gives a new one, to be kept and shared.
+    """Some or all clients of a namespace, as the operators choose them.
 
         io.to("lobby").except_("muted").emit("news", text)
 
-    It works from any handler, timer or thread; with no clients, or before the first, it reaches nobody.
+    A broadcast is a value: every operator returns a new one, which may be kept and shared.
+    Its methods may be called from any handler, timer or thread. They reach nobody before the first
+    client has come.
     """
 
-    _at: tuple[tuple[Hub, Scope], ...]  # every hub that serves them
+    _at: tuple[tuple[Hub, Scope], ...]  # every hub that serves these clients
     _target: Target = Target()
     _seconds: float | None = 60.0
 
     @property
     def _doors(self) -> Iterable[tuple[Hub, Scope]]:
-        """The hubs to ask: of several that are servers of one cluster, the first, as the others hear it."""
+        """The hubs to ask. Hubs that belong to one cluster hear each other: the first is asked."""
         if len(self._at) == 1 or self._target.local:
             return self._at
         chosen: dict[Any, tuple[Hub, Scope]] = {}
@@ -8724,52 +8735,55 @@ class Broadcast:
         return chosen.values()
 
     def to(self, *rooms: Rooms) -> Broadcast:
-        """Also those in *rooms*, names or lists of them. A client in several gets one copy; its `id` is a room."""
+        """Add the clients in *rooms*, which are names or lists of names; a client's `id` is a room.
+
+        A client that is in several of the rooms gets one copy.
+        """
         return self._but(rooms=self._target.rooms.union(room_names(rooms)))
 
     in_ = to
 
     def except_(self, *rooms: Rooms) -> Broadcast:
-        """But nobody in *rooms*."""
+        """Leave out the clients in *rooms*."""
         return self._but(excluded=self._target.excluded.union(room_names(rooms)))
 
     @property
     def volatile(self) -> Broadcast:
-        """What is sent is dropped for a client that could not get it at once."""
+        """The same clients; an event is dropped for a client that could not get it at once."""
         return self._but(volatile=True)
 
     @property
     def local(self) -> Broadcast:
-        """Only clients of this server, and none of the others in its cluster."""
+        """Only the clients of this server, without those of other servers in its cluster."""
         return self._but(local=True)
 
     def timeout(self, seconds: float | None) -> Broadcast:
-        """How long `call` waits for acks; None: for as long as the clients are there."""
+        """Let `call` wait *seconds* for acks; with None it waits for as long as the clients stay."""
         check_timeout(seconds)
         return Broadcast(self._at, self._target, seconds)
 
     def emit(self, event: str, *args: Any) -> None:
-        """Send an event to all of them, encoded once per dialect; see `SocketIOHandler.emit`."""
+        """Send an event to these clients, encoded once per dialect; see `SocketIOHandler.emit`."""
         data = message_packet(event, args, "/").data
         for hub, scope in self._doors:
-            if hub.clock.on_loop():
-                hub.clock.run(hub.verbs.emit, scope, self._target, data)
-            else:  # the caller may change *args* before the loop has sent them
-                hub.clock.run(hub.verbs.emit, scope, self._target, detached(hub.json, data))
+            # From another thread: the caller may change *args* before the loop has sent them.
+            sent = data if hub.clock.on_loop() else detached(hub.json, data)
+            hub.clock.run(hub.verbs.emit, scope, self._target, sent)
 
     def send(self, message: Any) -> None:
-        """Send a message to all of them; see `SocketIOHandler.send`."""
+        """Send a message to these clients; see `SocketIOHandler.send`."""
         self.emit("message", message)
 
     async def call(
         self, event: str, *args: Any, timeout: float | None = AS_BEFORE
     ) -> BroadcastAcks:
-        """Emit to all of them and gather what they acknowledge with, until all have or *timeout* seconds are over.
+        """Emit to these clients and return their acks, once all have come or time is up.
 
-        Without a *timeout* these are the seconds of the operator `timeout`, or 60; None is no limit.
+        *timeout* is in seconds; by default the operator `timeout` counts, or 60; None is no limit.
 
-        `answers` holds one value per client id (one argument bare, several as a list), `missing` the ids of those who
-        did not answer in time, left meanwhile, or speak a dialect without acks.
+        In the result, `answers` maps client ids to what the clients acknowledged with: one argument
+        bare, several as a list. `missing` holds the ids of clients that did not answer in time, left
+        meanwhile, or speak a dialect without acks.
         """
         seconds = self._seconds if timeout is AS_BEFORE else timeout
         check_timeout(seconds)
@@ -8784,15 +8798,18 @@ class Broadcast:
         return gathered
 
     def sockets(self) -> list[SocketIOHandler]:
-        """The handlers of those at this server, in `on_open` too, where `emit` reaches them."""
+        """Return the handlers of these clients at this server.
+
+        Clients whose `on_open` still runs are among them, because `emit` reaches them too.
+        """
         found = [hub.verbs.find(scope, self._target) for hub, scope in self._at]
         return list(itertools.chain.from_iterable(found))
 
     async def fetch_sockets(self) -> list[RemoteSocket]:
-        """Return what is known of them, those at other servers of the cluster among them.
+        """Return a description of each of these clients, at other servers of the cluster too.
 
-        Raises `ClusterTimeout` if a server does not answer within `cluster_timeout`: its
-        `partial` holds the clients of this one.
+        Raises `ClusterTimeout` if a server does not answer within `cluster_timeout`; the error's
+        `partial` holds the clients of this server.
         """
         found: list[RemoteSocket] = []
         for hub, scope in self._doors:
@@ -8806,63 +8823,66 @@ class Broadcast:
         return found
 
     def join(self, *rooms: Rooms) -> None:
-        """Put them all into *rooms*."""
+        """Put these clients into *rooms*."""
         names = room_names(rooms)
         for hub, scope in self._doors:
             hub.clock.run(hub.verbs.join, scope, self._target, names)
 
     def leave(self, *rooms: Rooms) -> None:
-        """Take them all out of *rooms*."""
+        """Take these clients out of *rooms*."""
         names = room_names(rooms)
         for hub, scope in self._doors:
             hub.clock.run(hub.verbs.leave, scope, self._target, names)
 
     def disconnect(self, close: bool = False) -> None:
-        """Disconnect them all; see `SocketIOHandler.disconnect`."""
+        """Disconnect these clients; see `SocketIOHandler.disconnect`."""
         for hub, scope in self._doors:
             hub.clock.run(hub.verbs.disconnect, scope, self._target, close)
 
     # Private.
 
     def _but(self, **changes: Any) -> Broadcast:
-        """Return a Broadcast with *changes*: `io.to(..)` must not have `close`, `stats` and `of`."""
+        """Return a plain Broadcast with *changes*: `io.to(..)` has no `close`, `stats` and `of`."""
         return Broadcast(self._at, dataclasses.replace(self._target, **changes), self._seconds)
 
 
 class Oneself(Broadcast):
-    """One client, as `handler.volatile` has it; with rooms it means the others in them, as in node."""
+    """One client, as `handler.volatile` gives it.
+
+    As in node, the operators of rooms leave this client out: they choose among the others.
+    """
 
     @property
     def broadcast(self) -> Broadcast:
-        """Everybody else."""
+        """All other clients of the namespace."""
         return self._but(rooms=NO_ROOMS, excluded=self._target.rooms)
 
     def to(self, *rooms: Rooms) -> Broadcast:
-        """The others in *rooms*."""
+        """Choose the other clients in *rooms*."""
         return self.broadcast.to(*rooms)
 
     in_ = to
 
     def except_(self, *rooms: Rooms) -> Broadcast:
-        """The others, but nobody in *rooms*."""
+        """Choose the other clients that are not in *rooms*."""
         return self.broadcast.except_(*rooms)
 
     @property
     def volatile(self) -> Oneself:
-        """The same: it is volatile already."""
+        """This object itself, because it is volatile already."""
         return self
 
     def timeout(self, seconds: float | None) -> Oneself:
-        """How long `call` waits for the ack; None: for as long as the client is there."""
+        """Let `call` wait *seconds* for the ack; with None it waits for as long as the client stays."""
         check_timeout(seconds)
         return dataclasses.replace(self, _seconds=seconds)
 
 
 class NamespaceIO(Broadcast):
-    """`io`: everybody in a namespace, and the way to the others."""
+    """All clients of a namespace, and what concerns its server as a whole: `handler.io`."""
 
     def of(self, name: str) -> NamespaceIO:
-        """The namespace *name* of the same server; KeyError if there can be none."""
+        """Return the namespace *name* of the same server; KeyError if there can be none."""
         found = tuple([(hub, name) for hub, _ in self._at if hub.may_have(name)])
         if not found:
             raise KeyError(
@@ -8871,49 +8891,53 @@ class NamespaceIO(Broadcast):
         return NamespaceIO(found)
 
     def get(self, id: str) -> SocketIOHandler | None:
-        """Give the handler of the client whose `id` this is; None if it is not here."""
+        """Return the handler of the client with this `id`; None if this server has no such client."""
         return next((handler for handler in self.to(id).sockets() if handler.id == id), None)
 
     def rooms(self) -> dict[str, int]:
-        """Give the names of all rooms and how many clients are in each; without those that are a client's `id`."""
+        """Return how many clients of this server are in each room, by the room's name.
+
+        The rooms that are a client's `id` are left out.
+        """
         sizes: collections.Counter[str] = collections.Counter()
         for hub, scope in self._at:
             sizes.update(hub.verbs.room_sizes(scope))
         return dict(sizes)
 
     def __len__(self) -> int:
-        """Give the number of clients."""
+        """Return the number of clients of this namespace at this server."""
         return len(self.sockets())
 
     def __bool__(self) -> bool:
-        return True  # `io` is there also when nobody is
+        # `__len__` would make `io` false while there are no clients.
+        return True
 
     async def start(self) -> None:
-        """Join the cluster now, not with the first request; SocketIOServer does it by itself."""
+        """Join the cluster now, before the first request; a SocketIOServer does it by itself."""
         for hub, _ in self._at:
             if not hub.clock.is_bound():
                 hub.bind(None)
 
     def on(self, event: str, listener: Callable[..., Any]) -> None:
-        """Have *listener* called for an event that another server of the cluster emits to servers.
+        """Call *listener* for an event that another server of the cluster emits to servers.
 
-        It gets the event's arguments, and may be a coroutine function. What the first listener
-        of an event returns is the answer, where one is asked for.
+        The listener gets the event's arguments, and may be a coroutine function. The result of an
+        event's first listener is the answer to `server_side_call`.
         """
         for hub, scope in self._at:
             hub.listeners.setdefault(scope, {}).setdefault(event, []).append(listener)
 
     def server_side_emit(self, event: str, *args: Any) -> None:
-        """Send an event to the other servers of the cluster, to what `io.on` has there."""
+        """Send an event to the other servers of the cluster, whose `io.on` has listeners for it."""
         data = message_packet(event, args, "/").data
         for hub, scope in self._doors:
             hub.clock.run(hub.verbs.server_side_emit, scope, detached(hub.json, data))
 
     async def server_side_call(self, event: str, *args: Any) -> list[Any]:
-        """Send an event to the other servers, and return what each of them answers.
+        """Send an event to the other servers of the cluster, and return a list of their answers.
 
-        Raises `ClusterTimeout` if one does not within `cluster_timeout`: its `partial` holds
-        the other answers.
+        Raises `ClusterTimeout` if a server does not answer within `cluster_timeout`; the error's
+        `partial` holds the other answers.
         """
         data = message_packet(event, args, "/").data
         answers: list[Any] = []
@@ -8928,17 +8952,18 @@ class NamespaceIO(Broadcast):
         return int(max(counts))
 
     async def all_rooms(self) -> set[str]:
-        """Return the names of all rooms of all servers; each client's `id` is one."""
+        """Return the names of all rooms of all servers; the `id` of each client is a room."""
         found: set[str] = set()
         for hub, scope in self._doors:
             found |= await hub.clock.on_its_loop(hub.verbs.all_rooms(scope))
         return found
 
     def stats(self) -> dict[str, Any]:
-        """What this server, in all its namespaces, does and has done; cheap enough to be asked often.
+        """Return counts of this server, over all its namespaces; cheap enough to be asked often.
 
-        `clients` by generation and transport, `messages_received`, `messages_sent` (events and acks), `bytes_received`,
-        `bytes_sent`, `buffered_bytes` that clients have not taken yet, and `lag`: seconds by which the loop is late.
+        `clients` by generation and transport; `messages_received` and `messages_sent`, which count
+        events and acks; `bytes_received`, `bytes_sent`; `buffered_bytes` that clients have not taken
+        yet; `lag`, the seconds by which the loop is late.
         """
         first, *others = [hub.stats() for hub, _ in self._at]
         for stats in others:
@@ -8950,9 +8975,10 @@ class NamespaceIO(Broadcast):
         return first
 
     async def close(self) -> None:
-        """Say goodbye to every client of this server, in all namespaces, and take no new ones.
+        """Say goodbye to every client of this server, in all namespaces, and take no new clients.
 
-        Returns when they are gone, or have had a few seconds to go. Their `close_reason` is "server shutting down".
+        Returns when the clients are gone, or have had a few seconds to go. Their `close_reason` is
+        "server shutting down".
         """
         await asyncio.gather(*[hub.close() for hub, _ in self._at])
 
@@ -8963,13 +8989,13 @@ class RemoteSocket:
 
     id: str
     rooms: frozenset[str]
-    data: Any  #: what its handler keeps in `data`
-    handshake: dict[str, Any]  #: as node has it: `headers`, `address`, `time`, `url`, `query` ...
+    data: Any  #: the `data` of the client's handler
+    handshake: dict[str, Any]  #: node's keys: `headers`, `address`, `time`, `url`, `query` ...
     _others: Broadcast = dataclasses.field(repr=False, compare=False)
 
     @classmethod
     def of(cls, known: dict[str, Any], others: Broadcast) -> RemoteSocket:
-        """Read the description that another server, perhaps node's, has sent."""
+        """Make one of the description *known*, which a server of node may have sent."""
         rooms, handshake = known.get("rooms"), known.get("handshake")
         return cls(
             known["id"],
@@ -8980,28 +9006,31 @@ class RemoteSocket:
         )
 
     def emit(self, event: str, *args: Any) -> None:
-        """Send it an event."""
+        """Send the client an event."""
         self._others.to(self.id).emit(event, *args)
 
     def join(self, *rooms: Rooms) -> None:
-        """Put it into *rooms*."""
+        """Put the client into *rooms*."""
         self._others.to(self.id).join(*rooms)
 
     def leave(self, *rooms: Rooms) -> None:
-        """Take it out of *rooms*."""
+        """Take the client out of *rooms*."""
         self._others.to(self.id).leave(*rooms)
 
     def disconnect(self, close: bool = False) -> None:
-        """Disconnect it from its namespace; with *close* end its connection."""
+        """Disconnect the client from its namespace; with *close* end its connection."""
         self._others.to(self.id).disconnect(close)
 
 
 class NotServed(SocketIOError, RuntimeError, AttributeError):
-    """A class has no `io` before it has routes. An AttributeError too, for those who look at a class from outside."""
+    """`io` was asked of a class that has no routes yet.
+
+    The error is an AttributeError too, so that `hasattr` and tools that look at a class do not fail.
+    """
 
 
 class HomeIO:
-    """`io`: on a handler its own namespace, on a class those that `routes` has given that very class."""
+    """The descriptor behind `io`: the namespace of a handler, or all namespaces that a class serves."""
 
     def __get__(self, handler: SocketIOHandler | None, owner: type[SocketIOHandler]) -> NamespaceIO:
         if handler is not None:
@@ -9016,9 +9045,10 @@ class HomeIO:
 
 
 def answers_nothing(name: str) -> RuntimeError:
-    """Make the error for a method *name* of RequestHandler that would answer its request."""
+    """Make the error for RequestHandler's method *name*, which would answer a request."""
     return RuntimeError(
-        f"{name}() answers a request, and a Socket.IO client is not waiting for one: use send or emit"
+        f"{name}() answers a request, and a Socket.IO client is not waiting for one: "
+        "use send or emit"
     )
 
 
@@ -9026,7 +9056,7 @@ def _answers_nothing(name: str) -> Any:
     def refuse(self: SocketIOHandler, *args: Any, **kwargs: Any) -> Any:
         raise answers_nothing(name)
 
-    refuse.__doc__ = "Raises: use `send` or `emit`."
+    refuse.__doc__ = "Raise RuntimeError: use `send` or `emit`."
     return refuse
 
 
@@ -9036,104 +9066,118 @@ Handler = TypeVar("Handler", bound="SocketIOHandler")
 class SocketIOHandler(tornado.web.RequestHandler):
     """One client in one namespace, from before `on_open` until after `on_close`. Subclass it.
 
-    It is made by Tornado like any RequestHandler, with the request of the client's handshake, and can do all of them
-    that reads a request: `request`, `settings`, `current_user`, `get_cookie`, `get_argument`. It answers none.
+    Tornado makes a handler like any RequestHandler, with the request of the client's handshake.
+    All methods that read a request work: `request`, `settings`, `current_user`, `get_cookie`,
+    `get_argument`. The methods that answer a request raise RuntimeError.
 
     Options are class attributes; times are in seconds.
     """
 
     # Options.
-    ping_interval = 25.0  #: between heartbeats
-    ping_timeout = 20.0  #: for the answer to one
-    connect_timeout = 45.0  #: for a client to join a namespace, and for `on_open` to accept it
-    upgrade_timeout = 10.0  #: from a WebSocket's arrival to the end of polling
-    poll_duration = 20.0  #: how long a poll of the 0.x generations is held
-    close_timeout = (
-        60.0  #: for a poll to fetch the goodbye, and for a handler to finish before `on_close`
-    )
-    max_message_bytes = 1_000_000  #: one message or POST body, attachments included
-    #: unsent to one client: above it none of its events is run, and it is cut off unless half leaves within
-    #: `ping_timeout`; at sixteen times as much it is cut off at once
+    ping_interval = 25.0  #: the time between heartbeats
+    ping_timeout = 20.0  #: the time that a client has to answer a heartbeat
+    #: The time that a client has to join a namespace, and `on_open` to accept it.
+    connect_timeout = 45.0
+    upgrade_timeout = 10.0  #: the time from a WebSocket's arrival to the end of polling
+    poll_duration = 20.0  #: the time that a poll of the 0.x generations is held
+    #: The time that a poll has to fetch the goodbye, and a handler to finish before `on_close`.
+    close_timeout = 60.0
+    max_message_bytes = 1_000_000  #: the size of a message or POST body, attachments included
+    #: The bytes not yet sent to one client. Above this limit none of the client's events is run, and
+    #: the client is cut off unless half leaves within `ping_timeout`. At sixteen times as much the
+    #: client is cut off at once.
     max_buffered_bytes = 4 * 1024 * 1024
-    max_packets = 100_000  #: in one payload
-    max_attachments = 10  #: of one packet
-    max_namespaces = 100  #: that one client may join
-    max_rooms = 1000  #: that one client may be in, per namespace
-    allow_upgrades = True  #: from polling to WebSocket
-    allowed_origins: AllowedOrigins = ()  #: besides the server's own: origins with scheme, patterns, "*", or a callable
+    max_packets = 100_000  #: the packets in one payload
+    max_attachments = 10  #: the attachments of one packet
+    max_namespaces = 100  #: the namespaces that one client may join
+    max_rooms = 1000  #: the rooms that one client may be in, per namespace
+    allow_upgrades = True  #: whether a client may go from polling to WebSocket
+    #: The origins to admit besides the server's own: origins with scheme, patterns, "*", or a callable.
+    allowed_origins: AllowedOrigins = ()
     enabled_dialects: Sequence[str | Dialect] = tuple(DIALECTS)  #: the generations to serve
-    #: For who replaces a server of socket.io 1 or 2 whose pages compare ids: `id` of these clients is what they compute
-    #: themselves. Who reads such an id can speak for that client.
+    #: Whether the `id` of a client of socket.io 1 or 2 is the one that the client computes itself.
+    #: Set it to replace a server whose pages compare ids. Whoever reads such an id can speak for
+    #: that client.
     id_is_sid = False
-    recovery_window = (
-        0.0  #: for clients of 4.6 and later to come back, and get what they have missed; 0: never
-    )
-    http_compression = True  #: of answers of 1 kB and more
-    websocket_compression: int | None = (
-        None  #: bytes from which a WebSocket message is compressed; None: never
-    )
-    cookie: str | None = (
-        None  #: its name, for proxies that need one to be sticky; the value is the secret session id
-    )
-    client_path: str | os.PathLike[str] | None = (
-        None  #: the file or `dist` folder behind /socket.io.js; None: a CDN
-    )
+    #: The time within which a client of 4.6 or later may come back to the events that it has missed;
+    #: 0: never.
+    recovery_window = 0.0
+    http_compression = True  #: whether answers of 1 kB and more are compressed
+    #: The size in bytes from which a WebSocket message is compressed; None: never.
+    websocket_compression: int | None = None
+    #: The name of a cookie, for proxies that need one to be sticky; its value is the secret session id.
+    cookie: str | None = None
+    #: The file or `dist` folder of the client behind /socket.io.js; None: a CDN.
+    client_path: str | os.PathLike[str] | None = None
     cluster: str | None = None  #: the URL of a Redis through which several servers act as one
-    cluster_key = "socket.io"  #: the prefix of its channels: node's option `key`
-    cluster_timeout = 5.0  #: for the answers of other servers
-    python_socketio_channel: str | None = None  #: on which python-socketio is heard: "socketio"
-    json: Any = (
-        None  #: an object with `dumps` and `loads`, such as the module orjson; None: simplejson
-    )
+    cluster_key = "socket.io"  #: the prefix of the cluster's channels: node's option `key`
+    cluster_timeout = 5.0  #: the time that other servers of the cluster have to answer
+    #: The Redis channel on which python-socketio is heard; its own default is "socketio".
+    python_socketio_channel: str | None = None
+    #: An object with `dumps` and `loads`, such as the module orjson; None: simplejson.
+    json: Any = None
 
-    io = HomeIO()  #: everybody in this namespace; also on the class, once it has routes
+    io = HomeIO()  #: all clients in this namespace; also on the class, once it has routes
 
     _events: ClassVar[dict[str, Receiver]] = {}
     _catch_all: ClassVar[Receiver] = Receiver("on_event", 1, math.inf)
     _taps_incoming = _taps_outgoing = False
     _member: Member = None  # type: ignore[assignment]  # set before on_open
-    _home: ClassVar[tuple[Hub, str | Family]]  # the latest, which is kept
-    _homes: ClassVar[weakref.WeakKeyDictionary[Hub, str | Family]]  # all that are served
+    _home: ClassVar[tuple[Hub, str | Family]]  # the newest home; this reference keeps its hub
+    _homes: ClassVar[weakref.WeakKeyDictionary[Hub, str | Family]]  # all homes that are served
 
     def __new__(
         cls: type[Handler], application: tornado.web.Application, request: Any, **kwargs: Any
     ) -> Handler:
-        """Refuse to be what Tornado makes of a plain rule, which comes with the request's own connection."""
+        """Make a handler, or a PlainRule if Tornado asks because the class stands in a plain rule.
+
+        Such a request still has its own connection.
+        """
         if isinstance(request.connection, tornado.httputil.HTTPConnection):
             return PlainRule(application, request, handler_class=cls)  # type: ignore[return-value]
         return super().__new__(cls)
 
-    # What applications override.
-
-    # `Any` lets a subclass annotate what it expects, and be a coroutine or not.
+    # Applications override these methods. They are annotated with `Any`, so that a subclass may
+    # annotate what it expects, and be a coroutine or not.
 
     def on_open(self, *args: Any, **kwargs: Any) -> Any:
-        """A client wants to come in; may be a coroutine. Return False or raise `ConnectionRefused` to turn it away.
+        """Decide about a client that wants to come in; may be a coroutine.
 
-        Anything else admits it, None too. `tornado.web.HTTPError(401)` refuses as well, with its reason, and so does
-        `@tornado.web.authenticated` above this method.
-        *args* and *kwargs* are what the groups of the route matched. What is sent from here follows the acceptance.
+        Return False or raise `ConnectionRefused` to turn the client away. `tornado.web.HTTPError(401)`
+        refuses as well, with its reason, and so does `@tornado.web.authenticated` above this method.
+        Any other result admits the client, None too. *args* and *kwargs* are what the groups of the
+        route matched. Events that are sent from here follow the acceptance.
         """
 
     def on_message(self, message: Any) -> Any:
-        """A message came: text, or anything JSON. May be a coroutine; what it returns is the ack, as for an event."""
+        """Take a message: text, or any JSON value. May be a coroutine.
+
+        The result is the ack, as for an event. By default the message is dropped with a warning.
+        """
         warn_once(
             "no on_message", "%s has no on_message: a message was dropped", type(self).__name__
         )
 
     def on_event(self, name: str, *args: Any) -> Any:
-        """An event that no `@event` method claims. What it returns is the ack: None an empty one, `NO_ACK` none.
+        """Take an event that has no `@event` method; may be a coroutine.
 
-        By default there is no ack, and a warning in the log.
+        The result is the ack: None is an empty ack, `NO_ACK` is none. By default there is no ack,
+        and a warning in the log.
         """
         self._member.mistaken("no method", f"the event {name[:40]!r} has no method")
         return NO_ACK
 
     def on_close(self) -> Any:
-        """The client is gone; `close_reason` says why, `rooms` where it was. Once for each `on_open` that accepted."""
+        """Hear that the client is gone: called once for each `on_open` that accepted a client.
+
+        `close_reason` says why the client left, `rooms` which rooms it was in. May be a coroutine.
+        """
 
     def on_error(self, error: Any) -> Any:
-        """A method of this handler has raised *error*, or the coroutine that it gave. The connection lives on."""
+        """Handle *error*, which a method of this handler or its coroutine has raised.
+
+        The connection lives on. By default the error is logged.
+        """
         self.log_exception(type(error), error, error.__traceback__)
 
     def log_exception(
@@ -9142,22 +9186,24 @@ class SocketIOHandler(tornado.web.RequestHandler):
         value: BaseException | None,
         tb: types.TracebackType | None,
     ) -> None:
-        """Log what a method has raised, with its class, event and namespace."""
+        """Log an error that a method has raised, with class, event and namespace."""
         where = f"{type(self).__name__} in {self.namespace[:40]!r}"
         where = getattr(value, "_socket_io_where", where)
-        APPLICATION_LOG.error("%s: %.200r", where, value, exc_info=(typ, value, tb))  # type: ignore[arg-type]
+        traceback: Any = (typ, value, tb)
+        APPLICATION_LOG.error("%s: %.200r", where, value, exc_info=traceback)
 
     def on_any(self, name: str, *args: Any) -> Any:
-        """Sees every event that comes in, before its method does; for logs and metrics."""
+        """See every event that comes in, before its method does; for logs and metrics."""
 
     def on_any_outgoing(self, name: str, *args: Any) -> Any:
-        """Sees every event on its way to this client, broadcasts too."""
+        """See every event on its way to this client, broadcasts too."""
 
     def dispatch(self, name: str, *args: Any) -> Any:
-        """The way of every event to its method, to be overridden around `super().dispatch(name, *args)`.
+        """Call the method for an event; override this around `super().dispatch(name, *args)`.
 
-        Check, change or drop the event; measure it; raise to have it end in `on_error`. What it returns, or its
-        coroutine does, is the ack: return what `super().dispatch` returned.
+        An override may check, change, measure or drop the event; an error that it raises goes to
+        `on_error`. The result, or its coroutine's, is the ack: return what `super().dispatch`
+        returned.
         """
         receiver = self._events.get(name)
         if receiver is None:
@@ -9169,43 +9215,51 @@ class SocketIOHandler(tornado.web.RequestHandler):
         count = len(args) - (receiver is self._catch_all)
         self._member.mistaken(
             "arguments",
-            f"{type(self).__name__}.{receiver.method} cannot take event {name[:40]!r} with {count} arguments",
+            f"{type(self).__name__}.{receiver.method} cannot take event {name[:40]!r} "
+            f"with {count} arguments",
         )
         return NO_ACK
 
     @classmethod
     def allow_request(cls, request: tornado.httputil.HTTPServerRequest) -> Any:
-        """Whether *request* may begin a session; called before there is one, for every transport. May be a coroutine.
+        """Decide whether *request* may begin a session, over any transport; may be a coroutine.
 
-        Return True to admit it. Anything falsy, None too, refuses it with 403: `return cls.find_user(request)` does the
-        right thing. Raise `tornado.web.HTTPError(503, reason="Come back later")` to say more. Asked of the class whose
-        `routes` was called.
+        Return True to admit it. Any false value, None too, refuses it with 403:
+        `return cls.find_user(request)` does the right thing. Raise
+        `tornado.web.HTTPError(503, reason="Come back later")` to say more. Only the class whose
+        `routes` was called is asked.
         """
         return True
 
     @classmethod
     def on_refused(cls, request: tornado.httputil.HTTPServerRequest, why: str) -> None:
-        """Hear that *request* was refused, and *why*: the words that its client is told, and often more.
+        """Hear that *request* was refused, and *why*; for metrics and bans.
 
-        For metrics and bans. Called on the class whose `routes` was called, whatever refuses: the origin,
-        `allow_request`, an unknown session, a handshake that is none, the goodbye of the server. What of the client's
-        stands in *why* is quoted, and cut short.
+        *why* holds the words that the client is told, and often more; the client's own words in it
+        are quoted and cut short. The method is called on the class whose `routes` was called,
+        whatever the reason: the origin, `allow_request`, an unknown session, a malformed handshake,
+        or the goodbye of the server.
         """
 
-    # What is known.
+    # Facts about this client.
 
     @property
     def id(self) -> str:
-        """Who this is: public, random, and itself a room."""
+        """The client's name among others: public, random, and itself a room."""
         return self._member.id
 
     @property
     def namespace(self) -> str:
+        """The name of the namespace, "/" for the root."""
         return self._member.namespace.name
 
     @property
     def auth(self) -> dict[str, Any]:
-        """What the client gave to prove itself: the payload of CONNECT, or the query where its generation has none."""
+        """The credentials of the client: the payload of its CONNECT packet.
+
+        Clients up to socket.io 2 send no such payload: for them these are the arguments of the
+        handshake's query, without those of the protocol itself.
+        """
         if self._member.auth is not None:
             return self._member.auth
         if not self._member.session.dialect.opens_root_unasked:
@@ -9217,12 +9271,18 @@ class SocketIOHandler(tornado.web.RequestHandler):
 
     @property
     def protocol(self) -> str:
-        """The transport in use now: websocket, flashsocket, xhr-polling, jsonp-polling, xhr-multipart or htmlfile."""
+        """The transport in use now.
+
+        It is one of: websocket, flashsocket, htmlfile, xhr-multipart, xhr-polling, jsonp-polling.
+        """
         return self._member.session.transport
 
     @property
     def session(self) -> UserSession:
-        """A dict for the application's data about this client, shared by its namespaces. `.id` is secret."""
+        """A dict for the application's data about this client, shared by the client's namespaces.
+
+        Its attribute `id` is the session id, which is secret.
+        """
         session = self._member.session
         if session.user_session is None:
             session.user_session = UserSession(session.sid, session.dialect)
@@ -9230,7 +9290,7 @@ class SocketIOHandler(tornado.web.RequestHandler):
 
     @property
     def data(self) -> dict[str, Any]:
-        """A dict that other servers of the cluster see, by `fetch_sockets`: what JSON can hold."""
+        """A dict that other servers of the cluster see by `fetch_sockets`; its values must be JSON."""
         data: dict[str, Any] = vars(self).setdefault("_data", {})
         return data
 
@@ -9240,22 +9300,25 @@ class SocketIOHandler(tornado.web.RequestHandler):
 
     @property
     def rooms(self) -> frozenset[str]:
-        """The rooms it is in, `id` among them; in `on_close` those it was in."""
+        """The rooms that the client is in, `id` among them; in `on_close`, the rooms it was in."""
         return frozenset(self._member.rooms) | {self._member.id}
 
     @property
     def connected(self) -> bool:
-        """Whether it has been accepted and is not gone."""
+        """Whether the client has been accepted and has not left."""
         return self._member.is_open
 
     @property
     def recovered(self) -> bool:
-        """Whether it has come back within `recovery_window`, with the same `id`, `rooms` and `session` data."""
+        """Whether the client has come back within `recovery_window`.
+
+        It then has the `id`, the `rooms` and the `session` data that it had before.
+        """
         return self._member.recovered
 
     @property
     def close_reason(self) -> str | None:
-        """Why it is gone, in the words of node's server; None while it is not.
+        """The reason why the client is gone, in the words of node's server; None while it is here.
 
         "transport close", "transport error", "ping timeout", "parse error", "client namespace disconnect",
         "server namespace disconnect", "server shutting down", "forced close".
@@ -9265,9 +9328,9 @@ class SocketIOHandler(tornado.web.RequestHandler):
     # To this client.
 
     def send(self, message: Any) -> None:
-        """Send a message: text as it is, anything else as JSON (`Decimal` is a number), `bytes` where it has binary.
+        """Send *message*, a JSON value with `bytes` anywhere inside: `emit("message", message)`.
 
-        The same as `emit("message", message)`.
+        0.x clients get text as it is, and anything else as JSON. `Decimal` is sent as a number.
         """
         self.emit("message", message)
 
@@ -9280,11 +9343,13 @@ class SocketIOHandler(tornado.web.RequestHandler):
     ) -> None:
         """Send the event *event* with *args*: JSON values, with `bytes` anywhere inside.
 
-        *ack* is called with what the client acknowledges, if it does within *timeout* seconds (None: whenever it does);
-        it may be a coroutine function. Who must know that no ack came uses `call`. A 0.6 client gets the message
-        {"name": event, "args": [..]}. Works from any thread. To a client that has gone nothing is sent.
+        *ack* is called with the arguments of the client's ack if one comes within *timeout* seconds
+        (None: without limit), and may be a coroutine function. To learn that no ack came, use `call`.
+        A 0.6 client gets the message {"name": event, "args": [..]}. May be called from any thread.
+        Nothing is sent to a client that has gone.
 
-        Raises TypeError or ValueError for what is not JSON, `NotSupported` for what the client's generation cannot do.
+        Raises TypeError or ValueError for a value that is not JSON, `NotSupported` for bytes or acks
+        that the client's generation does not have.
         """
         member = self._member
         hub = member.session.hub
@@ -9299,7 +9364,8 @@ class SocketIOHandler(tornado.web.RequestHandler):
             send = functools.partial(self._ask, ack, timeout)
         if hub.clock.on_loop():
             send(packet)
-        else:  # the caller may change *args* before the loop has sent them
+        else:
+            # The caller may change *args* before the loop has sent them.
             packet.data = detached(hub.json, packet.data)
             hub.clock.run(send, packet)
 
@@ -9308,10 +9374,11 @@ class SocketIOHandler(tornado.web.RequestHandler):
         future.add_done_callback(functools.partial(self._member.answered, packet.data[0], ack))
 
     async def call(self, event: str, *args: Any, timeout: float | None = 60.0) -> Any:
-        """Emit, and return what the client acknowledges: one argument bare, several as a list, none as None.
+        """Emit, and return the client's ack: one argument bare, several as a list, none as None.
 
-        Raises `AckTimeout` after *timeout* seconds (None: never), `Disconnected` when the client goes or has
-        not been accepted yet, `NotSupported` when its generation has no acks. Nothing is sent then.
+        Raises `AckTimeout` after *timeout* seconds (None: never), and `Disconnected` when the client
+        goes. If the client has not been accepted yet, or its generation has no acks, nothing is sent,
+        and `Disconnected` or `NotSupported` is raised.
         """
         hub = self._member.session.hub
         check_timeout(timeout)
@@ -9321,9 +9388,10 @@ class SocketIOHandler(tornado.web.RequestHandler):
 
     @property
     def volatile(self) -> Oneself:
-        """This client, but what it could not get at once is dropped: `self.volatile.emit(...)`.
+        """This client; an event is dropped if it could not get it at once: `self.volatile.emit(...)`.
 
-        `self.volatile.to("room")` and `self.volatile.broadcast` are others, as without it.
+        `self.volatile.to("room")` and `self.volatile.broadcast` mean other clients, as
+        `self.to("room")` and `self.broadcast` do.
         """
         namespace = self._member.namespace
         target = Target(frozenset([self.id]), volatile=True)
@@ -9332,8 +9400,8 @@ class SocketIOHandler(tornado.web.RequestHandler):
     def disconnect(self, close: bool = False) -> None:
         """Disconnect this client from this namespace; with *close* from all, and end its connection.
 
-        Its `close_reason` is "server namespace disconnect", and it does not reconnect by itself.
-        Works from any thread, as `close`, `join` and `leave` do.
+        Its `close_reason` is "server namespace disconnect", and the client does not reconnect by
+        itself. This method, `close`, `join` and `leave` may be called from any thread.
         """
         self._member.session.hub.clock.run(self._disconnect, close)
 
@@ -9350,7 +9418,10 @@ class SocketIOHandler(tornado.web.RequestHandler):
             session.close("server namespace disconnect")
 
     def close(self) -> None:
-        """End the client's connection without a word in its namespaces, as if the network had: it may reconnect."""
+        """End the client's connection as a failure of the network would: the client may reconnect.
+
+        No namespace gets a DISCONNECT packet; the `close_reason` is "forced close".
+        """
         self._member.session.hub.clock.run(self._close)
 
     def _close(self) -> None:
@@ -9361,7 +9432,7 @@ class SocketIOHandler(tornado.web.RequestHandler):
     # To others.
 
     def join(self, *rooms: Rooms) -> None:
-        """Be in *rooms* too; `SocketIOError` beyond `max_rooms`."""
+        """Put this client into *rooms* too; raises SocketIOError beyond `max_rooms`."""
         names, member = room_names(rooms), self._member
         clock, join = member.session.hub.clock, member.namespace.join
         if clock.on_loop():
@@ -9370,7 +9441,7 @@ class SocketIOHandler(tornado.web.RequestHandler):
             clock.run(join, member, names)
 
     def leave(self, *rooms: Rooms) -> None:
-        """Be in *rooms* no longer."""
+        """Take this client out of *rooms*."""
         names, member = room_names(rooms), self._member
         clock, leave = member.session.hub.clock, member.namespace.leave
         if clock.on_loop():
@@ -9380,17 +9451,17 @@ class SocketIOHandler(tornado.web.RequestHandler):
 
     @property
     def broadcast(self) -> Broadcast:
-        """Everybody in this namespace but this client."""
+        """All clients in this namespace but this client."""
         return self.io.except_(self.id)
 
     def to(self, *rooms: Rooms) -> Broadcast:
-        """Everybody in *rooms* but this client."""
+        """Choose the clients in *rooms* but this client."""
         return self.broadcast.to(*rooms)
 
     in_ = to
 
     def except_(self, *rooms: Rooms) -> Broadcast:
-        """Everybody but this client and those in *rooms*."""
+        """Choose all clients but this client and the clients in *rooms*."""
         return self.broadcast.except_(*rooms)
 
     # Serving.
@@ -9404,15 +9475,22 @@ class SocketIOHandler(tornado.web.RequestHandler):
         namespaces: Mapping[Any, type[SocketIOHandler]] | None = None,
         kwargs: dict[str, Any] | None = None,
     ) -> tuple[tornado.routing.Matcher, Any]:
-        """The rule to put into a Tornado Application: serve this class at /*resource*.
+        """Return the rule to put into a Tornado Application: it serves this class at /*resource*.
 
-        *resource* may be a regular expression, *extraRE* one for more of the path, behind *extraSep*. Named groups, and
-        `extra` for all that *extraRE* matched, reach `on_open` as keywords, unnamed groups as arguments. *namespaces*
-        maps further namespaces to their classes; this class serves "/". A key is a name, or a compiled pattern, or is
-        called with name and auth of each client and says whether there is such a namespace, perhaps as a coroutine,
-        within `connect_timeout`: these are made for the first client and forgotten after the last. *kwargs* go to
-        `initialize`, as in Tornado; each class gets those that its own takes. One rule in two Applications serves each
-        by itself, and `io` of the class reaches both.
+        *resource* may be a regular expression, and *extraRE* another one for more of the path, behind
+        *extraSep*. Named groups, and `extra` for all that *extraRE* matched, reach `on_open` as
+        keywords, unnamed groups as arguments.
+
+        *namespaces* maps further namespaces to their classes; this class serves "/" unless the
+        mapping has it. A key is the name of a namespace, or describes a family of namespaces, each of
+        which is made for its first client and forgotten after its last. A family is a compiled
+        pattern of the whole name, or a callable that gets a client's namespace and auth and tells
+        whether there is such a namespace; it may be a coroutine function, and has `connect_timeout`.
+
+        *kwargs* go to `initialize`, as in Tornado; each class gets those that its own method takes.
+        One rule in two Applications serves each of them by itself, and `io` of the class reaches both.
+
+        Raises TypeError or ValueError, with the cure, for mistakes in the classes and in *kwargs*.
         """
         for handler_class in {cls, *(namespaces or {}).values()}:
             handler_class._examine()
@@ -9427,7 +9505,10 @@ class SocketIOHandler(tornado.web.RequestHandler):
 
     @classmethod
     def _examine(cls) -> None:
-        """Check the class, and note its events and taps; again when it is served, because it may have changed."""
+        """Check the class, and note its events and taps.
+
+        This happens again when the class is served, because its attributes may have been set since.
+        """
         cls._events = find_events(cls)
         cls._catch_all = Receiver.of(cls, "on_event")
         cls._taps_incoming = cls.on_any is not SocketIOHandler.on_any
@@ -9437,11 +9518,14 @@ class SocketIOHandler(tornado.web.RequestHandler):
     # Private.
 
     def clear(self) -> None:
-        """Called by Tornado's constructor to make an empty answer; there is none here (and 1.5 kB less to keep)."""
+        """Do nothing where Tornado's constructor makes an empty answer: 1.5 kB less per client."""
 
     @property
     def xsrf_token(self) -> bytes:
-        """The token that fits the `_xsrf` cookie of the handshake; without that cookie, it fits no form."""
+        """The token that fits the `_xsrf` cookie of the handshake.
+
+        If the handshake had no such cookie, the token fits no form, and the log says so.
+        """
         vars(self)["set_cookie"] = self._miss_cookie
         try:
             return super().xsrf_token
@@ -9462,7 +9546,10 @@ class SocketIOHandler(tornado.web.RequestHandler):
         return super().get_template_namespace()
 
     def _make_ui(self) -> Any:
-        """Have Tornado's constructor make again what templates need; see `Hub.make_handler`."""
+        """Run Tornado's constructor again, and return the object for templates that it makes.
+
+        `Hub.make_handler` drops that object, because few handlers render templates.
+        """
         request: Any = self.request
         state = dict(vars(self))
         request.connection = types.SimpleNamespace(set_close_callback=id)
@@ -9482,57 +9569,50 @@ class SocketIOHandler(tornado.web.RequestHandler):
     del _name
 
     def redirect(self, url: str, permanent: bool = False, status: int | None = None) -> NoReturn:
-        """Refuse the client, in `on_open`: `@tornado.web.authenticated` sends it to the login page. Else raises."""
+        """Refuse the client if this is `on_open`, where `@tornado.web.authenticated` calls this.
+
+        Raises RuntimeError anywhere else.
+        """
         if self._member.after_connect is not None:
             raise tornado.web.HTTPError(401)
         raise answers_nothing("redirect")
 
     def get_login_url(self) -> str:
-        """As in Tornado, but the setting `login_url` may be missing: no client is sent there."""
+        """Return the setting `login_url`. It may be missing, because no client is sent there."""
         login_url: str = self.settings.get("login_url", "")
         return login_url
 
 
 @dataclasses.dataclass(frozen=True)
 class Option:
-    """Values of an option are of *types*, and zero only with *zero*; with *per_class* namespaces may differ."""
+    """The values that an option may have."""
 
     types: tuple[Any, ...]
-    zero: bool = False
-    per_class: bool = False
+    zero: bool = False  #: a number may be zero
+    per_class: bool = False  #: the classes of one server's namespaces may differ
 
 
 SECONDS, WHOLE, SWITCH, NOTHING = (float, int), (int,), (bool,), type(None)
-#: Every option of SocketIOHandler; what it means stands at its default, in the class.
+TIMES = ("ping_interval", "ping_timeout", "connect_timeout", "upgrade_timeout", "poll_duration",
+         "close_timeout", "cluster_timeout")  # fmt: skip
+LIMITS = ("max_message_bytes", "max_buffered_bytes", "max_packets", "max_attachments",
+          "max_namespaces")  # fmt: skip
+#: Every option of SocketIOHandler; its meaning stands at its default, in the class.
 OPTIONS = {
-    "ping_interval": Option(SECONDS),
-    "ping_timeout": Option(SECONDS),
-    "connect_timeout": Option(SECONDS),
-    "upgrade_timeout": Option(SECONDS),
-    "poll_duration": Option(SECONDS),
-    "close_timeout": Option(SECONDS),
-    "max_message_bytes": Option(WHOLE),
-    "max_buffered_bytes": Option(WHOLE),
-    "max_packets": Option(WHOLE),
-    "max_attachments": Option(WHOLE),
-    "max_namespaces": Option(WHOLE),
+    **dict.fromkeys(TIMES, Option(SECONDS)),
+    "recovery_window": Option(SECONDS, zero=True, per_class=True),
+    **dict.fromkeys(LIMITS, Option(WHOLE)),
     "max_rooms": Option(WHOLE, per_class=True),
-    "allow_upgrades": Option(SWITCH),
+    **dict.fromkeys(["allow_upgrades", "id_is_sid", "http_compression"], Option(SWITCH)),
+    "websocket_compression": Option((int, NOTHING), zero=True),
     "allowed_origins": Option((str, re.Pattern, Collection, Callable)),
     "enabled_dialects": Option((list, tuple)),
-    "id_is_sid": Option(SWITCH),
-    "recovery_window": Option(SECONDS, zero=True, per_class=True),
-    "http_compression": Option(SWITCH),
-    "websocket_compression": Option((int, NOTHING), zero=True),
-    "cookie": Option((str, NOTHING)),
-    "client_path": Option((str, os.PathLike, NOTHING)),
-    "cluster": Option((str, NOTHING)),
+    **dict.fromkeys(["cookie", "cluster", "python_socketio_channel"], Option((str, NOTHING))),
     "cluster_key": Option((str,)),
-    "cluster_timeout": Option(SECONDS),
-    "python_socketio_channel": Option((str, NOTHING)),
+    "client_path": Option((str, os.PathLike, NOTHING)),
     "json": Option((object,)),
 }
-#: Methods of a RequestHandler that nothing calls here, and what to use instead.
+#: The methods of a RequestHandler that nothing calls here, and what to use instead.
 NEVER_CALLED = {
     **dict.fromkeys(["get", "head", "post", "put", "patch", "delete", "options"], "on_open"),
     "data_received": "on_message",
@@ -9546,10 +9626,11 @@ NEVER_CALLED = {
 
 
 def check_class(cls: type[SocketIOHandler]) -> None:
-    """TypeError or ValueError, with the cure, for all that a class would do in vain, or not be able to do.
+    """Raise TypeError or ValueError, with the cure, for attributes that have no effect or cannot work.
 
-    Called when the class is made and again when it is served, because options can be set meanwhile. What a class
-    inherits from a base that is no SocketIOHandler may be of use elsewhere: it is warned of, if it does no harm.
+    This is called when the class is made and again when it is served, because options may be set in
+    between. A base that is no SocketIOHandler may need its attributes elsewhere: there the log warns,
+    unless an attribute without effect would do harm.
     """
     parents = [base for base in cls.__mro__[1:] if issubclass(base, SocketIOHandler)]
     for base in reversed(cls.__mro__):
@@ -9572,6 +9653,7 @@ def check_class(cls: type[SocketIOHandler]) -> None:
 
 
 def _check_never_called(cls: type[SocketIOHandler], base: type, refused: bool) -> None:
+    """Refuse the methods for HTTP requests that *cls* has from *base*, or warn of them."""
     found = {
         name: cure
         for name, cure in NEVER_CALLED.items()
@@ -9581,9 +9663,11 @@ def _check_never_called(cls: type[SocketIOHandler], base: type, refused: bool) -
     for name, cure in found.items():
         where = f"{base.__name__}.{name}"
         if name == "prepare" and not refused:
+            # A mixin's `prepare` often is what keeps strangers out: a warning would not do.
             raise TypeError(
-                f"{where} would never be called in {cls.__name__}, and may have to let in only some: override "
-                "allow_request for that, or say prepare = tornado.web.RequestHandler.prepare"
+                f"{where} would never be called in {cls.__name__}, and may have to let in only "
+                "some: override allow_request for that, or say "
+                "prepare = tornado.web.RequestHandler.prepare"
             )
         if refused:
             raise TypeError(f"{where} would never be called here; ours for it: {cure}")
@@ -9595,7 +9679,9 @@ def _check_never_called(cls: type[SocketIOHandler], base: type, refused: bool) -
 
 
 def _check_names(cls: type[SocketIOHandler], base: type, refused: bool) -> None:
-    for name in list(vars(base)):  # a list: Python 3.14 puts annotations there when asked for them
+    """Refuse, or warn of, the attributes of *base* whose names mean something to other servers."""
+    # A copy: Python 3.14 adds the annotations to the dict when `_ours_for` asks for them.
+    for name in list(vars(base)):
         ours = _ours_for(cls, base, name)
         if ours is None:
             continue
@@ -9606,7 +9692,10 @@ def _check_names(cls: type[SocketIOHandler], base: type, refused: bool) -> None:
 
 
 def _ours_for(cls: type[SocketIOHandler], base: type, name: str) -> str | None:
-    """Give our name for what *name* is elsewhere, or is a slip for; None for a name of the application's own."""
+    """Return our name for *name*, if other servers use it or it is a misspelt option of ours.
+
+    None for a name of the application's own.
+    """
     if name.startswith("_") or hasattr(SocketIOHandler, name):
         return None
     plain, value = squeezed(name), vars(base)[name]
@@ -9623,6 +9712,7 @@ def _ours_for(cls: type[SocketIOHandler], base: type, name: str) -> str | None:
 
 
 def _check_option(cls: type[SocketIOHandler], name: str, value: Any) -> None:
+    """Raise TypeError or ValueError if the option *name* cannot have this *value*."""
     where, option = f"{cls.__name__}.{name}", OPTIONS[name]
     if not isinstance(value, option.types) or isinstance(value, bool) and bool not in option.types:
         wanted = " or ".join(kind.__name__ for kind in option.types)
@@ -9632,16 +9722,13 @@ def _check_option(cls: type[SocketIOHandler], name: str, value: Any) -> None:
             raise ValueError(f"{where} must be a finite number, not {value!r}")
         if value < 0 or value == 0 and not option.zero:
             raise ValueError(f"{where} must be above zero, not {value!r}")
-    if (
-        name == "json"
-        and value is not None
-        and not (hasattr(value, "dumps") and hasattr(value, "loads"))
-    ):
+    has_codec = hasattr(value, "dumps") and hasattr(value, "loads")
+    if name == "json" and value is not None and not has_codec:
         raise TypeError(f"{where} must have dumps and loads, as the module json has")
 
 
 def _check_origins(where: str, allowed: Any) -> None:
-    """ValueError or TypeError for an entry that can match nothing."""
+    """Raise ValueError or TypeError for an entry that can match no origin."""
     if callable(allowed):
         if inspect.iscoroutinefunction(allowed):
             raise TypeError(f"{where} cannot be a coroutine: it is asked while the request waits")
@@ -9656,14 +9743,15 @@ def _check_origins(where: str, allowed: Any) -> None:
 
 
 def _origin_meant(entry: str) -> str:
-    """Give what to write in place of *entry*, as Python has it."""
+    """Return the Python expression to write in place of *entry*."""
     if entry == "null":
         return "'*', or a function that admits 'null'"
     scheme, separator, place = entry.strip().rpartition("://")
     host = re.split(r"[/?#\\]", place.removeprefix("//"))[0].rpartition("@")[2]
     if not host or re.search(r"[\s,]", entry.strip()):
         return "a list of origins, such as ['https://example.com']"
-    with contextlib.suppress(UnicodeError):  # browsers send the ASCII form of a name
+    # Browsers send the ASCII form of an internationalized name.
+    with contextlib.suppress(UnicodeError):
         host = host.encode("idna").decode("ascii")
     origin = f"{scheme if separator else 'https'}://{host}"
     if "*" in host:
@@ -9672,7 +9760,10 @@ def _origin_meant(entry: str) -> str:
 
 
 def find_events(cls: type[SocketIOHandler]) -> dict[str, Receiver]:
-    """Event name to method, over the MRO: an override without the decorator stays the event."""
+    """Map the events of a class to its methods, from its bases down.
+
+    A method that overrides an `@event` method needs no decorator of its own.
+    """
     methods: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         own: dict[str, str] = {}
@@ -9682,13 +9773,16 @@ def find_events(cls: type[SocketIOHandler]) -> dict[str, Receiver]:
                 continue
             if event_name in RESERVED_EVENTS:
                 raise TypeError(
-                    f"{base.__name__}.{name}: {event_name!r} is never sent as an event; override on_open or on_close"
+                    f"{base.__name__}.{name}: {event_name!r} is never sent as an event; "
+                    "override on_open or on_close"
                 )
             if event_name in own:
                 raise TypeError(
-                    f"{base.__name__} has two methods for the event {event_name!r}: {own[event_name]} and {name}"
+                    f"{base.__name__} has two methods for the event {event_name!r}: "
+                    f"{own[event_name]} and {name}"
                 )
-            if hasattr(SocketIOHandler, name) and name != "data":  # a free name for long
+            # Applications had events named "data" before the handler had an attribute of that name.
+            if hasattr(SocketIOHandler, name) and name != "data":
                 cure = f'write @event("{event_name}") above another name'
                 raise TypeError(f"{base.__name__}.{name} would hide SocketIOHandler.{name}: {cure}")
             own[event_name] = name
@@ -9697,7 +9791,10 @@ def find_events(cls: type[SocketIOHandler]) -> dict[str, Receiver]:
 
 
 def is_slip(name: str, known: str) -> bool:
-    """Whether *name* is one edit, or a swap of neighbours, from *known*. Short names are too near to too much."""
+    """Tell whether *name* is *known* with one edit, or with two neighbours swapped.
+
+    Short names are no slips: too many of the application's own names are as near to them.
+    """
     if len(known) < (8 if known in OWN_NAMES else 12):
         return False
     start = 0
@@ -9707,13 +9804,14 @@ def is_slip(name: str, known: str) -> bool:
     return a[1:] == b[1:] or a[1:] == b or a == b[1:] or (a[:2] == b[:2][::-1] and a[2:] == b[2:])
 
 
-#: Names of ours by their squeezed form: options, and methods that applications override.
+#: The options, and the methods that applications override, by their squeezed names.
 OWN_NAMES = {
     squeezed(name): name
-    for name in [*OPTIONS, "on_open", "on_message", "on_event", "on_close", "on_error", "on_any", "on_any_outgoing",
-                 "allow_request"]
+    for name in [*OPTIONS, "on_open", "on_message", "on_event", "on_close", "on_error", "on_any",
+                 "on_any_outgoing", "allow_request"]
 }  # fmt: skip
-#: What an attribute may be meant for, by its squeezed form, and ours for it. `JSON` and `Cookie` are ordinary names.
+#: The names that an attribute may be a misspelling of, squeezed, and ours for each. `JSON` and
+#: `Cookie` are left out, because applications have attributes of these names.
 SPELLINGS = {squeezed(name): name for name in OPTIONS if name not in ("json", "cookie")} | {
     name: ours for name, ours in FOREIGN_NAMES.items() if not name.endswith("()")
 }
