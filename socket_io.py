@@ -2462,8 +2462,6 @@ def origin_admitted(
     An origin is ours if its host and port are those that the request was sent to. Its scheme is not
     compared with our own, which differs behind a proxy that ends TLS.
     """
-    if "Origin" not in headers and "Sec-Fetch-Site" not in headers and "Referer" not in headers:
-        return True  # said first, for programs: the last rule
     for sent in (headers, handshake or {}):
         if sent.get("Sec-Fetch-Site", "") == "same-origin":
             return True
@@ -3425,9 +3423,10 @@ class Session:
 
     def _give_up(self) -> None:
         """Cut off the client, which does not read, and the long answers that have not left."""
-        for answer in self.answers:
-            answer.abort()
+        answers = self.answers
         self.cut_off("max_buffered_bytes", "it does not read what it is sent")
+        for answer in answers:
+            answer.abort()
 
     def ease(self) -> None:
         """Run events again, once no more than `max_buffered_bytes` have yet to leave."""
@@ -5204,6 +5203,8 @@ class Hub:
 
     def admits(self, headers: Headers, handshake: Headers | None = None) -> bool:
         """Ask `origin_admitted`; an `allowed_origins` that fails admits nobody."""
+        if "Origin" not in headers and "Sec-Fetch-Site" not in headers and "Referer" not in headers:
+            return True  # no browser sent it
         try:
             allowed = self.options.allowed_origins
             return origin_admitted(headers, allowed, self.xheaders, handshake)
@@ -7100,7 +7101,7 @@ class LaneConnection:
         data = self.sock.recv(MAX_PLAIN_HEAD, socket.MSG_PEEK)
         if not data:
             return self.close()
-        plain = self._parse(data)
+        plain = self.parse(data)
         exchange = None if plain is None else self.lane.find(plain)
         if plain is None or exchange is None:
             return self.lane.give_to_tornado(self)
@@ -7114,7 +7115,7 @@ class LaneConnection:
         elif self.exchange is exchange:
             self._take_body(exchange, taken[plain.size :])
 
-    def _parse(self, data: bytes) -> PlainRequest | None:
+    def parse(self, data: bytes) -> PlainRequest | None:
         """Return the request whose head *data* begins with, if it is plain."""
         start, _, rest = data.decode("latin-1").partition("\r\n")
         end = rest.find("\r\n\r\n") + 2

@@ -2,6 +2,7 @@
 
     fuzz.py [--generation NAME] [--seed N] [--first N] [--count N] [--seconds N]
     fuzz.py --generation NAME --seed N --only N      plays one input again, and prints all that it sends
+    fuzz.py --heads N                                plays so many heads of requests; see heads.py
 
 An input is a plan: connections, requests and frames as a client makes them, with something wrong in them. A plan
 follows from generation, seed and number alone. Many are played at a time, beside innocent clients. After each input
@@ -27,9 +28,8 @@ import re
 import sys
 import time
 
-import tornado.httpserver
-import tornado.netutil
-from server import Errors, Stage, application, return_soon, run, tables
+from heads import play_heads
+from server import Errors, Server, Stage, application, return_soon, run, tables
 from wire import (
     BINARY_FRAME,
     CLOSE_FRAME,
@@ -868,12 +868,10 @@ class Fuzz:
         self.errors.watch(asyncio.get_running_loop())
         return_soon(5.0)
         handler = type("Stage", (Stage,), dict(OPTIONS))
-        server = tornado.httpserver.HTTPServer(
-            application(handler), idle_connection_timeout=4.0, body_timeout=2.0
+        server = Server(
+            application(handler), auto_start=False, idle_connection_timeout=4.0, body_timeout=2.0
         )
-        sockets = tornado.netutil.bind_sockets(0, "127.0.0.1", backlog=4096)
-        server.add_sockets(sockets)
-        self.port = sockets[0].getsockname()[1]
+        self.port = server.port
         self.hub = handler.io._at[-1][0]
         self.empty = tables(self.hub)
         self.server = server
@@ -1021,7 +1019,16 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--seconds", type=float, default=3600.0)
     parser.add_argument("--only", type=int)
+    parser.add_argument("--heads", type=int, help="play so many heads of requests instead")
     options = parser.parse_args()
+    if options.heads is not None:
+        sound = []
+
+        async def read() -> None:
+            sound.append(await play_heads(options.seed, options.first, options.heads))
+
+        run(read())
+        sys.exit(not sound[0])
     names = [options.generation] if options.generation else list(GENERATIONS)
     failed = []
     for name in names:

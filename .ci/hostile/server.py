@@ -3,7 +3,7 @@
     server.py [OPTION=SECONDS_OR_NUMBER ...]
 
 The server takes a free port, or PORT from the environment, and prints "READY <port>". Options are those of
-SocketIOHandler, idle_seconds and body_seconds for Tornado's HTTPServer, and return_seconds (see `return_soon`). The
+SocketIOHandler, idle_seconds and body_seconds for the SocketIOServer, and return_seconds (see `return_soon`). The
 server tells about itself at /state, and obeys /stall?seconds=..&count=.. and /broadcast?bytes=..&count=... It ends when
 its standard input does.
 """
@@ -21,7 +21,6 @@ import sys
 import time
 from pathlib import Path
 
-import tornado.httpserver
 import tornado.netutil
 import tornado.web
 
@@ -126,11 +125,22 @@ class Slow(Stage):
         await asyncio.sleep(0)
 
 
+class Server(socket_io.SocketIOServer):
+    """SocketIOServer for many clients at once, which may take any free port."""
+
+    def _bind(self):
+        port = self.application.settings["socket_io_port"]
+        bound = tornado.netutil.bind_sockets(port, "127.0.0.1", backlog=4096)
+        self.port = bound[0].getsockname()[1]
+        return [socket_io.Listener(sock) for sock in bound]
+
+
 NAMESPACES = {"/admin": type("Admin", (Stage,), {}), "/refused": Refused, "/slow": Slow}
 
 
-def application(handler, *more):
-    return tornado.web.Application([handler.routes("socket.io", namespaces=NAMESPACES), *more])
+def application(handler):
+    routes = handler.routes("socket.io", namespaces=NAMESPACES)
+    return tornado.web.Application([routes], socket_io_port=0)
 
 
 def resident_bytes() -> int:
@@ -286,16 +296,13 @@ async def serve(options: dict[str, float]) -> None:
         (f"/{name}", kind, {"hub": hub})
         for name, kind in (("state", State), ("stall", Stall), ("broadcast", Shout))
     ]
-    server = tornado.httpserver.HTTPServer(
-        tornado.web.Application([routes, *about]),
+    server = Server(
+        tornado.web.Application([routes, *about], socket_io_port=int(os.environ.get("PORT", "0"))),
+        auto_start=False,
         idle_connection_timeout=idle_seconds,
         body_timeout=body_seconds,
     )
-    sockets = tornado.netutil.bind_sockets(
-        int(os.environ.get("PORT", "0")), "127.0.0.1", backlog=4096
-    )
-    server.add_sockets(sockets)
-    print("READY", sockets[0].getsockname()[1], flush=True)
+    print("READY", server.port, flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
     print("ERRORS", json.dumps(errors.found[:20]), flush=True)
 
