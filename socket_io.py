@@ -7452,12 +7452,21 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
     by its size while it arrives.
     """
 
+    # Few requests give all of these a value of their own.
+    client_context: contextvars.Context | None = None  # of the session that it begins
+    refused: Refused | None = None
+    session: Session | None = None
+    body: bytes | bytearray = b""
+    # Of a POST: engine packets that have yet to be worked off. It waits for its answer when
+    # there are none left and the session does not read; it has none before its body is whole.
+    packets: collections.deque[EnginePacket] | None = None
+    cookie = ""
+    answered = False
+
     def __init__(self, hub: Hub, http_request: Any, request: Request | None = None) -> None:
         self.hub = hub
         # An HTTPServerRequest or PlainRequest; `Resource` has noted tail and groups on it.
         self.http_request = http_request
-        # Of the session that it begins; a copy, for others may share the connection.
-        self.client_context: contextvars.Context | None = None
         connection = http_request.connection
         self.connection: TornadoConnection | LaneConnection
         self.headers: Headers
@@ -7466,15 +7475,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         else:
             self.connection, self.headers = TornadoConnection(connection), http_request.headers
         self.request = request  # parsed by `begin`, if not before
-        self.refused: Refused | None = None
-        self.session: Session | None = None
         self.admitted = hub.admits(self.headers)
-        self.body: bytes | bytearray = b""
-        # Of a POST: engine packets that have yet to be worked off. It waits for its answer when
-        # there are none left and the session does not read; it has none before its body is whole.
-        self.packets: collections.deque[EnginePacket] | None = None
-        self.cookie = ""
-        self.answered = False
 
     # What Tornado or a LaneConnection calls.
 
@@ -7514,6 +7515,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             self._check(self.request)
             if self.request.sid:
                 return self._enter(self.request)
+            # A copy, for others may share the connection.
             self.client_context = contextvars.copy_context()
             allowed = self._ask(self.hub.options.allow_request, http_request)
             if is_awaitable(allowed):
@@ -7884,7 +7886,8 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
                 headers["Content-Encoding"] = "gzip"
         if status not in (204, 304):
             headers["Content-Length"] = str(len(body))
-        headers |= more
+        if more:
+            headers |= more
         self.hub.bytes_sent += len(body)
         if self.http_request.method == "HEAD":
             body = b""
