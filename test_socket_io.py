@@ -85,7 +85,7 @@ class Wire:
         await self.within(self.reader.readexactly(2))
 
     async def upgrade(self, path, **headers):
-        """The WebSocket handshake; status and headers of the answer."""
+        """Ask for a WebSocket; return status and headers of the answer."""
         handshake = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec_WebSocket_Version": "13"}
         handshake["Sec_WebSocket_Key"] = "dGhlIHNhbXBsZSBub25jZQ=="
         self.send_request("GET", path, **{**handshake, **headers})
@@ -104,7 +104,7 @@ class Wire:
         self.writer.write(masked_frame(opcode, payload, final))
 
     async def frame(self):
-        """The next frame's opcode and payload."""
+        """Read the next frame: its opcode and its payload."""
         first, second = await self.within(self.reader.readexactly(2))
         size = second & 0x7F
         if size > 125:
@@ -114,7 +114,7 @@ class Wire:
         return first & 0x0F, await self.within(self.reader.readexactly(size))
 
     async def message(self):
-        """The next frame as `str` or `bytes`; None for a close frame."""
+        """Read the next frame as `str` or `bytes`; None for a close frame."""
         opcode, payload = await self.frame()
         if opcode == socket_io.CLOSE_FRAME:
             return None
@@ -126,13 +126,14 @@ class Wire:
         return payload.decode()
 
     async def end(self):
-        """What is left until the server ends the connection."""
+        """Read until the server ends the connection."""
         return await self.within(self.reader.read(-1))
 
     async def within(self, awaitable):
         return await asyncio.wait_for(awaitable, self.seconds)
 
     def close(self):
+        """Close the connection."""
         self.writer.close()
 
     @property
@@ -140,7 +141,7 @@ class Wire:
         return [self]
 
     def reset(self):
-        """Vanish: the server's next read is a TCP reset."""
+        """Break the connection: the server's next read is a TCP reset."""
         self.writer.get_extra_info("socket").setsockopt(
             socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
         )
@@ -160,7 +161,7 @@ def masked_frame(opcode, payload, final=True, mask=b"\x12\x34\x56\x78"):
 
 
 def query_of(auth):
-    """Encode *auth* as the query string in which clients before 3.0 send it, in the words of JavaScript."""
+    """Encode *auth* as a query string, as clients before 3.0 send it, with JavaScript's `true` and `null`."""
     return urllib.parse.urlencode(
         {name: v if isinstance(v, str) else json.dumps(v) for name, v in auth.items()},
         quote_via=urllib.parse.quote,
@@ -168,15 +169,15 @@ def query_of(auth):
 
 
 async def within(awaitable, seconds=5.0):
-    """Every wait of a test has an end."""
+    """Wait for *awaitable*, at most so many *seconds*."""
     return await asyncio.wait_for(awaitable, seconds)
 
 
 class Client:
-    """A Socket.IO client of any generation, for tests: made by `SocketIOTestCase.client`.
+    """A Socket.IO client of any generation, over any transport that its generation has.
 
-    `id` is what the server calls it where its generation is told, `sid` the session's secret. It speaks through the
-    dialects of socket_io.py from the other side, over any transport that its generation has.
+    `SocketIOTestCase.client` makes it. `id` is the client's public id, as far as its generation is told one; `sid` is
+    the session's secret. It uses the dialects of socket_io.py in the opposite direction.
     """
 
     def __init__(
@@ -200,9 +201,8 @@ class Client:
         self.path = path
         self.headers = headers or {}
         self.query = query
-        if (
-            auth and self.dialect.opens_root_unasked
-        ):  # these clients say it in every request's query
+        if auth and self.dialect.opens_root_unasked:
+            # Clients before 3.0 send their auth in the query of every request.
             self.query += "&" + query_of(auth)
         self.id = self.sid = None
         self.closed = False
@@ -220,7 +220,7 @@ class Client:
     # What tests call.
 
     async def connect(self):
-        """Connect to the namespace; `ConnectionRefused` if the server says no."""
+        """Connect to the namespace; `ConnectionRefused` if the server refuses."""
         self._wire = await Wire.open(self.port)
         if self.transport not in socket_io.WEBSOCKETS or self.dialect.handshakes_apart:
             self._post_wire = await Wire.open(self.port)
@@ -234,9 +234,10 @@ class Client:
         return await self.join(self.namespace, self.auth)
 
     async def join(self, namespace, auth=None):
-        """Connect to one more namespace on the same connection."""
+        """Connect to one more namespace on the same connection; `ConnectionRefused` if the server refuses."""
         wanted, packet_auth = namespace, auth
-        if auth and self.dialect.opens_root_unasked:  # a CONNECT of these generations has a query
+        if auth and self.dialect.opens_root_unasked:
+            # The CONNECT of a client before 3.0 carries its auth as a query.
             wanted, packet_auth = f"{namespace}?{query_of(auth)}", None
         await self._send(socket_io.Packet(socket_io.CONNECT, wanted, packet_auth))
         return await self._accepted(namespace)
@@ -246,9 +247,8 @@ class Client:
         assert packet.namespace == namespace, packet
         if packet.type == socket_io.CONNECT_ERROR:
             reason = packet.data
-            if (
-                not isinstance(reason, dict) or "message" not in reason
-            ):  # older generations have the one or the other
+            if not isinstance(reason, dict) or "message" not in reason:
+                # Clients before 3.0 get either the message or the data.
                 reason = {"message": reason} if isinstance(reason, str) else {"data": reason}
             raise socket_io.ConnectionRefused(reason.get("message", ""), reason.get("data"))
         self.id = (packet.data or {}).get("sid") or self.dialect.client_id(self.sid, namespace)
@@ -257,21 +257,23 @@ class Client:
 
     @property
     def recovery(self):
-        """The auth with which a client comes back: who it was, and the last that it knows; as 4.6 and later do it."""
+        """Return the auth with which a client of 4.6 and later comes back: its pid and its last offset."""
         return {"pid": self.pid} | ({} if self.offset is None else {"offset": self.offset})
 
     async def emit(self, name, *args, namespace=None):
+        """Send an event."""
         await self._send(
             socket_io.Packet(socket_io.EVENT, namespace or self.namespace, [name, *args])
         )
 
     async def send(self, message):
+        """Send the event "message"."""
         await self.emit("message", message)
 
     async def call(self, name, *args, namespace=None, timeout=5.0):
-        """Emit and wait for the ack: one argument bare, several as a list, none as None.
+        """Send an event and wait for its ack: one argument bare, several as a list, none as None.
 
-        `asyncio.TimeoutError` when none comes within *timeout* seconds.
+        Raises `asyncio.TimeoutError` when none comes within *timeout* seconds.
         """
         ack_id = next(self._ack_ids)
         self._acks[ack_id] = future = asyncio.get_running_loop().create_future()
@@ -281,12 +283,12 @@ class Client:
         return socket_io.unwrap(await within(future, timeout))
 
     async def receive(self, seconds=5.0):
-        """The next event as (name, *arguments); `asyncio.TimeoutError` when none comes."""
+        """Wait for the next event, a tuple (name, *arguments); `asyncio.TimeoutError` when none comes."""
         packet = await within(self.receive_packet(socket_io.EVENT), seconds)
         return tuple(packet.data)
 
     async def answer(self, *args):
-        """Acknowledge the next event that wants an ack with *args*, return it as `receive` does."""
+        """Wait for the next event that wants an ack, acknowledge it with *args*, and return it as `receive` does."""
         while (packet := await within(self.receive_packet(socket_io.EVENT))).ack_id is None:
             pass
         await self._send(
@@ -295,7 +297,7 @@ class Client:
         return tuple(packet.data)
 
     async def receive_packet(self, *types):
-        """The next packet of one of *types*; others are passed over."""
+        """Wait for the next packet of one of *types*; others are dropped."""
         while True:
             packet = await self._packets.get()
             if packet.type in types:
@@ -306,7 +308,7 @@ class Client:
         await self._send(socket_io.Packet(socket_io.DISCONNECT, namespace or self.namespace))
 
     async def close(self):
-        """Leave as a browser does that closes its page."""
+        """Close the connections without a word, as a browser does when its page is closed."""
         self.closed = True
         if self._reader is not None:
             self._reader.cancel()
@@ -360,7 +362,7 @@ class Client:
                 self._received(packet)
 
     async def _read(self):
-        """All that the server sends, until the connection ends."""
+        """Take what the server sends, until the connection ends."""
         self._wire.seconds = None
         try:
             while (
@@ -376,7 +378,7 @@ class Client:
         self._wire.close()
 
     async def _next_payload(self):
-        """The packets of the next frame or poll; None at the end."""
+        """Read the packets of the next frame or poll; None at the end."""
         if self.transport in socket_io.WEBSOCKETS:
             message = await self._wire.message()
             return None if message is None else self.dialect.decode_frame(message, self._memory)
@@ -392,7 +394,7 @@ class Client:
         return self.dialect.decode_payload(text) if text else []
 
     async def _read_parts(self):
-        """The parts of an answer that never ends, behind its head."""
+        """Yield the parts of an answer that never ends, behind its head."""
         if self.transport == socket_io.XHR_MULTIPART:
             await self._wire.within(self._wire.reader.readuntil(b"--socketio\n"))
             while True:
@@ -403,7 +405,7 @@ class Client:
             yield chunk
 
     def _text_of(self, body):
-        """The payload in the body of an answer, or in a part of one."""
+        """Return the payload in the body of an answer, or in a part of one."""
         if self.transport == socket_io.XHR_MULTIPART:
             return body.partition(b"\n\n")[2].decode().removesuffix("\n--socketio\n")
         if self.transport not in (socket_io.JSONP_POLLING, socket_io.HTMLFILE):
@@ -415,9 +417,8 @@ class Client:
         return json.loads(call[1])
 
     def _received(self, engine_packet):
-        if (
-            engine_packet.type in (socket_io.PING, socket_io.PONG) and self.dialect.server_pings
-        ):  # the 0.x have one word for both
+        if engine_packet.type in (socket_io.PING, socket_io.PONG) and self.dialect.server_pings:
+            # 0.6 and 0.9 have one packet for ping and pong.
             self._pong = asyncio.ensure_future(self._send_pong(engine_packet.data))
         elif (
             engine_packet.type == socket_io.CLOSE
@@ -455,11 +456,11 @@ class Client:
                 and isinstance(packet.data[-1], str)
                 and packet.data[1:]
             ):
-                self.offset = packet.data[-1]  # or so the client believes
+                self.offset = packet.data[-1]  # clients take any last string for an offset
             self._packets.put_nowait(packet)
 
     async def _send_pong(self, data):
-        # The session may have ended meanwhile: the server refuses the POST, or the connection has gone.
+        # The session may have ended by now: then the server refuses the POST, or the connection is gone.
         with contextlib.suppress(AssertionError, asyncio.IncompleteReadError, ConnectionError):
             await self._send_engine([socket_io.EnginePacket(socket_io.PONG, data)])
 
@@ -481,7 +482,7 @@ class Client:
         assert status == 200, status
 
     def _form(self, payload):
-        """The urlencoded form that carries *payload*."""
+        """Return the urlencoded form that carries *payload*."""
         if self.dialect.name == "0.6":
             return "data=" + urllib.parse.quote(payload)
         if self.dialect.name == "0.9":
@@ -490,7 +491,7 @@ class Client:
 
 
 class SocketIOTestCase(tornado.testing.AsyncHTTPTestCase):
-    """Serves `handler` on a free port for each test, and ends every client that the test leaves behind."""
+    """Serves `handler` on a free port for each test, and closes every client that the test leaves open."""
 
     handler: type[socket_io.SocketIOHandler]
     namespaces: dict[Any, type[socket_io.SocketIOHandler]] = {}
@@ -504,20 +505,20 @@ class SocketIOTestCase(tornado.testing.AsyncHTTPTestCase):
     async def client(
         self, dialect="EIO4", transport="websocket", namespace="/", auth=None, **more
     ) -> Client:
-        """A connected client."""
+        """Return a client that has connected; `ConnectionRefused` if the server refuses."""
         client = Client(self.get_http_port(), dialect, transport, namespace, auth, **more)
         self._clients.append(client)
         return await client.connect()
 
     async def wire(self) -> Wire:
-        """A bare connection, for what no client would do."""
+        """Return a bare connection, for bytes that no client would send."""
         wire = await Wire.open(self.get_http_port())
         self._clients.append(wire)
         return wire
 
     def setUp(self):
         self._clients: list[Any] = []
-        socket_io._warned.clear()  # every test may see its warnings
+        socket_io._warned.clear()  # a warning is logged once in a process, and any test may look for it
         super().setUp()
 
     def tearDown(self):
@@ -719,7 +720,7 @@ class Assertions(unittest.TestCase):
 
 
 class Recorder(SocketIOHandler):
-    """Writes down what happens to it; tests wait for entries."""
+    """A handler that writes down what happens to it; tests wait for its entries."""
 
     entries: ClassVar[asyncio.Queue]
     handlers: ClassVar[list]
@@ -742,7 +743,7 @@ class Recorder(SocketIOHandler):
 
 
 class RecorderTestCase(SocketIOTestCase):
-    """A fresh Recorder subclass for each test, so that options and entries are its own."""
+    """Serves a fresh subclass of `base` for each test, so that options and entries are its own."""
 
     options: dict[str, Any] = {}
     base: type[Recorder] = Recorder
@@ -8168,7 +8169,7 @@ class BodySizeTests(RecorderTestCase):
 
 
 class OriginTests(RecorderTestCase):
-    """One decision for every transport; a refusal's log line names the cure."""
+    """Every transport admits the same origins, those of `allowed_origins`."""
 
     options = {"allowed_origins": ["https://friend.example"]}
 
@@ -11520,7 +11521,7 @@ class SlowMatcherTests(FamilyTestCase):
 
 
 class Keeper(Recorder):
-    """Notes who comes and whether it has been here before."""
+    """A handler that notes which clients come, and whether they have recovered."""
 
     recovery_window = 60.0
 
@@ -11538,6 +11539,8 @@ class Keeper(Recorder):
 
 
 class RecoveryTestCase(RecorderTestCase):
+    """Serves a class whose clients recover, and loses and finds them again."""
+
     base = Keeper
 
     async def lose(self, client):
@@ -14236,6 +14239,8 @@ class StandardJsonTests(OtherJsonBehaviour, RecorderTestCase):
 
 
 class SloppyJsonTests(OtherJsonBehaviour, RecorderTestCase):
+    """`json` may be a codec that lets through what is no JSON; socket_io does not."""
+
     codec = Sloppy
 
     @gen_test
@@ -14275,6 +14280,8 @@ class OwnWriterTests(RecorderTestCase):
 
 @unittest.skipIf(orjson is None, "orjson is not installed")
 class OrjsonTests(OtherJsonBehaviour, RecorderTestCase):
+    """`json` may be orjson, which writes dates too, and null for NaN."""
+
     codec = orjson
 
     def check_not_finite(self, handler, value):
@@ -17468,7 +17475,7 @@ class DeadlineTests(RecorderTestCase):
 
 
 class Doors(RecorderTestCase):
-    """One client at every door."""
+    """Connects a client of every generation over every transport."""
 
     doors: list[tuple[str, str]] = []
 
