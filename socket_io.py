@@ -5388,12 +5388,14 @@ def cluster_package(name: str) -> Any:
 
 def pack(value: Any, codec: StrictJSON = STRICT_JSON) -> bytes:
     """Encode *value* as msgpack; what only *codec* can write, `Decimal` too, goes as its JSON."""
+    packb = functools.partial(cluster_package("msgpack").packb, unicode_errors="surrogatepass")
     try:
-        packed: bytes = cluster_package("msgpack").packb(value, unicode_errors="surrogatepass")
+        packed: bytes = packb(value)
     except (TypeError, ValueError, OverflowError):
-        packed = cluster_package("msgpack").packb(
-            _packable(value, codec), unicode_errors="surrogatepass"
-        )
+        try:
+            packed = packb(_packable(value, codec))
+        except RecursionError:
+            raise ValueError("nested too deep to be sent") from None
     return packed
 
 
@@ -5558,7 +5560,7 @@ class Bus(Protocol):
     def unsubscribe(self, channel: str) -> None: ...
 
     async def count(self, channel: str) -> int:
-        """Return how many others have subscribed to exactly *channel*; wait while the bus is away."""
+        """Return how many others have subscribed to exactly *channel*, once the bus is there."""
         ...
 
     async def close(self) -> None:
@@ -5706,21 +5708,19 @@ class RedisBus:
     # The four verbs.
 
     def publish(self, channel: str, body: bytes, volatile: bool = False) -> None:
-        if self.closing or (volatile and not self.joined.is_set()):
+        joined, size = self.joined.is_set(), len(body) + QUEUED_BYTES
+        if self.closing or (volatile and not joined):
             return
-        size = len(body) + QUEUED_BYTES
-        if size > self.max_bytes:
-            return warn_once(
-                "too large for the cluster",
-                "cluster: a message of more than max_buffered_bytes = %d is not published",
-                self.max_bytes,
-            )
+        if size > self.max_bytes and not joined:
+            self.dropped += 1
+            return
         self.queue.append((channel, body))
         self.queued_bytes += size
-        while self.queued_bytes > self.max_bytes:
+        # The newest goes out even if it is larger by itself, as the description of many clients.
+        while self.queued_bytes > self.max_bytes and len(self.queue) > 1:
             self.queued_bytes -= len(self.queue.popleft()[1]) + QUEUED_BYTES
             self.dropped += 1
-            if self.joined.is_set():
+            if joined:
                 warn_once(
                     "too much for Redis",
                     "cluster: more than max_buffered_bytes = %d wait for Redis; the oldest "
@@ -5903,12 +5903,12 @@ class RedisBus:
                 len(self.queue),
                 self.dropped,
             )
-            self.dropped = 0
 
     def _lost(self, error: BaseException) -> None:
         self.joined.clear()
         if not self.is_away and not self.closing:
             self.is_away = True
+            self.dropped = 0
             log.warning(
                 "cluster: Redis is away (%s): clients of this server are served, those of "
                 "others hear nothing until it is back",
@@ -6116,8 +6116,10 @@ class Everywhere(Here):
     ) -> None:
         """Take one message; what is wrong with it ends nothing but the message."""
         try:
-            if len(body) > self.hub.options.max_buffered_bytes:
-                raise PayloadError("longer than max_buffered_bytes")
+            # A longer event would cut off every client; but descriptions of many may be long.
+            longest = self.hub.options.max_buffered_bytes
+            if len(body) > (16 * longest if take == self._take_response else longest):
+                raise PayloadError("too long")
             take(name, channel, body)
         except PayloadError as error:
             log.debug("cluster: a message on %.100r is dropped: %s", channel, error)
@@ -6180,7 +6182,7 @@ class Everywhere(Here):
     ) -> AckQuestion:
         """Ask the clients of other servers; return what came, all of it or until the time is up."""
         request_id, question = random_id(), AckQuestion()
-        timeout = MAX_REQUEST_SECONDS if seconds is None else seconds
+        timeout = MAX_REQUEST_SECONDS if seconds is None else min(seconds, MAX_REQUEST_SECONDS)
         self.questions[request_id] = question
         with self._presence(name), contextlib.suppress(asyncio.TimeoutError):
             try:
@@ -6367,6 +6369,8 @@ class Everywhere(Here):
         self.bus.publish(channel, encode_request(response, self.json))
 
     def _take_response(self, name: str, channel: str, body: bytes) -> None:
+        if not self.questions:
+            return  # to another server: all hear the answers to events
         response = unpack(body)
         if not isinstance(response, dict):
             raise PayloadError("a response is a map")
@@ -6440,7 +6444,7 @@ class Everywhere(Here):
     async def _answer_event(
         self, name: str, request: dict[str, Any], event: str, args: list[Any]
     ) -> None:
-        """Have the listeners hear an event; answer also where nobody listens, for the asker waits."""
+        """Tell the listeners of an event; answer also without one, for the asker waits."""
         answer = await self.hub.tell_listeners(name, event, args)
         if request.get("requestId") is None:
             return

@@ -5730,6 +5730,11 @@ class ClusterWireTests(Assertions):
         for value in (object(), {1, 2}, [b"", object()]):
             with self.assertRaises(TypeError):
                 socket_io.pack([value])
+        deep = b""
+        for _ in range(5000):
+            deep = [deep]
+        with self.assertRaises(ValueError):
+            socket_io.pack(deep)
 
     def test_what_is_no_message_is_a_payload_error(self):
         deep = b"\x91" * 100_000
@@ -6126,6 +6131,26 @@ class ClusterRoomTests(ClusterTestCase):
         self.assertEqual(handler.data, {"list": [1]})
 
     @gen_test
+    async def test_an_event_or_an_attribute_named_data_stays_what_it_is(self):
+        class Own(SocketIOHandler):
+            cluster = self.url
+
+            @event
+            def data(self, value):
+                return value
+
+        class Plain(SocketIOHandler):
+            cluster = self.url
+            data = 5
+
+        self._app.add_handlers(".*", [Own.routes("own"), Plain.routes("plain")])
+        own, _ = await self.client(path="/own"), await self.client(path="/plain")
+        self.assertEqual(await own.call("data", 7), 7)
+        self.assertEqual([one.data for one in await self.first.io.fetch_sockets()], [{}, {}])
+        for served in (Own, Plain):
+            await served._home[0].verbs.leave_cluster()
+
+    @gen_test
     async def test_data_that_cannot_be_json_is_not_shown_and_a_warning_says_so(self):
         await self.client(path="/second")
         (handler,) = self.second.io.sockets()
@@ -6175,6 +6200,14 @@ class ClusterCallTests(ClusterTestCase):
         (handler,) = self.second.io.sockets()
         while handler._member.acks:  # the sweep of the other server gives up as well
             await asyncio.sleep(0.01)
+
+    @gen_test
+    async def test_a_timeout_may_be_infinite(self):
+        here, there = await self.pair()
+        calling = asyncio.ensure_future(self.first.io.call("question", timeout=math.inf))
+        await here.answer(1)
+        await there.answer(2)
+        self.assertEqual((await within(calling)).answers, {here.id: 1, there.id: 2})
 
     @gen_test
     async def test_nobody_elsewhere_costs_no_wait(self):
@@ -6984,6 +7017,18 @@ class RedisBusTests(RedisTestCase):
         await self.redis.start()
         for number in range(100 - kept, 100):
             self.assertEqual((await there.receive())[1], number)
+
+    @gen_test
+    async def test_an_answer_may_be_longer_than_what_may_wait(self):
+        there = await self.client(path="/second")
+        (handler,) = self.second.io.sockets()
+        handler.data["long"] = "x" * 30_000
+        (one,) = await self.first.io.fetch_sockets()
+        self.assertEqual((one.id, len(one.data["long"])), (there.id, 30_000))
+        self.second.io.on("ask", lambda: "x" * (16 * 20_000))
+        self.hub(self.first).verbs.seconds = 0.1
+        with self.assertRaises(socket_io.ClusterTimeout):
+            await self.first.io.server_side_call("ask")
 
     @gen_test
     async def test_questions_during_an_outage_fail_in_time_with_what_is_known(self):
