@@ -327,10 +327,11 @@ MISTAKES = {
     "no event": Mistake(Fate.IGNORED, "An event has a name: emit(name, ...)"),
     "no method": Mistake(Fate.IGNORED, "Decorate a method for it with @event, or override on_event"),
     "arguments": Mistake(
-        Fate.IGNORED, "Let the @event method take them, or leave the event to on_event, which takes any"
+        Fate.IGNORED,
+        "Give the @event method other parameters (defaults, *args), or leave the event to on_event",
     ),
     "upgrade of a WebSocket": Mistake(
-        Fate.IGNORED, "A connection that began as a WebSocket needs no probe and no upgrade"
+        Fate.IGNORED, "A connection that is a WebSocket already needs no probe and no upgrade"
     ),
     "failed upgrade": Mistake(
         Fate.IGNORED, "The client goes on polling; a proxy may not let WebSocket frames pass"
@@ -343,12 +344,14 @@ MISTAKES = {
     # In time.
     "connect_timeout": Mistake(
         Fate.ENDED,
-        "{options.__name__}.connect_timeout = {options.connect_timeout} seconds are over",
+        "Raise {options.__name__}.connect_timeout = {options.connect_timeout} seconds, "
+        "if that may take longer",
         "forced close",
     ),
     "slow on_open": Mistake(
         Fate.ANSWERED,
-        "It may take {options.__name__}.connect_timeout = {options.connect_timeout} seconds",
+        "Raise {options.__name__}.connect_timeout = {options.connect_timeout} seconds, "
+        "if that may take longer",
     ),
     "max_buffered_bytes": Mistake(
         Fate.ENDED,
@@ -2204,7 +2207,9 @@ DEFAULT_PORTS = {"http": ":80", "https": ":443", "ws": ":80", "wss": ":443"}
 # An origin that can stand in a list: a scheme and a host, or the file:// of Cordova and Electron.
 # No other text can match an Origin header, except for the star.
 LISTABLE = re.compile(
-    r"([a-z][a-z0-9+.-]*://[^\x00-\x20\x7f-\U0010ffff/?#@\\,*]+|file://)/*",
+    r"([a-z][a-z0-9+.-]*://"
+    r"(?:\[[0-9a-f:.]+\]|(?!\.\w)[^\x00-\x20\x7f-\U0010ffff/?#@\\,*:\[\]]+)(?::[0-9]{1,5})?"
+    r"|file://)/*",
     re.IGNORECASE | re.ASCII,
 )
 
@@ -2850,6 +2855,11 @@ class Heartbeat:
         return True
 
 
+def in_own_context(work: Callable[..., Any], *args: Any) -> Any:
+    """Return what *work* gives, called in a copy of the context: nobody sees what it sets there."""
+    return contextvars.copy_context().run(work, *args)
+
+
 @types.coroutine
 def in_steps(enter: Callable[..., Any], pending: Awaitable[Any]) -> Generator[Any, Any, Any]:
     """Await *pending*, an awaitable of the application, whose every step *enter* calls.
@@ -3083,14 +3093,14 @@ class Session:
             self._received_oddity(packet)
 
     def _received_oddity(self, packet: EnginePacket) -> None:
-        """Bear with clients written by hand, which upgrade even what began as a WebSocket."""
-        if self.transport not in WEBSOCKETS or self.upgrade is not Upgrade.NONE:
+        """Bear with clients written by hand, which upgrade even what is a WebSocket already."""
+        if self.transport not in WEBSOCKETS:
             raise PayloadError(f"unexpected {packet.type} packet")
         if packet.type is PING and packet.data == "probe":
             self.send_engine(PONG, packet.data)
         elif packet.type not in (OPEN, UPGRADE):
             raise PayloadError(f"unexpected {packet.type} packet")
-        self.mistaken("upgrade of a WebSocket", f"an {packet.type} packet")
+        self.mistaken("upgrade of a WebSocket", f"{packet.type} packet")
 
     def _heartbeat_came(self, packet: EnginePacket) -> None:
         if self.heartbeat is None:
@@ -3707,6 +3717,11 @@ class Target:
     local: bool = False  #: clients of other servers are not meant
 
 
+def counted(number: int, thing: str) -> str:
+    """Return "1 argument", or "2 arguments"."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 def takes(function: Callable[..., Any], count: int) -> bool:
     """Tell whether *function* takes *count* arguments; one without a signature may, too."""
     try:
@@ -4099,7 +4114,9 @@ class Member:
             )
         if not self.is_open:
             raise Disconnected(
-                "on_open has not accepted yet" if self.close_reason is None else self.close_reason
+                "on_open has not accepted the client yet: ask it later, in an event or a task"
+                if self.close_reason is None
+                else self.close_reason
             )
         packet.ack_id = ack_id = self.next_ack_id
         packets = self.session.dialect.encode_packet(packet)
@@ -4136,7 +4153,11 @@ class Member:
     def _call_back(self, event: str, ack: Callable[..., Any], args: list[Any]) -> Any:
         if takes(ack, len(args)):
             return ack(*args)
-        log.debug("%s ! ack with %d arguments", self.session.sid[:6], len(args))
+        self.mistaken(
+            "arguments",
+            f"its ack of {event[:40]!r} has {counted(len(args), 'argument')}, which {ack!r:.80} cannot take",
+            "Give that function other parameters (defaults, *args)",
+        )
 
     # The application.
 
@@ -4240,7 +4261,7 @@ class Member:
             try:
                 enter(self.session, handler.on_error, error)
             except Exception as failure:
-                log.error("on_error failed", exc_info=failure)
+                log.error("%s.on_error failed", type(handler).__name__, exc_info=failure)
 
     def _where(self, what: str, args: Sequence[Any]) -> str:
         """Name the application's method that is at work: "Chat.go, event 'go' in '/'"."""
@@ -5207,9 +5228,13 @@ class Hub:
             return True  # no browser sent it
         try:
             allowed = self.options.allowed_origins
+            if callable(allowed):
+                # What the function sets in its context is nobody else's: several clients may share
+                # the connection whose context this is.
+                allowed = functools.partial(in_own_context, allowed)
             return origin_admitted(headers, allowed, self.xheaders, handshake)
         except Exception as error:
-            log.error("allowed_origins failed", exc_info=error)
+            log.error("%s.allowed_origins failed", self.options.__name__, exc_info=error)
             return False
 
     def refuse_origin(self, headers: Headers) -> NoReturn:
@@ -5225,8 +5250,7 @@ class Hub:
             cause = "turned away" if self.closing else refused.cause
             blame(self.options, cause, refused.why, cure=refused.cure)
         try:
-            context = contextvars.copy_context()  # what it sets there is nobody else's
-            answer = context.run(self.options.on_refused, request, refused.why)
+            answer = in_own_context(self.options.on_refused, request, refused.why)
             if is_awaitable(answer):
                 raise TypeError("on_refused has returned a coroutine, which nobody awaits")
         except (Exception, asyncio.CancelledError):
@@ -5323,9 +5347,15 @@ def resolve_dialects(options: type[SocketIOHandler], codec: StrictJSON) -> dict[
     return found
 
 
+def protocol_names(settings: Mapping[str, Any]) -> Collection[str]:
+    """Return the names in the setting `enabled_protocols`, which may be a single one."""
+    names = settings.get("enabled_protocols") or ()
+    return (names,) if isinstance(names, str) else names
+
+
 def enabled_transports(application: tornado.web.Application) -> frozenset[str]:
     """Read the setting `enabled_protocols`, where "polling" stands for both polling transports."""
-    names = set(application.settings.get("enabled_protocols") or TRANSPORTS)
+    names = set(protocol_names(application.settings) or TRANSPORTS)
     unknown = names.difference(TRANSPORTS, ["polling"])
     if unknown:
         raise ValueError(
@@ -8181,6 +8211,9 @@ class WebSocket(TakenOver):
     def _close_for(self, error: PayloadError | FrameError) -> None:
         """Close for what the client has sent; that ends its session, or only the attempt to take one over."""
         session = self.session
+        # The parser must not be used after a fault: whatever it finds then means nothing.
+        if self.closing:
+            return
         assert session is not None
         code = error.code if isinstance(error, FrameError) else NORMAL
         self.close(code, str(error))
@@ -8603,11 +8636,11 @@ def event(name: Any = ...) -> Any:
     The method gets the event's arguments. Its result, or its coroutine's, is the ack if the client
     asked for one: a tuple is several arguments, None is none; with `NO_ACK` the event is not
     acknowledged. A plain method runs at once; a coroutine is finished before the client's next
-    event starts.
+    event starts. Several `@event` above one method make it the receiver of several events.
 
     Raises TypeError for a name that is no text, ValueError for one that is never sent as an event.
     """
-    if callable(name):
+    if callable(name) or isinstance(name, classmethod):
         return event(name.__name__)(name)
     if name is not ... and not isinstance(name, str):
         raise TypeError("@event takes the event's name, or nothing")
@@ -8617,7 +8650,8 @@ def event(name: Any = ...) -> Any:
     def mark(method: Any) -> Any:
         if name is ...:
             return event(method)
-        method._socket_io_event = name
+        names = getattr(method, "_socket_io_events", ())
+        method._socket_io_events = names if name in names else (*names, name)
         return method
 
     return mark
@@ -8652,11 +8686,13 @@ class Receiver:
 
     @classmethod
     def of(cls, handler_class: type[SocketIOHandler], name: str) -> Receiver:
-        """Read the signature of the method *name*; the first parameter is `self`."""
+        """Read the signature of the method *name*; the first parameter is `self`, if it has one."""
         parameters = signature_of(getattr(handler_class, name)).parameters.values()
         kinds = [parameter.kind for parameter in parameters]
         positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        takes = [parameter for parameter in parameters if parameter.kind in positional][1:]
+        takes = [parameter for parameter in parameters if parameter.kind in positional]
+        if not isinstance(inspect.getattr_static(handler_class, name), (staticmethod, classmethod)):
+            takes = takes[1:]
         least = sum(parameter.default is parameter.empty for parameter in takes)
         any_number = inspect.Parameter.VAR_POSITIONAL in kinds
         return cls(name, least, math.inf if any_number else len(takes))
@@ -8921,10 +8957,16 @@ class NamespaceIO(Broadcast):
         return True
 
     async def start(self) -> None:
-        """Join the cluster now, before the first request; a SocketIOServer does it by itself."""
+        """Take clients again after `close`, and join the cluster now, before the first request.
+
+        A SocketIOServer does both by itself. A server that was never closed needs this only in a
+        cluster.
+        """
         for hub, _ in self._at:
             if not hub.clock.is_bound():
                 hub.bind(None)
+            elif hub.closing:
+                hub.reopen()
 
     def on(self, event: str, listener: Callable[..., Any]) -> None:
         """Call *listener* for an event that another server of the cluster emits to servers.
@@ -8985,10 +9027,11 @@ class NamespaceIO(Broadcast):
     async def close(self) -> None:
         """Say goodbye to every client of this server, in all namespaces, and take no new clients.
 
-        Returns when the clients are gone, or have had a few seconds to go. Their `close_reason` is
-        "server shutting down".
+        A server that begins anew on the same loop calls `start` to take clients again. Returns when
+        the clients are gone, or have had a few seconds to go. Their `close_reason` is "server
+        shutting down".
         """
-        await asyncio.gather(*[hub.close() for hub, _ in self._at])
+        await asyncio.gather(*[hub.clock.on_its_loop(hub.close()) for hub, _ in self._at])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -9160,11 +9203,11 @@ class SocketIOHandler(tornado.web.RequestHandler):
     def on_message(self, message: Any) -> Any:
         """Take a message: text, or any JSON value. May be a coroutine.
 
-        The result is the ack, as for an event. By default the message is dropped with a warning.
+        The result is the ack, as for an event. By default there is no ack, and a warning in the log.
         """
-        warn_once(
-            "no on_message", "%s has no on_message: a message was dropped", type(self).__name__
-        )
+        cure = 'Override on_message, or decorate a method with @event("message")'
+        self._member.mistaken("no method", "a message came, and there is no on_message", cure)
+        return NO_ACK
 
     def on_event(self, name: str, *args: Any) -> Any:
         """Take an event that has no `@event` method; may be a coroutine.
@@ -9221,10 +9264,10 @@ class SocketIOHandler(tornado.web.RequestHandler):
         if receiver.least <= len(args) <= receiver.most:
             return getattr(self, receiver.method)(*args)
         count = len(args) - (receiver is self._catch_all)
+        method = f"{type(self).__name__}.{receiver.method}"
         self._member.mistaken(
             "arguments",
-            f"{type(self).__name__}.{receiver.method} cannot take event {name[:40]!r} "
-            f"with {count} arguments",
+            f"{method} cannot take event {name[:40]!r} with {counted(count, 'argument')}",
         )
         return NO_ACK
 
@@ -9500,7 +9543,17 @@ class SocketIOHandler(tornado.web.RequestHandler):
 
         Raises TypeError or ValueError, with the cure, for mistakes in the classes and in *kwargs*.
         """
-        for handler_class in {cls, *(namespaces or {}).values()}:
+        if not isinstance(resource, str):
+            raise TypeError(f'routes("socket.io") takes a path as text, not {resource!r:.100}')
+        if not isinstance(namespaces, (Mapping, NOTHING)):
+            raise TypeError('routes(namespaces={"/name": HandlerClass}) takes a dict')
+        for handler_class in (cls, *(namespaces or {}).values()):
+            if not isinstance(handler_class, type) or not issubclass(
+                handler_class, SocketIOHandler
+            ):
+                raise TypeError(
+                    f"routes(namespaces=..): {handler_class!r:.100} is no subclass of SocketIOHandler"
+                )
             handler_class._examine()
         hubs = Hubs(functools.partial(Hub, cls, dict(namespaces or {}), dict(kwargs or {})))
         extra = f"{extraSep or ''}(?P<extra>{extraRE})" if extraRE else ""
@@ -9510,6 +9563,14 @@ class SocketIOHandler(tornado.web.RequestHandler):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls._examine()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Refuse an option, which is that of all clients and would do nothing on one handler."""
+        if name in CLASS_ONLY:
+            raise AttributeError(
+                f"{name} is an option of the class, and none of one client: set {type(self).__name__}.{name}"
+            )
+        super().__setattr__(name, value)
 
     @classmethod
     def _examine(cls) -> None:
@@ -9572,7 +9633,8 @@ class SocketIOHandler(tornado.web.RequestHandler):
 
     for _name in ("write", "finish", "render", "flush", "send_error", "write_error",
                   "set_status", "set_header", "add_header", "clear_header", "set_cookie", "set_signed_cookie",
-                  "clear_cookie", "clear_all_cookies", "set_etag_header", "detach"):  # fmt: skip
+                  "clear_cookie", "clear_all_cookies", "set_etag_header", "detach",
+                  "get_status", "compute_etag", "check_etag_header"):  # fmt: skip
         locals()[_name] = _answers_nothing(_name)
     del _name
 
@@ -9620,7 +9682,9 @@ OPTIONS = {
     "client_path": Option((str, os.PathLike, NOTHING)),
     "json": Option((object,)),
 }
-#: The methods of a RequestHandler that nothing calls here, and what to use instead.
+#: The options that a handler may not set for itself. The other names are ordinary ones.
+CLASS_ONLY = OPTIONS.keys() - {"json", "cookie", "cluster"}
+#: Methods of a RequestHandler that nothing calls here, and what to use instead.
 NEVER_CALLED = {
     **dict.fromkeys(["get", "head", "post", "put", "patch", "delete", "options"], "on_open"),
     "data_received": "on_message",
@@ -9655,6 +9719,13 @@ def check_class(cls: type[SocketIOHandler]) -> None:
     for name in ("on_error", "on_any", "on_any_outgoing", "on_refused"):
         if inspect.iscoroutinefunction(getattr(cls, name)):
             raise TypeError(f"{cls.__name__}.{name} cannot be a coroutine: nobody waits for it")
+    receivers = [receiver.method for receiver in cls._events.values()]
+    for name in ("on_open", "on_message", "on_event", "on_close", "dispatch", *receivers):
+        method = getattr(cls, name)
+        if inspect.isgeneratorfunction(method) or inspect.isasyncgenfunction(method):
+            raise TypeError(
+                f"{cls.__name__}.{name} has a yield, and so nothing would run it: use async and await"
+            )
     for name in OPTIONS:
         _check_option(cls, name, getattr(cls, name))
     _check_origins(f"{cls.__name__}.allowed_origins", cls.allowed_origins)
@@ -9668,22 +9739,32 @@ def _check_never_called(cls: type[SocketIOHandler], base: type, refused: bool) -
         if inspect.getattr_static(cls, name) is vars(base).get(name)
         and getattr(cls, name) is not getattr(tornado.web.RequestHandler, name)
     }
+    # Whoever writes an `allow_request` has thought of whom to let in.
+    decides_itself = inspect.getattr_static(cls, "allow_request") is not inspect.getattr_static(
+        SocketIOHandler, "allow_request"
+    )
     for name, cure in found.items():
         where = f"{base.__name__}.{name}"
-        if name == "prepare" and not refused:
-            # A mixin's `prepare` often is what keeps strangers out: a warning would not do.
+        # A mixin's `prepare` often is what keeps strangers out: a warning would not do.
+        if name == "prepare" and not refused and not decides_itself:
             raise TypeError(
                 f"{where} would never be called in {cls.__name__}, and may have to let in only "
                 "some: override allow_request for that, or say "
                 "prepare = tornado.web.RequestHandler.prepare"
             )
         if refused:
-            raise TypeError(f"{where} would never be called here; ours for it: {cure}")
+            raise TypeError(f"{where} would never be called here; {instead(cure)}")
     if found:
         names = ", ".join(f"{base.__name__}.{name}" for name in found)
         warn_once(
             "inherited", "%s inherits %s: never called for a Socket.IO client", cls.__name__, names
         )
+
+
+def instead(ours: str) -> str:
+    """Give the end of a sentence: *ours* is our name for something, or "nothing: " and the reason."""
+    reason = ours.removeprefix("nothing: ")
+    return f"use {ours}" if reason == ours else f"leave it out: {reason}"
 
 
 def _check_names(cls: type[SocketIOHandler], base: type, refused: bool) -> None:
@@ -9693,7 +9774,7 @@ def _check_names(cls: type[SocketIOHandler], base: type, refused: bool) -> None:
         ours = _ours_for(cls, base, name)
         if ours is None:
             continue
-        text = f"{base.__name__}.{name} would do nothing here; ours for it: {ours}"
+        text = f"{base.__name__}.{name} would do nothing here; {instead(ours)}"
         if refused:
             raise TypeError(text)
         warn_once("inherited", "%s inherits it: %s", cls.__name__, text)
@@ -9710,7 +9791,10 @@ def _ours_for(cls: type[SocketIOHandler], base: type, name: str) -> str | None:
     if isinstance(value, type):
         return None
     if callable(value) or isinstance(value, (classmethod, staticmethod)):
-        ours = FOREIGN_NAMES.get(plain + "()") or OWN_NAMES.get(plain)
+        ours = FOREIGN_NAMES.get(plain + "()") or next(
+            (ours for known, ours in OWN_NAMES.items() if plain == known or is_slip(plain, known)),
+            None,
+        )
         is_event = ours and name in [receiver.method for receiver in find_events(cls).values()]
         return None if is_event else ours
     ours = SPELLINGS.get(plain) or next(
@@ -9723,7 +9807,7 @@ def _check_option(cls: type[SocketIOHandler], name: str, value: Any) -> None:
     """Raise TypeError or ValueError if the option *name* cannot have this *value*."""
     where, option = f"{cls.__name__}.{name}", OPTIONS[name]
     if not isinstance(value, option.types) or isinstance(value, bool) and bool not in option.types:
-        wanted = " or ".join(kind.__name__ for kind in option.types)
+        wanted = " or ".join("None" if kind is NOTHING else kind.__name__ for kind in option.types)
         raise TypeError(f"{where} must be {wanted}, not {value!r}")
     if isinstance(value, (int, float)) and option.types is not SWITCH:
         if not math.isfinite(value):
@@ -9750,6 +9834,9 @@ def _check_origins(where: str, allowed: Any) -> None:
             raise ValueError(f"{where}: {entry!r} can match nothing; write {_origin_meant(entry)}")
 
 
+AN_ORIGIN_LIST = "a list of origins, such as ['https://example.com']"
+
+
 def _origin_meant(entry: str) -> str:
     """Return the Python expression to write in place of *entry*."""
     if entry == "null":
@@ -9757,14 +9844,36 @@ def _origin_meant(entry: str) -> str:
     scheme, separator, place = entry.strip().rpartition("://")
     host = re.split(r"[/?#\\]", place.removeprefix("//"))[0].rpartition("@")[2]
     if not host or re.search(r"[\s,]", entry.strip()):
-        return "a list of origins, such as ['https://example.com']"
+        return AN_ORIGIN_LIST
     # Browsers send the ASCII form of an internationalized name.
     with contextlib.suppress(UnicodeError):
         host = host.encode("idna").decode("ascii")
+    # Django and cookies write a domain with all below it so.
+    if host.startswith("."):
+        host = f"*{host}"
     origin = f"{scheme if separator else 'https'}://{host}"
     if "*" in host:
         return "re.compile(r'{}')".format(re.escape(origin).replace(r"\*", "[^/]+"))
-    return repr(origin)
+    # A cure that is refused in its turn would be none.
+    return repr(origin) if LISTABLE.fullmatch(origin) else AN_ORIGIN_LIST
+
+
+def _check_event(base: type, name: str, event_name: str, own: dict[str, str]) -> None:
+    """Raise TypeError unless method *name* of *base* may receive *event_name*, beside those of *own*."""
+    if event_name in RESERVED_EVENTS:
+        raise TypeError(
+            f"{base.__name__}.{name}: {event_name!r} is never sent as an event; override on_open or on_close"
+        )
+    if event_name in own:
+        raise TypeError(
+            f"{base.__name__} has two methods for the event {event_name!r}: {own[event_name]} and {name}"
+        )
+    # Applications had events named "data" before the handler had an attribute of that name.
+    if hasattr(SocketIOHandler, name) and name != "data":
+        cure = f'write @event("{event_name}") above another name'
+        if name.startswith("on_") and event_name in (name, "message"):
+            cure += f", or override {name} without @event"
+        raise TypeError(f"{base.__name__}.{name} would hide SocketIOHandler.{name}: {cure}")
 
 
 def find_events(cls: type[SocketIOHandler]) -> dict[str, Receiver]:
@@ -9776,24 +9885,12 @@ def find_events(cls: type[SocketIOHandler]) -> dict[str, Receiver]:
     for base in reversed(cls.__mro__):
         own: dict[str, str] = {}
         for name, value in vars(base).items():
-            event_name = getattr(value, "_socket_io_event", None)
-            if event_name is None:
-                continue
-            if event_name in RESERVED_EVENTS:
-                raise TypeError(
-                    f"{base.__name__}.{name}: {event_name!r} is never sent as an event; "
-                    "override on_open or on_close"
-                )
-            if event_name in own:
-                raise TypeError(
-                    f"{base.__name__} has two methods for the event {event_name!r}: "
-                    f"{own[event_name]} and {name}"
-                )
-            # Applications had events named "data" before the handler had an attribute of that name.
-            if hasattr(SocketIOHandler, name) and name != "data":
-                cure = f'write @event("{event_name}") above another name'
-                raise TypeError(f"{base.__name__}.{name} would hide SocketIOHandler.{name}: {cure}")
-            own[event_name] = name
+            inner = value.__func__ if isinstance(value, (staticmethod, classmethod)) else None
+            marks = getattr(value, "_socket_io_events", getattr(inner, "_socket_io_events", ()))
+            # A mock among the attributes has every attribute.
+            for event_name in marks if isinstance(marks, tuple) else ():
+                _check_event(base, name, event_name, own)
+                own[event_name] = name
         methods.update(own)
     return {event_name: Receiver.of(cls, name) for event_name, name in methods.items()}
 
@@ -9835,6 +9932,13 @@ class Resource(tornado.routing.Matcher):
 
     def __init__(self, pattern: re.Pattern[str]) -> None:
         self.pattern = pattern
+
+    @property
+    def name(self) -> NoReturn:
+        """Refuse to be taken for a rule: Tornado asks each rule of an Application for its name."""
+        raise TypeError(
+            'routes(..) is one rule, with its path: Application([Chat.routes("socket.io"), ..])'
+        )
 
     def match(self, request: Any) -> dict[str, Any] | None:
         """The longest tail that can be one of ours decides: the resource may be a pattern that would match it too."""
@@ -10054,6 +10158,11 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
         address: str = "",
         **kwargs: Any,
     ) -> None:
+        if not isinstance(application, tornado.web.Application):
+            raise TypeError(
+                "SocketIOServer takes a tornado.web.Application that has routes, "
+                f"not {application!r:.100}"
+            )
         self.application = application
         self.address = address
         self.flash_policy: FlashPolicyServer | None = None
@@ -10109,7 +10218,7 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
         policy_port, policy_file = (
             settings.get(name) for name in ("flash_policy_port", "flash_policy_file")
         )
-        named = FLASHSOCKET in (settings.get("enabled_protocols") or ())
+        named = FLASHSOCKET in protocol_names(settings)
         if named or policy_port is not None or policy_file is not None:
             port = 843 if policy_port is None else policy_port
             self.flash_policy = FlashPolicyServer(port, policy_file, self.address)

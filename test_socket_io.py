@@ -414,6 +414,8 @@ class Client:
         call = re.fullmatch(
             r'(?:<script>)?[\w.\[\]]+\((".*")(?:, document)?\);(?:</script>)?', body.decode()
         )
+        if call is None:  # with another script, 0.6 and 0.9 let a page say that it was refused
+            raise socket_io.ConnectionRefused(body.decode())
         return json.loads(call[1])
 
     def _received(self, engine_packet):
@@ -7687,6 +7689,16 @@ class UpgradeTests(RecorderTestCase):
         self.assertEqual((await poster.request("POST", url, b'42["y"]'))[0], 400)
 
     @gen_test
+    async def test_an_upgrade_that_is_said_again_changes_nothing(self):
+        for dialect in ("EIO4", "EIO3"):
+            with self.subTest(dialect):
+                client = await self.client(dialect, "xhr-polling")
+                websocket = await self.probe(client._url())
+                for frame in ("5", "5", "2probe", "5", '42["x"]'):
+                    websocket.send_frame(frame)
+                await self.noted("x")
+
+    @gen_test
     async def test_a_second_websocket_is_accepted_and_closed_at_once(self):
         polling = await self.wire()
         url = await self.join_polling(polling)
@@ -8770,6 +8782,17 @@ class OnRefusedTests(RecorderTestCase):
         await self.handler.io.close()
         self.assertEqual((await wire.request("GET", self.EIO))[0], 503)
         self.assertHeard("shutting down")
+        await self.handler.io.start()
+        self.assertEqual((await wire.request("GET", self.EIO))[0], 200)
+
+    @gen_test
+    async def test_a_goodbye_may_be_said_from_another_thread(self):
+        clients = [
+            await self.client("EIO4", transport) for transport in ("websocket", "xhr-polling")
+        ]
+        await asyncio.to_thread(lambda: asyncio.run(self.handler.io.close()))
+        for client in clients:
+            await within(client.disconnected.wait())
 
     @gen_test
     async def test_on_refused_hears_of_refused_posts_polls_and_upgrades_of_a_session(self):
@@ -8908,6 +8931,21 @@ class MistakeTests(RecorderTestCase):
                 await self.assertWarns(
                     functools.partial(self.say, *frames), "EIO4", "websocket", *words
                 )
+
+    @gen_test
+    async def test_what_follows_a_broken_frame_is_no_mistake_of_its_own(self):
+        wire = await self.wire()
+        await self.open_websocket(wire)
+        with self.assertLogs("socket_io", "DEBUG") as logged:
+            wire.send_frame("x" * 1001)
+            self.assertEqual((await wire.frame())[0], CLOSE_FRAME)
+            wire.writer.write(b"\xff" * 100)
+            wire.writer.write_eof()
+            await wire.end()
+        self.assertEqual(
+            [line for line in logged.output if "failed upgrade" in line or "polling" in line], []
+        )
+        self.assertEqual(sum("max_message_bytes" in line for line in logged.output), 1)
 
     @gen_test
     async def test_a_body_that_is_too_large_is_a_warning_with_its_cure(self):
@@ -9838,6 +9876,19 @@ class UnheardEventTests(RecorderTestCase):
             self.assertIn(word, line)
 
     @gen_test
+    async def test_a_message_that_no_method_takes_is_a_warning_and_is_not_acknowledged(self):
+        for generation in ("EIO4", "EIO3", "0.9"):
+            socket_io._warned.clear()
+            client = await self.client(generation)
+            line = await self.warning_of(client, "message", "text")
+            for word in ("base", "'/'", "on_message", '@event("message")'):
+                self.assertIn(word, line)
+            unheard = asyncio.ensure_future(client.call("message", "text"))
+            self.assertEqual(await client.call("chat message", "text"), "ok")
+            self.assertFalse(unheard.done())
+            unheard.cancel()
+
+    @gen_test
     async def test_an_event_with_too_many_or_too_few_arguments_is_a_warning_with_its_cure(self):
         for generation in ("EIO4", "EIO3", "0.9"):
             client = await self.client(generation)
@@ -9855,12 +9906,74 @@ class UnheardEventTests(RecorderTestCase):
                     self.assertIn(word, line)
 
     @gen_test
+    async def test_an_ack_that_its_function_cannot_take_is_a_warning_with_its_cure(self):
+        for generation in ("EIO4", "EIO3", "0.9"):
+            socket_io._warned.clear()
+            client = await self.client(generation)
+            handler = next(one for one in self.handler.io.sockets() if one.protocol)
+            with self.assertLogs("socket_io", "WARNING") as logged:
+                handler.emit("question", ack=lambda one, two: None)
+                await client.answer("only one")
+                self.assertEqual(await client.call("chat message", "text"), "ok")
+            await client.close()
+            handler.disconnect(close=True)
+            for word in ("base", "'/'", "'question'", "1 argument,", "*args"):
+                self.assertIn(word, logged.output[0])
+
+    @gen_test
     async def test_only_the_first_unheard_event_of_a_name_is_a_warning(self):
         client = await self.client()
         await self.warning_of(client, "nobody")
         with self.assertNoLogs("socket_io", "WARNING"):
             await client.emit("nobody")
             self.assertEqual(await client.call("chat message", "text"), "ok")
+
+
+class DecoratedMethodTests(RecorderTestCase):
+    """`@event` marks whatever can be a method, in either order, and for as many events as it stands there."""
+
+    class base(SocketIOHandler):
+        entries: ClassVar[Any]
+        handlers: ClassVar[list]
+        mocked = mock.Mock()
+
+        @event
+        @staticmethod
+        def outside(number):
+            return "outside", number
+
+        @staticmethod
+        @event
+        def inside(number):
+            return "inside", number
+
+        @event
+        @classmethod
+        def outside_class(cls, number):
+            return "outside_class", number
+
+        @classmethod
+        @event
+        def inside_class(cls, number):
+            return "inside_class", number
+
+        @event("one")
+        @event("two")
+        def several(self, number):
+            return "several", number
+
+    @gen_test
+    async def test_static_and_class_methods_receive_events_with_all_their_arguments(self):
+        client = await self.client()
+        for name in ("outside", "inside", "outside_class", "inside_class"):
+            self.assertEqual(await client.call(name, 7), [name, 7])
+
+    @gen_test
+    async def test_a_method_receives_every_event_that_is_written_above_it(self):
+        self.handler.several = lambda handler, number: ("overridden", number)
+        client = await self.client()
+        for name in ("one", "two"):
+            self.assertEqual(await client.call(name, 7), ["overridden", 7])
 
 
 class DispatchTests(RecorderTestCase):
@@ -10937,6 +11050,27 @@ class SharedConnectionContextTests(RecorderTestCase):
         )
         self.assertEqual(await self.who(wire, urls[1]), "nobody, slowly")
         self.assertEqual(await self.who(wire, urls[0]), "user 1")
+
+    @gen_test
+    async def test_what_a_function_for_origins_sets_is_seen_by_nobody(self):
+        def admit(origin):
+            seen.append(USER.get())
+            USER.set("the origin of a request")
+            return origin == "https://ours.example"
+
+        seen: list[str] = []
+        self.handler.allowed_origins = staticmethod(admit)
+        wire = await self.wire()
+        for origin in ("https://ours.example", "https://other.example"):
+            for path in (
+                "?EIO=4&transport=polling",
+                "?EIO=3&transport=polling",
+                "1/",
+                "xhr-polling//1",
+            ):
+                await wire.request("GET", f"/socket.io/{path}", Origin=origin)
+                self.assertEqual((await wire.request("GET", "/page"))[2], b"nobody")
+        self.assertEqual(set(seen), {"nobody"})
 
     @gen_test
     async def test_a_page_on_a_shared_connection_that_ends_sees_no_clients_context(self):
@@ -13402,8 +13536,56 @@ class SubclassTests(unittest.TestCase):
             type("Chat", (BaseHandler, SocketIOHandler), {})
         for word in ("BaseHandler.prepare", "Chat", "allow_request", "prepare = tornado.web"):
             self.assertIn(word, str(refused.exception))
-        body = {"prepare": tornado.web.RequestHandler.prepare}
-        type("Child", (type("Chat", (BaseHandler, SocketIOHandler), body),), {})
+        for body in (
+            {"prepare": tornado.web.RequestHandler.prepare},
+            {"allow_request": classmethod(lambda cls, request: True)},
+        ):
+            with self.assertLogs("socket_io") as logged:
+                socket_io.log.info("so that there is a line at all")
+                type("Child", (type("Chat", (BaseHandler, SocketIOHandler), body),), {})
+            self.assertEqual("BaseHandler.prepare" in str(logged.output), "prepare" not in body)
+
+    def test_a_method_with_a_yield_is_refused(self):
+        def generator(self):
+            yield
+
+        async def asynchronous_generator(self):
+            yield
+
+        for method in (generator, asynchronous_generator):
+            for name in (
+                "on_open",
+                "on_close",
+                "go",
+            ):  # "go" comes last: `event` marks the function
+                with self.subTest(method.__name__, name=name):
+                    value = event(method) if name == "go" else method
+                    self.assertRefused({name: value}, f"Chat.{name}", "yield", "async")
+
+    def test_an_option_that_a_handler_sets_for_itself_is_refused(self):
+        handler = object.__new__(type("Chat", (SocketIOHandler,), {}))
+        handler.json = handler.anything = 5
+        with self.assertRaisesRegex(AttributeError, "set Chat.max_rooms"):
+            handler.max_rooms = 5
+
+    def test_a_slip_in_a_methods_name_is_refused(self):
+        for slip, ours in [
+            ("on_mesage", "on_message"),
+            ("onMessage", "on_message"),
+            ("allow_requests", "allow_request"),
+        ]:
+            self.assertRefused({slip: lambda self: None}, f"Chat.{slip}", f"use {ours}")
+        type("Fine", (SocketIOHandler,), {"on_mesage": event(lambda self: None)})
+
+    def test_what_has_no_name_here_is_refused_with_the_reason(self):
+        self.assertRefused({"async_mode": "tornado"}, "leave it out: the loop is Tornado's")
+        for name in ("client_manager", "message_queue"):
+            self.assertRefused({name: "redis://"}, "use cluster")
+
+    def test_an_event_method_with_the_name_of_a_hook_is_told_to_do_without_the_decorator(self):
+        for name in ("message", "on_message"):
+            body = {"on_message": event(name)(lambda self, message: None)}
+            self.assertRefused(body, "override on_message without @event")
 
     def test_an_event_method_that_hides_a_method_of_the_base_is_refused(self):
         for name in ("join", "clear", "get_cookie"):
@@ -13620,6 +13802,11 @@ def late(answer: Missing): ...
             ("null", "'*', or a function"),
             ("", "a list"),
             ("https://", "a list"),
+            (".example.com", r"re.compile(r'https://[^/]+\.example\.com')"),
+            ("https://.example.com", r"re.compile(r'https://[^/]+\.example\.com')"),
+            ("https://example.com:", "a list"),
+            ("https://example.com:http", "a list"),
+            ("http://::1", "a list"),
             (None, "text or a pattern"),
             (b"https://example.com", "text or a pattern"),
             (re.compile(b"x"), "text or a pattern"),
@@ -14098,6 +14285,10 @@ class EnabledProtocolsTests(RecorderTestCase):
         self.assertEqual(
             socket_io.enabled_transports(tornado.web.Application(enabled_protocols=["polling"])),
             {"xhr-polling", "jsonp-polling"},
+        )
+        self.assertEqual(
+            socket_io.enabled_transports(tornado.web.Application(enabled_protocols="websocket")),
+            {WEBSOCKET},
         )
 
 
@@ -15091,6 +15282,39 @@ class PlainRuleTests(RecorderTestCase):
         self.assertIn('Recorder.routes("socket.io")', logged.output[0])
 
 
+class MisplacedRouteTests(unittest.TestCase):
+    """A mistake on the way from a class to a server is refused where it is made, with the cure."""
+
+    def assertRefused(self, word, work):
+        with self.assertRaises(TypeError) as refused:
+            work()
+        self.assertIn(word, str(refused.exception))
+
+    def test_a_route_that_is_taken_apart_is_refused(self):
+        route = Recorder.routes("socket.io")
+        for rules in (route, [*route], [("/socket.io/.*", route)]):
+            self.assertRefused(
+                'Application([Chat.routes("socket.io")',
+                functools.partial(tornado.web.Application, rules),
+            )
+
+    def test_arguments_of_routes_that_cannot_be_are_refused(self):
+        for word, arguments in [
+            ("a path as text", {"resource": ["socket.io"]}),
+            ("a dict", {"resource": "socket.io", "namespaces": [Recorder]}),
+            ("no subclass", {"resource": "socket.io", "namespaces": {"/a": "Recorder"}}),
+            (
+                "no subclass",
+                {"resource": "socket.io", "namespaces": {"/a": tornado.web.RequestHandler}},
+            ),
+        ]:
+            self.assertRefused(word, functools.partial(Recorder.routes, **arguments))
+
+    def test_a_server_takes_an_application_and_nothing_else(self):
+        for wrong in (Recorder, Recorder.routes("socket.io"), [Recorder.routes("socket.io")]):
+            self.assertRefused("Application", functools.partial(SocketIOServer, wrong))
+
+
 class TwoApplicationsTests(RecorderTestCase):
     """One value of `routes` may stand in several Applications, and one class may have several routes."""
 
@@ -15511,6 +15735,7 @@ class FlashPolicyTests(tornado.testing.AsyncTestCase):
                 ({}, None),
                 ({"enabled_protocols": ["websocket", "polling"]}, None),
                 ({"enabled_protocols": ["websocket", "flashsocket"]}, (843, None)),
+                ({"enabled_protocols": "flashsocket"}, (843, None)),
                 ({"flash_policy_file": file.name}, (843, file.name)),
                 ({"flash_policy_port": 10843}, (10843, None)),
                 ({"flash_policy_port": 10843, "enabled_protocols": ["websocket"]}, (10843, None)),
