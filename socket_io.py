@@ -6,7 +6,9 @@
 
     SocketIOServer(Application([Chat.routes("socket.io")]))
 
-Map. New code goes in its section. Only 11 to 13 know Tornado.
+Map. New code goes in its section. A section calls those above it. It calls one below only where
+the map names it with an arrow. Only 11 to 13 work with Tornado; 7 and 9 know the names of a few of
+its classes.
 
      1  Limits and errors   the numbers that are no options; one exception family
      2  Packets             EnginePacket and Packet: the words all dialects translate to
@@ -17,28 +19,37 @@ Map. New code goes in its section. Only 11 to 13 know Tornado.
      6  Frames              RFC 6455, server side: bytes in, messages out;
                             built frames are shareable bytes
      7  Requests            method + URL + headers -> Request, or Refused
-     8  Session             life, upgrade, heartbeat, outbox, members; it never sleeps
+     8  Session             time, life, upgrade, heartbeat, outbox; it never sleeps
+                            -> its `Outlet` (11), its members and its hub (9)
      9  Rooms               members, namespaces, rooms, recovery of missed events;
-                            the hub: tables, options, time
-    11  Transports          the only section that touches a socket:
-                            WebSocket, polling, JSONP, streams
+                            the hub: tables, options -> the application's handlers (12)
+    10  Cluster             what 9 does, across several servers (optional)
+    11  Transports          the only section that touches a client's socket: WebSocket, polling,
+                            JSONP, streams -> `allow_request` (12), the router (13)
     12  SocketIOHandler     the public door: subclass this; options, operators; start reading here
     13  Serving             the way of a request to its hub; SocketIOServer, the Flash policy
 
-(10 is kept free, for several processes.)
+One message, from socket to handler: `WebSocket.data_received` (11) cuts bytes into frames (6,
+`FrameParser`). The session's dialect (5) turns a frame into engine packets. `Session.received` (8)
+acts on them, and hands an event to the `Member` of its namespace (9, `take_event`), which has the
+handler (12, `dispatch`) run the method of that name.
 
-One message, from socket to handler and back: `WebSocket.data_received` (11) cuts bytes into frames
-(6, `FrameParser`). The session's dialect (5) turns a frame into engine packets. `Session.received`
-(8) acts on them and hands a packet to the `Member` of its namespace (9), which has the handler (12)
-run its method. `emit` goes the other way: the dialect encodes the packet, `Outgoing` keeps its
-bytes, `Session.enqueue` sends or queues it. Over HTTP a POST comes in by `Exchange.finish` (11),
-and the messages that go out answer the GET that waits.
+One message, from handler to socket: what the method returns is sent as the ack (`Member._send_ack`),
+as `emit` sends an event. The dialect encodes the packet, `Outgoing` keeps its bytes, and
+`Session.enqueue` writes them to a WebSocket or queues them. Over HTTP a POST comes in by
+`Exchange.finish` (11), and the messages that go out answer the GET that waits (`Poll`).
+
+One death: what is due at a time is a method that `Clock` (8) calls, such as
+`Session.heartbeat_due`. That one pings, and later calls `Session.end`: the session's outlet (11) lets
+go of the client, each member leaves its rooms at once, and its `on_close` runs in the next turn
+(9, `Member.end`). A connection that is lost comes to `Session.end` by `Session.outlet_lost`.
 
 Words. An *engine packet* is a unit of the lower layer, Engine.IO: it opens, checks, upgrades and
 closes a session, or carries a message. A *packet* is a unit of the upper layer, Socket.IO: it joins
 or leaves a *namespace*, or is an event or an ack in one. An *attachment* is a bytes value of an
 event or ack. A *payload* is one HTTP body of engine packets; a *frame* is one WebSocket message.
-A *sid* names a session. A *dialect* is what one generation of clients speaks.
+A *sid* names a session. A *dialect* is what one generation of clients speaks. A *hub* is what one
+call of `routes` serves. A *turn* is one round of the event loop.
 
 Sources, cited as [TAG "Heading"]: [EIO3] [EIO4] engine.io-protocol, revisions 3 and 4, [SIO5]
 socket.io-protocol, revision 5, [SIO1] the text of protocol 1 and the npm package socket.io 0.9.19,
@@ -2506,8 +2517,11 @@ def origin_refusal(headers: Headers, option: str, xheaders: bool = False) -> tup
 # -- 8. Session ------------------------------------------------------------------------
 # A session is one client; it outlives the HTTP requests that carry it. It has three small
 # machines (Life, Upgrade, Heartbeat), one outbox, and a Member for each namespace. It never
-# sleeps and touches no socket: transports call `received` and attach themselves as its
-# `outlet`, the clock calls its deadlines, and everything that goes out passes `enqueue`.
+# sleeps and touches no socket. Three callers move it: a transport calls `received` with what has
+# come in, and attaches itself as the `outlet`; the clock calls the session's deadlines; members
+# call `enqueue`. Everything that goes out passes `enqueue`: a WebSocket that keeps up is written
+# to at once (`write_now`); for any other outlet, or none, a message waits in the outbox, from
+# which the outlet takes it.
 #
 # Five words say that something is over, here and in the sections below:
 #
@@ -2539,6 +2553,23 @@ async def later(work: Awaitable[None]) -> None:
     await work
 
 
+class AtWork:
+    """The client for which code of the application runs in a thread, if any runs, and since when.
+
+    Such code can run inside other such code: an `emit` to another client calls that client's
+    `on_any_outgoing`, in the middle of the method that emits. The innermost is told.
+    """
+
+    __slots__ = ("session", "since")
+
+    def __init__(self) -> None:
+        self.session: Session | None = None
+        self.since = 0.0  # by `monotonic`: when the innermost began, or the event before it ended
+
+
+at_work_in: dict[int, AtWork] = {}  # by thread, for all hubs whose loops run there
+
+
 Deadline = Callable[[], object]  #: a bound method, which is called when its time has come
 PUNCTUAL_SECONDS = 10.0  # what is waited for longer may end up to a sweep late: that is a tenth
 
@@ -2559,13 +2590,15 @@ class Clock:
         self.loop: Any = None  # an asyncio event loop, once there is one
         self.thread = 0
         self.at_work = AtWork()
-        self.table: dict[Deadline, float] = {}
-        self.timers: dict[Deadline, asyncio.TimerHandle] = {}
-        self.next_sweep = math.inf  # by the loop's time
+        self.table: dict[Deadline, float] = {}  # by `now`; a sweep meets them
+        self.timers: dict[Deadline, asyncio.TimerHandle] = {}  # of the punctual ones
+        self.next_sweep = math.inf  # by the loop's time; infinite while the table is empty
         self.forgiven = 0.0  # seconds by which late sweeps have moved every deadline
         self.lag = 0.0  # seconds by which the last sweep was late
         self.tasks: set[asyncio.Task[None]] = set()
-        self.context = contextvars.copy_context()  # a copy is nobody's: it keeps no client's alive
+        # A timer keeps the context that it is made in. This one is no client's, so a timer keeps
+        # nothing of a client alive.
+        self.context = contextvars.copy_context()
 
     # Time.
 
@@ -2671,7 +2704,7 @@ class Clock:
             self.forgiven += self.lag
         self.next_sweep, now = real, real - self.forgiven
         for act in [act for act, when in self.table.items() if when <= now]:
-            if self.table.get(act, math.inf) <= now:  # one that was met before may have disarmed it
+            if self.table.get(act, math.inf) <= now:  # not disarmed or moved by the one before
                 del self.table[act]
                 self._meet(act)
         if self.table:
@@ -2738,7 +2771,7 @@ class Outlet(Protocol):
         """The bytes that this outlet has taken and could not send yet."""
 
     def wake(self) -> None:
-        """Look soon: there is something to send, or the session is closing."""
+        """Send what the outbox holds, now or soon; if the session is closing, end it after that."""
 
     def set_reading(self, reading: bool) -> None:
         """Stop or resume taking the client's messages."""
@@ -2758,11 +2791,12 @@ class Life(enum.Enum):
 
     OPENING = "opening"  #: sid issued, no namespace has accepted yet
     OPEN = "open"  #: packets flow
-    CLOSING = "closing"  #: close packet queued; a poll may still fetch it
-    CLOSED = "closed"  #: final; the application has heard the reason, once
+    CLOSING = "closing"  #: the members have ended; what was sent to the client still leaves
+    CLOSED = "closed"  #: final; nothing more leaves; each `on_close` runs in a turn of its own
 
 
-LIVING = (Life.OPENING, Life.OPEN)  # an Enum's member by name costs 150 ns
+# One name, for speed: before Python 3.12 it takes 150 ns to look up a member of an Enum.
+LIVING = (Life.OPENING, Life.OPEN)
 LIFE_MOVES = {
     Life.OPENING: {Life.OPEN, Life.CLOSING, Life.CLOSED},
     Life.OPEN: {Life.CLOSING, Life.CLOSED},
@@ -2797,7 +2831,12 @@ class Verdict(enum.Enum):
 
 
 class Heartbeat:
-    """The pings of one session, and the silence that means death. At `due` it has to decide."""
+    """The pings of one session, and the silence that means death.
+
+    Its session calls `decide` when the time `due` has come. Where the server pings, that is first
+    the time of a ping and then the last moment for the pong; where clients ping, it is the last
+    moment for the next ping.
+    """
 
     __slots__ = (
         "interval", "timeout", "server_pings", "numbered", "lead",
@@ -2807,7 +2846,8 @@ class Heartbeat:
     def __init__(
         self, dialect: Dialect, interval: float, timeout: float, lead: float, now: float
     ) -> None:
-        # A sweep may come this late, and a ping had better come early.
+        # The sweep that calls `decide` may come *lead* seconds late. A ping is due earlier by as
+        # much, so that it is never late for the client; the pong may come as late as without it.
         self.lead = lead if dialect.server_pings else 0.0
         self.interval = interval - self.lead
         self.timeout = timeout
@@ -2844,7 +2884,7 @@ class Heartbeat:
         self.due = now + self.interval + self.timeout
 
     def extend(self) -> bool:
-        """Grant one more round: while we do not read, the pong may lie unread in the socket.
+        """Grant one more round to a client whose pong may be on its way, or lie unread in a socket.
 
         False if a round since the last pong was granted already.
         """
@@ -2855,37 +2895,6 @@ class Heartbeat:
         return True
 
 
-def in_own_context(work: Callable[..., Any], *args: Any) -> Any:
-    """Return what *work* gives, called in a copy of the context: nobody sees what it sets there."""
-    return contextvars.copy_context().run(work, *args)
-
-
-@types.coroutine
-def in_steps(enter: Callable[..., Any], pending: Awaitable[Any]) -> Generator[Any, Any, Any]:
-    """Await *pending*, an awaitable of the application, whose every step *enter* calls.
-
-    A task has one context from its first step to its last, and before Python 3.11 none but a copy
-    of its own. So the steps are run in a client's context, not the task.
-    """
-    steps: Any = pending.__await__()
-    step: Any = steps.__next__
-    thrown: tuple[BaseException, ...] = ()
-    try:
-        while True:
-            waited = enter(step, *thrown)
-            try:
-                yield waited
-                step, thrown = steps.__next__, ()
-            except BaseException as error:  # this task is cancelled, or what it waits for
-                if not hasattr(steps, "throw"):
-                    raise
-                step, thrown = steps.throw, (error,)
-    except StopIteration as stop:
-        return stop.value
-    finally:
-        thrown = ()  # an error whose traceback leads here would be a cycle
-
-
 def is_being_cancelled() -> bool:
     """Tell whether this task is being cancelled, as all are when a loop ends, not what it awaits.
 
@@ -2893,35 +2902,6 @@ def is_being_cancelled() -> bool:
     """
     task: Any = asyncio.current_task()
     return hasattr(task, "cancelling") and task.cancelling() > 0
-
-
-class AtWork:
-    """The client for which the application is at work in a thread, if any is, and since when.
-
-    A method that sends something may bring in a tap of another client, and that one a tap of the
-    first again: the client is the innermost.
-    """
-
-    __slots__ = ("session", "since")
-
-    def __init__(self) -> None:
-        self.session: Session | None = None
-        self.since = 0.0  # by `monotonic`: when the innermost began, or ended the event before
-
-
-at_work_in: dict[int, AtWork] = {}  # by thread, for all hubs whose loops run there
-
-
-def warn_if_blocked(begun: float, where: Callable[..., str], *args: Any) -> None:
-    """Warn if a method of the application, called at *begun*, has kept the loop for too long."""
-    if monotonic() - begun > BLOCKED_SECONDS:
-        warn_once(
-            "blocking",
-            "%s has kept the loop, and so every client, waiting for more than %g s: "
-            "await what takes long, or give it to a thread: await asyncio.to_thread(...)",
-            where(*args),
-            BLOCKED_SECONDS,
-        )
 
 
 class UserSession(dict[str, Any]):
@@ -2948,7 +2928,7 @@ class Backlog:
 
 
 class Session:
-    """One client, from its handshake until the application has heard that it is gone."""
+    """One client, from its handshake until it is gone or has been told to go."""
 
     __slots__ = (
         "hub", "http_request", "dialect", "transport", "sid", "user_session", "context", "entered",
@@ -2985,7 +2965,8 @@ class Session:
 
         # What goes out. It is written at once where that can be, and else queues in the outbox.
         self.outlet: Outlet | None = None
-        self.write_now: Callable[[bytes], None] | None = None  # it writes a WebSocket frame
+        # `WebSocket.write`, while the outlet is a WebSocket that keeps up and the outbox is empty.
+        self.write_now: Callable[[bytes], None] | None = None
         self.outbox: collections.deque[Outgoing] = collections.deque()
         self.outbox_bytes = 0
         self.held_bytes = 0  # in what members hold back until after their CONNECT
@@ -3062,8 +3043,8 @@ class Session:
         """The address that the client's handshake came from, as far as Tornado knows it."""
         return getattr(self.http_request, "remote_ip", None) or "an unknown address"
 
-    def take_over_data(self, user_session: UserSession | None) -> None:
-        """Give the client, which has come back, the application's data about it again."""
+    def restore_data(self, user_session: UserSession | None) -> None:
+        """Give a client that has come back the application's data about it from before."""
         if user_session is None or user_session is self.user_session:
             return
         if self.user_session is None:
@@ -3129,6 +3110,7 @@ class Session:
             self._received_packet(whole, attached)
 
     def _received_packet(self, packet: Packet, size: int) -> None:
+        """Act on one packet, which counts for *size* bytes if it has to wait."""
         member = self.members.get(packet.namespace)
         if packet.type is EVENT and member is not None:
             self.hub.messages_received += 1
@@ -3182,7 +3164,7 @@ class Session:
         """Act on packets that have waited for a decision."""
         try:
             for packet, size in waiting:
-                if self.life is Life.OPENING or self.life is Life.OPEN:
+                if self.life in LIVING:
                     self._received_packet(packet, size)
         except PayloadError as error:
             self.cut_off(error.cause, str(error))
@@ -3266,7 +3248,7 @@ class Session:
         finally:
             self.open_handlers -= 1
             waiting = self._take_postponed(packet.namespace)
-        if self.life not in (Life.OPENING, Life.OPEN):
+        if self.life not in LIVING:
             if namespace is not None:
                 self.hub.forget_unused(namespace)  # which may have been made for this client
             return
@@ -3487,7 +3469,10 @@ class Session:
             self.arm(self.return_over, POLL_GRACE)
 
     def begin_upgrade(self, prober: Outlet) -> bool:
-        """Let *prober* ask to take over; False if another has asked or taken over, or none may."""
+        """Let the WebSocket *prober* ask to become the outlet.
+
+        False if another has asked, or is the outlet already, or none may.
+        """
         if self.upgrade is not Upgrade.NONE or self.life is Life.CLOSED:
             return False
         if not self.hub.transports_after(self.transport, self.dialect):
@@ -3503,7 +3488,7 @@ class Session:
             self.send_engine(NOOP)
 
     def upgraded(self, outlet: Outlet, dialect: Dialect) -> None:
-        """Let the WebSocket *outlet* take over, and release a poll that still waits."""
+        """Send by the WebSocket *outlet* from now on, and release a poll that still waits."""
         log.debug("%s = upgraded", self.sid[:6])
         self.upgrade, self.dialect = Upgrade.DONE, dialect
         self.text_memory.encodes_twice = False  # of 1.x, only 1.0 encodes twice in frames too
@@ -3519,8 +3504,8 @@ class Session:
         self.upgrade, self.prober = Upgrade.NONE, None
         self.hub.clock.disarm(self.upgrade_over)
 
-    def outlet_dropped(self, outlet: Outlet, reason: str) -> None:
-        """End with *outlet*, the connection of a WebSocket or a stream, which is over."""
+    def outlet_lost(self, outlet: Outlet, reason: str) -> None:
+        """End with *reason*: the client has ended *outlet*, a WebSocket or a stream, or lost it."""
         if self.outlet is outlet:
             self.outlet = None
             self.end(reason)
@@ -3584,14 +3569,16 @@ class Session:
         if verdict is Verdict.PING:
             self.send_engine(PING, self.heartbeat.awaited or "")
         elif verdict is Verdict.DEAD:
-            is_read = self.reading and self.backlog is None
-            if is_read or not self.heartbeat.extend():
+            # The pong may lie unread in our socket while we do not read, or be late while the
+            # client still reads a backlog: such a client gets one more round.
+            could_be_heard = self.reading and self.backlog is None
+            if could_be_heard or not self.heartbeat.extend():
                 return self.end("ping timeout")
         if self.life is not Life.CLOSED:
             self.hub.clock.arm_at(self.heartbeat_due, self.heartbeat.due)
 
     def upgrade_over(self) -> None:
-        """Let go of the WebSocket that has not taken over within `upgrade_timeout`."""
+        """Let go of the WebSocket that has not finished its upgrade within `upgrade_timeout`."""
         if self.prober is not None:
             self.blame("failed upgrade", "upgrade_timeout is over")
             self.prober.drop()
@@ -3635,11 +3622,11 @@ class Session:
             self.outlet.wake()
 
     def end(self, reason: str, by_client: bool = False) -> None:
-        """Let go of the client, tell the application *reason*, free everything.
+        """Let go of the client, end its members with *reason*, free everything.
 
         A session that ends *by_client*, by a packet or a request of its own, needs no CLOSE.
         """
-        if self.life in (Life.OPENING, Life.OPEN):
+        if self.life in LIVING:
             self._log_end(reason)
         if not self._move(Life.CLOSED):
             return
@@ -3733,6 +3720,23 @@ def takes(function: Callable[..., Any], count: int) -> bool:
     return True
 
 
+def warn_if_blocked(begun: float, where: Callable[..., str], *args: Any) -> None:
+    """Warn if a method of the application, called at *begun*, has kept the loop for too long."""
+    if monotonic() - begun > BLOCKED_SECONDS:
+        warn_once(
+            "blocking",
+            "%s has kept the loop, and so every client, waiting for more than %g s: "
+            "await what takes long, or give it to a thread: await asyncio.to_thread(...)",
+            where(*args),
+            BLOCKED_SECONDS,
+        )
+
+
+def in_own_context(work: Callable[..., Any], *args: Any) -> Any:
+    """Return what *work* gives, called in a copy of the context: nobody sees what it sets there."""
+    return contextvars.copy_context().run(work, *args)
+
+
 def enter(session: Session, work: Callable[..., Any], *args: Any) -> Any:
     """Call *work* of the application in the client's context, which no other client shares.
 
@@ -3754,6 +3758,32 @@ def enter(session: Session, work: Callable[..., Any], *args: Any) -> Any:
             session.entered = False
     finally:
         at_work.session, at_work.since = outer, since
+
+
+@types.coroutine
+def in_steps(enter: Callable[..., Any], pending: Awaitable[Any]) -> Generator[Any, Any, Any]:
+    """Await *pending*, an awaitable of the application, whose every step *enter* calls.
+
+    A task has one context from its first step to its last, and before Python 3.11 none but a copy
+    of its own. So the steps are run in a client's context, not the task.
+    """
+    steps: Any = pending.__await__()
+    step: Any = steps.__next__
+    thrown: tuple[BaseException, ...] = ()
+    try:
+        while True:
+            waited = enter(step, *thrown)
+            try:
+                yield waited
+                step, thrown = steps.__next__, ()
+            except BaseException as error:  # this task is cancelled, or what it waits for
+                if not hasattr(steps, "throw"):
+                    raise
+                step, thrown = steps.throw, (error,)
+    except StopIteration as stop:
+        return stop.value
+    finally:
+        thrown = ()  # an error whose traceback leads here would be a cycle
 
 
 class MemberState(enum.Enum):
@@ -4639,7 +4669,7 @@ class History:
         else:
             member.id, member.rooms, member.recovered = recovery.id, recovery.rooms, True
             member.before_connect = [record.outgoing for record in missed]
-            member.session.take_over_data(recovery.user_session)
+            member.session.restore_data(recovery.user_session)
             if missed:
                 recovery.sent_number = missed[-1].number
         member.recovery = self.here[recovery.pid] = recovery
@@ -8055,7 +8085,7 @@ class TakenOver(asyncio.BufferedProtocol):
         self.hub.connections.discard(self)
         self.hub.end_if_empty()
         if self.session is not None:
-            self.session.outlet_dropped(self, "transport close")
+            self.session.outlet_lost(self, "transport close")
 
     def pause_writing(self) -> None:
         """The peer does not keep up: queue in the outbox, where it is counted, and hear no more of it until it does."""
@@ -8206,7 +8236,7 @@ class WebSocket(TakenOver):
             self._uncork()
             self.end()
             if self.session is not None:
-                self.session.outlet_dropped(self, "transport close")
+                self.session.outlet_lost(self, "transport close")
 
     def _close_for(self, error: PayloadError | FrameError) -> None:
         """Close for what the client has sent; that ends its session, or only the attempt to take one over."""

@@ -4620,12 +4620,12 @@ class ClosingTests(SessionAssertions):
     def test_a_lost_websocket_ends_its_session(self):
         session = self.client(HandMovedHub())
         handler = self.handler(session)
-        session.outlet_dropped(session.outlet, "transport close")
+        session.outlet_lost(session.outlet, "transport close")
         self.assertClosedFor(session, "transport close", handler)
 
     def test_another_lost_one_does_not(self):
         session = self.client(HandMovedHub())
-        session.outlet_dropped(FakeWebSocket(session), "transport close")
+        session.outlet_lost(FakeWebSocket(session), "transport close")
         self.assertIs(session.life, Life.OPEN)
 
     def test_leaving_a_namespace_leaves_the_others(self):
