@@ -3683,10 +3683,16 @@ class Session:
 
 
 # -- 9. Rooms --------------------------------------------------------------------------
-# A member is one client in one namespace. A namespace knows its members and their rooms. A
-# member's id is a room without an entry of its own. What goes to many is encoded once for each
-# dialect. With a recovery window, a namespace keeps for so long what it has sent, by number.
-# The hub is what one call of `routes` serves: tables, options, and their clock.
+# A member is one client in one namespace: its session hands it packets (`take_event`,
+# `acknowledged`, `end`), it has its handler run them, one after the other, and what it sends goes
+# back through `Session.enqueue`. Code of the application that works for a client is called by
+# `enter`, in a context that belongs to the client. For the methods of a handler `Member._enter`
+# does so, and sends or reports what they return or raise.
+#
+# A namespace knows its members and their rooms. A member's id is a room without an entry of its
+# own. What goes to many is encoded once for each dialect. With a recovery window, a namespace keeps
+# for so long what it has sent, by number. The hub is what one call of `routes` serves: tables,
+# options, and their clock.
 
 NO_ROOMS: frozenset[str] = frozenset()
 
@@ -3738,10 +3744,10 @@ def in_own_context(work: Callable[..., Any], *args: Any) -> Any:
 
 
 def enter(session: Session, work: Callable[..., Any], *args: Any) -> Any:
-    """Call *work* of the application in the client's context, which no other client shares.
+    """Call *work* of the application in the context of the client, which no other client shares.
 
-    A context cannot be entered twice: where the taps of two clients lead back to the first, its
-    context is further down on the stack, and *work* runs in a copy.
+    A context cannot be entered twice. If code of client A is at work, calls code of B (say,
+    `on_any_outgoing`), and that calls code of A again, then *work* runs in a copy of A's context.
     """
     at_work = session.hub.clock.at_work
     outer, since = at_work.session, at_work.since
@@ -3762,10 +3768,10 @@ def enter(session: Session, work: Callable[..., Any], *args: Any) -> Any:
 
 @types.coroutine
 def in_steps(enter: Callable[..., Any], pending: Awaitable[Any]) -> Generator[Any, Any, Any]:
-    """Await *pending*, an awaitable of the application, whose every step *enter* calls.
+    """Await *pending*, an awaitable of the application; each of its steps is called by *enter*.
 
-    A task has one context from its first step to its last, and before Python 3.11 none but a copy
-    of its own. So the steps are run in a client's context, not the task.
+    A task has one context from its first step to its last, and before Python 3.11 that is always a
+    new copy. So it is not the task that has the client's context: each step enters it.
     """
     steps: Any = pending.__await__()
     step: Any = steps.__next__
@@ -4019,7 +4025,7 @@ class Member:
             self.inbox.append((packet, size + QUEUED_BYTES))
             self.session.count_waiting(waiting=size + QUEUED_BYTES)
             return
-        handler = self.handler
+        handler = self.handler  # from here on as in `_run_event`, without the cost of a call
         if handler._taps_incoming:
             self._enter("on_any", handler.on_any, packet.data)
         pending = self._enter("dispatch", handler.dispatch, packet.data, packet.ack_id)
@@ -4077,15 +4083,19 @@ class Member:
         return self._run_event(packet)
 
     def _run_event(self, packet: Packet) -> Awaitable[None] | None:
-        """Have the handler act on an event; `take_event` does the same without this call."""
+        """Have the handler act on an event that has waited; `take_event` has the others."""
         handler = self.handler
         if handler._taps_incoming:
             self._enter("on_any", handler.on_any, packet.data)
         return self._enter("dispatch", handler.dispatch, packet.data, packet.ack_id)
 
     def overdue(self) -> None:
-        """Cancel what the handler is doing: it has taken too long."""
-        if self.close_reason is not None:  # what is run after it may hang, too
+        """Cancel the coroutine of the handler that runs: it has taken too long.
+
+        That is `on_open` after `connect_timeout`, and whatever runs in a member that is ending
+        after each `close_timeout`.
+        """
+        if self.close_reason is not None:  # the next coroutine may hang, too
             self.session.hub.clock.arm(self.overdue, self.session.hub.options.close_timeout)
         if self.task is not None:
             # A coroutine that is cancelled before its first step never runs, so nobody would go on
@@ -4200,12 +4210,15 @@ class Member:
     ) -> Coroutine[Any, Any, None] | None:
         """Call the application: the one guard between its code and ours, whatever of it runs.
 
-        *what* names the method; "dispatch" stands for that of an event. What *method* gives is sent
-        as the ack *ack_id*, or decides about the client in `on_open`; what it raises is reported.
-        Where the application gives a coroutine, one of ours is returned, which awaits it.
+        *what* names *method*; "dispatch" stands for the method of an event. What *method* returns
+        is sent as the ack *ack_id*, or decides about the client in `on_open`; what it raises is
+        reported. If it returns a coroutine, the caller gets one of ours, which awaits that one, and
+        has to run it in a task.
         """
         at_work = self.namespace.hub.clock.at_work
-        if at_work.session is not self.session:  # else a read of this client has entered for all
+        if at_work.session is not self.session:
+            # `enter` calls this method again, in the client's context. For the events of one read
+            # `WebSocket.data_received` has entered that context once.
             return enter(self.session, self._enter, what, method, args, ack_id)  # type: ignore[no-any-return]
         begun = at_work.since
         try:
@@ -4304,6 +4317,7 @@ class Member:
         return f"{handler_class.__name__}.{what}{event} in {self.namespace.name[:40]!r}"
 
     def _send_ack(self, ack_id: int, result: Any) -> None:
+        """Send what a method has returned: a tuple is several arguments, None is no argument."""
         if result is NO_ACK or self.close_reason is not None:
             return
         args = list(result) if isinstance(result, tuple) else [] if result is None else [result]
@@ -4312,7 +4326,7 @@ class Member:
     # The end.
 
     def end(self, reason: str) -> None:
-        """Leave the namespace at once; `on_close` comes in a later turn, after what waits."""
+        """Leave the namespace at once; `on_close` runs in a later turn, after events that wait."""
         state, session = self.state, self.session
         if not self._move(ENDING, reason):
             return
@@ -4322,6 +4336,8 @@ class Member:
             ack = self._take_ack(ack_id)
             if ack is not None:
                 ack.fail(Disconnected(reason))
+        # `on_close` is in the inbox now. If `on_open` or an event is being run, the inbox is run
+        # after it; nobody would run the inbox of a member that was idle, or stopped by a backlog.
         needs_turn, backlog = state is IDLE, session.backlog
         if backlog is not None and self in backlog.stopped:
             del backlog.stopped[self]
@@ -4335,7 +4351,7 @@ class Member:
         self.session.mistaken(cause, why, where, cure)
 
     def work_in_turn(self) -> None:
-        """Run what waits, unless a coroutine does: its end runs that."""
+        """Run what waits, unless a coroutine runs: `_work_on` runs what waits after that."""
         if self.task is None:
             self._work()
 
@@ -6786,18 +6802,23 @@ class Emitter:
 
 
 # -- 11. Transports --------------------------------------------------------------------
-# The only section that touches a socket. An HTTP request is an `Exchange`, answered once. A
-# WebSocket or a stream is `TakenOver` from Tornado:
+# The only section that touches a client's socket. An HTTP request is an `Exchange`, answered once.
+# The connection of a WebSocket or of a stream is `TakenOver` from Tornado:
 #
 #     TornadoConnection      the connection of an Exchange: answers, tells its end, can be given up
 #     LaneConnection         the same, where Tornado has not read the request
 #     Exchange               one HTTP request: a handshake, a POST, a refusal
+#     Answer                 the part of a long answer that has not left
 #     Poll                   a GET that waits until its session has something to say
 #     TakenOver              a connection of our own, on an adopted socket (or a StreamCarrier for TLS)
 #       WebSocket            frames both ways; the upgrade
 #       Stream               xhr-multipart and htmlfile: an answer that never ends
 #
-# A Poll, a WebSocket or a Stream becomes the outlet of its session in `Exchange.start`.
+# A Poll, a WebSocket or a Stream becomes the outlet of its session in `Exchange.start`, but a
+# WebSocket that is to replace the polls of a session becomes it in `Session.upgraded`. What comes
+# in goes to `Session.received`: from `WebSocket._message`, or over HTTP from the POST's Exchange.
+# What goes out is written to a WebSocket by the session (`write_now`, which is `WebSocket.write`);
+# any other outlet is told by `wake` that there is something to take from the outbox.
 
 
 def cors_headers(headers: Headers, dialect: Dialect | None) -> dict[str, str]:
@@ -8023,21 +8044,21 @@ class Poll:
 class TakenOver(asyncio.BufferedProtocol):
     """A client's connection that is ours from now on: Tornado no longer knows it.
 
-    A BufferedProtocol, for asyncio allots 256 kB for each read of any other: 20 us of CPU, more than all the rest.
+    It is a BufferedProtocol, because for each read of any other protocol asyncio allocates 256 kB.
+    That takes 20 us of CPU, more than all the rest of a read.
     """
 
     def __init__(self, exchange: Exchange, greeting: bytes) -> None:
-        self.exchange: Exchange | None = (
-            exchange  # the request that it has come with, until it begins
-        )
+        #: The request that this connection has come with, until `begin`.
+        self.exchange: Exchange | None = exchange
         self.hub = exchange.hub
-        self.greeting = greeting
+        self.greeting = greeting  # the HTTP answer to that request, or the beginning of it
         self.received_before = b""  # what the client sent along with its request
         self.session: Session | None = None
         self.carrier: Any  # an asyncio transport, or a StreamCarrier; from connection_made on
-        self.congested = False
-        self.closing = False
-        self.grace: asyncio.TimerHandle | None = None  # runs while the end is waited for
+        self.congested = False  # see Outlet
+        self.closing = False  # we have said the last word, or the connection has ended
+        self.grace: asyncio.TimerHandle | None = None  # runs while we wait for the client's end
 
     def connection_made(self, transport: Any) -> None:
         self.carrier = transport
@@ -8049,7 +8070,7 @@ class TakenOver(asyncio.BufferedProtocol):
             self.data_received(received)
 
     def get_buffer(self, sizehint: int) -> bytearray:
-        return self.hub.read_buffer  # which all can share: it is emptied at once
+        return self.hub.read_buffer  # all connections share it: `buffer_updated` empties it at once
 
     def buffer_updated(self, nbytes: int) -> None:
         self.data_received(bytes(self.hub.read_view[:nbytes]))
@@ -8061,17 +8082,16 @@ class TakenOver(asyncio.BufferedProtocol):
         """Send the greeting; become the outlet of the client's session."""
         exchange, self.exchange = self.exchange, None
         assert exchange is not None
-        self.carrier.write(
-            self.greeting
-        )  # by itself: what looks at one event per read would lose the OPEN packet
+        # In a write of its own: clients that look at one event per read would lose the OPEN packet.
+        self.carrier.write(self.greeting)
         if exchange.session is not None and exchange.session.life is Life.CLOSED:
             self.session = exchange.session  # frames may have come with the request, and be wrong
             exchange.note_closed_session()
             self.turn_away()
         else:
-            self.start(exchange)
+            self.become_outlet(exchange)
 
-    def start(self, exchange: Exchange) -> None:
+    def become_outlet(self, exchange: Exchange) -> None:
         exchange.start(self)
 
     def turn_away(self) -> None:
@@ -8088,10 +8108,13 @@ class TakenOver(asyncio.BufferedProtocol):
             self.session.outlet_lost(self, "transport close")
 
     def pause_writing(self) -> None:
-        """The peer does not keep up: queue in the outbox, where it is counted, and hear no more of it until it does."""
+        """The client does not keep up: what is sent waits in the outbox, where it is counted.
+
+        Until the client keeps up again, its session reads nothing from it.
+        """
         self.congested = True
         if self.session is None or self.session.outlet is not self:
-            self.carrier.abort()  # who only probes has nothing to be slow with
+            self.carrier.abort()  # a prober is sent a few bytes only: this one does not read
         else:
             self.session.write_now = None
             self.session.update_reading()
@@ -8117,7 +8140,7 @@ class TakenOver(asyncio.BufferedProtocol):
             self.carrier.pause_reading()
 
     def end(self) -> None:
-        """End the connection when all is written, or after a grace: a peer that does not read could hold it."""
+        """End the connection when all is written, or after a grace: a client may never read it."""
         self.closing = True
         self.carrier.close()
         self.abort_after_grace()
@@ -8130,7 +8153,7 @@ class TakenOver(asyncio.BufferedProtocol):
         """See Outlet."""
 
     def release(self) -> None:
-        """See Outlet; to a connection of ours it is the same whether the session goes on."""
+        """See Outlet; this connection ends whether the session goes on or not."""
         self.drop()
 
     def drop(self) -> None:
@@ -8138,7 +8161,7 @@ class TakenOver(asyncio.BufferedProtocol):
 
 
 class WebSocket(TakenOver):
-    """Frames both ways; on a session of its own, or probing to take over one that polls."""
+    """A WebSocket: the outlet of its session, or the prober that asks to replace its polls."""
 
     def __init__(self, exchange: Exchange, dialect: Dialect, answers: dict[str, str]) -> None:
         lines = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade"]
@@ -8148,15 +8171,14 @@ class WebSocket(TakenOver):
         self.frames = FrameParser(
             self.hub.options.max_message_bytes, inflates=bool(answers["Sec-WebSocket-Extensions"])
         )
-        self.cork: list[bytes] | None = (
-            None  # while one read is answered: its answers leave in one write
-        )
+        #: What is written while one read is worked off: it leaves in one write. Otherwise None.
+        self.cork: list[bytes] | None = None
         self.corked_bytes = 0
 
-    def start(self, exchange: Exchange) -> None:
-        """Begin, or ask to take over a session that polls.  [EIO4 "Upgrade"]
+    def become_outlet(self, exchange: Exchange) -> None:
+        """Become the outlet, or, of a session that polls, the prober.  [EIO4 "Upgrade"]
 
-        A second one that asks is accepted, and closed at once.
+        A second WebSocket that asks for the same session is accepted, and closed at once.
         """
         self.cork = []
         session = exchange.session
@@ -8178,7 +8200,9 @@ class WebSocket(TakenOver):
         session, at_work = self.session, self.hub.clock.at_work
         if session is None or session.entered:
             self._read(data)
-        else:  # `enter`, once for all events of a read: it costs as much as a small event
+        else:
+            # The function `enter`, written out: it is called once for all events of a read, for it
+            # costs as much as a small event.
             at_work.session, at_work.since, session.entered = session, monotonic(), True
             try:
                 session.context.run(self._read, data)
@@ -8200,7 +8224,9 @@ class WebSocket(TakenOver):
         session = self.session
         assert session is not None
         packets = self.dialect.decode_frame(message, session.text_memory)
-        if len(packets) > EVENTS_PER_TURN:  # one frame of 0.6 can have a hundred thousand
+        if len(packets) > EVENTS_PER_TURN:
+            # One frame of 0.6 can hold a hundred thousand events. They queue, and the members run
+            # EVENTS_PER_TURN of them in a turn.
             for member in session.members.values():
                 member.queue_events()
         for packet in packets:
@@ -8210,9 +8236,10 @@ class WebSocket(TakenOver):
                 self._upgrade(session, packet)
 
     def _upgrade(self, session: Session, packet: EnginePacket) -> None:
-        """Before the upgrade: a ping with the word "probe", then the word that polling has stopped.
+        """Act on an engine packet of the prober: a PING "probe", then an UPGRADE.
 
-        That word alone will do: the C# client and elephant.io do not probe, and have stopped polling by then.
+        The UPGRADE says that the client has stopped polling. It will do alone: the C# client and
+        elephant.io do not probe.
         """
         if packet.type is PING and packet.data == "probe" and session.upgrade is Upgrade.ASKED:
             self.write(Outgoing(self.dialect, [EnginePacket(PONG, "probe")]).frame)
@@ -8226,7 +8253,7 @@ class WebSocket(TakenOver):
         if control.opcode == PING_FRAME and not self.closing:
             self.write(encode_frame(PONG_FRAME, control.data))
         elif control.opcode == CLOSE_FRAME and not self.carrier.is_closing():
-            if not self.closing:
+            if not self.closing:  # otherwise this frame answers our own
                 self.closing = True
                 self.write(
                     encode_close(control.code)
@@ -8239,7 +8266,7 @@ class WebSocket(TakenOver):
                 self.session.outlet_lost(self, "transport close")
 
     def _close_for(self, error: PayloadError | FrameError) -> None:
-        """Close for what the client has sent; that ends its session, or only the attempt to take one over."""
+        """Close for what the client has sent; its session ends, or, by a prober, the upgrade."""
         session = self.session
         # The parser must not be used after a fault: whatever it finds then means nothing.
         if self.closing:
@@ -8255,11 +8282,11 @@ class WebSocket(TakenOver):
     # Out.
 
     def write(self, data: bytes) -> None:
+        """Send whole frames; the session calls this as its `write_now`."""
         self.hub.bytes_sent += len(data)
         if self.cork is None:
-            if (
-                not self.carrier.is_closing()
-            ):  # asyncio would warn of every write to a connection that was reset
+            # asyncio would warn of every write to a connection that was reset.
+            if not self.carrier.is_closing():
                 self.carrier.write(data)
             return
         self.cork.append(data)
@@ -8274,6 +8301,7 @@ class WebSocket(TakenOver):
             self.carrier.write(cork[0] if len(cork) == 1 else b"".join(cork))
 
     def wake(self) -> None:
+        """Write what waits in the outbox; if all was written, let the session write from now on."""
         session = self.session
         assert session is not None
         if self.congested or self.closing or session.outlet is not self:
@@ -8296,13 +8324,13 @@ class WebSocket(TakenOver):
             self.close(NORMAL)
 
     def close(self, code: int, reason: str = "") -> None:
-        """Send a close frame; the connection ends with the peer's own, or after a grace."""
+        """Send a close frame; the connection ends when the client's has come, or after a grace."""
         if self.closing:
             return
         self.closing = True
         self._stop_probing()
         self.write(encode_close(code, reason))
-        self.set_reading(True)
+        self.set_reading(True)  # for the client's close frame
         self.abort_after_grace()
 
     def connection_lost(self, exc: Exception | None) -> None:
