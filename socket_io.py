@@ -3715,17 +3715,6 @@ def counted(number: int, thing: str) -> str:
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
-def takes(function: Callable[..., Any], count: int) -> bool:
-    """Tell whether *function* takes *count* arguments; one without a signature may, too."""
-    try:
-        signature_of(function).bind(*[None] * count)
-    except TypeError:
-        return False
-    except ValueError:
-        pass
-    return True
-
-
 def warn_if_blocked(begun: float, where: Callable[..., str], *args: Any) -> None:
     """Warn if a method of the application, called at *begun*, has kept the loop for too long."""
     if monotonic() - begun > BLOCKED_SECONDS:
@@ -3767,8 +3756,8 @@ def enter(session: Session, work: Callable[..., Any], *args: Any) -> Any:
 
 
 @types.coroutine
-def in_steps(enter: Callable[..., Any], pending: Awaitable[Any]) -> Generator[Any, Any, Any]:
-    """Await *pending*, an awaitable of the application; each of its steps is called by *enter*.
+def in_steps(caller: Callable[..., Any], pending: Awaitable[Any]) -> Generator[Any, Any, Any]:
+    """Await *pending*, an awaitable of the application; each of its steps is called by *caller*.
 
     A task has one context from its first step to its last, and before Python 3.11 that is always a
     new copy. So it is not the task that has the client's context: each step enters it.
@@ -3778,7 +3767,7 @@ def in_steps(enter: Callable[..., Any], pending: Awaitable[Any]) -> Generator[An
     thrown: tuple[BaseException, ...] = ()
     try:
         while True:
-            waited = enter(step, *thrown)
+            waited = caller(step, *thrown)
             try:
                 yield waited
                 step, thrown = steps.__next__, ()
@@ -3852,6 +3841,17 @@ class Ack(asyncio.Future[list[Any]]):
         if not self.done():
             self.set_exception(error)
             self.exception()  # asyncio would log an error where nobody waits
+
+
+def takes(function: Callable[..., Any], count: int) -> bool:
+    """Tell whether *function* takes *count* arguments; one without a signature may, too."""
+    try:
+        signature_of(function).bind(*[None] * count)
+    except TypeError:
+        return False
+    except ValueError:
+        pass
+    return True
 
 
 class Member:
