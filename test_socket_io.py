@@ -15545,7 +15545,7 @@ print("ended", flush=True)
         self.assertEqual(printed.count("Traceback"), 1)
         for word in (f"port {port}", "Address already in use", "socket_io_port"):
             self.assertIn(word, printed.splitlines()[-1])
-        self.assertNotIn("uvloop", printed)
+        self.assertNotIn("No module named 'uvloop'", printed)
 
     @gen_test
     async def test_a_port_that_cannot_be_bound_is_named_whatever_the_cause(self):
