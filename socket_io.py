@@ -7329,6 +7329,8 @@ class LaneConnection:
             self.wait_for_request()
 
     async def give_up(self, protocol: TakenOver) -> None:
+        if self.exchange is None:
+            return  # closed meanwhile
         self.exchange = None
         sock = self.release()
         try:
@@ -10333,8 +10335,9 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
             self.flash_policy.stop()
         for hub in list(application_hubs.get(self.application, ())):
             await hub.close()
-        if self.lane is not None:
-            await self.lane.close()
+        lane, self.lane = self.lane, None
+        if lane is not None:
+            await lane.close()
         await self.close_all_connections()
 
 

@@ -16209,6 +16209,56 @@ class LaneParsingTests(unittest.TestCase):
             self.assertEqual(socket_io.parse_plain_query(query), tornados.query_arguments, query)
 
 
+class LaneAsyncAdmissionTests(OnLane, RecorderTestCase):
+    """An `allow_request` that takes its time, on the lane."""
+
+    class Slow(Recorder):
+        gate: ClassVar[Any] = None
+
+        @classmethod
+        async def allow_request(cls, request):
+            if cls.gate is not None:
+                await cls.gate.wait()
+            return True
+
+    base = Slow
+
+    @gen_test
+    async def test_a_client_that_hangs_up_before_it_is_admitted_leaves_nothing(self):
+        wire = await self.on_the_lane()
+        self.handler.gate = asyncio.Event()
+        await wire.request("GET", "/page")
+        second = await self.wire()
+        wire.send_request("GET", ENGINE_URL)
+        second.send_request(
+            "GET",
+            ENGINE_URL.replace("polling", "websocket"),
+            Connection="Upgrade",
+            Upgrade="websocket",
+            Sec_WebSocket_Key="dGhlIHNhbXBsZSBub25jZQ==",
+            Sec_WebSocket_Version="13",
+        )
+        await asyncio.sleep(0.02)
+        self.assertEqual(len(self.connections), 1)  # the other's head came after a page
+        wire.close()
+        second.reset()
+        await asyncio.sleep(0.02)
+        self.handler.gate.set()
+        await asyncio.sleep(0.05)
+        hub = next(iter(socket_io.application_hubs[self._app]))
+        self.assertEqual((len(self.connections), len(hub.sessions)), (0, 1))
+
+    @gen_test
+    async def test_a_client_that_is_admitted_late_is_served(self):
+        wire = await self.on_the_lane()
+        self.handler.gate = asyncio.Event()
+        wire.send_request("GET", ENGINE_URL)
+        await asyncio.sleep(0.02)
+        self.handler.gate.set()
+        self.assertEqual((await wire.answer())[0], 200)
+        self.assertEqual((await wire.request("GET", "/page"))[0], 200)
+
+
 class LaneOptionTests(OnLane, RecorderTestCase):
     """The server's options hold on the lane too."""
 
@@ -16355,13 +16405,14 @@ class LaneNeighbourTests(OnLane, RecorderTestCase):
         await wires[1].request("GET", ENGINE_URL)
         wires[0].send_request("GET", url)
         await asyncio.sleep(0.02)
+        lane = server.lane
         with mock.patch.object(socket_io, "CLOSE_GRACE", 0.1):  # one of them never polls again
             closing = asyncio.ensure_future(server.close())
             self.assertEqual((await wires[0].answer())[0], 200)
             for wire in wires:
                 self.assertEqual(await wire.end(), b"")
             await within(closing)
-        self.assertEqual(server.lane.connections, set())
+        self.assertEqual(lane.connections, set())
 
 
 class LaneObstacleTests(unittest.TestCase):
@@ -16371,16 +16422,62 @@ class LaneObstacleTests(unittest.TestCase):
         def start_request(self, server_conn, request_conn):
             return super().start_request(server_conn, request_conn)
 
-    def test_a_server_that_looks_at_requests_has_none(self):
+    class Filtering(LaneServer):
+        def handle_stream(self, stream, address):
+            return super().handle_stream(stream, address)
+
+    class Routing(tornado.web.Application):
+        def start_request(self, server_conn, request_conn):
+            return super().start_request(server_conn, request_conn)
+
+    def test_a_server_or_application_that_looks_at_requests_has_none(self):
+        rows = [
+            (self.Counting, tornado.web.Application, "Counting overrides start_request"),
+            (self.Filtering, tornado.web.Application, "Filtering overrides handle_stream"),
+            (LaneServer, self.Routing, "Routing overrides start_request"),
+        ]
+        for server_class, application_class, why in rows:
+            with self.subTest(why):
+                application = application_class([Recorder.routes("socket.io")])
+
+                async def make(server_class=server_class, application=application):
+                    return server_class(application, auto_start=False)
+
+                with self.assertLogs("socket_io", "INFO") as logged:
+                    server = asyncio.run(make())
+                self.assertFalse(server.may_have_lane)
+                self.assertIn(why, "".join(logged.output))
+
+    def test_an_option_that_the_lane_does_not_know_switches_it_off(self):
         application = tornado.web.Application([Recorder.routes("socket.io")])
 
         async def make():
-            return self.Counting(application, auto_start=False)
+            return LaneServer(application, auto_start=False)
 
-        with self.assertLogs("socket_io", "INFO") as logged:
-            server = asyncio.run(make())
-        self.assertFalse(server.may_have_lane)
-        self.assertIn("Counting overrides start_request", "".join(logged.output))
+        server = asyncio.run(make())
+        self.assertIsNone(socket_io.Lane.obstacle(server, {"xheaders", "body_timeout"}))
+        why = socket_io.Lane.obstacle(server, {"xheaders", "of_tomorrow"})
+        self.assertEqual(why, "its option of_tomorrow is unknown")
+        known = set(inspect.signature(tornado.httpserver.HTTPServer.initialize).parameters)
+        self.assertEqual(socket_io.Lane.OPTIONS, known - {"self", "request_callback"})
+
+
+class LaneTLSTests(OnLane, OverTLS, RecorderTestCase):
+    """TLS is Tornado's."""
+
+    def get_http_server(self):
+        certificate = super(OnLane, self).get_http_server().ssl_options
+        return LaneServer(self._app, auto_start=False, ssl_options=certificate)
+
+    @gen_test
+    async def test_a_connection_with_tls_is_never_the_lanes(self):
+        wire = await self.on_the_lane()
+        served = self.tornado_serves()
+        url = await self.join_polling(wire)
+        self.assertEqual((await wire.request("POST", url, b'42["message",1]'))[2], b"ok")
+        await self.noted("message", 1)
+        self.assertGreater(len(served), 3)
+        self.assertIsNone(self.http_server.lane)
 
 
 # -- Safe as delivered -----------------------------------------------------------------
