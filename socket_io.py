@@ -7196,7 +7196,7 @@ class LaneConnection:
         self.closes = self.lane.is_last(plain.headers)
         pending = exchange.begin()
         if pending is not None:
-            exchange.hub.clock.spawn(self._go_on_when(pending, exchange, taken[plain.size :]))
+            exchange.hub.clock.spawn(self._go_on_when(pending, exchange))
         elif self.exchange is exchange:
             self._take_body(exchange, taken[plain.size :])
 
@@ -7227,13 +7227,13 @@ class LaneConnection:
         self.headers = headers
         return PlainRequest(self, line, headers, size)
 
-    async def _go_on_when(self, pending: Awaitable[None], exchange: Exchange, body: bytes) -> None:
-        """Take *body*, the part of it that is here, once *pending* has let the request in."""
+    async def _go_on_when(self, pending: Awaitable[None], exchange: Exchange) -> None:
+        """Serve a GET, which has no body, once *pending* has let it in."""
         try:
             await pending
             if self.exchange is exchange:
                 self.set_reading(True)
-                self._take_body(exchange, body)
+                exchange.finish()
         except Exception:  # of our own, as above
             log.exception("a request could not be served")
             self.close()
@@ -7242,10 +7242,12 @@ class LaneConnection:
         self.missing -= len(data)
         if data:
             exchange.data_received(data)
+            if self.exchange is not exchange:
+                return  # refused for its size
         if not self.missing:
             self.deadline = math.inf
             exchange.finish()
-        elif self.exchange is exchange and self.deadline == math.inf:
+        elif self.deadline == math.inf:
             self.deadline = self.lane.loop.time() + self.lane.body_seconds
 
     def go_on(self, exchange: Exchange) -> None:
