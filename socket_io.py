@@ -6810,7 +6810,7 @@ class Emitter:
 #     Exchange               one HTTP request: a handshake, a POST, a refusal
 #     Answer                 the part of a long answer that has not left
 #     Poll                   a GET that waits until its session has something to say
-#     TakenOver              a connection of our own, on an adopted socket (or a StreamCarrier for TLS)
+#     TakenOver              a connection of our own, on an adopted socket (for TLS a StreamCarrier)
 #       WebSocket            frames both ways; the upgrade
 #       Stream               xhr-multipart and htmlfile: an answer that never ends
 #
@@ -6822,7 +6822,7 @@ class Emitter:
 
 
 def cors_headers(headers: Headers, dialect: Dialect | None) -> dict[str, str]:
-    """Return the headers that let the page at `Origin`, which has been admitted, read our answer."""
+    """Return the headers that let the page at `Origin`, which is admitted, read our answer."""
     origin = headers.get("Origin", "")
     if not origin:
         return {}
@@ -6833,7 +6833,10 @@ def cors_headers(headers: Headers, dialect: Dialect | None) -> dict[str, str]:
 
 
 def preflight_headers(headers: Headers) -> dict[str, str]:
-    """Return the headers that tell an admitted page what it may ask.  [Fetch "CORS-preflight request"]"""
+    """Return the headers that tell an admitted page what it may ask.
+
+    [Fetch "CORS-preflight request"]
+    """
     asked = headers.get("Access-Control-Request-Headers", "Content-Type")
     return {
         "Access-Control-Allow-Headers": asked,
@@ -6856,7 +6859,7 @@ CLIENT_CDN = "https://cdn.socket.io/4.8.1/"
 def client_file(
     client_path: str | os.PathLike[str] | None, name: str, known_etags: str
 ) -> tuple[int, str, bytes, dict[str, str]]:
-    """Return status, type, body and headers of an answer that brings *name*, a script of the client.
+    """Return status, type, body and headers of the answer that brings *name*, a client's script.
 
     It comes from *client_path*, a file or a folder with it; without that, the public CDN has it.
     *known_etags* is the If-None-Match of the request.
@@ -6881,10 +6884,11 @@ def client_file(
 
 
 class Answer:
-    """An HTTP answer that has not all left: its session counts what is unsent, and `Hub.close` waits for it.
+    """An HTTP answer that has not all left; `Hub.close` waits for it.
 
-    It has a *session* if it carries messages. If the connection dies before all of it has left, we
-    cannot know how many have arrived. The session ends: a new one is better than a silent gap.
+    It has a *session* if it carries messages, and its bytes count as that session's unsent ones. If
+    the connection dies before all of them have left, we cannot know how many messages have arrived.
+    The session ends: a new one is better than a silent gap.
     """
 
     __slots__ = ("hub", "session", "abort", "unsent_bytes")
@@ -7004,7 +7008,7 @@ class TornadoConnection:
         await take_over(self.http.detach(), protocol)
 
     def return_to_lane(self) -> LaneConnection | None:
-        """Return the connection as that of the lane from which it came to Tornado; None if it came from none."""
+        """Give the connection back to the lane that gave it to Tornado; None if none did."""
         stream = self.http.stream
         if not isinstance(stream, LaneStream):
             return None
@@ -7012,10 +7016,10 @@ class TornadoConnection:
         return stream.return_to_lane()
 
 
-# How requests come past Tornado. Its loop of requests is four fifths of what a poll or a POST costs.
-# The lane looks at the bytes of a connection with MSG_PEEK before it takes any. It takes a request
-# that is plain and ours. It gives everything else to Tornado, which finds every byte as it came: the
-# lane is no second HTTP server, and what it does not understand completely it has not touched.
+# How requests come past Tornado, whose loop of requests is four fifths of what a poll or a POST
+# costs. The lane looks at the bytes of a connection, with MSG_PEEK, before it takes any. It takes a
+# request that is plain and ours. It gives everything else to Tornado, which finds every byte as it
+# came: the lane is no second HTTP server. What it does not understand completely it has not touched.
 
 PLAIN_LINE = re.compile(r"(GET|POST) (/[!->@-~]*)\?([!-~]*) HTTP/1\.1")
 PLAIN_HEADERS = re.compile(r"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*\r\n)+")
@@ -7060,7 +7064,7 @@ def parse_plain_query(query: str) -> dict[str, list[bytes]]:
 
 
 class PlainRequest:
-    """A plain request, in the role of an HTTPServerRequest, whose constructor takes longer than all the rest."""
+    """A plain request, in the role of an HTTPServerRequest, which takes long to construct."""
 
     __slots__ = ("connection", "method", "path", "query", "headers", "tail", "size", "body_size")
 
@@ -7105,14 +7109,14 @@ class PlainRequest:
 class LaneConnection:
     """A connection that a `Lane` serves, in the role that `TornadoConnection` has for an Exchange.
 
-    It waits for a request, then for the rest of a body, then for the answer by its Exchange, then for
-    the answer to leave; after the last one it reads away what still comes. The lane's sweep meets its
-    `deadline`. A second request waits in the kernel.
+    It waits for a request, then for the rest of a body, then for the answer by its Exchange, then
+    for the answer to leave; after the last one it reads away what still comes. The lane's sweep
+    meets its `deadline`. A second request waits in the kernel.
     """
 
     __slots__ = (
-        "lane", "sock", "address", "received_before", "known_headers", "headers", "exchange", "missing",
-        "closes", "ending", "reading", "unsent", "answer_under_way", "deadline",
+        "lane", "sock", "address", "received_before", "known_headers", "headers", "exchange",
+        "missing", "closes", "ending", "reading", "unsent", "answer_under_way", "deadline",
     )  # fmt: skip
 
     def __init__(
@@ -7121,12 +7125,10 @@ class LaneConnection:
         self.lane = lane
         self.sock = sock
         self.address = address
-        self.received_before = (
-            received_before  # what Tornado had read before the connection came back
-        )
-        self.known_headers: dict[
-            str, tuple[str, Headers]
-        ] = {}  # by method: the last ones, which mostly come again
+        # What Tornado had read ahead when the connection came back from it.
+        self.received_before = received_before
+        # By method: lines and headers of the last request, which mostly come again.
+        self.known_headers: dict[str, tuple[str, Headers]] = {}
         self.exchange: Exchange | None = None  # which owes an answer
         self.missing = 0  # bytes of its body that have yet to come
         self.closes = False  # the answer is the last on this connection
@@ -7147,7 +7149,7 @@ class LaneConnection:
 
     def set_reading(self, reading: bool) -> None:
         if reading and not self.reading:
-            # Not in the context of now, in which a page that Tornado has served may have left something.
+            # A page that Tornado has served may have left something in the context of now.
             self.lane.context.run(self.lane.loop.add_reader, self.sock.fileno(), self._readable)
         elif self.reading and not reading:
             self.lane.loop.remove_reader(self.sock.fileno())
@@ -7319,7 +7321,7 @@ class LaneConnection:
     def _answered(self) -> None:
         """The answer has left: wait for the next request, or end."""
         if self.closes:
-            # Closed with bytes unread, a connection is reset, which can destroy the answer: they are read away before.
+            # A connection that is closed with bytes unread is reset, which can destroy the answer.
             self.ending = True
             self.deadline = self.lane.loop.time() + LINGER_SECONDS
             with contextlib.suppress(OSError):
@@ -7399,16 +7401,17 @@ class LaneStream(tornado.iostream.IOStream):
 
 
 class Lane:
-    """The plain requests of one server: which of them are ours, and the connections that they come on.
+    """The connections of one server on which plain requests come, and which requests are ours.
 
     Ours is a request with the sid of a living session of this application, at the path where that
-    session began. A request without a sid is ours if the application's router gives an Exchange for it.
+    session began. A request without a sid is ours if the application's router gives an Exchange.
     """
 
     #: Of HTTPServer; with any other the lane is off.
     OPTIONS = frozenset([
-        "no_keep_alive", "xheaders", "ssl_options", "protocol", "decompress_request", "chunk_size", "max_header_size",
-        "idle_connection_timeout", "body_timeout", "max_body_size", "max_buffer_size", "trusted_downstream",
+        "no_keep_alive", "xheaders", "ssl_options", "protocol", "decompress_request", "chunk_size",
+        "max_header_size", "idle_connection_timeout", "body_timeout", "max_body_size",
+        "max_buffer_size", "trusted_downstream",
     ])  # fmt: skip
 
     def __init__(self, server: SocketIOServer, options: dict[str, Any]) -> None:
@@ -7449,7 +7452,10 @@ class Lane:
         return f"its option {min(unknown)} is unknown" if unknown else None
 
     def take(self, sock: socket.socket, address: Any) -> None:
-        """Serve a connection that has come; NotImplementedError if the loop watches no sockets, as on Windows."""
+        """Serve a connection that has come; NotImplementedError if the loop watches no sockets.
+
+        Such is the loop of Windows.
+        """
         connection = LaneConnection(self, sock, address)
         try:
             connection.wait_for_request()
@@ -7472,7 +7478,7 @@ class Lane:
             self.loop.call_later(self.sweep_seconds, self._sweep, context=self.context)
 
     def is_last(self, headers: Headers) -> bool:
-        """Tell whether a request with *headers* is the last on its connection, by Tornado's rule."""
+        """Tell, by Tornado's rule, whether a request with *headers* ends its connection."""
         return self.no_keep_alive or headers.get("Connection", "").lower() == "close"
 
     def find(self, plain: PlainRequest) -> Exchange | None:
@@ -7521,7 +7527,10 @@ class Lane:
             self.empty.set()
 
     async def close(self) -> None:
-        """Close what is idle at once, the rest when its answer has left, and all after `LINGER_SECONDS`."""
+        """Close what is idle at once, the rest when its answer has left.
+
+        After `LINGER_SECONDS` all are closed.
+        """
         self.closing = True
         for connection in list(self.connections):
             connection.end_when_idle()
@@ -7535,10 +7544,10 @@ class Lane:
 
 
 class Exchange(tornado.httputil.HTTPMessageDelegate):
-    """One HTTP request of a client, from its headers to its one answer; a GET that polls becomes a `Poll`.
+    """One HTTP request of a client, from its headers to its one answer.
 
-    Served without a RequestHandler, straight on the connection: a poll and a post cost 40 % less, and a body is refused
-    by its size while it arrives.
+    A GET that polls has a `Poll` as well. No RequestHandler is made: a poll and a POST cost 40 %
+    less, and a body is refused by its size while it arrives.
     """
 
     # Few requests give all of these a value of their own.
@@ -7748,7 +7757,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             self._note_refusal(error)
 
     def _ask(self, work: Callable[..., Any], *args: Any) -> Any:
-        """Call *work*, some of `allow_request`, in the context of the session that this request would begin."""
+        """Call *work*, some of `allow_request`, in the context of the session that would begin."""
         assert self.client_context is not None
         begun = monotonic()
         try:
@@ -7771,7 +7780,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         return self._enter(self.request)
 
     def _enter(self, request: Request) -> Awaitable[None] | None:
-        """Take the connection over where the transport wants it; all others wait for their bodies."""
+        """Take the connection over where the transport wants it; others wait for their bodies."""
         if request.upgrade:
             accept, extensions = websocket_accept(self.headers), ""
             if self.hub.options.websocket_compression is not None:
@@ -7810,7 +7819,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         await self.connection.give_up(protocol)
 
     def _shake_hands(self, request: Request) -> None:
-        """Answer a handshake over HTTP; where it does not stand apart, its answer is the first poll's."""
+        """Answer a handshake over HTTP; where it stands not apart, as the first poll."""
         if isinstance(self.connection, TornadoConnection):
             isolate_connections(self.connection.http.stream)
         if not request.dialect.handshakes_apart:
@@ -7834,7 +7843,10 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         return session
 
     def start(self, outlet: Poll | TakenOver) -> None:
-        """Make *outlet* the way out of the session that this request names or begins; open a session by its first."""
+        """Make *outlet* the way out of the session that this request names or begins.
+
+        A session opens with its first outlet.
+        """
         request, session = self.request, self.session
         assert request is not None
         first = session is None
@@ -7876,7 +7888,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         self._work_off()
 
     def _work_off(self) -> None:
-        """Hand the session as many packets as one turn is for; the POST is answered after the last."""
+        """Hand the session as many packets as one turn is for; after the last, answer the POST."""
         max_bytes = self.hub.options.max_message_bytes
         session, packets = self.session, self.packets
         assert session is not None and packets is not None
@@ -7984,7 +7996,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
 
 
 class Poll:
-    """A GET of a client that polls, in the role of its session's outlet until it is answered; see Outlet."""
+    """A GET of a client that polls, as its session's outlet until it is answered; see Outlet."""
 
     __slots__ = ("exchange", "session", "woken", "waiting")
 
