@@ -4954,7 +4954,7 @@ class Here:
 
 
 class Hub:
-    """All that one `routes()` serves: sessions, namespaces, options, and their clock.
+    """The sessions and namespaces of one `routes()`, with their options and their clock.
 
     The first request binds it to its loop.
     """
@@ -4984,14 +4984,11 @@ class Hub:
                 "to nobody who may not speak for that client",
                 options.__name__,
             )
-        self.classes: dict[
-            str, type[SocketIOHandler]
-        ] = {}  # of the namespaces that are always there
+        #: The classes of the namespaces that are always there, by name.
+        self.classes: dict[str, type[SocketIOHandler]] = {}
         self.families: list[Family] = []
-        served = {
-            **namespaces,
-            "/": namespaces.get("/", options),
-        }  # "/" last: there is the home of its class
+        # "/" is served last: if its class serves other namespaces too, "/" is its home.
+        served = {**namespaces, "/": namespaces.get("/", options)}
         self.kwargs = kwargs_by_class(set(served.values()), kwargs)
         for key, handler_class in served.items():
             self._serve_at(key, handler_class)
@@ -5107,9 +5104,9 @@ class Hub:
         http_request: tornado.httputil.HTTPServerRequest,
         context: contextvars.Context,
     ) -> Session:
-        http_request.connection = http_request.server_connection = (
-            None  # else a dead stream is kept with it
-        )
+        """Make the session of a client that shakes hands, and put it into the table."""
+        # The session keeps its request, which must not keep a dead connection.
+        http_request.connection = http_request.server_connection = None
         session = Session(self, request, http_request, context)
         self.sessions[session.sid] = session
         return session
@@ -5119,16 +5116,17 @@ class Hub:
         return self.sessions.get(sid)
 
     def forget(self, session: Session) -> None:
+        """Take *session*, which has ended, out of the table; a `close` may wait for this."""
         self.sessions.pop(session.sid, None)
-        self.end_if_empty()
+        self.check_if_empty()
 
-    def end_if_empty(self) -> None:
-        """Let `close` go on once the last client is gone."""
+    def check_if_empty(self) -> None:
+        """Let a `close` that waits for the clients go on, if no client is left."""
         if self.closing and not self.sessions and not self.connections:
             self.ended.set()
 
     def transports_after(self, transport: str, dialect: Dialect) -> list[str]:
-        """Those that a session may go to from *transport*; all, if it has none yet."""
+        """Return the transports that a session may go to from *transport*, or begin with ("")."""
         if not transport:
             return [name for name in TRANSPORTS if name in self.transports & dialect.transports]
         possible = (
@@ -5215,7 +5213,7 @@ class Hub:
         raise KeyError(name)
 
     def namespaces_at(self, place: str | Family) -> list[Namespace]:
-        """Those that there are now at *place*: by name, or all of a family."""
+        """Return the namespaces that are now at *place*: the one of a name, or all of a family."""
         if isinstance(place, str):
             return [self.namespaces[place]] if place in self.namespaces else []
         return [namespace for namespace in self.namespaces.values() if namespace.family is place]
@@ -5250,12 +5248,11 @@ class Hub:
         member.begin()
 
     def make_handler(self, member: Member) -> SocketIOHandler:
-        """The application's object for *member*, by Tornado's own constructor."""
+        """Make the application's object for *member*, by Tornado's own constructor."""
         assert self.application is not None
         request = member.session.http_request
-        request.connection = types.SimpleNamespace(
-            set_close_callback=id
-        )  # RequestHandler's constructor asks for one
+        # RequestHandler's constructor asks the connection to tell of its end.
+        request.connection = types.SimpleNamespace(set_close_callback=id)
         try:
             handler_class = member.namespace.handler_class
             handler = handler_class(self.application, request, **self.kwargs[handler_class])
@@ -5284,7 +5281,7 @@ class Hub:
             return False
 
     def refuse_origin(self, headers: Headers) -> NoReturn:
-        """Refused, with a log line that names the cure."""
+        """Raise OriginRefused, whose words name the cure."""
         option = f"{self.options.__name__}.allowed_origins"
         why, cure = origin_refusal(headers, option, self.xheaders)
         raise OriginRefused("Forbidden", FORBIDDEN, 403, "origin", why, cure)
@@ -5304,7 +5301,7 @@ class Hub:
 
     @property
     def xheaders(self) -> bool:
-        """Whether X-Forwarded-Host is believed, by SocketIOServer's option or the app's setting."""
+        """Tell whether to believe X-Forwarded-Host, by SocketIOServer's option or a setting."""
         return self.application is not None and bool(self.application.settings.get("xheaders"))
 
     def stats(self) -> dict[str, Any]:
@@ -5342,7 +5339,7 @@ class Hub:
         leaving = list(self.sessions.values())
         for session in leaving:
             session.close("server shutting down")
-        self.end_if_empty()
+        self.check_if_empty()
         ended = asyncio.ensure_future(self.ended.wait())
         others = {task for task in self.clock.tasks if task is not asyncio.current_task()}
         await asyncio.wait([ended, *others], timeout=CLOSE_GRACE)
@@ -6914,7 +6911,7 @@ class Answer:
         """Note that the *whole* answer has left, or that its connection has ended before."""
         self.unsent_bytes = 0
         self.hub.connections.discard(self)
-        self.hub.end_if_empty()
+        self.hub.check_if_empty()
         session = self.session
         if session is not None:
             session.answers = tuple([one for one in session.answers if one is not self])
@@ -8001,7 +7998,7 @@ class Poll:
     __slots__ = ("exchange", "session", "woken", "waiting")
 
     congested = False  # an answer is written once
-    unsent_bytes = 0  # what of it has not left is an `Answer`
+    unsent_bytes = 0  # an `Answer` counts what has not left
 
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
@@ -8044,7 +8041,7 @@ class Poll:
         exchange, session = self.exchange, self.session
         assert session is not None and exchange.request is not None
         if exchange.is_alive():
-            # A poll that is released leaves what waits to the outlet that takes over.
+            # A poll that is released leaves what waits to the outlet that comes after it.
             waiting = session.take_payload() if last is not NOOP else []
             packets = [packet for outgoing in waiting for packet in outgoing.packets]
             if last is not None:
@@ -8119,7 +8116,7 @@ class TakenOver(asyncio.BufferedProtocol):
         if self.grace is not None:
             self.grace.cancel()
         self.hub.connections.discard(self)
-        self.hub.end_if_empty()
+        self.hub.check_if_empty()
         if self.session is not None:
             self.session.outlet_lost(self, "transport close")
 
@@ -8460,7 +8457,7 @@ def isolate_tls(context: ssl.SSLContext) -> None:
 
 
 def isolate_connections(stream: tornado.iostream.IOStream) -> None:
-    """Do that for the context of a connection whose HTTPServer the application has made."""
+    """Call `isolate_tls` for a connection whose HTTPServer and context the application made."""
     if isinstance(stream, tornado.iostream.SSLIOStream) and stream.socket is not None:
         isolate_tls(stream.socket.context)
 
@@ -8469,9 +8466,8 @@ def forget_tls_error(error: OSError) -> None:
     """Empty this thread's queue of OpenSSL errors after *error*, if that came from the kernel."""
     if not isinstance(error, ssl.SSLError):
         with contextlib.suppress(ssl.SSLError):
-            spare_tls_context().set_ciphers(
-                "none"
-            )  # ssl empties the queue before it refuses a list without ciphers
+            # ssl empties the queue before it refuses a list without ciphers.
+            spare_tls_context().set_ciphers("none")
 
 
 @functools.cache
@@ -8505,7 +8501,10 @@ async def take_over(stream: tornado.iostream.IOStream, protocol: TakenOver) -> N
 
 
 def left_in(stream: tornado.iostream.IOStream) -> bytes:
-    """What a closed *stream* had read before: it can still be had, and asking a closed one costs no system call."""
+    """Return what *stream* had read before it was closed.
+
+    Tornado still gives it. A stream that is open would make a system call to look for more.
+    """
     chunks = []
     with contextlib.suppress(tornado.iostream.StreamClosedError):
         while True:
@@ -8531,9 +8530,8 @@ class StreamCarrier:
         self.may_read = asyncio.Event()
         self.may_read.set()
         stream.set_nodelay(True)  # asyncio does it too: Nagle's algorithm waits up to 40 ms
-        stream.set_close_callback(
-            self.may_read.set
-        )  # else the end would not be noticed while reading pauses
+        # `_read` waits for `may_read`: without this it would miss the end while reading pauses.
+        stream.set_close_callback(self.may_read.set)
         self.writer: asyncio.Task[None] | None = None
         self.ending = False
 
@@ -8541,16 +8539,15 @@ class StreamCarrier:
         self.protocol.hub.clock.spawn(self._read())
 
     async def _read(self) -> None:
-        """All of the connection's life."""
+        """Tell the protocol, as asyncio would, of the connection, of what it brings, of its end."""
         self.protocol.connection_made(self)
         try:
             while True:
                 await self.may_read.wait()
                 future = asyncio.ensure_future(self.stream.read_bytes(READ_SIZE, partial=True))
                 if future.done():
-                    await asyncio.sleep(
-                        0
-                    )  # a client that always has more must not keep the loop to itself
+                    # A client that always has more to send must not keep the loop to itself.
+                    await asyncio.sleep(0)
                 self.protocol.data_received(await future)
         except tornado.iostream.StreamClosedError:
             pass
