@@ -8071,7 +8071,7 @@ class TakenOver(asyncio.BufferedProtocol):
         self.carrier: Any  # an asyncio transport, or a StreamCarrier; from connection_made on
         self.congested = False  # see Outlet
         self.closing = False  # we have said the last word, or the connection has ended
-        self.grace: asyncio.TimerHandle | None = None  # runs while we wait for the client's end
+        self.grace: asyncio.TimerHandle | None = None  # runs while the client may still end it
 
     def connection_made(self, transport: Any) -> None:
         self.carrier = transport
@@ -8089,7 +8089,7 @@ class TakenOver(asyncio.BufferedProtocol):
         self.data_received(bytes(self.hub.read_view[:nbytes]))
 
     def data_received(self, data: bytes) -> None:
-        """The client has sent *data*."""
+        """Act on *data*, which the client has sent."""
 
     def begin(self) -> None:
         """Send the greeting; become the outlet of the client's session."""
@@ -8108,7 +8108,7 @@ class TakenOver(asyncio.BufferedProtocol):
         exchange.start(self)
 
     def turn_away(self) -> None:
-        """The session has ended since the request came."""
+        """End the connection: its session has ended since the request came."""
         self.end()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -8279,9 +8279,11 @@ class WebSocket(TakenOver):
                 self.session.outlet_lost(self, "transport close")
 
     def _close_for(self, error: PayloadError | FrameError) -> None:
-        """Close for what the client has sent; its session ends, or, by a prober, the upgrade."""
+        """Close for what the client has sent, and end its session; a prober ends only the upgrade.
+
+        The parser must not be used after a fault: whatever it finds in a later read means nothing.
+        """
         session = self.session
-        # The parser must not be used after a fault: whatever it finds then means nothing.
         if self.closing:
             return
         assert session is not None
@@ -8356,7 +8358,7 @@ class WebSocket(TakenOver):
 
 
 class Stream(TakenOver):
-    """An HTTP answer that never ends; the client sends by POST."""
+    """An HTTP answer that ends only with its session, whose outlet it is; the client sends by POST."""
 
     TYPES = {XHR_MULTIPART: 'multipart/x-mixed-replace;boundary="socketio"', HTMLFILE: "text/html"}
 
@@ -8383,7 +8385,7 @@ class Stream(TakenOver):
         self.drop()  # an answer without content is one
 
     def data_received(self, data: bytes) -> None:
-        """Nothing may come here: a browser that pipelines would wait for ever."""
+        """End the connection: a browser that sends a second request here would wait for ever."""
         self.end()
 
     def wake(self) -> None:
