@@ -5070,6 +5070,7 @@ class Hub:
         """
         self._reset()
         self.clock.bind(asyncio.get_running_loop())
+        bound_hubs.add(self)
         self.read_buffer = bytearray(READ_SIZE)
         self.read_view = memoryview(self.read_buffer)
         self.application = None
@@ -5355,6 +5356,8 @@ application_hubs: weakref.WeakKeyDictionary[tornado.web.Application, weakref.Wea
 )
 
 
+#: The hubs that a loop of this process serves, or has served: a forked child is not to use them.
+bound_hubs: weakref.WeakSet[Hub] = weakref.WeakSet()
 kept_for_parents: list[Any] = []
 
 
@@ -5365,10 +5368,8 @@ class ParentsTable(dict[str, Any]):
 
 
 def leave_hubs_to_parent() -> None:
-    for hubs in application_hubs.values():
-        for hub in hubs:
-            if hub.clock.loop is not None:
-                hub.leave_to_parent()
+    for hub in bound_hubs:
+        hub.leave_to_parent()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork

@@ -15157,6 +15157,20 @@ class ForkTests(RecorderTestCase):
         self.assertIs(serving.clock.loop, asyncio.get_running_loop())
 
     @gen_test
+    async def test_nothing_can_be_sent_from_a_forked_child_of_a_server_without_requests(self):
+        chat = type("Chat", (SocketIOHandler,), {"cluster": "memory://fork"})
+        chat.routes("socket.io")
+        await chat.io.start()
+
+        def in_child():
+            with self.assertRaisesRegex(RuntimeError, "forked"):
+                chat.io.emit("no")
+            return "refused"
+
+        self.assertEqual(self.fork(in_child), "refused")
+        await chat.io.close()
+
+    @gen_test
     async def test_a_forked_child_may_serve_by_itself(self):
         await self.client()
         sock, port = tornado.testing.bind_unused_port()
