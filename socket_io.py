@@ -8359,7 +8359,7 @@ class WebSocket(TakenOver):
 
 
 class Stream(TakenOver):
-    """An HTTP answer that ends only with its session, whose outlet it is; the client sends by POST."""
+    """An HTTP answer that ends with its session, whose outlet it is; the client sends by POST."""
 
     TYPES = {XHR_MULTIPART: 'multipart/x-mixed-replace;boundary="socketio"', HTMLFILE: "text/html"}
 
