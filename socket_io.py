@@ -9854,6 +9854,12 @@ def _check_names(cls: type[SocketIOHandler], base: type, refused: bool) -> None:
         warn_once("inherited", "%s inherits it: %s", cls.__name__, text)
 
 
+def _hook_meant(plain: str) -> str | None:
+    """Return the method for applications to override for which *plain* is a slip, or None."""
+    hooks = ((known, ours) for known, ours in OWN_NAMES.items() if ours not in OPTIONS)
+    return next((ours for known, ours in hooks if is_slip(plain, known)), None)
+
+
 def _ours_for(cls: type[SocketIOHandler], base: type, name: str) -> str | None:
     """Return our name for *name*, if other servers use it or it is a misspelt option of ours.
 
@@ -9865,10 +9871,7 @@ def _ours_for(cls: type[SocketIOHandler], base: type, name: str) -> str | None:
     if isinstance(value, type):
         return None
     if callable(value) or isinstance(value, (classmethod, staticmethod)):
-        ours = FOREIGN_NAMES.get(plain + "()") or next(
-            (ours for known, ours in OWN_NAMES.items() if plain == known or is_slip(plain, known)),
-            None,
-        )
+        ours = FOREIGN_NAMES.get(plain + "()") or OWN_NAMES.get(plain) or _hook_meant(plain)
         is_event = ours and name in [receiver.method for receiver in find_events(cls).values()]
         return None if is_event else ours
     ours = SPELLINGS.get(plain) or next(

@@ -13576,6 +13576,8 @@ class SubclassTests(unittest.TestCase):
         ]:
             self.assertRefused({slip: lambda self: None}, f"Chat.{slip}", f"use {ours}")
         type("Fine", (SocketIOHandler,), {"on_mesage": event(lambda self: None)})
+        # A method is no option: it may be called nearly like one.
+        type("Fine", (SocketIOHandler,), {"max_room": lambda self: None})
 
     def test_what_has_no_name_here_is_refused_with_the_reason(self):
         self.assertRefused({"async_mode": "tornado"}, "leave it out: the loop is Tornado's")
