@@ -3367,7 +3367,7 @@ class ClientPings(EngineIO4):
 
 
 class ScriptedHandler(SocketIOHandler):
-    """Records what it is asked to do; what it answers is given to it beforehand."""
+    """A handler that records its calls in `log` and answers events as `answer` says."""
 
     def initialize(self):
         self.log: list = []
@@ -3394,7 +3394,7 @@ class ScriptedHandler(SocketIOHandler):
 
 
 class FakeLoop:
-    """A loop whose time is moved by hand, and which begins a turn when it is told to."""
+    """A loop stand-in whose time is moved by hand and whose turns begin when the test says so."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -3462,13 +3462,13 @@ class HandMovedHub(Hub):
         self.loop.turn()
 
     def due(self, owner: object) -> dict[str, float]:
-        """The deadlines of *owner*, by the names of its methods."""
+        """Return the deadlines of *owner*, by the names of its methods."""
         table = self.clock.table
         return {act.__name__: when for act, when in table.items() if act.__self__ is owner}
 
 
 class FakeOutlet:
-    """A way out that only notes what it is told."""
+    """An outlet that only records what the session tells it."""
 
     congested = False
     unsent_bytes = 0
@@ -3493,7 +3493,7 @@ class FakeOutlet:
 
 
 class FakePoll(FakeOutlet):
-    """Answers when it is told to, as a real one does on the next turn."""
+    """A poll that is answered when the test says so; a real one is answered on the next turn."""
 
     def answer(self) -> str:
         packets = [packet for outgoing in self.session.take_outbox() for packet in outgoing.packets]
@@ -3502,7 +3502,7 @@ class FakePoll(FakeOutlet):
 
 
 class FakeWebSocket(FakeOutlet):
-    """Takes what waits as soon as it is woken, and from then on directly; unless its socket is full."""
+    """A WebSocket that takes what waits when it is woken, and later frames at once, unless its socket is full."""
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
@@ -3511,7 +3511,7 @@ class FakeWebSocket(FakeOutlet):
 
     @property
     def sent(self) -> list[str | bytes]:
-        """Every message that has been sent."""
+        """Return every message that has been sent."""
         return [message for data in self.raw for message in unframed(data)]
 
     def wake(self) -> None:
@@ -3526,17 +3526,17 @@ class FakeWebSocket(FakeOutlet):
             self.session.write_now = self.raw.append
 
     def fill(self) -> None:
-        """The client does not keep up."""
+        """Let the socket be full: the client does not keep up."""
         self.full, self.session.write_now = True, None
 
     def empty(self) -> None:
-        """It does again."""
+        """Let the socket take frames again."""
         self.full = False
         self.wake()
 
 
 def unframed(data: bytes) -> list[str | bytes]:
-    """The messages in a server's frames."""
+    """Return the messages in a server's frames."""
     messages = []
     while data:
         size, start = data[1], 2
@@ -3549,7 +3549,7 @@ def unframed(data: bytes) -> list[str | bytes]:
 
 
 class SessionAssertions(Assertions):
-    """Clients by hand: `self.client()` has gone through the handshake."""
+    """Helpers for sessions without sockets: `self.client()` returns one that has gone through the handshake."""
 
     def client(
         self, hub: HandMovedHub, dialect="EIO4", transport: str = WEBSOCKET, join: bool = True
@@ -3571,7 +3571,7 @@ class SessionAssertions(Assertions):
         return poll
 
     def say(self, session: Session, *texts: str | bytes) -> None:
-        """The client sends engine packets of EIO4."""
+        """Let the client send engine packets of EIO4."""
         for text in texts:
             for packet in DIALECTS["EIO4"].decode_frame(text, TextMemory()):
                 session.received(packet)
@@ -3580,7 +3580,7 @@ class SessionAssertions(Assertions):
         return session.members[namespace].handler
 
     def assertSent(self, session: Session, *expected: str | bytes) -> None:
-        """The last that the WebSocket has sent."""
+        """Assert that *expected* are the last messages that the WebSocket has sent."""
         self.assertEqual(
             session.outlet.sent[len(session.outlet.sent) - len(expected) :], list(expected)
         )
@@ -3595,7 +3595,7 @@ class SessionAssertions(Assertions):
 
 
 class ClockTests(SessionAssertions):
-    """A deadline is a method, met by the first sweep after its time; what must be punctual has a timer."""
+    """A deadline is a method that the first sweep after its time calls; a punctual one has a timer of its own."""
 
     def setUp(self):
         self.loop = FakeLoop()
@@ -3630,7 +3630,7 @@ class ClockTests(SessionAssertions):
                 self.loop.move_to(self.loop.now + 20.0)
                 self.assertEqual(self.log, [])
 
-    def test_a_deadline_can_take_away_another_one_of_the_same_sweep(self):
+    def test_a_deadline_can_disarm_another_one_of_the_same_sweep(self):
         self.clock.arm(self.disarm_ring, 2.0)
         self.clock.arm(self.ring, 2.0)
         self.loop.move_to(20.0)
@@ -3648,7 +3648,7 @@ class ClockTests(SessionAssertions):
         self.loop.move_to(60.0)
         self.assertEqual(self.log, ["ring at 35", "chime at 38"])
 
-    def test_without_a_deadline_there_is_no_sweep(self):
+    def test_the_clock_does_not_sweep_while_no_deadline_is_armed(self):
         self.clock.arm(self.ring, 2.5)
         self.loop.move_to(3.0)
         self.assertEqual((self.loop.timers, self.clock.table), ([], {}))
@@ -3656,12 +3656,12 @@ class ClockTests(SessionAssertions):
         self.loop.move_to(20.0)
         self.assertEqual(self.log, ["ring at 3", "ring at 6"])
 
-    def test_what_must_be_punctual_waits_for_no_sweep(self):
+    def test_a_punctual_deadline_has_a_timer_and_waits_for_no_sweep(self):
         self.clock.arm(self.ring, 0.2, punctual=True)
         self.loop.move_to(0.2)
         self.assertEqual((self.log, self.clock.timers), (["ring at 0.2"], {}))
 
-    def test_what_has_long_to_wait_is_met_by_a_sweep_all_the_same(self):
+    def test_a_punctual_deadline_that_is_far_away_is_met_by_a_sweep(self):
         self.clock.arm(self.ring, 10.5, punctual=True)
         self.loop.move_to(20.0)
         self.assertEqual((self.log, self.clock.timers), (["ring at 11"], {}))
@@ -3684,10 +3684,10 @@ class ClockTests(SessionAssertions):
         self.assertEqual((hub.sessions, hub.clock.table), ({}, {}))
 
 
-class LifeTests(SessionAssertions):
+class SessionLifeTests(SessionAssertions):
     """A session moves along `LIFE_MOVES` and nowhere else."""
 
-    def test_every_move_that_is_not_drawn_is_refused(self):
+    def test_a_session_refuses_every_move_that_life_moves_does_not_list(self):
         for start, to in itertools.product(Life, Life):
             with self.subTest(start=start, to=to):
                 session = self.client(HandMovedHub())
@@ -3695,10 +3695,10 @@ class LifeTests(SessionAssertions):
                 self.assertIs(session._move(to), to in LIFE_MOVES[start])
                 self.assertIs(session.life, to if to in LIFE_MOVES[start] else start)
 
-    def test_nothing_leads_out_of_the_end(self):
+    def test_no_move_leads_out_of_closed(self):
         self.assertEqual(LIFE_MOVES[Life.CLOSED], set())
 
-    def test_an_end_ends_all(self):
+    def test_the_end_of_a_session_clears_its_members_deadlines_and_outlet(self):
         hub = HandMovedHub()
         session = self.client(hub)
         handler, outlet = self.handler(session), session.outlet
@@ -3710,7 +3710,7 @@ class LifeTests(SessionAssertions):
             ({}, "dropped", None, None),
         )
 
-    def test_only_the_first_end_counts(self):
+    def test_a_session_that_ends_twice_keeps_its_first_close_reason(self):
         hub = HandMovedHub()
         session = self.client(hub)
         handler = self.handler(session)
@@ -3720,7 +3720,7 @@ class LifeTests(SessionAssertions):
         self.assertClosedFor(session, "ping timeout", handler)
         self.assertEqual(hub.sessions, {})
 
-    def test_what_comes_after_the_end_is_not_heard(self):
+    def test_packets_received_after_the_end_reach_no_handler(self):
         session = self.client(HandMovedHub())
         handler = self.handler(session)
         session.end("transport close")
@@ -3728,7 +3728,7 @@ class LifeTests(SessionAssertions):
         session.hub.turn()
         self.assertEqual(handler.log, ["open", "closed: transport close"])
 
-    def test_what_is_sent_after_the_end_is_dropped(self):
+    def test_packets_sent_after_the_end_are_dropped(self):
         session = self.client(HandMovedHub())
         session.end("transport close")
         session.send_engine(MESSAGE, "x")
@@ -3750,7 +3750,7 @@ class LifeTests(SessionAssertions):
 
 
 class MemberStateTests(SessionAssertions):
-    """A member moves along `MEMBER_MOVES` and nowhere else; all that tells where it stands follows from its state."""
+    """A member moves along `MEMBER_MOVES` and nowhere else; its other properties follow from its state."""
 
     def member_in(self, state: MemberState) -> Member:
         """Return a member that has come to *state* by drawn moves."""
@@ -3767,17 +3767,17 @@ class MemberStateTests(SessionAssertions):
         self.assertIs(member.state, state)
         return member
 
-    def test_every_move_that_is_not_drawn_is_refused(self):
+    def test_a_member_refuses_every_move_that_member_moves_does_not_list(self):
         for start, to in itertools.product(MemberState, MemberState):
             with self.subTest(start=start, to=to):
                 member = self.member_in(start)
                 self.assertIs(member._move(to, "refused"), to in MEMBER_MOVES[start])
                 self.assertIs(member.state, to if to in MEMBER_MOVES[start] else start)
 
-    def test_nothing_leads_out_of_gone(self):
+    def test_no_move_leads_out_of_gone(self):
         self.assertEqual(MEMBER_MOVES[MemberState.GONE], set())
 
-    def test_what_tells_where_a_member_stands_follows_from_its_state(self):
+    def test_is_open_inbox_and_close_reason_follow_from_a_members_state(self):
         rows = [
             (MemberState.OPENING, (False, True, False, 2)),
             (MemberState.BUSY, (True, True, False, 1)),
@@ -3792,32 +3792,32 @@ class MemberStateTests(SessionAssertions):
                 handlers = member.session.open_handlers
                 self.assertEqual((member.is_open, has_inbox, has_ended, handlers), expected)
 
-    def test_a_member_that_ends_keeps_its_first_reason(self):
+    def test_a_member_that_ends_keeps_its_first_close_reason(self):
         member = self.member_in(MemberState.ENDING)
         member._move(MemberState.GONE, "refused")
         self.assertEqual(member.close_reason, "transport close")
 
 
-class OpeningTests(SessionAssertions):
-    """[EIO4 "Handshake"], [SIO5 "Connection to a namespace"], [SIO06]."""
+class HandshakeAndConnectTests(SessionAssertions):
+    """A session opens and joins namespaces: [EIO4 "Handshake"], [SIO5 "Connection to a namespace"], [SIO06]."""
 
-    def test_engine_io_opens_before_anything_else(self):
+    def test_the_open_packet_is_the_first_that_a_client_gets(self):
         session = self.client(HandMovedHub(), join=False)
         (sent,) = session.outlet.sent
         self.assertEqual(json.loads(sent[1:])["sid"], session.sid)
         self.assertEqual(json.loads(sent[1:])["upgrades"], [])
 
-    def test_polling_clients_are_told_of_the_upgrade(self):
+    def test_a_polling_client_is_offered_the_upgrade(self):
         session = self.client(HandMovedHub(), transport=XHR_POLLING, join=False)
         self.assertEqual(json.loads(session.outlet.answer()[1:])["upgrades"], ["websocket"])
 
-    def test_connect_is_answered_with_a_public_id(self):
+    def test_a_connect_is_answered_with_an_id_that_is_not_the_sid(self):
         session = self.client(HandMovedHub())
         self.assertSent(session, '40{"sid":' + json.dumps(session.members["/"].id) + "}")
         self.assertNotEqual(session.members["/"].id, session.sid)
         self.assertIs(session.life, Life.OPEN)
 
-    def test_each_namespace_has_an_id_of_its_own(self):
+    def test_a_client_has_another_id_in_each_namespace(self):
         session = self.client(HandMovedHub())
         self.say(session, '40/admin,{"token":"x"}')
         self.assertSent(
@@ -3832,12 +3832,12 @@ class OpeningTests(SessionAssertions):
         self.assertSent(session, '44/zz,{"message":"Invalid namespace"}')
         self.assertEqual((session.life, set(session.members)), (Life.OPEN, {"/"}))
 
-    def test_too_many_namespaces_are_refused(self):
+    def test_a_namespace_beyond_max_namespaces_is_refused(self):
         session = self.client(HandMovedHub(max_namespaces=1))
         self.say(session, "40/admin,")
         self.assertSent(session, '44/admin,{"message":"Too many namespaces"}')
 
-    def test_connecting_twice_is_a_payload_error(self):
+    def test_connecting_twice_to_a_namespace_is_a_payload_error(self):
         session = self.client(HandMovedHub())
         self.assertPayloadError(self.say, session, "40")
 
@@ -3846,13 +3846,13 @@ class OpeningTests(SessionAssertions):
             with self.subTest(text):
                 self.assertPayloadError(self.say, self.client(HandMovedHub()), text)
 
-    def test_an_ack_for_a_namespace_that_the_client_has_left_is_late_and_nothing_else(self):
+    def test_an_ack_for_a_namespace_that_the_client_has_left_is_ignored(self):
         session = self.client(HandMovedHub())
         self.say(session, "40/admin,", "41/admin,", '43/admin,0["late"]', "43/admin,1")
         self.assertIs(session.life, Life.OPEN)
         self.assertPayloadError(self.say, session, '42/admin,["x"]')
 
-    def test_the_namespaces_that_a_client_has_left_are_not_remembered_without_end(self):
+    def test_at_most_max_namespaces_that_a_client_has_left_are_remembered(self):
         hub = HandMovedHub(max_namespaces=3)
         session = self.client(hub)
         hub.classes |= {f"/{n}": hub.options for n in range(10)}
@@ -3862,7 +3862,7 @@ class OpeningTests(SessionAssertions):
             hub.turn()
         self.assertEqual(len(session.ended_namespaces), 3)
 
-    def test_an_event_without_data_is_heard_by_nobody(self):
+    def test_an_event_without_data_reaches_no_handler_and_ends_nothing(self):
         for dialect, text in (("EIO4", "2"), ("EIO4", "21"), ("EIO3", "2"), ("0.9", "5:::")):
             with self.subTest(text, dialect=dialect):
                 session = self.client(HandMovedHub(), dialect)
@@ -3870,15 +3870,15 @@ class OpeningTests(SessionAssertions):
                 session.received(EnginePacket(MESSAGE, text))
                 self.assertEqual((session.life, self.handler(session).log), (Life.OPEN, ["open"]))
 
-    def test_nor_may_it_be_for_the_root_before_it_is_joined(self):
+    def test_an_event_before_the_root_namespace_is_joined_is_a_payload_error(self):
         self.assertPayloadError(self.say, self.client(HandMovedHub(), join=False), '42["x"]')
 
-    def test_a_connect_error_is_a_payload_error(self):
+    def test_a_connect_error_from_a_client_is_a_payload_error(self):
         for text in ("44", '44{"message":"x"}', '44/zz,{"message":"x"}'):
             with self.subTest(text):
                 self.assertPayloadError(self.say, self.client(HandMovedHub()), text)
 
-    def test_other_engine_packets_are_payload_errors(self):
+    def test_an_engine_packet_that_a_client_may_not_send_is_a_payload_error(self):
         for text, transport, why in (
             ("2", WEBSOCKET, "PING is ours"),
             ("2prob", WEBSOCKET, "but for the word of an upgrade"),
@@ -3890,7 +3890,7 @@ class OpeningTests(SessionAssertions):
                 session = self.client(HandMovedHub(), transport=transport)
                 self.assertPayloadError(self.say, session, text)
 
-    def test_the_words_of_an_upgrade_are_borne_with_on_what_began_as_a_websocket(self):
+    def test_packets_of_an_upgrade_are_tolerated_on_a_session_that_began_as_a_websocket(self):
         for text in ("0", "0{}", "5", "5x", "2probe"):
             with self.subTest(text):
                 session = self.client(HandMovedHub())
@@ -3898,7 +3898,7 @@ class OpeningTests(SessionAssertions):
                 self.assertIs(session.life, Life.OPEN)
         self.assertSent(session, "3probe", "3probe")
 
-    def test_a_noop_is_nothing(self):
+    def test_a_noop_from_a_client_is_ignored(self):
         session = self.client(HandMovedHub())
         self.say(session, "6")
         self.assertIs(session.life, Life.OPEN)
@@ -3910,36 +3910,36 @@ class OpeningTests(SessionAssertions):
         self.assertClosedFor(session, "transport close", handler)
         self.assertEqual(outlet.let_go, "released")
 
-    def test_a_client_that_joins_nothing_has_45_seconds(self):
+    def test_a_client_that_joins_no_namespace_is_closed_after_45_seconds(self):
         session = self.client(HandMovedHub(ping_interval=1000), join=False)
         session.hub.loop.move_to(44.9)
         self.assertIs(session.life, Life.OPENING)
         session.hub.loop.move_to(45.0)
         self.assertIs(session.life, Life.CLOSED)
 
-    def test_joining_ends_that_deadline(self):
+    def test_joining_a_namespace_disarms_the_connect_timeout(self):
         session = self.client(HandMovedHub(ping_interval=1000))
         self.assertNotIn("connect_over", session.hub.due(session))
 
-    def test_being_refused_does_not(self):
+    def test_a_client_whose_connect_was_refused_is_closed_at_the_connect_timeout(self):
         session = self.client(HandMovedHub(on_open=lambda handler: False, ping_interval=1000))
         session.hub.loop.move_to(45.0)
         self.assertIs(session.life, Life.CLOSED)
 
-    def test_a_client_of_0_6_is_greeted_with_its_sid_when_it_is_accepted(self):
+    def test_a_client_of_0_6_gets_its_sid_when_it_is_accepted(self):
         session = self.client(HandMovedHub(), "0.6")
         self.assertEqual(session.outlet.sent, ["~m~20~m~" + session.sid])
         self.assertIs(session.life, Life.OPEN)
 
-    def test_what_on_open_sends_it_follows_the_sid(self):
+    def test_messages_that_on_open_sends_to_a_client_of_0_6_follow_its_sid(self):
         hub = HandMovedHub(on_open=lambda handler: handler.member.send(message("hi")))
         session = self.client(hub, "0.6", XHR_POLLING)
         hub.turn()
         self.assertEqual(session.outlet.answer(), f"~m~20~m~{session.sid}~m~2~m~hi")
 
 
-class RefusalTests(SessionAssertions):
-    """`on_open` says no: CONNECT_ERROR, and the connection stays; a 0.6 client has no word for that."""
+class RefusedConnectTests(SessionAssertions):
+    """`on_open` refuses a client: it gets CONNECT_ERROR and its connection stays; a 0.6 client is cut off."""
 
     def refusing(self, answer: Callable, *args) -> Session:
         return self.client(HandMovedHub(on_open=answer), *args)
@@ -3954,24 +3954,24 @@ class RefusalTests(SessionAssertions):
         self.assertEqual(json.loads(session.outlet.sent[-1][2:]), reason)
         self.assertEqual((session.outlet.sent[-1][:2], session.members), ("44", {}))
 
-    def test_false_refuses(self):
+    def test_false_from_on_open_refuses_the_connect(self):
         self.assertRefusedWith(self.refusing(lambda handler: False), message="Connection refused")
 
-    def test_none_and_others_accept(self):
+    def test_any_other_result_of_on_open_accepts_the_connect(self):
         for answer in (None, True, 0, ""):
             with self.subTest(answer=answer):
                 self.assertIn("/", self.refusing(lambda handler, answer=answer: answer).members)
 
-    def test_a_refusal_brings_its_reason(self):
+    def test_connection_refused_raised_in_on_open_brings_its_reason_to_the_client(self):
         error = ConnectionRefused("no", {"code": 7})
         self.assertRefusedWith(self.refusing(self.raising(error)), message="no", data={"code": 7})
 
-    def test_another_exception_is_reported_and_tells_the_client_nothing(self):
+    def test_another_exception_in_on_open_is_reported_and_its_text_is_not_sent_to_the_client(self):
         session = self.refusing(self.raising(ValueError("secret")))
         self.assertRefusedWith(session, message="Server error")
         self.assertEqual([str(error) for error in session.hub.reported], ["secret"])
 
-    def test_who_was_refused_is_in_no_room_and_hears_no_close(self):
+    def test_a_refused_client_is_in_no_room_and_its_on_close_does_not_run(self):
         def on_open(handler: ScriptedHandler) -> bool:
             handler.member.namespace.join(handler.member, ["lobby"])
             return False
@@ -3984,66 +3984,66 @@ class RefusalTests(SessionAssertions):
             (session.hub.namespaces["/"].rooms, session.hub.namespaces["/"].members), ({}, {})
         )
 
-    def test_what_on_open_had_sent_is_dropped(self):
+    def test_events_that_on_open_has_sent_are_dropped_when_it_refuses(self):
         session = self.refusing(lambda handler: handler.member.send(message("hi")) or False)
         self.assertEqual([text[:2] for text in session.outlet.sent], ["0{", "44"])
 
-    def test_the_client_may_try_again(self):
+    def test_a_refused_client_may_connect_again(self):
         session = self.refusing(lambda handler: len(handler.member.session.hub.handlers) > 1)
         self.say(session, "40")
         self.assertIn("/", session.members)
 
-    def test_a_client_of_0_6_is_cut_off(self):
+    def test_a_refused_client_of_0_6_is_cut_off(self):
         session = self.refusing(lambda handler: False, "0.6", XHR_POLLING)
         self.assertIs(session.life, Life.CLOSED)
         self.assertEqual(session.hub.sessions, {})
 
-    # Once: a member that has been refused still has the way out.
-    def test_nothing_is_sent_to_who_was_refused(self):
+    # A member keeps its session after a refusal, so nothing but its state stops what it sends.
+    def test_events_sent_to_a_member_that_was_refused_are_dropped(self):
         session = self.refusing(lambda handler: False)
         sent = list(session.outlet.sent)
         session.hub.handlers[0].member.send(message("late"))
         self.assertEqual(session.outlet.sent, sent)
 
 
-class HeartbeatClockTests(unittest.TestCase):
+class HeartbeatDeadlineTests(unittest.TestCase):
     """[EIO4 "Heartbeat"]: a ping after each interval, a pong within the timeout, or the peer is dead."""
 
     def heartbeat(self, dialect=DIALECTS["EIO4"], lead: float = 0.0) -> Heartbeat:
         with mock.patch("random.uniform", return_value=1.0):
             return Heartbeat(dialect, 25.0, 20.0, lead, 100.0)
 
-    def test_the_first_ping_is_due_after_the_interval(self):
+    def test_the_first_ping_is_due_after_the_ping_interval(self):
         heartbeat = self.heartbeat()
         self.assertIs(heartbeat.decide(124.9), Verdict.WAIT)
         self.assertIs(heartbeat.decide(125.0), Verdict.PING)
 
-    def test_an_answer_leads_to_the_next(self):
+    def test_the_next_ping_is_due_one_interval_after_the_pong(self):
         heartbeat = self.heartbeat()
         heartbeat.decide(125.0)
         heartbeat.answered("", 126.0)
         self.assertIs(heartbeat.decide(150.9), Verdict.WAIT)
         self.assertIs(heartbeat.decide(151.0), Verdict.PING)
 
-    def test_no_answer_is_death(self):
+    def test_a_ping_without_a_pong_within_the_timeout_is_death(self):
         heartbeat = self.heartbeat()
         heartbeat.decide(125.0)
         self.assertIs(heartbeat.decide(144.9), Verdict.WAIT)
         self.assertIs(heartbeat.decide(145.0), Verdict.DEAD)
 
-    def test_an_answer_that_nobody_asked_for_changes_nothing(self):
+    def test_a_pong_before_any_ping_changes_nothing(self):
         heartbeat = self.heartbeat()
         heartbeat.answered("", 120.0)
         self.assertIs(heartbeat.decide(125.0), Verdict.PING)
 
-    def test_nor_does_a_second_one(self):
+    def test_a_second_pong_for_one_ping_changes_nothing(self):
         heartbeat = self.heartbeat()
         heartbeat.decide(125.0)
         for now in (126.0, 140.0):
             heartbeat.answered("", now)
         self.assertEqual(heartbeat.due, 151.0)
 
-    def test_an_answer_with_data_is_none(self):
+    def test_a_pong_with_data_does_not_answer_a_ping(self):
         heartbeat = self.heartbeat()
         heartbeat.decide(125.0)
         heartbeat.answered("probe", 126.0)
@@ -4056,19 +4056,19 @@ class HeartbeatClockTests(unittest.TestCase):
             self.assertEqual(heartbeat.awaited, number)
             heartbeat.answered(number, heartbeat.due)
 
-    def test_a_numbered_ping_wants_its_number_back(self):
+    def test_a_numbered_ping_is_answered_only_by_its_number(self):
         heartbeat = self.heartbeat(DIALECTS["0.6"])
         heartbeat.decide(125.0)
         for number in ("0", "2", "01", ""):
             heartbeat.answered(number, 126.0)
         self.assertIs(heartbeat.decide(145.0), Verdict.DEAD)
 
-    def test_a_client_that_pings_is_dead_after_both_times(self):
+    def test_a_client_that_pings_is_dead_after_interval_and_timeout_without_a_ping(self):
         heartbeat = self.heartbeat(ClientPings())
         self.assertIs(heartbeat.decide(144.9), Verdict.WAIT)
         self.assertIs(heartbeat.decide(145.0), Verdict.DEAD)
 
-    def test_its_ping_begins_them_anew(self):
+    def test_a_ping_of_a_client_that_pings_begins_interval_and_timeout_anew(self):
         heartbeat = self.heartbeat(ClientPings(), lead=1.0)
         heartbeat.pinged(130.0)
         self.assertEqual(heartbeat.due, 175.0)
@@ -4078,13 +4078,13 @@ class HeartbeatClockTests(unittest.TestCase):
         self.assertGreater(len(dues), 40)
         self.assertTrue(all(22.5 <= due <= 25.0 for due in dues))
 
-    def test_a_ping_comes_early_rather_than_late_and_its_answer_has_all_the_time(self):
+    def test_a_ping_is_due_one_sweep_early_and_its_pong_has_the_whole_timeout(self):
         heartbeat = self.heartbeat(lead=1.0)
         self.assertEqual(heartbeat.due, 124.0)
         heartbeat.decide(125.0)  # by the last sweep that may bring it
         self.assertEqual(heartbeat.due, 145.0)
 
-    def test_it_is_extended_once_between_two_signs_of_life(self):
+    def test_a_deadline_is_extended_once_between_two_pongs(self):
         heartbeat = self.heartbeat()
         heartbeat.decide(125.0)
         self.assertEqual((heartbeat.extend(), heartbeat.due), (True, 190.0))
@@ -4094,14 +4094,14 @@ class HeartbeatClockTests(unittest.TestCase):
 
 
 class SessionHeartbeatTests(SessionAssertions):
-    """What a session does of it."""
+    """A session sends the pings, and ends when no pong comes."""
 
     def setUp(self):
         patch = mock.patch("random.uniform", return_value=1.0)
         patch.start()
         self.addCleanup(patch.stop)
 
-    def test_a_ping_goes_out_and_its_pong_comes_back(self):
+    def test_a_session_pings_after_the_interval_and_again_after_the_pong(self):
         session = self.client(HandMovedHub())
         session.hub.loop.move_to(25.0)
         self.assertSent(session, "2")
@@ -4112,7 +4112,7 @@ class SessionHeartbeatTests(SessionAssertions):
         session.hub.loop.move_to(51.0)
         self.assertEqual(session.outlet.sent.count("2"), 2)
 
-    def test_silence_is_a_ping_timeout(self):
+    def test_a_client_that_sends_no_pong_ends_with_ping_timeout(self):
         session = self.client(HandMovedHub())
         handler = self.handler(session)
         for now in (25.0, 44.9, 45.0):
@@ -4120,7 +4120,7 @@ class SessionHeartbeatTests(SessionAssertions):
             session.hub.loop.move_to(now)
         self.assertClosedFor(session, "ping timeout", handler)
 
-    def test_ordinary_traffic_is_no_answer(self):
+    def test_an_event_does_not_answer_a_ping(self):
         session = self.client(HandMovedHub())
         session.hub.loop.move_to(25.0)
         session.hub.loop.move_to(44.0)
@@ -4128,7 +4128,7 @@ class SessionHeartbeatTests(SessionAssertions):
         session.hub.loop.move_to(45.0)
         self.assertIs(session.life, Life.CLOSED)
 
-    def test_a_flood_of_pongs_makes_nothing(self):
+    def test_a_flood_of_pongs_sends_nothing_and_moves_no_deadline(self):
         session = self.client(HandMovedHub())
         sent = list(session.outlet.sent)
         self.say(session, *["3"] * 1000)
@@ -4136,13 +4136,13 @@ class SessionHeartbeatTests(SessionAssertions):
             (session.outlet.sent, session.hub.due(session)["heartbeat_due"]), (sent, 25.0)
         )
 
-    def test_polling_clients_are_pinged_in_their_polls(self):
+    def test_a_polling_client_gets_its_ping_with_its_next_poll(self):
         session = self.client(HandMovedHub(), transport=XHR_POLLING)
         session.outlet.answer()
         session.hub.loop.move_to(25.0)
         self.assertEqual(self.poll(session).answer(), "2")
 
-    def test_a_client_of_0_6_gets_numbers_every_ten_seconds(self):
+    def test_a_client_of_0_6_gets_a_numbered_ping_every_ten_seconds(self):
         session = self.client(HandMovedHub(), "0.6")
         session.hub.loop.move_to(10.0)
         self.assertSent(session, "~m~4~m~~h~1")
@@ -4153,14 +4153,14 @@ class SessionHeartbeatTests(SessionAssertions):
         session.hub.loop.move_to(29.0)
         self.assertIs(session.life, Life.CLOSED)
 
-    def test_and_none_while_it_polls(self):
+    def test_a_polling_client_of_0_6_is_not_pinged(self):
         session = self.client(HandMovedHub(), "0.6", XHR_POLLING)
         self.assertNotIn("heartbeat_due", session.hub.due(session))
         session.hub.loop.move_to(1.0)
         session.received(EnginePacket(PONG, "1"))
         self.assertNotIn("heartbeat_due", session.hub.due(session))
 
-    def test_a_client_that_pings_gets_its_own_data_back(self):
+    def test_a_ping_of_the_client_is_answered_with_its_own_data(self):
         session = self.client(HandMovedHub(), ClientPings())
         session.hub.loop.move_to(40.0)
         self.say(session, "2", "2data")
@@ -4170,7 +4170,7 @@ class SessionHeartbeatTests(SessionAssertions):
         session.hub.loop.move_to(85.0)
         self.assertIs(session.life, Life.CLOSED)
 
-    def test_a_client_that_is_not_read_has_once_more_both_times(self):
+    def test_a_client_that_is_not_read_has_interval_and_timeout_once_more(self):
         session = self.client(HandMovedHub())
         session.reading = False
         session.hub.loop.move_to(25.0)
@@ -4181,7 +4181,7 @@ class SessionHeartbeatTests(SessionAssertions):
         session.hub.loop.move_to(90.0)
         self.assertIs(session.life, Life.CLOSED)
 
-    def test_and_lives_on_if_its_answer_is_read_then(self):
+    def test_a_client_that_was_not_read_lives_on_if_its_late_pong_is_read(self):
         session = self.client(HandMovedHub())
         session.reading = False
         session.hub.loop.move_to(25.0)
@@ -4192,14 +4192,14 @@ class SessionHeartbeatTests(SessionAssertions):
 
 
 class UpgradeLadderTests(SessionAssertions):
-    """[EIO4 "Upgrade"]: NONE, PROBED, DONE; messages only over the transport in charge."""
+    """An upgrade goes NONE, PROBED, DONE; messages leave only over the transport in charge: [EIO4 "Upgrade"]."""
 
     def setUp(self):
         self.session = self.client(HandMovedHub(ping_interval=1000), transport=XHR_POLLING)
         self.session.outlet.answer()
         self.prober = FakeWebSocket(self.session)
 
-    def test_the_whole_ladder(self):
+    def test_a_session_moves_from_polling_by_a_probe_to_the_websocket(self):
         session = self.session
         poll = self.poll(session)
         self.assertTrue(session.begin_upgrade(self.prober))
@@ -4213,25 +4213,25 @@ class UpgradeLadderTests(SessionAssertions):
         )
         self.assertNotIn("upgrade_over", session.hub.due(session))
 
-    def test_a_poll_that_comes_while_it_is_probed_gets_a_noop_at_once(self):
+    def test_a_poll_that_comes_after_the_probe_gets_a_noop_at_once(self):
         self.session.begin_upgrade(self.prober)
         self.session.probed()
         poll = self.poll(self.session)
         self.assertEqual((poll.woken > 0, poll.answer()), (True, "6"))
 
-    def test_a_poll_with_something_to_say_needs_no_noop(self):
+    def test_a_poll_after_the_probe_that_has_messages_to_fetch_gets_no_noop(self):
         self.session.begin_upgrade(self.prober)
         self.session.probed()
         self.session.send_engine(MESSAGE, "x")
         self.assertEqual(self.poll(self.session).answer(), "4x")
 
-    def test_messages_still_leave_by_polling_until_then(self):
+    def test_messages_leave_by_polling_until_the_upgrade_is_done(self):
         self.session.begin_upgrade(self.prober)
         self.session.probed()
         self.session.send_engine(MESSAGE, "x")
         self.assertEqual(self.prober.sent, [])
 
-    def test_what_waited_leaves_over_the_websocket_in_order(self):
+    def test_messages_that_waited_leave_over_the_websocket_in_order(self):
         self.session.begin_upgrade(self.prober)
         self.session.probed()
         for text in "abc":
@@ -4240,46 +4240,46 @@ class UpgradeLadderTests(SessionAssertions):
         self.session.send_engine(MESSAGE, "d")
         self.assertEqual(self.prober.sent, ["4a", "4b", "4c", "4d"])
 
-    def test_a_poll_that_still_waits_is_released(self):
+    def test_the_upgrade_releases_a_poll_that_still_waits(self):
         self.session.begin_upgrade(self.prober)
         self.session.probed()
         poll = self.poll(self.session)
         self.session.upgraded(self.prober, DIALECTS["EIO4"])
         self.assertEqual(poll.let_go, "released")
 
-    def test_the_handler_notices_nothing(self):
+    def test_an_upgrade_neither_opens_nor_closes_a_handler(self):
         self.session.begin_upgrade(self.prober)
         self.session.probed()
         self.session.upgraded(self.prober, DIALECTS["EIO4"])
         self.assertEqual(self.handler(self.session).log, ["open"])
 
-    def test_there_is_one_at_a_time(self):
+    def test_a_session_has_one_upgrade_at_a_time(self):
         self.assertTrue(self.session.begin_upgrade(self.prober))
         self.assertFalse(self.session.begin_upgrade(FakeWebSocket(self.session)))
         self.session.probed()
         self.assertFalse(self.session.begin_upgrade(FakeWebSocket(self.session)))
 
-    def test_there_is_none_after_it(self):
+    def test_a_session_upgrades_only_once(self):
         self.session.begin_upgrade(self.prober)
         self.session.probed()
         self.session.upgraded(self.prober, DIALECTS["EIO4"])
         self.assertFalse(self.session.begin_upgrade(FakeWebSocket(self.session)))
 
-    def test_there_is_none_for_a_session_that_has_ended(self):
+    def test_a_session_that_has_ended_cannot_upgrade(self):
         self.session.end("transport close")
         self.assertFalse(self.session.begin_upgrade(self.prober))
 
-    # Once: the option is only left out of the handshake.
-    def test_there_is_none_where_it_is_not_allowed(self):
+    # A handshake that does not offer the upgrade does not keep a client from trying it.
+    def test_a_session_cannot_upgrade_where_allow_upgrades_is_false(self):
         session = self.client(HandMovedHub(allow_upgrades=False), transport=XHR_POLLING)
         self.assertFalse(session.begin_upgrade(FakeWebSocket(session)))
 
-    # Once: a second WebSocket with the sid takes the place of the first.
-    def test_there_is_none_from_a_websocket(self):
+    # Otherwise a second WebSocket with the sid would take the place of the first.
+    def test_a_session_that_began_as_a_websocket_cannot_upgrade(self):
         session = self.client(HandMovedHub())
         self.assertFalse(session.begin_upgrade(FakeWebSocket(session)))
 
-    def test_it_has_ten_seconds(self):
+    def test_an_upgrade_that_takes_ten_seconds_is_dropped(self):
         self.session.hub.loop.move_to(1.0)
         self.session.begin_upgrade(self.prober)
         self.session.hub.loop.move_to(10.9)
@@ -4287,7 +4287,7 @@ class UpgradeLadderTests(SessionAssertions):
         self.session.hub.loop.move_to(11.0)
         self.assertEqual((self.prober.let_go, self.session.life), ("dropped", Life.OPEN))
 
-    def test_one_that_failed_leaves_polling_as_it_was(self):
+    def test_an_upgrade_that_failed_leaves_polling_as_it_was(self):
         self.session.begin_upgrade(self.prober)
         self.session.probed()
         self.session.abandon_upgrade()
@@ -4297,23 +4297,23 @@ class UpgradeLadderTests(SessionAssertions):
         self.assertNotIn("upgrade_over", self.session.hub.due(self.session))
         self.assertTrue(self.session.begin_upgrade(FakeWebSocket(self.session)))
 
-    def test_the_heartbeat_never_pauses_for_it(self):
+    def test_the_heartbeat_goes_on_during_an_upgrade(self):
         session = self.client(HandMovedHub(upgrade_timeout=1000), transport=XHR_POLLING)
         session.begin_upgrade(FakeWebSocket(session))
         for now in (25.0, 45.0):
             session.hub.loop.move_to(now)
         self.assertIs(session.life, Life.CLOSED)
 
-    def test_the_end_of_the_session_is_the_end_of_it(self):
+    def test_the_end_of_a_session_drops_its_upgrade(self):
         self.session.begin_upgrade(self.prober)
         self.session.end("transport error")
         self.assertEqual(self.prober.let_go, "dropped")
 
 
-class PollAndReturnTests(SessionAssertions):
-    """What waits for a poll, and how long a poll waits."""
+class SessionPollTests(SessionAssertions):
+    """Messages wait for a poll, a poll waits for messages, and each wait has its deadline."""
 
-    def test_what_waited_is_the_next_polls_first_business(self):
+    def test_a_poll_fetches_at_once_all_that_waits(self):
         session = self.client(HandMovedHub(), transport=XHR_POLLING)
         session.outlet.answer()
         for text in "abc":
@@ -4322,7 +4322,7 @@ class PollAndReturnTests(SessionAssertions):
         self.assertEqual((poll.woken, poll.answer()), (1, "4a\x1e4b\x1e4c"))
         self.assertEqual((session.outbox_bytes, session.outlet), (0, None))
 
-    def test_a_poll_waits_while_there_is_nothing(self):
+    def test_a_poll_waits_until_there_is_something_to_send(self):
         session = self.client(HandMovedHub(), transport=XHR_POLLING)
         session.outlet.answer()
         poll = self.poll(session)
@@ -4330,7 +4330,7 @@ class PollAndReturnTests(SessionAssertions):
         session.send_engine(MESSAGE, "x")
         self.assertEqual(poll.woken, 1)
 
-    def test_a_poll_that_died_loses_nothing(self):
+    def test_messages_of_a_poll_that_died_leave_by_the_next(self):
         session = self.client(HandMovedHub(), transport=XHR_POLLING)
         session.outlet.answer()
         dead = self.poll(session)
@@ -4338,7 +4338,7 @@ class PollAndReturnTests(SessionAssertions):
         session.outlet_released(dead)
         self.assertEqual(self.poll(session).answer(), "4x")
 
-    def test_a_poll_of_before_detaches_nothing(self):
+    def test_the_release_of_an_old_poll_does_not_detach_the_new_one(self):
         session = self.client(HandMovedHub(), transport=XHR_POLLING)
         old, new = session.outlet, self.poll(session)
         session.outlet_released(old)
@@ -4355,15 +4355,15 @@ class PollAndReturnTests(SessionAssertions):
         session.hub.loop.move_to(22.0)
         self.assertEqual((poll.woken, poll.answer()), (1, ""))
 
-    def test_its_duration_is_an_option(self):
+    def test_poll_duration_sets_when_an_idle_poll_of_0_6_ends(self):
         session = self.client(HandMovedHub(poll_duration=5.0), "0.6", XHR_POLLING)
         self.assertEqual(session.hub.due(session)["poll_over"], 5.0)
 
-    def test_a_poll_of_engine_io_has_no_end(self):
+    def test_a_poll_of_engine_io_has_no_deadline(self):
         session = self.client(HandMovedHub(), transport=XHR_POLLING)
         self.assertNotIn("poll_over", session.hub.due(session))
 
-    def test_a_client_of_0_6_returns_within_8_seconds(self):
+    def test_a_client_of_0_6_that_does_not_poll_again_within_8_seconds_is_closed(self):
         session = self.client(HandMovedHub(), "0.6", XHR_POLLING)
         handler = self.handler(session)
         session.hub.loop.move_to(10.0)
@@ -4373,7 +4373,7 @@ class PollAndReturnTests(SessionAssertions):
         session.hub.loop.move_to(18.0)
         self.assertClosedFor(session, "transport close", handler)
 
-    def test_returning_ends_that_deadline(self):
+    def test_the_next_poll_of_a_client_of_0_6_disarms_its_deadline_of_8_seconds(self):
         session = self.client(HandMovedHub(), "0.6", XHR_POLLING)
         session.hub.loop.move_to(10.0)
         session.outlet.answer()
@@ -4381,7 +4381,7 @@ class PollAndReturnTests(SessionAssertions):
         self.poll(session)
         self.assertEqual(set(session.hub.due(session)), {"poll_over"})
 
-    def test_a_post_is_no_return(self):
+    def test_a_post_does_not_count_as_the_next_poll_of_a_client_of_0_6(self):
         session = self.client(HandMovedHub(), "0.6", XHR_POLLING)
         session.hub.loop.move_to(10.0)
         session.outlet.answer()
@@ -4392,9 +4392,9 @@ class PollAndReturnTests(SessionAssertions):
 
 
 class OutboxTests(SessionAssertions):
-    """One bounded queue for each client."""
+    """A session queues what its client has not yet read, within bounds."""
 
-    def test_messages_leave_in_order_whatever_way_they_take(self):
+    def test_messages_leave_in_order_whether_the_socket_is_full_or_not(self):
         session = self.client(HandMovedHub())
         session.send_engine(MESSAGE, "a")
         session.outlet.fill()
@@ -4405,7 +4405,7 @@ class OutboxTests(SessionAssertions):
         session.send_engine(MESSAGE, "d")
         self.assertSent(session, "4a", "4b", "4c", "4d")
 
-    def test_what_waits_is_counted(self):
+    def test_messages_that_wait_are_counted_in_bytes(self):
         session = self.client(HandMovedHub(), transport=XHR_POLLING)
         session.outlet.answer()
         for text in ("x" * 1000, "y"):
@@ -4416,7 +4416,7 @@ class OutboxTests(SessionAssertions):
         self.assertEqual(session.outbox_bytes, session.outbox[0].size)
 
     def behind(self, **options):
-        """A polling client that has not read much."""
+        """Return a polling client for which more than `max_buffered_bytes` waits."""
         hub = HandMovedHub(max_buffered_bytes=10_000, **options)
         session = self.client(hub, transport=XHR_POLLING)
         session.outlet.answer()
@@ -4428,7 +4428,7 @@ class OutboxTests(SessionAssertions):
         for _ in range(count):
             session.send_engine(MESSAGE, "x" * 800)
 
-    def test_who_reads_nothing_is_cut_off_after_the_ping_timeout(self):
+    def test_a_client_that_reads_nothing_is_cut_off_after_the_ping_timeout(self):
         session = self.behind(ping_timeout=7.0)
         handler = self.handler(session)
         session.hub.loop.move_to(6.9)
@@ -4437,13 +4437,13 @@ class OutboxTests(SessionAssertions):
         self.assertClosedFor(session, "transport error", handler)
         self.assertEqual((len(session.outbox), session.outbox_bytes), (0, 0))
 
-    def test_who_reads_less_than_half_is_cut_off(self):
+    def test_a_client_that_reads_less_than_half_of_what_waits_is_cut_off(self):
         session = self.behind()
         session.take_outbox(9_000)
         session.hub.loop.move_to(20.0)
         self.assertIs(session.life, Life.CLOSED)
 
-    def test_who_reads_half_goes_on_and_is_judged_again(self):
+    def test_a_client_that_reads_half_of_what_waits_goes_on_and_is_judged_again(self):
         session = self.behind()
         for now in (20.0, 40.0, 60.0):
             session.take_outbox(12_000)
@@ -4455,7 +4455,7 @@ class OutboxTests(SessionAssertions):
         session.hub.loop.move_to(80.0)
         self.assertIs(session.life, Life.CLOSED)
 
-    def test_what_leaves_before_the_next_turn_was_never_too_much(self):
+    def test_messages_that_leave_before_the_next_turn_never_cut_a_client_off(self):
         session = self.client(HandMovedHub(max_buffered_bytes=10_000), transport=XHR_POLLING)
         for _ in range(3):
             self.send(session, 20)
@@ -4465,21 +4465,21 @@ class OutboxTests(SessionAssertions):
         session.hub.loop.move_to(20.0)
         self.assertEqual((session.life, session.backlog), (Life.OPEN, None))
 
-    def test_far_above_it_is_cut_off_at_once(self):
+    def test_a_client_far_above_max_buffered_bytes_is_cut_off_at_once(self):
         session = self.behind()
         self.send(session, 140)
         self.assertIs(session.life, Life.OPEN)
         self.send(session, 1)
         self.assertIs(session.life, Life.CLOSED)
 
-    def test_tiny_messages_are_charged_for_what_they_cost(self):
+    def test_empty_messages_are_charged_for_the_memory_they_cost(self):
         session = self.client(HandMovedHub(max_buffered_bytes=10_000), transport=XHR_POLLING)
         session.outlet.answer()
         for _ in range(801):
             session.send_engine(MESSAGE)
         self.assertIs(session.life, Life.CLOSED)
 
-    def test_meanwhile_no_further_event_of_the_client_is_run(self):
+    def test_no_event_of_a_client_above_max_buffered_bytes_is_run(self):
         session = self.behind()
         handler = self.handler(session)
         self.say(session, '42["a"]', '42["b"]')
@@ -4492,7 +4492,7 @@ class OutboxTests(SessionAssertions):
         self.say(session, '42["c"]')
         self.assertEqual(handler.log[-1], "c")
 
-    def test_events_that_wait_for_it_come_before_the_end(self):
+    def test_events_that_wait_for_the_outbox_run_before_on_close(self):
         session = self.behind()
         handler = self.handler(session)
         self.say(session, '42["a"]')
@@ -4500,7 +4500,7 @@ class OutboxTests(SessionAssertions):
         self.assertClosedFor(session, "ping timeout", handler)
         self.assertEqual(handler.log, ["open", "a", "closed: ping timeout"])
 
-    def test_an_event_that_sends_too_much_stops_the_next(self):
+    def test_an_event_that_sends_too_much_holds_back_the_next(self):
         session = self.client(HandMovedHub(max_buffered_bytes=10_000))
         handler = self.handler(session)
         session.outlet.fill()
@@ -4514,7 +4514,7 @@ class OutboxTests(SessionAssertions):
             session.hub.turn()
         self.assertEqual(handler.log, ["open", *["x"] * 10])
 
-    def test_who_reads_a_lot_has_time_for_its_pong(self):
+    def test_a_client_that_reads_a_lot_has_time_for_its_pong(self):
         session = self.behind()
         for now in range(10, 200, 10):
             session.take_outbox(9_000)
@@ -4522,7 +4522,7 @@ class OutboxTests(SessionAssertions):
             session.hub.loop.move_to(float(now))
         self.assertIs(session.life, Life.OPEN)
 
-    def test_volatile_is_for_who_could_get_it_now(self):
+    def test_a_polling_client_takes_volatile_messages_only_while_an_idle_poll_waits(self):
         session = self.client(HandMovedHub(), transport=XHR_POLLING)
         session.outlet.answer()
         self.assertFalse(session.takes_volatile, "no poll")
@@ -4532,20 +4532,20 @@ class OutboxTests(SessionAssertions):
         session.send_engine(MESSAGE, "x")
         self.assertFalse(session.takes_volatile, "something waits")
 
-    def test_volatile_over_a_websocket(self):
+    def test_a_websocket_takes_no_volatile_message_while_others_wait(self):
         session = self.client(HandMovedHub())
         self.assertTrue(session.takes_volatile)
         session.outlet.fill()
         session.send_engine(MESSAGE, "x")
         self.assertFalse(session.takes_volatile)
 
-    # Once: the first message after the socket is full is queued all the same.
+    # The outbox is still empty when the socket has just become full.
     def test_a_full_socket_takes_no_volatile_message(self):
         session = self.client(HandMovedHub())
         session.outlet.fill()
         self.assertFalse(session.takes_volatile)
 
-    def test_bytes_of_a_frame_are_made_once(self):
+    def test_the_bytes_of_a_frame_are_made_once(self):
         outgoing = Outgoing(DIALECTS["EIO4"], DIALECTS["EIO4"].encode_packet(message(b"x")))
         with mock.patch("socket_io.encode_message", side_effect=encode_message) as encode:
             first, second = outgoing.frame, outgoing.frame
@@ -4553,10 +4553,10 @@ class OutboxTests(SessionAssertions):
         self.assertEqual(encode.call_count, 2)
 
 
-class ClosingTests(SessionAssertions):
-    """Goodbye, after what was sent before."""
+class SessionClosingTests(SessionAssertions):
+    """A session that closes first sends what was sent before, then its close packet."""
 
-    def test_a_websocket_gets_what_was_sent_and_is_let_go(self):
+    def test_a_closing_websocket_gets_what_was_sent_before_and_is_dropped(self):
         session = self.client(HandMovedHub())
         handler, outlet = self.handler(session), session.outlet
         outlet.fill()
@@ -4567,7 +4567,7 @@ class ClosingTests(SessionAssertions):
         self.assertEqual((outlet.sent[-1], outlet.let_go), ("4last words", "dropped"))
         self.assertClosedFor(session, "server shutting down", handler)
 
-    def test_a_poll_fetches_the_goodbye(self):
+    def test_a_poll_fetches_the_last_messages_and_the_close_packet(self):
         session = self.client(HandMovedHub(), transport=XHR_POLLING)
         session.outlet.answer()
         session.send_engine(MESSAGE, "last words")
@@ -4576,21 +4576,21 @@ class ClosingTests(SessionAssertions):
         self.assertEqual(self.poll(session).answer(), "4last words\x1e1")
         self.assertIs(session.life, Life.CLOSED)
 
-    def test_the_application_hears_of_it_at_once(self):
+    def test_on_close_runs_when_closing_begins(self):
         session = self.client(HandMovedHub(), transport=XHR_POLLING)
         handler = self.handler(session)
         session.close("server shutting down")
         session.hub.turn()
         self.assertEqual(handler.log, ["open", "closed: server shutting down"])
 
-    def test_a_poll_of_0_6_ends_empty(self):
+    def test_a_poll_of_0_6_ends_empty_when_its_session_closes(self):
         session = self.client(HandMovedHub(), "0.6", XHR_POLLING)
         session.outlet.answer()
         session.close("server shutting down")
         self.assertEqual(self.poll(session).answer(), "")
         self.assertIs(session.life, Life.CLOSED)
 
-    def test_who_does_not_fetch_it_has_a_minute(self):
+    def test_a_client_that_does_not_fetch_its_close_packet_is_ended_after_a_minute(self):
         session = self.client(HandMovedHub(ping_interval=1000), transport=XHR_POLLING)
         session.hub.loop.move_to(1.0)
         session.close("server shutting down")
@@ -4599,8 +4599,8 @@ class ClosingTests(SessionAssertions):
         session.hub.loop.move_to(61.0)
         self.assertIs(session.life, Life.CLOSED)
 
-    # Once: it is taken for a packet of a namespace never joined, and the goodbye is lost.
-    def test_what_the_client_sends_meanwhile_means_nothing(self):
+    # The namespaces are gone by now; a payload error would lose the close packet.
+    def test_packets_received_while_a_session_closes_are_ignored(self):
         for text in ('42["x"]', "41", "431[]"):
             with self.subTest(text):
                 session = self.client(HandMovedHub(), transport=XHR_POLLING)
@@ -4610,8 +4610,8 @@ class ClosingTests(SessionAssertions):
                 self.say(session, text)
                 self.assertEqual(self.poll(session).answer(), "4last words\x1e1")
 
-    # Once: a handler is opened on a session that is going.
-    def test_nobody_joins_meanwhile(self):
+    # Otherwise a handler would be opened on a session that is going.
+    def test_no_namespace_is_joined_while_a_session_closes(self):
         session = self.client(HandMovedHub(), transport=XHR_POLLING)
         session.close("server shutting down")
         self.say(session, "40", "40/admin,")
@@ -4623,12 +4623,12 @@ class ClosingTests(SessionAssertions):
         session.outlet_lost(session.outlet, "transport close")
         self.assertClosedFor(session, "transport close", handler)
 
-    def test_another_lost_one_does_not(self):
+    def test_the_loss_of_a_websocket_that_carries_no_session_ends_nothing(self):
         session = self.client(HandMovedHub())
         session.outlet_lost(FakeWebSocket(session), "transport close")
         self.assertIs(session.life, Life.OPEN)
 
-    def test_leaving_a_namespace_leaves_the_others(self):
+    def test_a_client_that_leaves_a_namespace_stays_in_the_others(self):
         session = self.client(HandMovedHub())
         self.say(session, "40/admin,")
         handler = self.handler(session, "/admin")
@@ -4637,13 +4637,13 @@ class ClosingTests(SessionAssertions):
         self.assertEqual(handler.log, ["open", "closed: client namespace disconnect"])
         self.assertEqual((set(session.members), session.life), ({"/"}, Life.OPEN))
 
-    def test_returning_brings_a_new_id(self):
+    def test_a_client_that_joins_again_gets_a_new_id(self):
         session = self.client(HandMovedHub())
         first = session.members["/"].id
         self.say(session, "41", "40")
         self.assertNotEqual(session.members["/"].id, first)
 
-    def test_packets_on_their_way_to_a_namespace_that_we_ended_are_ignored(self):
+    def test_packets_on_their_way_to_a_namespace_that_the_server_ended_are_ignored(self):
         session = self.client(HandMovedHub())
         session.members["/"].end("server namespace disconnect")
         self.say(session, '42["x"]', "431[]", "41")
@@ -4651,13 +4651,13 @@ class ClosingTests(SessionAssertions):
         self.say(session, "40", '42["x"]')
         self.assertEqual(self.handler(session).log, ["open", "x"])
 
-    def test_packets_for_one_that_the_client_ended_are_a_payload_error(self):
+    def test_packets_for_a_namespace_that_the_client_left_are_a_payload_error(self):
         session = self.client(HandMovedHub())
         self.say(session, "41")
         self.assertPayloadError(self.say, session, '42["x"]')
 
-    # Once: a member that has left still has the way out, and the client may have come back by then.
-    def test_nothing_is_sent_to_who_has_left(self):
+    # The client may have joined again: a packet of the old member must not reach the new one.
+    def test_packets_sent_to_a_member_that_has_left_are_dropped(self):
         session = self.client(HandMovedHub())
         member = session.members["/"]
         self.say(session, "41", "40")
@@ -4668,11 +4668,11 @@ class ClosingTests(SessionAssertions):
 
 
 class AttachmentSessionTests(SessionAssertions):
-    """[SIO5 "Sending and receiving data"]: after the header its attachments, and nothing else."""
+    """After the header of a binary event come its attachments and nothing else: [SIO5 "Sending and receiving data"]."""
 
     HEADER = '452-["x",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]'
 
-    def test_the_event_comes_when_all_is_there(self):
+    def test_an_event_runs_when_its_last_attachment_has_come(self):
         session = self.client(HandMovedHub())
         got = []
         self.handler(session).answer = lambda packet: got.append(packet.data)
@@ -4681,14 +4681,14 @@ class AttachmentSessionTests(SessionAssertions):
         self.say(session, b"b", '42["y"]')
         self.assertEqual(got, [["x", b"a", b"b"], ["y"]])
 
-    def test_text_in_between_is_a_payload_error(self):
+    def test_a_packet_between_attachments_is_a_payload_error(self):
         for text in ('42["y"]', self.HEADER, "41", "4"):
             with self.subTest(text):
                 session = self.client(HandMovedHub())
                 self.say(session, self.HEADER)
                 self.assertPayloadError(self.say, session, text)
 
-    def test_a_heartbeat_in_between_is_none(self):
+    def test_a_pong_between_attachments_is_no_error(self):
         session = self.client(HandMovedHub())
         self.say(session, self.HEADER, b"a", "3", b"b")
         self.assertEqual(self.handler(session).log, ["open", "x"])
@@ -4696,16 +4696,16 @@ class AttachmentSessionTests(SessionAssertions):
     def test_an_attachment_that_nobody_announced_is_a_payload_error(self):
         self.assertPayloadError(self.say, self.client(HandMovedHub()), b"a")
 
-    def test_all_of_them_together_are_bounded(self):
+    def test_the_attachments_of_one_event_are_bounded_by_max_message_bytes_together(self):
         session = self.client(HandMovedHub(max_message_bytes=1000))
         self.say(session, self.HEADER, b"a" * 600)
         self.assertPayloadError(self.say, session, b"b" * 401)
 
-    def test_so_is_their_number(self):
+    def test_more_attachments_than_max_attachments_are_a_payload_error(self):
         session = self.client(HandMovedHub(), DIALECTS["EIO4"].with_facts(max_attachments=1))
         self.assertPayloadError(self.say, session, self.HEADER)
 
-    def test_an_end_in_between_forgets_them(self):
+    def test_the_end_of_a_session_forgets_the_attachments_that_have_come(self):
         session = self.client(HandMovedHub())
         self.say(session, self.HEADER, b"a")
         session.end("transport close")
@@ -4713,7 +4713,7 @@ class AttachmentSessionTests(SessionAssertions):
 
 
 class AsyncSessionTestCase(SessionAssertions, unittest.IsolatedAsyncioTestCase):
-    """A loop for coroutines; nobody waits for a clock."""
+    """A test case with a real loop for coroutines, whose clock is still moved by hand."""
 
     async def settle(self, hub: HandMovedHub | None = None) -> None:
         for _ in range(10):
@@ -4722,18 +4722,18 @@ class AsyncSessionTestCase(SessionAssertions, unittest.IsolatedAsyncioTestCase):
                 hub.turn()
 
     def ask(self, member: Member) -> tuple[int, asyncio.Future]:
-        """Send a packet that wants an ack: its id, and what will hold the ack's arguments."""
+        """Send a packet that wants an ack; return its ack id and the future of the ack's arguments."""
         packet = message("question")
         future = member.ask(packet)
         return packet.ack_id, future
 
     def gate(self) -> asyncio.Future:
-        """Something to wait for, until its result is set."""
+        """Return a future for a coroutine to wait for."""
         return asyncio.get_running_loop().create_future()
 
 
-class SlowOpeningTests(AsyncSessionTestCase):
-    """`on_open` as a coroutine: what the client sends waits, what is sent to it follows the CONNECT."""
+class SlowOnOpenTests(AsyncSessionTestCase):
+    """`on_open` may be a coroutine: packets from the client wait for it, packets to the client follow the CONNECT."""
 
     async def asyncSetUp(self):
         self.answer = self.gate()
@@ -4750,14 +4750,14 @@ class SlowOpeningTests(AsyncSessionTestCase):
         self.answer.set_result(answer)
         await self.settle(self.hub)
 
-    async def test_events_wait_while_it_runs(self):
+    async def test_events_wait_while_on_open_runs(self):
         self.say(self.session, '42["a"]', '42["b"]')
         await self.settle()
         self.assertEqual(self.member.handler.log, ["open"])
         await self.accept()
         self.assertEqual(self.member.handler.log, ["open", "a", "b"])
 
-    async def test_what_is_sent_meanwhile_follows_the_connect(self):
+    async def test_events_sent_while_on_open_runs_follow_the_connect(self):
         await self.settle()
         self.hub.namespaces["/"].send_to(message("broadcast"), Target())
         self.assertEqual(len(self.session.outlet.sent), 1)
@@ -4769,7 +4769,7 @@ class SlowOpeningTests(AsyncSessionTestCase):
             '42["message","broadcast"]',
         )
 
-    async def test_connects_that_wait_for_the_root_count_as_waiting_until_it_is_decided(self):
+    async def test_connects_that_wait_for_on_open_of_the_root_are_counted_as_waiting_bytes(self):
         for answer, namespaces in ((None, {"/", "/admin"}), (False, set())):
             with self.subTest(answer=answer):
                 self.answer = self.gate()
@@ -4780,21 +4780,21 @@ class SlowOpeningTests(AsyncSessionTestCase):
                 left = session.waiting_bytes, session.postponed, set(session.members)
                 self.assertEqual(left, (0, {}, namespaces))
 
-    async def test_a_refusal_drops_both(self):
+    async def test_a_refusal_by_a_slow_on_open_drops_events_in_both_directions(self):
         self.say(self.session, '42["a"]')
         await self.accept(False)
         self.assertEqual(self.hub.handlers[0].log, ["open"])
         self.assertSent(self.session, '44{"message":"Connection refused"}')
         self.assertEqual(self.session.waiting_bytes, 0)
 
-    async def test_an_exception_refuses(self):
+    async def test_an_exception_in_a_slow_on_open_refuses_the_connect(self):
         await self.settle()
         self.answer.set_exception(ValueError("secret"))
         await self.settle()
         self.assertSent(self.session, '44{"message":"Server error"}')
         self.assertEqual(len(self.hub.reported), 1)
 
-    async def test_it_has_the_connect_timeout(self):
+    async def test_an_on_open_that_exceeds_the_connect_timeout_refuses_the_connect(self):
         await self.settle()
         self.assertEqual(self.hub.due(self.member), {"overdue": 45.0})
         self.member.overdue()
@@ -4802,12 +4802,12 @@ class SlowOpeningTests(AsyncSessionTestCase):
         self.assertSent(self.session, '44{"message":"Timed out"}')
         self.assertEqual(self.hub.due(self.member), {})
 
-    async def test_other_namespaces_do_not_wait_for_it(self):
+    async def test_other_namespaces_do_not_wait_for_a_slow_on_open(self):
         self.hub.on_open = lambda handler: None
         self.say(self.session, "40/admin,", '42/admin,["x"]')
         self.assertEqual(self.handler(self.session, "/admin").log, ["open", "x"])
 
-    async def test_a_client_that_goes_meanwhile_is_closed_when_it_has_run(self):
+    async def test_on_close_of_a_client_that_went_during_on_open_runs_after_it(self):
         self.say(self.session, '42["a"]')
         self.session.end("transport close")
         await self.settle(self.hub)
@@ -4815,12 +4815,12 @@ class SlowOpeningTests(AsyncSessionTestCase):
         await self.accept()
         self.assertEqual(self.hub.handlers[0].log, ["open", "a", "closed: transport close"])
 
-    async def test_and_is_not_closed_if_it_then_refuses(self):
+    async def test_on_close_does_not_run_for_a_client_that_went_and_was_then_refused(self):
         self.session.end("transport close")
         await self.accept(False)
         self.assertEqual(self.hub.handlers[0].log, ["open"])
 
-    async def test_what_is_held_for_it_is_bounded(self):
+    async def test_events_held_while_on_open_runs_are_bounded(self):
         self.hub.options.max_buffered_bytes = 5000
         for _ in range(60):
             self.member.send(message("x" * 1000))
@@ -4830,7 +4830,7 @@ class SlowOpeningTests(AsyncSessionTestCase):
         self.assertIs(self.session.life, Life.CLOSED)
         await self.accept()
 
-    async def test_the_client_has_time_to_read_what_was_held_for_it(self):
+    async def test_a_client_has_time_to_read_the_events_held_while_on_open_ran(self):
         self.hub.options.max_buffered_bytes = 5000
         for _ in range(10):
             self.member.send(message("x" * 1000))
@@ -4843,14 +4843,14 @@ class SlowOpeningTests(AsyncSessionTestCase):
         events = [text for text in self.session.outlet.sent if text.startswith("42")]
         self.assertEqual(len(events), 11)
 
-    async def test_acks_cannot_be_asked_for_before(self):
+    async def test_an_ack_cannot_be_asked_for_while_on_open_runs(self):
         with self.assertRaises(Disconnected):
             self.ask(self.member)
         await self.accept()
         self.ask(self.member)
 
 
-class OrderTests(AsyncSessionTestCase):
+class EventOrderTests(AsyncSessionTestCase):
     """Events of one handler run one after the other; a coroutine is finished before the next begins."""
 
     async def asyncSetUp(self):
@@ -4862,7 +4862,7 @@ class OrderTests(AsyncSessionTestCase):
         self.member.handler.answer = self.run_event
 
     def run_event(self, packet: Packet):
-        """Events named slow... wait until their gate opens."""
+        """Let events whose names begin with "slow" wait until their gate opens."""
         if packet.data[0].startswith("slow"):
             return self.wait(packet.data[0])
         return None
@@ -4876,12 +4876,12 @@ class OrderTests(AsyncSessionTestCase):
             raise
         self.log.append(name + " done")
 
-    async def test_plain_methods_run_at_once(self):
+    async def test_an_event_whose_method_is_plain_runs_at_once(self):
         self.say(self.session, '42["a"]', '42["b"]')
         self.assertEqual(self.log, ["open", "a", "b"])
         self.assertEqual((self.hub.clock.tasks, self.member.inbox), (set(), None))
 
-    async def test_what_follows_a_coroutine_waits(self):
+    async def test_events_wait_until_the_coroutine_of_the_one_before_is_finished(self):
         self.say(self.session, '42["slow"]', '42["a"]', '42["b"]')
         await self.settle()
         self.assertEqual(self.log, ["open", "slow"])
@@ -4892,7 +4892,7 @@ class OrderTests(AsyncSessionTestCase):
             (self.hub.clock.tasks, self.member.inbox, self.member.task), (set(), None, None)
         )
 
-    async def test_what_waits_is_worked_off_in_order(self):
+    async def test_events_that_wait_run_in_order(self):
         self.say(self.session, '42["slow1"]', '42["slow2"]', '42["a"]')
         for name in ("slow1", "slow2"):
             await self.settle()
@@ -4900,14 +4900,14 @@ class OrderTests(AsyncSessionTestCase):
         await self.settle()
         self.assertEqual(self.log[1:], ["slow1", "slow1 done", "slow2", "slow2 done", "a"])
 
-    async def test_heartbeats_acks_and_other_namespaces_do_not_wait(self):
+    async def test_heartbeats_acks_and_other_namespaces_do_not_wait_for_a_coroutine(self):
         self.say(self.session, "40/admin,", '42["slow"]', '42/admin,["x"]')
         ack_id, future = self.ask(self.member)
         self.say(self.session, f'43{ack_id}["ok"]', "3")
         self.assertEqual(self.handler(self.session, "/admin").log, ["open", "x"])
         self.assertEqual(future.result(), ["ok"])
 
-    async def test_on_close_comes_once_after_the_events_that_are_here(self):
+    async def test_on_close_runs_once_after_the_events_that_have_come(self):
         self.say(self.session, '42["slow"]', '42["a"]')
         self.session.end("transport close")
         self.session.end("ping timeout")
@@ -4917,7 +4917,7 @@ class OrderTests(AsyncSessionTestCase):
         await self.settle(self.hub)
         self.assertEqual(self.log[1:], ["slow", "slow done", "a", "closed: transport close"])
 
-    async def test_on_close_comes_in_a_turn_of_its_own(self):
+    async def test_on_close_runs_in_a_turn_of_its_own(self):
         self.session.end("transport close")
         self.assertEqual(self.log, ["open"])
         self.hub.turn()
@@ -4929,8 +4929,8 @@ class OrderTests(AsyncSessionTestCase):
         await self.settle(self.hub)
         self.assertEqual(self.log, ["open", "a", "closed: forced close"])
 
-    # Once: the inbox that holds its end is overwritten, so that on_close never comes.
-    async def test_also_one_that_has_more_to_do(self):
+    # The inbox holds the end of the member, and must outlast the coroutine's own start.
+    async def test_a_coroutine_that_ends_its_own_session_finishes_before_on_close(self):
         def end_and_wait(packet: Packet):
             self.session.end("forced close")
             return self.wait("slow")
@@ -4943,7 +4943,7 @@ class OrderTests(AsyncSessionTestCase):
         await self.settle(self.hub)
         self.assertEqual(self.log, ["open", "a", "slow done", "closed: forced close"])
 
-    async def test_a_handler_that_is_stuck_is_cancelled_so_that_on_close_comes(self):
+    async def test_a_coroutine_that_is_stuck_is_cancelled_so_that_on_close_runs(self):
         self.say(self.session, '42["slow"]', '42["a"]')
         await self.settle()
         self.session.end("transport close")
@@ -4953,7 +4953,7 @@ class OrderTests(AsyncSessionTestCase):
         self.assertEqual(self.log[1:], ["slow", "slow cancelled", "a", "closed: transport close"])
         self.assertEqual(self.hub.due(self.member), {})
 
-    async def test_one_that_has_not_even_begun_is_cancelled_all_the_same(self):
+    async def test_a_coroutine_that_has_not_begun_is_cancelled_so_that_on_close_runs(self):
         self.say(self.session, '42["slow"]', '42["a"]')
         self.session.end("transport close")
         self.member.overdue()
@@ -4961,7 +4961,7 @@ class OrderTests(AsyncSessionTestCase):
         self.assertEqual(self.log[1:], ["slow", "slow cancelled", "a", "closed: transport close"])
         self.assertEqual(self.hub.due(self.member), {})
 
-    async def test_a_cancelled_event_is_one_event(self):
+    async def test_the_events_after_a_cancelled_one_run(self):
         self.say(self.session, '42["slow1"]', '42["a"]', '42["slow2"]', '42["b"]')
         await self.settle()
         self.gates["slow1"].cancel()
@@ -4973,7 +4973,7 @@ class OrderTests(AsyncSessionTestCase):
         )
         self.assertIsNone(self.member.inbox)
 
-    async def test_a_long_queue_lets_others_run(self):
+    async def test_a_long_queue_of_events_lets_other_tasks_run(self):
         self.say(self.session, '42["slow"]', *['42["a"]'] * 1000)
         await self.settle()
         self.gates["slow"].set_result(None)
@@ -4985,7 +4985,7 @@ class OrderTests(AsyncSessionTestCase):
         self.assertEqual(len(self.log), 1003)
 
 
-class WaitingTests(AsyncSessionTestCase):
+class WaitingEventTests(AsyncSessionTestCase):
     """Events that wait are counted in bytes: above one limit reading pauses, above another the client is cut off."""
 
     async def asyncSetUp(self):
@@ -5004,7 +5004,7 @@ class WaitingTests(AsyncSessionTestCase):
     def event(self, size: int) -> str:
         return "42" + json.dumps(["x", "y" * (size - len('2["x", ""]'))])
 
-    async def test_reading_pauses_above_the_limit_and_resumes_below(self):
+    async def test_reading_pauses_above_the_limit_of_waiting_bytes_and_resumes_below(self):
         self.say(self.session, self.event(800))
         self.assertEqual((self.session.reading, self.session.waiting_bytes), (True, 1000))
         self.say(self.session, self.event(100))
@@ -5014,11 +5014,11 @@ class WaitingTests(AsyncSessionTestCase):
         self.assertEqual((self.session.reading, self.session.outlet.reading), (True, True))
         self.assertEqual(self.session.waiting_bytes, 0)
 
-    async def test_the_event_that_runs_does_not_wait(self):
+    async def test_the_event_that_runs_is_not_counted_as_waiting(self):
         self.assertEqual(self.session.waiting_bytes, 0)
 
     @mock.patch.object(socket_io, "MAX_READ_COST", 0)
-    async def test_far_above_it_the_client_is_cut_off(self):
+    async def test_a_client_far_above_the_limit_of_waiting_bytes_is_cut_off(self):
         for _ in range(20):
             self.say(self.session, self.event(800))
         self.assertIs(self.session.life, Life.OPEN)
@@ -5029,11 +5029,11 @@ class WaitingTests(AsyncSessionTestCase):
         self.busy.set_result(None)
         await self.settle(self.hub)
 
-    async def test_attachments_count(self):
+    async def test_the_attachments_of_waiting_events_are_counted(self):
         self.say(self.session, '451-["x",{"_placeholder":true,"num":0}]', b"y" * 900)
         self.assertGreaterEqual(self.session.waiting_bytes, 900)
 
-    async def test_who_owes_an_ack_is_read(self):
+    async def test_a_client_that_owes_an_ack_is_read_above_the_limit(self):
         ack_id, future = self.ask(self.member)
         self.say(self.session, self.event(1000), self.event(1000))
         self.assertTrue(self.session.reading)
@@ -5062,7 +5062,7 @@ class WaitingTests(AsyncSessionTestCase):
         self.session.end("transport close")
         self.assertEqual(released, [True])
 
-    async def test_all_namespaces_count_together(self):
+    async def test_the_waiting_events_of_all_namespaces_are_counted_together(self):
         self.say(self.session, "40/admin,")
         self.handler(self.session, "/admin").answer = lambda packet: self.wait(self.busy)
         event = self.event(600).replace("42", "42/admin,", 1)
@@ -5071,14 +5071,14 @@ class WaitingTests(AsyncSessionTestCase):
 
 
 class MemberAckTests(AsyncSessionTestCase):
-    """[SIO5 "Acknowledgement"]: ids per client and namespace, from 0; each answered at most once."""
+    """Ack ids count from 0 in each namespace of a client; each is answered at most once: [SIO5 "Acknowledgement"]."""
 
     async def asyncSetUp(self):
         self.hub = HandMovedHub()
         self.session = self.client(self.hub)
         self.member = self.session.members["/"]
 
-    async def test_ids_count_from_zero_in_each_namespace(self):
+    async def test_ack_ids_count_from_zero_in_each_namespace(self):
         self.say(self.session, "40/admin,")
         admin = self.session.members["/admin"]
         ids = [self.ask(member)[0] for member in (self.member, self.member, admin)]
@@ -5100,48 +5100,48 @@ class MemberAckTests(AsyncSessionTestCase):
         self.say(self.session, f'461-{ack_id}[{{"_placeholder":true,"num":0}}]', b"data")
         self.assertEqual(future.result(), [b"data"])
 
-    async def test_one_that_nobody_waits_for_means_nothing(self):
+    async def test_an_ack_that_nobody_waits_for_is_ignored(self):
         self.say(self.session, "435[]", "43999999999999999[]")
         ack_id, future = self.ask(self.member)
         self.say(self.session, f"43{ack_id}[1]", f"43{ack_id}[2]")
         self.assertEqual((future.result(), self.session.owed_acks), ([1], 0))
 
-    async def test_one_of_another_namespace_is_another(self):
+    async def test_an_ack_from_another_namespace_does_not_resolve_the_future(self):
         self.say(self.session, "40/admin,")
         ack_id, future = self.ask(self.member)
         self.say(self.session, f"43/admin,{ack_id}[]")
         self.assertFalse(future.done())
 
-    async def test_one_whose_caller_has_gone_is_no_trouble(self):
+    async def test_an_ack_whose_caller_was_cancelled_is_ignored(self):
         ack_id, future = self.ask(self.member)
         future.cancel()
         self.say(self.session, f"43{ack_id}[]")
         self.assertEqual(self.session.owed_acks, 0)
 
-    async def test_the_end_fails_them(self):
+    async def test_the_end_of_a_session_fails_the_acks_it_owes(self):
         _, future = self.ask(self.member)
         self.session.end("ping timeout")
         with self.assertRaisesRegex(Disconnected, "ping timeout"):
             await future
         self.assertEqual(self.session.owed_acks, 0)
 
-    async def test_leaving_the_namespace_fails_them(self):
+    async def test_leaving_a_namespace_fails_the_acks_owed_there(self):
         _, future = self.ask(self.member)
         self.say(self.session, "41")
         self.assertIsInstance(future.exception(), Disconnected)
 
-    async def test_a_forgotten_one_is_owed_no_more(self):
+    async def test_an_ack_whose_future_was_cancelled_is_no_longer_owed(self):
         _, future = self.ask(self.member)
         future.cancel()
         await self.settle()
         self.assertEqual((self.member.acks, self.session.owed_acks), ({}, 0))
 
-    async def test_who_has_gone_cannot_be_asked(self):
+    async def test_a_client_that_has_gone_cannot_be_asked_for_an_ack(self):
         self.session.end("ping timeout")
         with self.assertRaisesRegex(Disconnected, "ping timeout"):
             self.ask(self.member)
 
-    async def test_a_client_of_0_6_cannot_be_asked(self):
+    async def test_a_client_of_0_6_cannot_be_asked_for_an_ack(self):
         with self.assertRaises(NotSupported):
             self.ask(self.client(self.hub, "0.6").members["/"])
 
@@ -5150,7 +5150,7 @@ class MemberAckTests(AsyncSessionTestCase):
 
 
 class RoomAssertions(SessionAssertions):
-    """Three clients of one namespace, and `io` for all of them."""
+    """A test case with three clients of one namespace, and `io` for all of them."""
 
     def setUp(self):
         self.hub = HandMovedHub(max_rooms=5)
@@ -5160,21 +5160,21 @@ class RoomAssertions(SessionAssertions):
         self.everybody = [self.ann, self.bob, self.eve]
 
     def got(self, member: Member) -> list[str]:
-        """The names of the events that have reached *member*."""
+        """Return the names of the events that have reached *member*."""
         texts = [text for text in member.session.outlet.sent if isinstance(text, str)]
         events = [re.fullmatch(r"4(?:2|5\d+-)(\[.*)", text) for text in texts]
         return [json.loads(event[1])[0] for event in events if event]
 
     def assertReached(self, event: str, *members: Member) -> None:
-        """Each of *members* got *event* once, and nobody else did."""
+        """Assert that each of *members* got *event* once, and nobody else did."""
         counts = [self.got(member).count(event) for member in self.everybody]
         self.assertEqual(counts, [int(member in members) for member in self.everybody])
 
 
 class RoomTests(RoomAssertions):
-    """Who is where."""
+    """Clients join and leave rooms; a room exists while a client is in it."""
 
-    def test_a_room_is_there_while_somebody_is_in_it(self):
+    def test_a_room_exists_while_a_client_is_in_it(self):
         self.namespace.join(self.ann, ["lobby"])
         self.namespace.join(self.bob, ["lobby"])
         self.namespace.leave(self.ann, ["lobby"])
@@ -5182,55 +5182,55 @@ class RoomTests(RoomAssertions):
         self.namespace.leave(self.bob, ["lobby"])
         self.assertEqual((self.namespace.rooms, self.bob.rooms), ({}, set()))
 
-    def test_joining_twice_is_joining_once(self):
+    def test_joining_a_room_twice_is_joining_it_once(self):
         self.namespace.join(self.ann, ["lobby", "lobby"])
         self.namespace.join(self.ann, ["lobby"])
         self.assertEqual(self.namespace.select(Target(frozenset(["lobby"]))), [self.ann])
         self.namespace.leave(self.ann, ["lobby"])
         self.assertEqual(self.namespace.rooms, {})
 
-    def test_leaving_what_one_is_not_in_is_nothing(self):
+    def test_leaving_a_room_that_a_client_is_not_in_changes_nothing(self):
         self.namespace.join(self.bob, ["lobby"])
         self.namespace.leave(self.ann, ["lobby", "other"])
         self.assertEqual(list(self.namespace.rooms["lobby"]), [self.bob])
 
-    def test_who_goes_leaves_all_but_remembers_them(self):
+    def test_a_client_that_goes_leaves_its_rooms_but_still_knows_their_names(self):
         self.namespace.join(self.ann, ["lobby", "other"])
         self.ann.session.end("transport close")
         self.assertEqual((self.namespace.rooms, self.ann.rooms), ({}, {"lobby", "other"}))
         self.assertNotIn(self.ann.id, self.namespace.members)
 
-    def test_who_has_gone_joins_nothing(self):
+    def test_a_client_that_has_gone_cannot_join_a_room(self):
         self.ann.session.end("transport close")
         with self.assertRaises(Disconnected):
             self.namespace.join(self.ann, ["lobby"])
         self.assertEqual(self.namespace.rooms, {})
 
-    def test_leaving_is_no_error_for_who_has_gone(self):
+    def test_leaving_a_room_is_no_error_for_a_client_that_has_gone(self):
         self.namespace.join(self.ann, ["lobby"])
         self.ann.session.end("transport close")
         self.namespace.leave(self.ann, ["lobby"])
         self.assertEqual(self.ann.rooms, {"lobby"})
 
-    def test_one_client_is_in_so_many_rooms_and_no_more(self):
+    def test_a_client_is_in_at_most_max_rooms(self):
         self.namespace.join(self.ann, "abcde")
         self.namespace.join(self.ann, "abc")
         with self.assertRaises(SocketIOError):
             self.namespace.join(self.ann, ["f"])
         self.assertEqual((self.ann.rooms, set(self.namespace.rooms)), (set("abcde"), set("abcde")))
 
-    def test_its_own_id_is_not_counted(self):
+    def test_the_room_of_a_clients_own_id_does_not_count_for_max_rooms(self):
         self.namespace.join(self.ann, [*"abcde", self.ann.id])
         self.assertEqual((self.ann.rooms, set(self.namespace.rooms)), (set("abcde"), set("abcde")))
 
-    def test_a_rooms_name_is_a_string(self):
+    def test_a_room_name_that_is_no_string_raises_type_error(self):
         for name in (1, None, b"x", ("a",)):
             with self.subTest(name=name), self.assertRaises(TypeError):
                 self.namespace.join(self.ann, [name])
         self.assertEqual((self.namespace.rooms, self.ann.rooms), ({}, frozenset()))
 
-    # Once: those before it in the set are entered in the table, and stay there for ever.
-    def test_one_bad_name_among_good_ones_joins_none(self):
+    # Names are checked before any is entered, or those before the bad one would stay in the table.
+    def test_one_bad_room_name_among_good_ones_joins_none(self):
         for number in range(50):  # a set has its own order
             with self.assertRaises(TypeError):
                 self.namespace.join(self.ann, ["a", "b", "c", "d", number])
@@ -5244,7 +5244,7 @@ class RoomTests(RoomAssertions):
         session.end("transport close")
         self.assertEqual(self.namespace.rooms, {})
 
-    def test_one_of_engine_io_4_is_not(self):
+    def test_a_client_of_engine_io_4_is_not_found_by_its_sid(self):
         self.assertEqual(self.namespace.select(Target(frozenset([self.ann.session.sid]))), [])
 
     def test_namespaces_have_rooms_of_their_own(self):
@@ -5252,15 +5252,15 @@ class RoomTests(RoomAssertions):
         self.assertEqual(self.hub.namespaces["/admin"].select(Target(frozenset(["lobby"]))), [])
 
 
-class SelectTests(RoomAssertions):
-    """Any of the rooms, none of the excluded, each member once."""
+class RoomSelectionTests(RoomAssertions):
+    """A target selects the members of any of its rooms and of none of its excluded rooms, each once."""
 
     def setUp(self):
         super().setUp()
         self.namespace.join(self.ann, ["a", "both"])
         self.namespace.join(self.bob, ["b", "both"])
 
-    def test_members_are_selected(self):
+    def test_members_are_selected_by_rooms_and_exceptions_each_once(self):
         ann, bob, eve = self.everybody
         rows = [
             ([], [], [ann, bob, eve], "everybody"),
@@ -5284,49 +5284,49 @@ class SelectTests(RoomAssertions):
                 self.assertEqual(len(selected), len(expected))
                 self.assertEqual(set(selected), set(expected))
 
-    # Once: who is in the room of another's id is passed over while that other is here.
-    def test_others_may_join_the_room_of_an_id(self):
+    # The room of an id holds its own client even while others are in it.
+    def test_a_client_may_join_the_room_of_anothers_id(self):
         self.namespace.join(self.bob, [self.ann.id])
         selected = self.namespace.select(Target(frozenset([self.ann.id])))
         self.assertEqual(set(selected), {self.ann, self.bob})
 
 
 class BroadcastTests(RoomAssertions):
-    """`io.to(..).except_(..)`: immutable, encoded once per dialect, each receiver for itself."""
+    """A broadcast is encoded once per dialect, and what happens to one receiver does not concern the others."""
 
-    def test_everybody(self):
+    def test_emit_without_rooms_reaches_everybody(self):
         self.io.emit("news", 1)
         self.assertReached("news", *self.everybody)
 
-    def test_rooms_and_exceptions(self):
+    def test_emit_to_a_room_leaves_out_the_members_of_an_excepted_room(self):
         self.namespace.join(self.ann, ["lobby"])
         self.namespace.join(self.bob, ["lobby", "muted"])
         self.io.to("lobby").except_("muted").emit("news")
         self.assertReached("news", self.ann)
 
-    def test_several_rooms_are_one_copy(self):
+    def test_a_client_in_several_rooms_gets_one_copy(self):
         self.namespace.join(self.ann, ["a", "b"])
         self.io.to("a", "b").to("a").in_("b").emit("news")
         self.assertReached("news", self.ann)
 
-    def test_an_id_is_a_room(self):
+    def test_emit_to_the_id_of_a_client_reaches_that_client(self):
         self.io.to(self.bob.id).emit("news")
         self.assertReached("news", self.bob)
 
-    def test_operators_give_new_ones(self):
+    def test_to_except_and_volatile_leave_their_operator_unchanged(self):
         lobby = self.io.to("lobby")
         lobby.to("other"), lobby.except_("muted"), lobby.volatile
         self.assertEqual(lobby._target, Target(frozenset(["lobby"])))
 
-    def test_nobody_is_no_error(self):
+    def test_emit_to_a_room_that_nobody_is_in_is_no_error(self):
         self.io.to("nowhere").emit("news")
         self.assertReached("news")
 
-    def test_a_message_is_the_event_message(self):
+    def test_send_emits_the_event_message(self):
         self.io.to(self.ann.id).send("hi")
         self.assertSent(self.ann.session, '42["message","hi"]')
 
-    def test_what_cannot_be_sent_raises_and_reaches_nobody(self):
+    def test_an_event_that_cannot_be_sent_raises_and_reaches_nobody(self):
         for args, error in (
             (("x", object()), TypeError),
             (("x", math.nan), ValueError),
@@ -5337,7 +5337,7 @@ class BroadcastTests(RoomAssertions):
                 self.io.emit(*args)
         self.assertEqual([self.got(member) for member in self.everybody], [[], [], []])
 
-    def test_it_is_encoded_once_per_dialect(self):
+    def test_an_event_is_encoded_once_per_dialect(self):
         for _ in range(3):
             self.client(self.hub, "0.6")
         with (
@@ -5351,19 +5351,19 @@ class BroadcastTests(RoomAssertions):
             self.io.emit("news")
         self.assertEqual((modern.call_count, old.call_count), (1, 1))
 
-    def test_all_receivers_get_the_very_same_bytes(self):
+    def test_all_receivers_of_an_event_get_the_very_same_bytes(self):
         self.io.emit("news", b"data")
         first, *others = [member.session.outlet.raw[-1] for member in self.everybody]
         for other in others:
             self.assertIs(other, first)
 
-    def test_each_dialect_gets_it_in_its_own_words(self):
+    def test_each_dialect_gets_a_message_in_its_own_form(self):
         old = self.client(self.hub, "0.6")
         self.io.send("hi")
         self.assertSent(old, "~m~2~m~hi")
         self.assertSent(self.ann.session, '42["message","hi"]')
 
-    def test_a_dialect_that_cannot_take_it_does_not_stop_the_others(self):
+    def test_a_dialect_that_cannot_take_an_event_does_not_stop_the_others(self):
         old = self.client(self.hub, "0.6")
         self.namespace.members = {
             member.id: member for member in (old.members["/"], *self.everybody)
@@ -5373,7 +5373,7 @@ class BroadcastTests(RoomAssertions):
         self.assertReached("news", *self.everybody)
         self.assertEqual((len(old.outlet.sent), len(logs.output)), (1, 1))
 
-    def test_half_a_pair_does_not_stop_the_others(self):
+    def test_half_a_surrogate_pair_does_not_stop_the_other_dialects(self):
         old = self.client(self.hub, "0.6")
         self.namespace.members = {
             member.id: member for member in (old.members["/"], *self.everybody)
@@ -5381,7 +5381,7 @@ class BroadcastTests(RoomAssertions):
         self.io.send(LONE)
         self.assertReached("message", *self.everybody)
 
-    def test_who_is_cut_off_by_it_does_not_stop_the_others(self):
+    def test_a_client_that_is_cut_off_by_an_event_does_not_stop_the_others(self):
         slow = self.client(self.hub, transport=XHR_POLLING).members["/"]
         self.hub.options.max_buffered_bytes = 1000
         self.namespace.members = {member.id: member for member in (slow, *self.everybody)}
@@ -5389,26 +5389,26 @@ class BroadcastTests(RoomAssertions):
         self.assertReached("news", *self.everybody)
         self.assertEqual(slow.close_reason, "transport error")
 
-    def test_who_goes_while_it_is_under_way_is_no_trouble(self):
+    def test_a_client_that_goes_during_a_broadcast_does_not_stop_the_others(self):
         self.ann.session.write_now = lambda frame: self.bob.session.end("transport close")
         self.io.emit("news")
         self.assertEqual(self.got(self.eve), ["news"])
 
-    def test_volatile_is_dropped_for_who_could_not_get_it_now(self):
+    def test_a_volatile_event_is_dropped_for_a_client_that_could_not_get_it_now(self):
         polling = self.client(self.hub, transport=XHR_POLLING)
         polling.outlet.answer()
         self.io.volatile.emit("news")
         self.assertReached("news", *self.everybody)
         self.assertEqual(len(polling.outbox), 0)
 
-    def test_rooms_of_many(self):
+    def test_join_and_leave_act_on_all_clients_of_an_operator(self):
         self.namespace.join(self.ann, ["lobby"])
         self.io.to("lobby").join("other")
         self.io.join("all")
         self.io.leave("lobby")
         self.assertEqual((self.ann.rooms, self.bob.rooms), ({"other", "all"}, {"all"}))
 
-    def test_sockets_are_the_handlers_of_all_whom_emit_reaches_also_of_who_is_in_on_open(self):
+    def test_sockets_are_the_handlers_that_emit_reaches_even_while_on_open_runs(self):
         hub = HandMovedHub(
             on_open=lambda handler: handlers.append(
                 NamespaceIO(((handler.member.session.hub, "/"),)).sockets()
@@ -5419,12 +5419,12 @@ class BroadcastTests(RoomAssertions):
         self.assertEqual(handlers, [[self.handler(session)]])
         self.assertEqual(NamespaceIO(((hub, "/"),)).sockets(), [self.handler(session)])
 
-    def test_the_way_to_other_namespaces(self):
+    def test_of_gives_another_namespace_and_raises_key_error_for_an_unknown_one(self):
         self.assertEqual(self.io.of("/admin"), NamespaceIO(((self.hub, "/admin"),)))
         with self.assertRaisesRegex(KeyError, "/zz"):
             self.io.of("/zz")
 
-    def test_another_namespace_is_somebody_else(self):
+    def test_an_event_for_another_namespace_does_not_reach_this_one(self):
         self.say(self.ann.session, "40/admin,")
         self.io.of("/admin").emit("news")
         self.assertSent(self.ann.session, '42/admin,["news"]')
@@ -5432,10 +5432,10 @@ class BroadcastTests(RoomAssertions):
 
 
 class BroadcastCallTests(RoomAssertions, AsyncSessionTestCase):
-    """`io.call`: what each of them acknowledges, and who did not."""
+    """`io.call` returns what each client acknowledges, and the ids of those that did not."""
 
     async def ask(self, *answers: tuple[Member, str], **kwargs) -> socket_io.BroadcastAcks:
-        """Ask everybody; those in *answers* do."""
+        """Ask everybody, let the members in *answers* answer, and return the result."""
         asking = asyncio.ensure_future(self.io.call("question", **kwargs))
         await self.settle()
         for member, args in answers:
@@ -5444,14 +5444,14 @@ class BroadcastCallTests(RoomAssertions, AsyncSessionTestCase):
         self.hub.loop.move_to(kwargs.get("timeout", 0.0))
         return await asking
 
-    async def test_all_answers(self):
+    async def test_a_call_returns_the_answer_of_every_client(self):
         acks = await self.ask((self.ann, "[1]"), (self.bob, "[1,2]"), (self.eve, "[]"))
         self.assertEqual(
             (acks.answers, acks.missing),
             ({self.ann.id: 1, self.bob.id: [1, 2], self.eve.id: None}, set()),
         )
 
-    async def test_who_does_not_answer_in_time_is_missing_and_owes_nothing(self):
+    async def test_a_client_that_does_not_answer_a_call_in_time_is_missing_and_owes_nothing(self):
         self.ann.session.write_now = lambda frame: self.say(
             self.ann.session, "430[1]"
         )  # answers at once
@@ -5461,36 +5461,36 @@ class BroadcastCallTests(RoomAssertions, AsyncSessionTestCase):
         )
         self.assertEqual((self.bob.acks, self.bob.session.owed_acks), ({}, 0))
 
-    async def test_who_goes_is_missing(self):
+    async def test_a_client_that_goes_during_a_call_is_missing(self):
         asking = asyncio.ensure_future(self.io.to(self.ann.id).call("question"))
         await self.settle()
         self.ann.session.end("transport close")
         acks = await asking
         self.assertEqual((acks.answers, acks.missing), ({}, {self.ann.id}))
 
-    async def test_who_has_no_acks_is_missing(self):
+    async def test_a_client_of_0_6_is_missing_from_the_answers_of_a_call(self):
         old = self.client(self.hub, "0.6").members["/"]
         acks = await self.ask((self.ann, "[1]"), (self.bob, "[1]"), (self.eve, "[1]"))
         self.assertEqual(acks.missing, {old.id})
         self.assertEqual(len(old.session.outlet.sent), 1)
 
-    async def test_nobody_is_no_wait(self):
+    async def test_a_call_to_a_room_that_nobody_is_in_returns_at_once(self):
         acks = await self.io.to("nowhere").call("question")
         self.assertEqual((acks.answers, acks.missing), ({}, set()))
 
-    async def test_what_cannot_be_sent_asks_nobody(self):
+    async def test_a_call_whose_arguments_cannot_be_sent_asks_nobody(self):
         with self.assertRaises(TypeError):
             await self.io.call("question", object())
         self.assertEqual([member.session.owed_acks for member in self.everybody], [0, 0, 0])
 
-    async def test_nor_does_a_name_that_cannot_be_sent(self):
+    async def test_a_call_whose_event_name_cannot_be_sent_asks_nobody(self):
         for name, error in (("connect", ValueError), (5, TypeError)):
             with self.subTest(name=name):
                 with self.assertRaises(error):
                     await self.io.call(name)
                 self.assertEqual([member.session.owed_acks for member in self.everybody], [0, 0, 0])
 
-    async def test_a_cancelled_call_leaves_nothing_behind(self):
+    async def test_a_cancelled_call_leaves_no_ack_behind(self):
         asking = asyncio.ensure_future(self.io.call("question"))
         await self.settle()
         asking.cancel()
@@ -5634,7 +5634,7 @@ def vector(text: str) -> bytes:
 
 @needs_cluster_packages
 class ClusterWireTests(Assertions):
-    """The bytes of node's Redis adapter, its older releases, its emitters and their ports."""
+    """Messages of the cluster have the bytes of node's Redis adapter, its older releases and its emitters."""
 
     NO_OPTIONS = "83a5726f6f6d7390a665786365707490a5666c61677380"
     BROADCASTS = [
@@ -5684,7 +5684,7 @@ class ClusterWireTests(Assertions):
                 socket_io.decode_target(options), socket_io.dataclasses.replace(target, local=True)
             )
 
-    def test_what_others_publish_is_read_as_their_clients_would_get_it(self):
+    def test_broadcasts_of_other_servers_are_read_as_their_own_clients_would_get_them(self):
         for wire, namespace, data, rooms, why in self.FOREIGN:
             with self.subTest(why):
                 _, packet, options = socket_io.decode_broadcast(vector(wire))
@@ -5722,7 +5722,7 @@ class ClusterWireTests(Assertions):
             self.assertEqual(socket_io.encode_request(message)[:1], b"{")
         self.assertEqual(socket_io.encode_request({"data": [b"\7"]}), vector('81a4"data"91c40107'))
 
-    def test_what_msgpack_has_no_form_for_goes_as_json_has_it(self):
+    def test_values_that_msgpack_has_no_form_for_are_packed_as_json_has_them(self):
         for value, read in [
             (2**64 - 1, 2**64 - 1), (-(2**63), -(2**63)), (2**64, float(2**64)), (10**400, None),
             (Decimal("1.5"), 1.5), ((1, (2,)), [1, [2]]), ({"a": Decimal(2), "b": b"\0"}, {"a": 2, "b": b"\0"}),
@@ -5738,7 +5738,7 @@ class ClusterWireTests(Assertions):
         with self.assertRaises(ValueError):
             socket_io.pack(deep)
 
-    def test_what_is_no_message_is_a_payload_error(self):
+    def test_bytes_that_are_no_message_are_a_payload_error(self):
         deep = b"\x91" * 100_000
         for body in (b"", b"\xc1", b"\x93\xa1", deep, b"[" * 100_000, b'{"a":1', b'{"a":NaN}', b"{}{}",
                      b"\x81\x90\x01", b"\xd4\x05\x00", b"\xdd\xff\xff\xff\xff", b"\xc7\x0c\xff" + b"\xff" * 12,
@@ -5746,20 +5746,20 @@ class ClusterWireTests(Assertions):
             with self.subTest(body=body[:20]):
                 self.assertPayloadError(socket_io.unpack, body)
 
-    def test_only_an_empty_list_of_rooms_or_none_is_everybody(self):
+    def test_only_empty_or_absent_rooms_mean_everybody(self):
         for nothing in (None, "", []):
             self.assertEqual(socket_io.decode_names(nothing), frozenset())
         for wrong in (0, False, {}, "r1", 5, {"a": 1}, [None], [True], [["a"]], [b"a"]):
             with self.subTest(wrong=wrong):
                 self.assertPayloadError(socket_io.decode_names, wrong)
 
-    def test_a_channel_has_no_half_of_a_surrogate_pair(self):
+    def test_a_channel_name_holds_no_half_of_a_surrogate_pair(self):
         self.assertEqual(socket_io.channel_name("k", f"/{LONE}"), "k#/\ufffd#")
         rooms = frozenset([LONE])
         self.assertEqual(socket_io.broadcast_channel("k", "/", Target(rooms)), "k#/#")
         self.assertEqual(socket_io.broadcast_channel("k", "/", Target(frozenset(["a"]))), "k#/#a#")
 
-    def test_a_pattern_means_the_names_that_it_is_made_of(self):
+    def test_a_channel_with_special_characters_is_escaped_in_its_pattern_and_read_back(self):
         for channel in ("socket.io#/a[b]*?\\#*", "socket.io#/#*"):
             pattern = socket_io.glob(channel)
             self.assertEqual(socket_io.unglob(pattern), channel)
@@ -5769,7 +5769,7 @@ class ClusterWireTests(Assertions):
 
 @needs_cluster_packages
 class ClusterOptionTests(unittest.TestCase):
-    """What is wrong with the options of a cluster is said where routes are made."""
+    """A mistake in the options of a cluster raises where routes are made."""
 
     def serve(self, **options):
         return type("Chat", (SocketIOHandler,), options).routes("x")
@@ -5886,14 +5886,14 @@ class ClusterTestCase(SocketIOTestCase):
         self.feed(f"socket.io-request#{namespace}#", json.dumps(request).encode())
 
     async def pair(self, namespace="/", **more):
-        """A client of each server."""
+        """Return a client of each server."""
         return [
             await self.client(path=path, namespace=namespace, **more)
             for path in ("/first", "/second")
         ]
 
     async def got(self, client):
-        """The names of the events that *client* has received until now, from whichever server."""
+        """Return the names of the events that *client* has received until now, from whichever server."""
         await asyncio.sleep(0)  # for what `feed` has published
         self.first.io.to(client.id).emit("until now")
         names = []
@@ -5902,7 +5902,7 @@ class ClusterTestCase(SocketIOTestCase):
         return names
 
     def responses(self):
-        """What has been answered, in order."""
+        """Return the answers that servers have published, in order."""
         return [
             (channel, socket_io.unpack(body))
             for channel, body in self.published
@@ -5917,7 +5917,7 @@ class ClusterBroadcastTests(ClusterTestCase):
     namespaces = {"/chat": SocketIOHandler, re.compile("/room/.*"): SocketIOHandler}
 
     @gen_test
-    async def test_everybody_gets_an_event_with_what_json_and_attachments_can_hold(self):
+    async def test_an_event_with_any_json_and_attachments_reaches_the_clients_of_both_servers(self):
         here, there = await self.pair()
         sent = ({"a": [1.5, None, True, 2**53]}, "é😀", b"\0\1", {"x": [b"\xff"]}, LONE)
         self.first.io.emit("all", *sent)
@@ -5927,7 +5927,7 @@ class ClusterBroadcastTests(ClusterTestCase):
             self.assertEqual(await self.got(client), [])
 
     @gen_test
-    async def test_every_generation_hears_the_other_server(self):
+    async def test_clients_of_every_generation_hear_the_other_server(self):
         for dialect, transport in (("0.6", "websocket"), ("0.9", "xhr-polling"), ("EIO3", "websocket"),
                                    ("EIO4", "xhr-polling")):  # fmt: skip
             client = await self.client(dialect, transport, path="/second")
@@ -5957,7 +5957,7 @@ class ClusterBroadcastTests(ClusterTestCase):
         self.assertEqual(await self.got(other), ["others", "one"])
 
     @gen_test
-    async def test_volatile_travels_and_is_applied_where_the_client_is(self):
+    async def test_a_volatile_event_is_published_with_its_flag_and_reaches_the_other_server(self):
         _, there = await self.pair()
         self.first.io.volatile.emit("maybe")
         self.assertEqual(await there.receive(), ("maybe",))
@@ -5982,7 +5982,7 @@ class ClusterBroadcastTests(ClusterTestCase):
                 await client.receive(0.02)
 
     @gen_test
-    async def test_a_namespace_made_for_its_clients_is_joined_and_left_with_them(self):
+    async def test_the_channels_of_a_dynamic_namespace_are_joined_and_left_with_its_clients(self):
         buses = [self.hub(server).verbs.bus for server in self.servers]
         before = [set(bus.receivers) for bus in buses]
         client = await self.client(path="/second", namespace="/room/7")
@@ -5993,7 +5993,7 @@ class ClusterBroadcastTests(ClusterTestCase):
         self.assertEqual([set(bus.receivers) for bus in buses], before)
 
     @gen_test
-    async def test_what_cannot_be_json_is_the_callers_error_even_where_nobody_is(self):
+    async def test_an_event_that_cannot_be_json_raises_to_its_caller_even_without_clients(self):
         for wrong in (object(), {1, 2}, float("nan"), {(1, 2): 3}):
             with self.assertRaises((TypeError, ValueError)):
                 self.first.io.emit("wrong", wrong)
@@ -6043,7 +6043,7 @@ class ClusterBroadcastTests(ClusterTestCase):
 
 @needs_cluster_packages
 class ClusterRoomTests(ClusterTestCase):
-    """What a server does to clients of another, and what it may know of them."""
+    """A server acts on the clients of another, and learns about them what is no secret."""
 
     options = {"max_rooms": 3}
 
@@ -6085,7 +6085,7 @@ class ClusterRoomTests(ClusterTestCase):
                     await within(client.receive_packet(DISCONNECT))
 
     @gen_test
-    async def test_fetch_sockets_tells_who_is_where_and_not_what_proves_who_they_are(self):
+    async def test_fetch_sockets_gives_ids_rooms_and_data_but_no_credentials(self):
         secret = {
             "Cookie": "sid=secret",
             "Authorization": "Basic c2VjcmV0",
@@ -6124,7 +6124,7 @@ class ClusterRoomTests(ClusterTestCase):
         await within(there.receive_packet(DISCONNECT))
 
     @gen_test
-    async def test_what_fetch_sockets_gives_is_a_copy_of_data(self):
+    async def test_fetch_sockets_gives_a_copy_of_data(self):
         await self.client(path="/first")
         (handler,) = self.first.io.sockets()
         handler.data = {"list": [1]}
@@ -6153,7 +6153,9 @@ class ClusterRoomTests(ClusterTestCase):
             await served._home[0].verbs.leave_cluster()
 
     @gen_test
-    async def test_data_that_cannot_be_json_is_not_shown_and_a_warning_says_so(self):
+    async def test_data_that_cannot_be_json_is_left_out_of_fetch_sockets_and_a_warning_says_so(
+        self,
+    ):
         await self.client(path="/second")
         (handler,) = self.second.io.sockets()
         for wrong in ({"a": object()}, {"a": b"\0"}, object()):
@@ -6172,7 +6174,7 @@ class ClusterRoomTests(ClusterTestCase):
 
 @needs_cluster_packages
 class ClusterCallTests(ClusterTestCase):
-    """Acks of many clients of several servers."""
+    """A call collects the acks of clients of several servers."""
 
     options = {"cluster_timeout": 0.1, "poll_duration": 0.2}  # a sweep every 50 ms
 
@@ -6187,7 +6189,7 @@ class ClusterCallTests(ClusterTestCase):
         self.assertEqual((acks.missing, acks.unnamed, acks.expected), (set(), [], 2))
 
     @gen_test
-    async def test_acks_that_do_not_come_are_not_waited_for_longer_than_asked(self):
+    async def test_a_call_waits_for_acks_no_longer_than_its_timeout(self):
         here, there = await self.pair()
         calling = asyncio.ensure_future(self.first.io.call("question", timeout=0.2))
         await there.answer("there")
@@ -6204,7 +6206,7 @@ class ClusterCallTests(ClusterTestCase):
             await asyncio.sleep(0.01)
 
     @gen_test
-    async def test_a_timeout_may_be_infinite(self):
+    async def test_a_call_may_have_an_infinite_timeout(self):
         here, there = await self.pair()
         calling = asyncio.ensure_future(self.first.io.call("question", timeout=math.inf))
         await here.answer(1)
@@ -6212,7 +6214,7 @@ class ClusterCallTests(ClusterTestCase):
         self.assertEqual((await within(calling)).answers, {here.id: 1, there.id: 2})
 
     @gen_test
-    async def test_nobody_elsewhere_costs_no_wait(self):
+    async def test_a_call_does_not_wait_for_servers_without_clients(self):
         here = await self.client(path="/first")
         calling = asyncio.ensure_future(self.first.io.call("question", timeout=None))
         await here.answer()
@@ -6222,7 +6224,7 @@ class ClusterCallTests(ClusterTestCase):
         self.assertEqual((acks.answers, acks.expected), ({}, 0))
 
     @gen_test
-    async def test_acks_of_node_have_no_names_and_count(self):
+    async def test_acks_of_node_servers_are_counted_and_given_without_ids(self):
         calling = asyncio.ensure_future(self.first.io.to("x").call("question", timeout=0.3))
         await asyncio.sleep(0)
         while not any("-request#" in channel for channel, _ in self.published):
@@ -6239,14 +6241,14 @@ class ClusterCallTests(ClusterTestCase):
         self.assertEqual((acks.answers, acks.unnamed, acks.expected), ({}, ["a", None], 3))
 
     @gen_test
-    async def test_a_client_of_another_server_is_asked_by_its_id(self):
+    async def test_a_call_to_an_id_asks_that_client_of_another_server(self):
         _, there = await self.pair()
         calling = asyncio.ensure_future(self.first.io.to(there.id).call("one"))
         await there.answer("yes")
         self.assertEqual((await within(calling)).answers, {there.id: "yes"})
 
     @gen_test
-    async def test_an_ack_that_msgpack_cannot_hold_is_dropped_without_noise(self):
+    async def test_an_ack_that_msgpack_cannot_hold_is_dropped_without_a_warning(self):
         _, there = await self.pair()
         deep = b"\0"
         for _ in range(5000):
@@ -6260,7 +6262,9 @@ class ClusterCallTests(ClusterTestCase):
             self.assertEqual((await within(calling)).answers, {})
 
     @gen_test
-    async def test_a_server_that_does_not_answer_is_an_error_that_holds_what_is_known(self):
+    async def test_a_server_that_does_not_answer_raises_cluster_timeout_with_the_answers_of_the_others(
+        self,
+    ):
         here, there = await self.pair()
         clock = mock.Mock(loop=asyncio.get_running_loop(), context=contextvars.Context())
         clock.is_over.return_value = False
@@ -6306,7 +6310,7 @@ class ServerSideEventTests(ClusterTestCase):
         self.assertEqual((await within(heard.get()), heard.empty()), (("second", 4), True))
 
     @gen_test
-    async def test_the_first_listener_answers_be_it_plain_or_a_coroutine(self):
+    async def test_the_first_listener_answers_whether_plain_or_a_coroutine(self):
         async def slow(number):
             await asyncio.sleep(0)
             return {"slow": number, "b": b"\1"}
@@ -6319,7 +6323,7 @@ class ServerSideEventTests(ClusterTestCase):
         self.assertEqual(await self.first.io.server_side_call("nobody listens"), [None])
 
     @gen_test
-    async def test_a_listener_that_fails_or_gives_what_is_no_json_is_logged_and_answers_null(self):
+    async def test_a_listener_that_raises_or_returns_no_json_is_logged_and_answers_null(self):
         async def fail_later():
             await asyncio.sleep(0)
             raise ValueError("mine")
@@ -6343,7 +6347,7 @@ class ServerSideEventTests(ClusterTestCase):
         self.assertEqual(await within(heard.get()), 1)
 
     @gen_test
-    async def test_a_listener_runs_in_a_context_that_is_no_clients(self):
+    async def test_a_listener_sees_no_context_variable_of_a_caller_or_of_an_earlier_run(self):
         variable = contextvars.ContextVar("variable", default="nobody's")
         self.second.io.on("context", lambda: (variable.get(), variable.set("mine"))[0])
         variable.set("the test's")
@@ -6367,7 +6371,7 @@ class ClusterGarbageTests(ClusterTestCase):
               "skip_sid": None, "callback": None, "host_id": "x", "sid": "nobody", "id": 1, "args": []}  # fmt: skip
 
     def changed(self, message):
-        """Give *message* with one part missing or odd."""
+        """Yield *message* with one part missing or odd."""
         for key in message:
             yield {name: value for name, value in message.items() if name != key}
             for value in self.ODD:
@@ -6431,7 +6435,7 @@ class ClusterGarbageTests(ClusterTestCase):
             yield {**self.PYTHON, "method": "emit", "binary": True, "data": [value, value]}
 
     def bodies(self, messages):
-        """Encode *messages* both ways, and add what is cut, changed, nested, or no message at all."""
+        """Yield *messages* encoded both ways, and bodies that are cut, changed, nested, or no message at all."""
         whole = []
         for message in messages:
             for encode in (socket_io.pack, lambda message: json.dumps(message).encode()):
@@ -6463,7 +6467,7 @@ class ClusterGarbageTests(ClusterTestCase):
         ]
 
     @gen_test
-    async def test_no_message_ends_anything_or_is_logged_above_debug(self):
+    async def test_malformed_messages_end_nothing_and_are_logged_only_at_debug(self):
         clients = await self.pair()
         rooms = self.first.io.rooms(), self.second.io.rooms()
         own = self.hub(self.first).verbs.uid
@@ -6500,7 +6504,7 @@ class ClusterGarbageTests(ClusterTestCase):
             self.assertEqual(await client.receive(), ("next",))
 
     @gen_test
-    async def test_nothing_is_ever_unpickled(self):
+    async def test_a_pickled_message_is_never_loaded(self):
         loaded = []
 
         class Trap:
@@ -6523,7 +6527,7 @@ class ClusterGarbageTests(ClusterTestCase):
         )
 
     @gen_test
-    async def test_a_request_means_the_clients_that_it_names_and_no_more(self):
+    async def test_a_request_acts_on_the_clients_that_it_names_and_no_others(self):
         here, there = await self.pair()
         self.second.io.to(there.id).join("room")
         await self.got(there)
@@ -6547,10 +6551,10 @@ class ClusterGarbageTests(ClusterTestCase):
 
 @needs_cluster_packages
 class ClusterRequestTests(ClusterTestCase):
-    """Requests in all their spellings, and where their answers go."""
+    """Requests of node's adapters are obeyed in all their spellings, and answered where their asker listens."""
 
     async def answers(self, namespace="/", **request):
-        """What servers answer to *request*, as (channel, response)."""
+        """Return what servers answer to *request*, as (channel, response)."""
         self.published.clear()
         self.request(namespace, **request)
         await asyncio.sleep(0)
@@ -6558,7 +6562,7 @@ class ClusterRequestTests(ClusterTestCase):
         return self.responses()
 
     @gen_test
-    async def test_an_answer_goes_to_the_asker_if_it_has_said_who_it_is(self):
+    async def test_an_answer_goes_to_the_askers_own_channel_if_its_request_has_a_uid(self):
         client = await self.client(path="/first")
         everybody, one = "socket.io-response#/#", "socket.io-response#/#asker#"
         options = {"rooms": [], "except": []}
@@ -6633,7 +6637,7 @@ class ClusterRequestTests(ClusterTestCase):
 
 @needs_cluster_packages
 class PythonSocketIOTests(ClusterTestCase):
-    """The channel of python-socketio: its servers, and the managers of tasks and scripts."""
+    """Servers and external managers of python-socketio are heard, and hear us, on their channel."""
 
     options = {"python_socketio_channel": "socketio"}
     NOTHING = {
@@ -6655,7 +6659,7 @@ class PythonSocketIOTests(ClusterTestCase):
         return [json.loads(body) for channel, body in self.published if channel == "socketio"]
 
     @gen_test
-    async def test_events_come_in_every_form_and_to_whom_they_are_meant(self):
+    async def test_events_of_python_socketio_in_every_form_reach_the_clients_they_name(self):
         here, there = await self.pair()
         for data, args in [(["one", 2], ("one", 2)), ("text", ("text",)), ([None], ()), (None, ()), ([[1]], ([1],)),
                            ({"a": 1}, ({"a": 1},))]:  # fmt: skip
@@ -6673,7 +6677,7 @@ class PythonSocketIOTests(ClusterTestCase):
         self.assertEqual(await self.got(there), ["one", "both", "but"])
 
     @gen_test
-    async def test_an_ack_is_what_the_callback_gets(self):
+    async def test_an_ack_is_passed_on_to_the_callback_of_python_socketio(self):
         _, there = await self.pair()
         self.emit("question", [1], room=there.id, callback=[there.id, "/", 7])
         await there.answer("cb", 2)
@@ -6691,7 +6695,7 @@ class PythonSocketIOTests(ClusterTestCase):
         self.assertEqual(answer["args"], ["cb", 2])
 
     @gen_test
-    async def test_rooms_are_entered_left_and_closed_and_clients_disconnected(self):
+    async def test_python_socketio_enters_leaves_and_closes_rooms_and_disconnects_clients(self):
         _, there = await self.pair()
         for method, fields, rooms in [
             ("enter_room", {"sid": there.id, "room": "a"}, {"a": 1}),
@@ -6706,7 +6710,9 @@ class PythonSocketIOTests(ClusterTestCase):
         await within(there.receive_packet(DISCONNECT))
 
     @gen_test
-    async def test_what_we_do_is_said_there_in_its_words(self):
+    async def test_emits_joins_leaves_and_disconnects_are_published_as_python_socketio_reads_them(
+        self,
+    ):
         io = self.first.io
         io.emit("hi", "one", 2)
         io.to("r1").except_("sid").emit("hi", {"x": b"\1\2"})
@@ -6732,7 +6738,7 @@ class PythonSocketIOTests(ClusterTestCase):
         self.assertEqual([one["binary"] for one in said[:3]], [False, True, False])
 
     @gen_test
-    async def test_an_event_comes_once_although_it_goes_out_on_both_channels(self):
+    async def test_an_event_that_goes_out_on_both_channels_arrives_once(self):
         clients = await self.pair()
         self.first.io.emit("news", 1)
         self.first.io.emit("end")
@@ -6740,7 +6746,7 @@ class PythonSocketIOTests(ClusterTestCase):
             self.assertEqual([await client.receive() for _ in range(2)], [("news", 1), ("end",)])
 
     @gen_test
-    async def test_acks_of_a_room_that_nobody_is_in_are_not_waited_for(self):
+    async def test_a_call_to_a_room_that_nobody_is_in_does_not_wait(self):
         await self.pair()
         acks = await within(self.first.io.to("nobody").call("question", timeout=None))
         self.assertEqual(acks.answers, {})
@@ -6913,7 +6919,7 @@ class RedisBusTests(RedisTestCase):
     options = {"max_buffered_bytes": 20_000}
 
     @gen_test
-    async def test_everything_goes_through_redis(self):
+    async def test_events_acks_and_questions_go_through_redis(self):
         here, there = await self.pair()
         self.first.io.emit("all", b"\1")
         for client in (here, there):
@@ -6935,7 +6941,7 @@ class RedisBusTests(RedisTestCase):
                 self.assertEqual(await there.receive(), ("number", number))
 
     @gen_test
-    async def test_the_channel_that_counts_is_the_last_to_be_joined_and_the_first_to_be_left(self):
+    async def test_the_channel_by_which_servers_are_counted_is_joined_last_and_left_first(self):
         verbs = [name for name, *channels in self.redis.commands if "SUBSCRIBE" in name]
         self.assertEqual(verbs[:2], ["PSUBSCRIBE", "SUBSCRIBE"])
         names = [channels for name, *channels in self.redis.commands if name == "SUBSCRIBE"]
@@ -6946,7 +6952,7 @@ class RedisBusTests(RedisTestCase):
         self.assertEqual([left[0][1], left[-1][1]], ["socket.io-request#/#", "socket.io#/#*"])
 
     @gen_test
-    async def test_names_that_a_client_chooses_end_neither_publishing_nor_listening(self):
+    async def test_odd_names_of_namespaces_and_rooms_stop_neither_publishing_nor_listening(self):
         here, there = await self.pair()
         names = [f"/room/{name}" for name in ("*", "[a-z]?", "\\", "\r\nPING\r\n", "#", "é😀")]
         for name in names:
@@ -6975,14 +6981,14 @@ class RedisBusTests(RedisTestCase):
         self.assertEqual((bus.changed, len(bus.receivers), len(bus.confirmed)), ({}, 4, 3))
 
     @gen_test
-    async def test_a_namespace_may_be_forgotten_from_within_the_sweep(self):
+    async def test_a_channel_may_be_subscribed_from_within_the_sweep(self):
         bus, clock = self.bus(self.first), self.hub(self.first).clock
         clock.context.run(bus.subscribe, "sweep#", print)
         while not self.redis.count("sweep#"):
             await asyncio.sleep(0.005)
 
     @gen_test
-    async def test_an_outage_is_one_warning_and_what_waits_arrives_once_and_in_order(self):
+    async def test_an_outage_is_one_warning_and_queued_events_arrive_once_and_in_order(self):
         here, there = await self.pair()
         with self.assertLogs("socket_io", "INFO") as logged:
             await self.redis.stop()
@@ -7004,7 +7010,7 @@ class RedisBusTests(RedisTestCase):
         self.assertIn("cluster: Redis is away", warnings_[0].getMessage())
 
     @gen_test
-    async def test_what_waits_is_bounded_and_the_oldest_is_dropped_first(self):
+    async def test_events_queued_during_an_outage_are_bounded_and_the_oldest_is_dropped_first(self):
         there = await self.client(path="/second")
         await self.redis.stop()
         await self.away()
@@ -7021,7 +7027,7 @@ class RedisBusTests(RedisTestCase):
             self.assertEqual((await there.receive())[1], number)
 
     @gen_test
-    async def test_an_answer_may_be_longer_than_what_may_wait(self):
+    async def test_an_answer_may_be_longer_than_max_buffered_bytes(self):
         there = await self.client(path="/second")
         (handler,) = self.second.io.sockets()
         handler.data["long"] = "x" * 30_000
@@ -7033,7 +7039,7 @@ class RedisBusTests(RedisTestCase):
             await self.first.io.server_side_call("ask")
 
     @gen_test
-    async def test_questions_during_an_outage_fail_in_time_with_what_is_known(self):
+    async def test_questions_during_an_outage_time_out_with_what_is_known(self):
         here = await self.client(path="/first")
         await self.redis.stop()
         await self.away()
@@ -7049,7 +7055,7 @@ class RedisBusTests(RedisTestCase):
         await self.redis.start()
 
     @gen_test
-    async def test_attempts_to_connect_pause_longer_and_longer(self):
+    async def test_attempts_to_connect_to_redis_pause_longer_and_longer(self):
         await self.redis.stop()
         await self.away()
         begun, attempts = time.monotonic(), []
@@ -7067,7 +7073,7 @@ class RedisBusTests(RedisTestCase):
         await self.redis.start()
 
     @gen_test
-    async def test_killed_connections_come_back_as_the_same_server(self):
+    async def test_a_server_whose_connections_are_killed_comes_back_as_the_same_server(self):
         there = await self.client(path="/second")
         uid = self.hub(self.second).verbs.uid
         for _ in range(3):
@@ -7080,7 +7086,7 @@ class RedisBusTests(RedisTestCase):
         self.assertEqual(self.redis.count(f"socket.io-response#/#{uid}#"), 1)
 
     @gen_test
-    async def test_a_redis_that_has_gone_silent_is_left_and_nobody_waits_for_it(self):
+    async def test_a_silent_redis_is_left_and_local_clients_do_not_wait_for_it(self):
         here = await self.client(path="/first")
         self.redis.is_frozen = True
         await self.away()
@@ -7090,7 +7096,7 @@ class RedisBusTests(RedisTestCase):
         await self.together()
 
     @gen_test
-    async def test_answers_that_are_no_protocol_end_nothing(self):
+    async def test_answers_that_are_not_the_protocol_of_redis_end_nothing(self):
         there = await self.client(path="/second")
         for nonsense in (
             b"\0\xff\r\n",
@@ -7110,7 +7116,7 @@ class RedisBusTests(RedisTestCase):
         self.assertEqual(await there.receive(), ("again",))
 
     @gen_test
-    async def test_a_server_that_closes_sends_what_waits_and_leaves_no_tasks(self):
+    async def test_a_server_that_closes_sends_its_queued_events_and_leaves_no_tasks(self):
         there = await self.client(path="/second")
         self.first.io.emit("last")
         bus = self.bus(self.first)
@@ -7163,7 +7169,7 @@ class EmitterTests(unittest.TestCase):
         self.loop.close()
 
     def published(self):
-        """What has been published since this was asked last."""
+        """Return what has been published since the last call."""
         found = [command[1:] for command in self.redis.commands if command[0] == "PUBLISH"]
         self.redis.commands.clear()
         return found
@@ -7203,7 +7209,7 @@ class EmitterTests(unittest.TestCase):
             ("socket.io-request#/chat#", {"uid": "emitter", "type": 6, "data": ["note", 5]}),
         ])  # fmt: skip
 
-    def test_what_cannot_be_sent_is_the_callers_error(self):
+    def test_an_event_that_cannot_be_sent_raises_to_the_caller(self):
         for wrong in (object(), math.nan, {1}):
             with self.assertRaises((TypeError, ValueError)):
                 self.emitter.emit("hi", wrong)
@@ -7225,7 +7231,7 @@ class EmitterTests(unittest.TestCase):
         channels = collections.Counter(channel for channel, _ in self.published())
         self.assertEqual(channels, {f"socket.io#/#t{number}#": 20 for number in range(5)})
 
-    def test_a_connection_that_broke_meanwhile_is_made_anew(self):
+    def test_a_connection_that_broke_is_made_anew(self):
         self.emitter.emit("hi", 1)
         self.loop.call_soon_threadsafe(self.redis.cut)
         self.on_loop(asyncio.sleep(0.01))
