@@ -4378,7 +4378,7 @@ MAX_KEPT_NAMESPACES = 10_000
 
 
 class Namespace:
-    """One namespace of one hub: its members, and their rooms."""
+    """A namespace of one hub: its members, their rooms, and the history of what it has sent."""
 
     def __init__(
         self,
@@ -4403,6 +4403,7 @@ class Namespace:
             )
 
     def add(self, member: Member) -> None:
+        """Enter *member* into the tables, with the rooms in which it was before it was away."""
         self.members[member.id] = member
         known_as = member.session.dialect.client_id(member.session.sid, self.name)
         if known_as is not None:
@@ -4419,6 +4420,10 @@ class Namespace:
             self.hub.forget_unused(self)
 
     def join(self, member: Member, rooms: Iterable[str]) -> None:
+        """Put *member* into *rooms*.
+
+        Raises `Disconnected` for a member that has gone, `SocketIOError` beyond `max_rooms`.
+        """
         if member.id not in self.members:
             raise Disconnected("a client that has gone joins no rooms")
         joined = set(member.rooms).union(rooms) - {member.id}
@@ -4434,6 +4439,7 @@ class Namespace:
         member.rooms = joined
 
     def leave(self, member: Member, rooms: Iterable[str]) -> None:
+        """Take *member* out of *rooms*; a member that has gone keeps them, for `on_close`."""
         left = member.rooms & set(rooms)
         if left and member.id in self.members:
             member.rooms = member.rooms - left
@@ -4483,7 +4489,8 @@ class Namespace:
         if history is not None:
             packet.offset = history.next_offset
         elif kept is not None and isinstance(packet.data[-1], str):
-            packet.offset = kept.last_offset  # or clients would take the text for an offset
+            # A client takes the last text of any event for an offset: give it the one it has.
+            packet.offset = kept.last_offset
         encoded: dict[Dialect, Outgoing | None] = {}
         members, reached = self.select(target), []
         for member in members:
@@ -4492,23 +4499,23 @@ class Namespace:
             if dialect not in encoded:
                 encoded[dialect] = self._encode(dialect, packet)
             outgoing = encoded[dialect]
-            if outgoing is None or (
-                volatile and (member.after_connect is not None or not session.takes_volatile)
-            ):
+            if outgoing is None:
+                continue
+            if volatile and (member.after_connect is not None or not session.takes_volatile):
                 continue
             try:
                 member.enqueue(outgoing)
                 reached.append(member)
                 if volatile and kept is not None and packet.offset and member.recovery:
-                    # The client has all up to there that was for it.
+                    # The offset tells the client that it has everything up to this number.
                     member.recovery.sent_number = kept.number
-            except Exception:  # one client's trouble must not keep it from the others
+            except Exception:
+                # The event must still reach the other members.
                 log.exception("session %s could not be sent to, and is ended", session.sid[:6])
                 session.end("forced close")
         if history is not None:
-            known = next(
-                (outgoing for dialect, outgoing in encoded.items() if dialect.recovers), None
-            )
+            recovering = (sent for dialect, sent in encoded.items() if dialect.recovers)
+            known = next(recovering, None)
             packets = history.dialect.encode_packet(packet) if known is None else known.packets
             history.record(packets, target.rooms, target.excluded, reached)
         self.hub.messages_sent += len(reached)
@@ -4542,7 +4549,7 @@ class Family:
         self.handler_class = handler_class
 
     def has(self, name: str) -> bool:
-        """Tell whether *name* may be one of them, whoever asks for it."""
+        """Tell whether the family may have a namespace *name*, whichever client asks for it."""
         return not isinstance(self.matcher, re.Pattern) or bool(self.matcher.fullmatch(name))
 
     def admits(self, session: Session, name: str, auth: Any) -> Any:
@@ -4552,7 +4559,7 @@ class Family:
         return self.step(session, self.matcher, name, {} if auth is None else auth)
 
     def step(self, session: Session, work: Callable[..., Any], *args: Any) -> Any:
-        """Call *work*, some of the matcher, in the context of the client that it decides about."""
+        """Call the matcher, or run a step of its coroutine, in the context of the client."""
         begun = monotonic()
         try:
             return enter(session, work, *args)
@@ -4566,7 +4573,7 @@ class Family:
 
 @dataclasses.dataclass(slots=True)
 class Record:
-    """An event that was sent: its number, and to whom."""
+    """An event that a namespace has sent: its number, its bytes, and the target."""
 
     number: int
     outgoing: Outgoing
@@ -4575,9 +4582,9 @@ class Record:
     when: float
 
     def is_for(self, identity: Set[str]) -> bool:
-        return (not self.rooms or not self.rooms.isdisjoint(identity)) and self.excluded.isdisjoint(
-            identity
-        )
+        """Tell whether the event was meant for a client with this *identity*: its id and rooms."""
+        included = not self.rooms or not self.rooms.isdisjoint(identity)
+        return included and self.excluded.isdisjoint(identity)
 
 
 class Recovery:
@@ -4614,13 +4621,13 @@ class History:
     ) -> None:
         self.namespace = namespace
         self.window = window
-        self.dialect = dialect  # the one whose clients can come back
+        self.dialect = dialect  # the dialect of clients that can come back
         self.max_bytes = 4 * max_buffered_bytes
         # What a client has missed fills half an outbox at most, or it would be cut off.
         self.max_missed_bytes = max_buffered_bytes // 2
         self.records: collections.deque[Record] = collections.deque()
         self.bytes = 0
-        self.number = 0  # the newest event's
+        self.number = 0  # the number of the newest event
         self.tag = secrets.token_urlsafe(3)
         self.here: dict[str, Recovery] = {}  # by pid
         self.gone: dict[str, Recovery] = {}  # by pid, in the order of leaving
@@ -4640,6 +4647,7 @@ class History:
         excluded: frozenset[str],
         members: list[Member],
     ) -> None:
+        """Keep an event that was sent to *members*, for clients in *rooms* that are away."""
         if self.is_empty:
             self.namespace.hub.clock.arm(self.window_over, self.window)
         self.number += 1
@@ -4653,7 +4661,7 @@ class History:
         self.trim()
 
     def window_over(self) -> None:
-        """Forget what is too old, and the namespace if it was kept for nothing else."""
+        """Forget what has become too old, and the namespace if only that has kept it."""
         self.trim()
         if not self.is_empty:
             oldest = [record.when for record in itertools.islice(self.records, 1)]
@@ -4662,7 +4670,7 @@ class History:
         self.namespace.hub.forget_unused(self.namespace)
 
     def trim(self) -> None:
-        """Forget what is too old, or more than is kept."""
+        """Forget events and clients that are too old, or too many."""
         now = self.namespace.hub.clock.now()
         while self.records and (
             self.records[0].when + self.window < now or self.bytes > self.max_bytes
@@ -4716,7 +4724,7 @@ class History:
         number = recovery.first_number if offset is None else self._number(offset)
         if number is None or number > recovery.sent_number:
             return None
-        # A client keeps its last offset also when it comes as somebody new.
+        # A client that has got a new pid keeps the offset that it has from its old one.
         number = max(number, recovery.first_number)
         first = (recovery.left_number if number == recovery.sent_number else number) + 1
         oldest = self.records[0].number if self.records else self.number + 1
@@ -4732,6 +4740,7 @@ class History:
         return missed if size <= self.max_missed_bytes else None
 
     def _number(self, offset: Any) -> int | None:
+        """Return the number in *offset*; None for a text that is none of our offsets."""
         if not isinstance(offset, str) or not offset.startswith(self.tag):
             return None
         try:
@@ -4744,11 +4753,8 @@ class History:
         recovery = member.recovery
         if recovery is None or self.here.pop(recovery.pid, None) is None or reason in UNRECOVERABLE:
             return
-        recovery.member, recovery.rooms, recovery.user_session = (
-            None,
-            member.rooms,
-            member.session.user_session,
-        )
+        recovery.member, recovery.rooms = None, member.rooms
+        recovery.user_session = member.session.user_session
         if self.is_empty:
             self.namespace.hub.clock.arm(self.window_over, self.window)
         recovery.left_number, recovery.left_at = self.number, self.namespace.hub.clock.now()
@@ -4757,31 +4763,32 @@ class History:
 
 @dataclasses.dataclass(slots=True)
 class BroadcastAcks:
-    """What came of a `call` on many clients, perhaps of several servers."""
+    """The result of a `call` on many clients, perhaps of several servers."""
 
-    answers: dict[str, Any]  #: by client id: of this server, and of others of its kind
-    missing: set[str]  #: ids of clients of this server that did not answer
-    #: The answers of node's clients: node does not say who gave them.
+    #: The acks by client id, of clients at this server and at other servers of this kind.
+    answers: dict[str, Any]
+    missing: set[str]  #: the ids of the clients at this server that did not answer
+    #: The acks of clients at servers of node, which does not tell their ids.
     unnamed: list[Any] = dataclasses.field(default_factory=list)
-    expected: int = 0  #: how many clients were asked, on all servers
+    expected: int = 0  #: the number of clients that were asked, on all servers
 
     def add(self, other: BroadcastAcks) -> None:
-        """Count in what came from elsewhere."""
+        """Add the result of another server."""
         self.answers.update(other.answers)
         self.missing.update(other.missing)
         self.unnamed.extend(other.unnamed)
         self.expected += other.expected
 
 
-#: Where a verb is for: a namespace by its name, or all namespaces of a family.
+#: The place of a verb: the name of a namespace, or a family for all its namespaces.
 Scope = str | Family
 
-
+#: The headers that prove the identity of a client; other servers are not told them.
 SECRET_HEADERS = frozenset(["cookie", "authorization", "proxy-authorization"])
 
 
 def describe(handler: SocketIOHandler, now: float) -> dict[str, Any]:
-    """Describe a client as node's `fetchSockets` does, without what proves who it is."""
+    """Describe a client as node's `fetchSockets` does, but without its credentials."""
     request, session = handler.request, handler._member.session
     issued = time.time() - (now - session.born)
     headers = {
@@ -4792,7 +4799,8 @@ def describe(handler: SocketIOHandler, now: float) -> dict[str, Any]:
     arguments = request.query_arguments.items()
     data = vars(handler).get("_data", {})
     try:
-        data = STRICT_JSON.decode(STRICT_JSON.encode(data))  # a copy: ours goes on to change
+        # A copy, because the application goes on to change its own.
+        data = STRICT_JSON.decode(STRICT_JSON.encode(data))
     except (TypeError, ValueError):
         warn_once(
             "data",
@@ -4821,17 +4829,17 @@ def describe(handler: SocketIOHandler, now: float) -> dict[str, Any]:
 
 
 class Here:
-    """What can be done to many, in this process: the verbs behind every operator.
+    """The verbs behind every operator, for the clients of this process.
 
     Arguments are values, never functions, so that a cluster can send them to other servers.
-    All of it happens on the hub's loop.
+    All verbs are called on the hub's loop.
     """
 
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
 
     def emit(self, scope: Scope, target: Target, data: list[Any]) -> None:
-        """Send an event, *data* being its name and arguments."""
+        """Send an event; *data* is its name and its arguments."""
         for namespace in self.hub.namespaces_at(scope):
             namespace.send_to(Packet(EVENT, namespace.name, data), target)
 
@@ -4840,9 +4848,10 @@ class Here:
     ) -> tuple[dict[str, Ack], set[str]]:
         """Send an event that wants acks within *seconds*.
 
-        Return what will hold the acks, and who cannot give one, by id.
+        Returns the acks to wait for by client id, and the ids of clients that cannot give one.
         """
-        encode_with_attachments(self.hub.json, data)  # it raises before any client is asked
+        # Called for its error: data that is not JSON must reach no client at all.
+        encode_with_attachments(self.hub.json, data)
         acks: dict[str, Ack] = {}
         silent = set()
         for member in self._select(scope, target):
@@ -4860,7 +4869,8 @@ class Here:
         try:
             if acks:
                 await asyncio.wait(acks.values())
-        finally:  # the caller may have been cancelled
+        finally:
+            # Acks may be left if the caller was cancelled.
             for ack in acks.values():
                 ack.cancel()
         answers = {}
@@ -4872,7 +4882,7 @@ class Here:
         return BroadcastAcks(answers, missing, expected=len(answers) + len(missing))
 
     def join(self, scope: Scope, target: Target, rooms: Collection[str]) -> None:
-        """Put the members into *rooms*; the error of one that may not does not stop the others."""
+        """Put the members into *rooms*; an error of one member is raised after all have joined."""
         failures = []
         for member in self._select(scope, target):
             if member.handler is not None:
@@ -4901,7 +4911,7 @@ class Here:
         return [member.handler for member in members if member.handler is not None]
 
     def room_sizes(self, scope: Scope) -> collections.Counter[str]:
-        """Count the members of each room that is not the id of one."""
+        """Count the members of each room that is nobody's id."""
         sizes: collections.Counter[str] = collections.Counter()
         for namespace in self.hub.namespaces_at(scope):
             sizes.update(namespace.room_sizes())
@@ -4910,7 +4920,7 @@ class Here:
     def describe(self, scope: Scope, target: Target) -> list[dict[str, Any]]:
         """Return `id`, `rooms`, `data` and `handshake` of the members, as node has them.
 
-        What proves who somebody is stays here: cookies, authorization and `auth`.
+        Credentials stay here: cookies, authorization and `auth`.
         """
         now = self.hub.clock.now()
         return [describe(handler, now) for handler in self.find(scope, target)]
@@ -4946,7 +4956,7 @@ class Here:
         """Hear that a namespace is forgotten."""
 
     async def leave_cluster(self) -> None:
-        """Be counted among the servers no longer, and hear nothing more of them."""
+        """Leave the cluster: other servers count this one no longer, and are not heard any more."""
 
     def _select(self, scope: Scope, target: Target) -> list[Member]:
         namespaces = self.hub.namespaces_at(scope)
@@ -4971,11 +4981,12 @@ class Hub:
             check_cluster_url(options.cluster)
         elif options.python_socketio_channel is not None:
             raise ValueError(
-                f"{options.__name__}.python_socketio_channel needs the option cluster: the URL of Redis"
+                f"{options.__name__}.python_socketio_channel needs the option cluster: "
+                "the URL of Redis"
             )
         self.dialects = resolve_dialects(options, self.json)
         self.verbs = Here(self)
-        #: What listens to events of other servers, by place and name; the hub keeps it for good.
+        #: The listeners to events of other servers, by namespace or family and by the event's name.
         self.listeners: dict[Scope, dict[str, list[Callable[..., Any]]]] = {}
         if options.id_is_sid and any(dialect.shows_sid for dialect in self.dialects.values()):
             warn_once(
@@ -5002,6 +5013,10 @@ class Hub:
         self._reset()
 
     def _serve_at(self, key: Any, handler_class: type[SocketIOHandler]) -> None:
+        """Serve the namespace or family *key* by *handler_class*.
+
+        Raises ValueError for a class with options or methods that concern whole connections.
+        """
         for option in [name for name, option in OPTIONS.items() if not option.per_class]:
             ours, theirs = getattr(self.options, option), getattr(handler_class, option)
             if theirs != ours and theirs != getattr(SocketIOHandler, option):
@@ -5010,11 +5025,9 @@ class Hub:
                     f"connection: set it on {self.options.__name__}, whose routes() is called"
                 )
         for name in ("allow_request", "on_refused"):
-            asked, ours, base = (
-                inspect.getattr_static(cls, name)
-                for cls in (handler_class, self.options, SocketIOHandler)
-            )
-            if asked not in (ours, base):
+            asked = inspect.getattr_static(handler_class, name)
+            known = [inspect.getattr_static(cls, name) for cls in (self.options, SocketIOHandler)]
+            if asked not in known:
                 raise ValueError(
                     f"{handler_class.__name__}.{name} would never be asked: a request is none of a "
                     f"namespace; override it in {self.options.__name__}, whose routes() is called"
@@ -5042,7 +5055,8 @@ class Hub:
             name: Namespace(self, name, handler_class)
             for name, handler_class in self.classes.items()
         }
-        self.connections: set[TakenOver | Answer] = set()  # that `close` waits for
+        #: The connections and answers that are not finished: `close` waits for them.
+        self.connections: set[TakenOver | Answer] = set()
         self.clock = Clock(self.sweep_seconds, self._deadline_failed)
         self.messages_received = self.messages_sent = self.bytes_received = self.bytes_sent = 0
         self.closing = False
@@ -5050,7 +5064,7 @@ class Hub:
 
     @property
     def cluster(self) -> tuple[str, str] | None:
-        """The cluster that this hub is a server of now."""
+        """The cluster to which this hub belongs now, by URL and key; None if it belongs to none."""
         url, key = self.options.cluster, self.options.cluster_key
         return None if url is None or not self.clock.is_bound() or self.closing else (url, key)
 
@@ -5079,14 +5093,14 @@ class Hub:
         self.join_cluster()
 
     def join_cluster(self) -> None:
-        """Be a member of the cluster that the option names, in all namespaces there are."""
+        """Join the cluster that the option names, with all namespaces that there are."""
         if self.options.cluster is not None:
             self.verbs = Everywhere(self)
             for namespace in self.namespaces.values():
                 self.verbs.opened(namespace)
 
     def serve(self, application: tornado.web.Application) -> None:
-        """Know the application whose requests these are."""
+        """Note *application*, whose requests this hub serves."""
         self.application = application
         self.transports = enabled_transports(application)
         application_hubs.setdefault(application, weakref.WeakSet()).add(self)
@@ -5113,7 +5127,7 @@ class Hub:
         return session
 
     def session(self, sid: str) -> Session | None:
-        """Return the living session *sid*; a client that is late is served until the next sweep."""
+        """Return the session *sid*; a client that is late is served until the next sweep."""
         return self.sessions.get(sid)
 
     def forget(self, session: Session) -> None:
@@ -5130,10 +5144,8 @@ class Hub:
         """Return the transports that a session may go to from *transport*, or begin with ("")."""
         if not transport:
             return [name for name in TRANSPORTS if name in self.transports & dialect.transports]
-        possible = (
-            self.options.allow_upgrades and transport in POLLING and WEBSOCKET in self.transports
-        )
-        return [WEBSOCKET] if possible else []
+        allowed = self.options.allow_upgrades and WEBSOCKET in self.transports
+        return [WEBSOCKET] if allowed and transport in POLLING else []
 
     # Namespaces.
 
@@ -5142,11 +5154,13 @@ class Hub:
     ) -> Namespace | Coroutine[Any, Any, Namespace | None] | None:
         """Find the namespace *name* for a client with *auth*; a family is asked each time.
 
-        A coroutine of it is returned where the matcher of a family takes its time.
+        Returns None if the client may not have it. If the matcher of a family is a coroutine
+        function, a coroutine of the answer is returned.
         """
         if name in self.classes:
             return self.namespaces[name]
-        if len(name) > MAX_NAMESPACE_NAME or not name.startswith("/"):  # protocol 1 could
+        # A client of 0.9 may send a name without a slash.
+        if len(name) > MAX_NAMESPACE_NAME or not name.startswith("/"):
             return None
         return self._ask_families(iter(self.families), session, name, auth)
 
@@ -5196,11 +5210,8 @@ class Hub:
             history is None or history.is_empty or len(self.namespaces) > MAX_KEPT_NAMESPACES
         )
         unused = not namespace.members and not namespace.visitors and forgettable
-        if (
-            namespace.family is not None
-            and unused
-            and self.namespaces.get(namespace.name) is namespace
-        ):
+        known = self.namespaces.get(namespace.name) is namespace
+        if known and unused and namespace.family is not None:
             del self.namespaces[namespace.name]
             self.verbs.closed(namespace)
 
@@ -5220,7 +5231,7 @@ class Hub:
         return [namespace for namespace in self.namespaces.values() if namespace.family is place]
 
     async def tell_listeners(self, name: str, event: str, args: list[Any]) -> Any:
-        """Call all that `io.on` knows for *event* in a namespace; return the first one's answer."""
+        """Call the listeners that `io.on` knows for *event*; return the answer of the first."""
         answers = []
         namespace = self.namespaces.get(name)
         places: list[Scope] = [name]
@@ -5260,14 +5271,14 @@ class Hub:
         finally:
             request.connection = None
         handler._member = member
-        # For templates: 700 bytes that refer back to the handler.
+        # The object for templates takes 700 bytes and refers back to the handler; see `_make_ui`.
         handler.ui = None  # type: ignore[assignment]
         handler.path_args = request.path_args
         handler.path_kwargs = request.path_kwargs
         return handler
 
     def admits(self, headers: Headers, handshake: Headers | None = None) -> bool:
-        """Ask `origin_admitted`; an `allowed_origins` that fails admits nobody."""
+        """Ask `origin_admitted`; nobody is admitted if the application's `allowed_origins` fails."""
         if "Origin" not in headers and "Sec-Fetch-Site" not in headers and "Referer" not in headers:
             return True  # no browser sent it
         try:
@@ -5289,8 +5300,9 @@ class Hub:
 
     def tell_refusal(self, request: tornado.httputil.HTTPServerRequest, refused: Refused) -> None:
         """Log why *request* is refused, and tell the application."""
-        if MISTAKES[refused.cause].fate is Fate.REFUSED:  # else the session has told it
-            # During our own goodbye a session that is gone is no client's mistake.
+        # Mistakes with another fate have been logged by their session.
+        if MISTAKES[refused.cause].fate is Fate.REFUSED:
+            # During our own goodbye, a request for a session that has gone is no client's mistake.
             cause = "turned away" if self.closing else refused.cause
             blame(self.options, cause, refused.why, cure=refused.cure)
         try:
@@ -5309,7 +5321,8 @@ class Hub:
         """See `NamespaceIO.stats`."""
         clients: dict[str, dict[str, int]] = {}
         for session in self.sessions.values():
-            if not session.transport:  # it has shaken hands, and may never come
+            # A client of 0.9 that has only shaken hands may never come.
+            if not session.transport:
                 continue
             by_transport = clients.setdefault(session.dialect.name, {})
             by_transport[session.transport] = by_transport.get(session.transport, 0) + 1
@@ -5325,14 +5338,14 @@ class Hub:
         }
 
     def reopen(self) -> None:
-        """Take clients again, after a goodbye: another server begins on this loop."""
+        """Take clients again after a goodbye, for another server that begins on this loop."""
         if self.closing:
             self.join_cluster()
         self.closing = False
         self.ended = asyncio.Event()
 
     async def close(self) -> None:
-        """Say goodbye to everybody; wait until they have gone, at most for a grace."""
+        """Say goodbye to all clients, and wait until they have gone, or `CLOSE_GRACE` seconds."""
         if not self.clock.is_bound():
             return self.clock.check_process()
         self.closing = True
@@ -5347,7 +5360,8 @@ class Hub:
         ended.cancel()
         for session in leaving:
             session.end("server shutting down")
-        await asyncio.sleep(0)  # the last `on_close`
+        # The `on_close` of these clients runs in the next turn of the loop.
+        await asyncio.sleep(0)
 
 
 #: The hubs that an application's requests have bound, for SocketIOServer's goodbye.
@@ -5372,7 +5386,8 @@ def leave_hubs_to_parent() -> None:
         hub.leave_to_parent()
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+# Windows does not fork.
+if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=leave_hubs_to_parent)
 
 
@@ -8876,7 +8891,7 @@ class Broadcast:
         return self._but(local=True)
 
     def timeout(self, seconds: float | None) -> Broadcast:
-        """Let `call` wait *seconds* for acks; with None it waits for as long as the clients stay."""
+        """Let `call` wait *seconds* for acks; None: for as long as the clients stay."""
         check_timeout(seconds)
         return Broadcast(self._at, self._target, seconds)
 
@@ -8900,8 +8915,8 @@ class Broadcast:
         *timeout* is in seconds; by default the operator `timeout` counts, or 60; None is no limit.
 
         In the result, `answers` maps client ids to what the clients acknowledged with: one argument
-        bare, several as a list. `missing` holds the ids of clients that did not answer in time, left
-        meanwhile, or speak a dialect without acks.
+        bare, several as a list. `missing` holds the ids of clients that did not answer in time,
+        left meanwhile, or speak a dialect without acks.
         """
         seconds = self._seconds if timeout is AS_BEFORE else timeout
         check_timeout(seconds)
@@ -8991,7 +9006,7 @@ class Oneself(Broadcast):
         return self
 
     def timeout(self, seconds: float | None) -> Oneself:
-        """Let `call` wait *seconds* for the ack; with None it waits for as long as the client stays."""
+        """Let `call` wait *seconds* for the ack; None: for as long as the client stays."""
         check_timeout(seconds)
         return dataclasses.replace(self, _seconds=seconds)
 
@@ -9009,7 +9024,7 @@ class NamespaceIO(Broadcast):
         return NamespaceIO(found)
 
     def get(self, id: str) -> SocketIOHandler | None:
-        """Return the handler of the client with this `id`; None if this server has no such client."""
+        """Return the handler of the client with this `id`; None if it is not at this server."""
         return next((handler for handler in self.to(id).sockets() if handler.id == id), None)
 
     def rooms(self) -> dict[str, int]:
@@ -9086,8 +9101,8 @@ class NamespaceIO(Broadcast):
         """Return counts of this server, over all its namespaces; cheap enough to be asked often.
 
         `clients` by generation and transport; `messages_received` and `messages_sent`, which count
-        events and acks; `bytes_received`, `bytes_sent`; `buffered_bytes` that clients have not taken
-        yet; `lag`, the seconds by which the loop is late.
+        events and acks; `bytes_received`, `bytes_sent`; `buffered_bytes`, which clients have not
+        taken yet; `lag`, the seconds by which the loop is late.
         """
         first, *others = [hub.stats() for hub, _ in self._at]
         for stats in others:
@@ -9150,12 +9165,12 @@ class RemoteSocket:
 class NotServed(SocketIOError, RuntimeError, AttributeError):
     """`io` was asked of a class that has no routes yet.
 
-    The error is an AttributeError too, so that `hasattr` and tools that look at a class do not fail.
+    It is an AttributeError too, so that `hasattr` and tools that look at a class do not fail.
     """
 
 
 class HomeIO:
-    """The descriptor behind `io`: the namespace of a handler, or all namespaces that a class serves."""
+    """The descriptor `io`: the namespace of a handler, or all namespaces that a class serves."""
 
     def __get__(self, handler: SocketIOHandler | None, owner: type[SocketIOHandler]) -> NamespaceIO:
         if handler is not None:
@@ -9208,29 +9223,30 @@ class SocketIOHandler(tornado.web.RequestHandler):
     #: The time that a poll has to fetch the goodbye, and a handler to finish before `on_close`.
     close_timeout = 60.0
     max_message_bytes = 1_000_000  #: the size of a message or POST body, attachments included
-    #: The bytes not yet sent to one client. Above this limit none of the client's events is run, and
-    #: the client is cut off unless half leaves within `ping_timeout`. At sixteen times as much the
-    #: client is cut off at once.
+    #: The bytes not yet sent to one client. Above this limit none of the client's events is run,
+    #: and the client is cut off unless half leaves within `ping_timeout`. At sixteen times as much
+    #: the client is cut off at once.
     max_buffered_bytes = 4 * 1024 * 1024
     max_packets = 100_000  #: the packets in one payload
     max_attachments = 10  #: the attachments of one packet
     max_namespaces = 100  #: the namespaces that one client may join
     max_rooms = 1000  #: the rooms that one client may be in, per namespace
     allow_upgrades = True  #: whether a client may go from polling to WebSocket
-    #: The origins to admit besides the server's own: origins with scheme, patterns, "*", or a callable.
+    #: Origins to admit besides the server's own: texts with a scheme, patterns, "*", or a callable.
     allowed_origins: AllowedOrigins = ()
     enabled_dialects: Sequence[str | Dialect] = tuple(DIALECTS)  #: the generations to serve
     #: Whether the `id` of a client of socket.io 1 or 2 is the one that the client computes itself.
     #: Set it to replace a server whose pages compare ids. Whoever reads such an id can speak for
     #: that client.
     id_is_sid = False
-    #: The time within which a client of 4.6 or later may come back to the events that it has missed;
-    #: 0: never.
+    #: The time within which a client of 4.6 or later may come back to the events that it has
+    #: missed; 0: never.
     recovery_window = 0.0
     http_compression = True  #: whether answers of 1 kB and more are compressed
     #: The size in bytes from which a WebSocket message is compressed; None: never.
     websocket_compression: int | None = None
-    #: The name of a cookie, for proxies that need one to be sticky; its value is the secret session id.
+    #: The name of a cookie, for proxies that need one to be sticky. Its value is the session id,
+    #: which is secret.
     cookie: str | None = None
     #: The file or `dist` folder of the client behind /socket.io.js; None: a CDN.
     client_path: str | os.PathLike[str] | None = None
@@ -9268,10 +9284,11 @@ class SocketIOHandler(tornado.web.RequestHandler):
     def on_open(self, *args: Any, **kwargs: Any) -> Any:
         """Decide about a client that wants to come in; may be a coroutine.
 
-        Return False or raise `ConnectionRefused` to turn the client away. `tornado.web.HTTPError(401)`
-        refuses as well, with its reason, and so does `@tornado.web.authenticated` above this method.
-        Any other result admits the client, None too. *args* and *kwargs* are what the groups of the
-        route matched. Events that are sent from here follow the acceptance.
+        Return False or raise `ConnectionRefused` to turn the client away.
+        `tornado.web.HTTPError(401)` refuses as well, with its reason, and so does
+        `@tornado.web.authenticated` above this method. Any other result admits the client, None
+        too. *args* and *kwargs* are what the groups of the route matched. Events that are sent from
+        here follow the acceptance.
         """
 
     def on_message(self, message: Any) -> Any:
@@ -9415,7 +9432,7 @@ class SocketIOHandler(tornado.web.RequestHandler):
 
     @property
     def data(self) -> dict[str, Any]:
-        """A dict that other servers of the cluster see by `fetch_sockets`; its values must be JSON."""
+        """A dict that other servers of the cluster see by `fetch_sockets`; it must be JSON."""
         data: dict[str, Any] = vars(self).setdefault("_data", {})
         return data
 
@@ -9469,12 +9486,12 @@ class SocketIOHandler(tornado.web.RequestHandler):
         """Send the event *event* with *args*: JSON values, with `bytes` anywhere inside.
 
         *ack* is called with the arguments of the client's ack if one comes within *timeout* seconds
-        (None: without limit), and may be a coroutine function. To learn that no ack came, use `call`.
-        A 0.6 client gets the message {"name": event, "args": [..]}. May be called from any thread.
-        Nothing is sent to a client that has gone.
+        (None: without limit), and may be a coroutine function. Use `call` to learn that no ack
+        came. A 0.6 client gets the message {"name": event, "args": [..]}. May be called from any
+        thread. Nothing is sent to a client that has gone.
 
-        Raises TypeError or ValueError for a value that is not JSON, `NotSupported` for bytes or acks
-        that the client's generation does not have.
+        Raises TypeError or ValueError for a value that is not JSON, `NotSupported` for bytes or
+        acks that the client's generation does not have.
         """
         member = self._member
         hub = member.session.hub
@@ -9501,9 +9518,9 @@ class SocketIOHandler(tornado.web.RequestHandler):
     async def call(self, event: str, *args: Any, timeout: float | None = 60.0) -> Any:
         """Emit, and return the client's ack: one argument bare, several as a list, none as None.
 
-        Raises `AckTimeout` after *timeout* seconds (None: never), and `Disconnected` when the client
-        goes. If the client has not been accepted yet, or its generation has no acks, nothing is sent,
-        and `Disconnected` or `NotSupported` is raised.
+        Raises `AckTimeout` after *timeout* seconds (None: never), and `Disconnected` when the
+        client goes. If the client has not been accepted yet, or its generation has no acks, nothing
+        is sent, and `Disconnected` or `NotSupported` is raised.
         """
         hub = self._member.session.hub
         check_timeout(timeout)
@@ -9513,7 +9530,7 @@ class SocketIOHandler(tornado.web.RequestHandler):
 
     @property
     def volatile(self) -> Oneself:
-        """This client; an event is dropped if it could not get it at once: `self.volatile.emit(...)`.
+        """This client, for events that are dropped if they cannot be sent at once.
 
         `self.volatile.to("room")` and `self.volatile.broadcast` mean other clients, as
         `self.to("room")` and `self.broadcast` do.
@@ -9602,18 +9619,19 @@ class SocketIOHandler(tornado.web.RequestHandler):
     ) -> tuple[tornado.routing.Matcher, Any]:
         """Return the rule to put into a Tornado Application: it serves this class at /*resource*.
 
-        *resource* may be a regular expression, and *extraRE* another one for more of the path, behind
-        *extraSep*. Named groups, and `extra` for all that *extraRE* matched, reach `on_open` as
-        keywords, unnamed groups as arguments.
+        *resource* may be a regular expression, and *extraRE* another one for more of the path,
+        behind *extraSep*. Named groups, and `extra` for all that *extraRE* matched, reach `on_open`
+        as keywords, unnamed groups as arguments.
 
         *namespaces* maps further namespaces to their classes; this class serves "/" unless the
-        mapping has it. A key is the name of a namespace, or describes a family of namespaces, each of
-        which is made for its first client and forgotten after its last. A family is a compiled
+        mapping has it. A key is the name of a namespace, or describes a family of namespaces, each
+        of which is made for its first client and forgotten after its last. A family is a compiled
         pattern of the whole name, or a callable that gets a client's namespace and auth and tells
-        whether there is such a namespace; it may be a coroutine function, and has `connect_timeout`.
+        whether there is such a namespace. It may be a coroutine function; `connect_timeout` is its
+        limit.
 
         *kwargs* go to `initialize`, as in Tornado; each class gets those that its own method takes.
-        One rule in two Applications serves each of them by itself, and `io` of the class reaches both.
+        One rule in two Applications serves each by itself, and `io` of the class reaches both.
 
         Raises TypeError or ValueError, with the cure, for mistakes in the classes and in *kwargs*.
         """
@@ -9705,10 +9723,10 @@ class SocketIOHandler(tornado.web.RequestHandler):
             vars(self).clear()
             vars(self).update(state)
 
-    for _name in ("write", "finish", "render", "flush", "send_error", "write_error",
-                  "set_status", "set_header", "add_header", "clear_header", "set_cookie", "set_signed_cookie",
-                  "clear_cookie", "clear_all_cookies", "set_etag_header", "detach",
-                  "get_status", "compute_etag", "check_etag_header"):  # fmt: skip
+    for _name in ("write", "finish", "render", "flush", "send_error", "write_error", "set_status",
+                  "set_header", "add_header", "clear_header", "set_cookie", "set_signed_cookie",
+                  "clear_cookie", "clear_all_cookies", "set_etag_header", "detach", "get_status",
+                  "compute_etag", "check_etag_header"):  # fmt: skip
         locals()[_name] = _answers_nothing(_name)
     del _name
 
@@ -9772,11 +9790,11 @@ NEVER_CALLED = {
 
 
 def check_class(cls: type[SocketIOHandler]) -> None:
-    """Raise TypeError or ValueError, with the cure, for attributes that have no effect or cannot work.
+    """Raise TypeError or ValueError, with the cure, for attributes without effect or use.
 
-    This is called when the class is made and again when it is served, because options may be set in
-    between. A base that is no SocketIOHandler may need its attributes elsewhere: there the log warns,
-    unless an attribute without effect would do harm.
+    This is called when the class is made and again when it is served, because options may be set
+    in between. A base that is no SocketIOHandler may need its attributes elsewhere: there the log
+    warns, unless an attribute without effect would do harm.
     """
     parents = [base for base in cls.__mro__[1:] if issubclass(base, SocketIOHandler)]
     for base in reversed(cls.__mro__):
@@ -10000,12 +10018,14 @@ SPELLINGS = {squeezed(name): name for name in OPTIONS if name not in ("json", "c
 
 
 # -- 13. Serving ---------------------------------------------------------------------
-# What listens, and the way of a request to the hub that serves it: `Resource` knows the paths,
-# `Door` is the way of every request but the first, which `Gateway` takes, to learn the application.
+# `routes` gives an Application a rule: a `Resource`, which matches the paths, and `Entrances`,
+# which lead to the hub. The first request of an Application goes through a `Gateway`, because only
+# a RequestHandler learns its Application; then the hub is bound, and every later request goes
+# through a `Door` straight to an `Exchange`. `SocketIOServer` listens, and at its end says goodbye.
 
 
 class Resource(tornado.routing.Matcher):
-    """Matches the paths of one resource, and notes on the request what its groups and its tail were."""
+    """The paths of one resource. A request keeps the groups and the tail of its path."""
 
     def __init__(self, pattern: re.Pattern[str]) -> None:
         self.pattern = pattern
@@ -10018,9 +10038,13 @@ class Resource(tornado.routing.Matcher):
         )
 
     def match(self, request: Any) -> dict[str, Any] | None:
-        """The longest tail that can be one of ours decides: the resource may be a pattern that would match it too."""
+        """Match the path of *request*: the resource, and the longest tail of our requests.
+
+        The tail is split off first, because the pattern of the resource could match it too.
+        """
         path: str = request.path
-        if path.count("/") == 2 and path[-1] == "/":  # nearly always
+        # The path of nearly all requests is /resource/.
+        if path.count("/") == 2 and path[-1] == "/":
             starts = [len(path) - 1]
         else:
             starts = [*(slash.start() for slash in re.finditer("/", path[:MAX_PATH])), len(path)]
@@ -10051,11 +10075,11 @@ class Hubs:
 
     def __init__(self, make: Callable[[], Hub]) -> None:
         self.make = make
-        self.known = [
-            make()
-        ]  # waits for the first Application; what is wrong with the classes is said now
+        # The first hub is made now, so that mistakes in the classes are told by `routes()`.
+        self.known = [make()]
 
     def of(self, application: tornado.web.Application) -> Hub:
+        """Return the hub of *application*: its own, one without an application, or a new hub."""
         for owner in (application, None):
             for hub in self.known:
                 if hub.application is owner:
@@ -10066,7 +10090,10 @@ class Hubs:
 
 
 class Entrances(list[tornado.routing.Rule]):
-    """The target of a route. Each Application walks through it once, and gets a door of its own."""
+    """The target of a route: a list of rules that is new each time an Application reads it.
+
+    Thus each Application gets a door of its own.
+    """
 
     def __init__(self, hubs: Hubs) -> None:
         super().__init__(self._rules(hubs))
@@ -10085,17 +10112,17 @@ class Entrances(list[tornado.routing.Rule]):
 
 
 class Door(tornado.routing.Router):
-    """The way of every request but the first, which binds the hub: no RequestHandler is made for it."""
+    """The way of every request after the first: to an Exchange, without a RequestHandler."""
 
-    hub: Hub | None = None  #: from the first request on
+    hub: Hub | None = None  #: set by the first request
 
     def __init__(self, hubs: Hubs) -> None:
         self.hubs = hubs
 
     def open(self, application: tornado.web.Application) -> Hub:
-        """Bind the hub behind this door to the loop that runs, if it is not yet."""
+        """Return the hub behind this door, bound to the running loop and to *application*."""
         hub = self.hub = self.hubs.of(application)
-        if not hub.clock.is_bound():  # else another first request was as early
+        if not hub.clock.is_bound():
             hub.bind(application)
         elif hub.application is None:
             hub.serve(application)
@@ -10109,29 +10136,32 @@ class Door(tornado.routing.Router):
         return Exchange(self.hub, request)
 
 
-@tornado.web.stream_request_body  # so that `prepare` runs when the headers are there, before any body
+# With this decorator Tornado calls `prepare` when the headers are there, before the body.
+@tornado.web.stream_request_body
 class Gateway(tornado.web.RequestHandler):
-    """The way of the first request: only a RequestHandler learns what application it belongs to."""
+    """The way of the first request: only a RequestHandler learns its Application."""
 
-    exchange: Exchange | None = None  #: from `prepare` on
+    exchange: Exchange | None = None  #: set by `prepare`
 
     def initialize(self, door: Door) -> None:
         self.door = door
 
     def check_xsrf_cookie(self) -> None:
-        """Not by cookie: the origin decides, for every transport alike."""
+        """Admit every request: the Exchange decides by the origin, for every transport alike."""
 
     def check_trusted_origin(self, origin: str) -> bool:
-        return True  # likewise
+        """Admit every request, as `check_xsrf_cookie` does."""
+        return True
 
     async def prepare(self) -> None:
+        """Open the door and hand the request to an Exchange."""
         hub = self.door.open(self.application)
-        exchange = self.exchange = Exchange(
-            hub, copy.copy(self.request)
-        )  # a copy, which will be the session's
+        # The session will keep this request; Tornado goes on to use its own.
+        exchange = self.exchange = Exchange(hub, copy.copy(self.request))
         await (exchange.begin() or asyncio.sleep(0))
         if self.request.connection.stream is None:  # type: ignore[union-attr]
-            self.detach()  # taken over: tells RequestHandler that nothing follows
+            # A WebSocket has taken the connection over: RequestHandler must not answer.
+            self.detach()
 
     def data_received(self, chunk: bytes) -> None:
         if self.exchange is not None:
@@ -10144,7 +10174,10 @@ class Gateway(tornado.web.RequestHandler):
     head = post = put = patch = delete = options = get
 
     def finish(self, chunk: Any = None) -> Any:
-        """The exchange answers, in its own time; Tornado itself what it refuses before, such as an unknown method."""
+        """Leave the answer to the exchange.
+
+        Only what Tornado refuses before `prepare`, such as an unknown method, it answers itself.
+        """
         return super().finish(chunk) if self.exchange is None else None
 
     def on_connection_close(self) -> None:
@@ -10153,18 +10186,20 @@ class Gateway(tornado.web.RequestHandler):
 
 
 class PlainRule(tornado.web.RequestHandler):
-    """Answers for a SocketIOHandler that an application has put into a plain rule, where it cannot serve."""
+    """The answer, a 500, for a SocketIOHandler in a plain rule, where it cannot serve."""
 
     def initialize(self, handler_class: type[SocketIOHandler]) -> None:
         self.handler_class = handler_class
 
     def check_xsrf_cookie(self) -> None:
-        """Not before it is said what is wrong."""
+        """Admit every request, so that `prepare` can tell the mistake."""
 
     def check_trusted_origin(self, origin: str) -> bool:
-        return True  # likewise
+        """Admit every request, as `check_xsrf_cookie` does."""
+        return True
 
     def prepare(self) -> None:
+        """Answer with 500, and name the cure in the log."""
         name = self.handler_class.__name__
         warn_once(
             "plain rule",
@@ -10176,9 +10211,10 @@ class PlainRule(tornado.web.RequestHandler):
 
 
 class Listener(socket.socket):
-    """A socket that listens. Out of file descriptors it turns clients away, by one that it keeps in reserve.
+    """A socket that listens, and turns clients away while the process is out of file descriptors.
 
-    Left in their queue, they would be tried again, and an error logged, at every turn of the loop.
+    Clients that stay in the kernel's queue would cost an error in the log at every turn of the
+    loop. The descriptor in reserve is freed to accept such a client, which is closed at once.
     """
 
     reserve: int | None = None
@@ -10188,6 +10224,10 @@ class Listener(socket.socket):
         self.setblocking(False)
 
     def accept(self) -> tuple[socket.socket, Any]:
+        """Accept a client; ConnectionAbortedError for one that was turned away.
+
+        Tornado takes that error for a client that has gone already, and accepts the next.
+        """
         try:
             if self.reserve is None:
                 self.reserve = os.open(os.devnull, os.O_RDONLY)
@@ -10199,9 +10239,10 @@ class Listener(socket.socket):
         if self.reserve is not None:
             self.release()
             super().accept()[0].close()
-        raise ConnectionAbortedError  # one that is gone already; Tornado goes on with the next
+        raise ConnectionAbortedError
 
     def release(self) -> None:
+        """Close the descriptor in reserve."""
         if self.reserve is not None:
             os.close(self.reserve)
             self.reserve = None
@@ -10212,21 +10253,25 @@ class Listener(socket.socket):
 
 
 class SocketIOServer(tornado.httpserver.HTTPServer):
-    """An HTTPServer that listens at once and runs until SIGINT or SIGTERM, then says goodbye to its clients.
+    """An HTTPServer that listens at once and runs until SIGINT or SIGTERM.
 
-    Reads the application's settings `socket_io_port` (8888), `flash_policy_port` and `flash_policy_file`: where one of
-    these two is set, or "flashsocket" stands in `enabled_protocols`, Flash's policy is served too, on port 843 by
-    itself. With *auto_start* False it only listens, on the loop that runs or will be run. Further keywords are
-    HTTPServer's. In a thread it hears no signals, and runs as long as the process.
+    Then it says goodbye to its clients. With *auto_start* False it only listens, on the loop that
+    runs or will be run. Further keywords are HTTPServer's. In a thread the server hears no signals,
+    and runs as long as the process.
 
-    With `xheaders=True`, behind a proxy, a page's origin is compared with the first host in X-Forwarded-Host. Where
-    the HTTPServer is one of your own, the application's setting `xheaders` does the same.
+    The port is the application's setting `socket_io_port`, or 8888. If one of the settings
+    `flash_policy_port` (843) and `flash_policy_file` is there, or "flashsocket" stands in
+    `enabled_protocols`, Flash's policy is served too.
+
+    With `xheaders=True`, behind a proxy, the origin of a page is compared with the first host in
+    X-Forwarded-Host. For an HTTPServer of your own, the application's setting `xheaders` does so.
+
+    Raises OSError if the server cannot listen, RuntimeError if it would have to run inside a loop.
     """
 
-    IDLE_SECONDS = (
-        120.0  #: for a client that is slow with its headers, or keeps a connection for nothing
-    )
-    BODY_SECONDS = 60.0  #: for a body
+    #: The time that a client has for its headers, and that a connection may be kept without use.
+    IDLE_SECONDS = 120.0
+    BODY_SECONDS = 60.0  #: the time that a client has to send a body
 
     def initialize(  # type: ignore[override]
         self,
@@ -10243,8 +10288,10 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
         self.application = application
         self.address = address
         self.flash_policy: FlashPolicyServer | None = None
-        enabled_transports(application)  # an unknown name is said now
-        if kwargs.get("xheaders"):  # the hubs know the application, not its servers
+        # Called for its error: an unknown transport is to be told before the first request.
+        enabled_transports(application)
+        # The hubs know the application, but not its servers.
+        if kwargs.get("xheaders"):
             application.settings["xheaders"] = True
         kwargs = {
             "idle_connection_timeout": self.IDLE_SECONDS,
@@ -10276,7 +10323,8 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
     def _bind(self) -> list[Listener]:
         port = self.application.settings.get("socket_io_port", 8888)
         try:
-            if isinstance(port, int) and not 0 <= port <= 65535:  # else another one would be taken
+            # The system would cut off the upper bits of the number, and take another port.
+            if isinstance(port, int) and not 0 <= port <= 65535:
                 raise OverflowError("a port is a number from 0 to 65535")
             bound = tornado.netutil.bind_sockets(port, self.address)
         except (OSError, OverflowError, ValueError, TypeError) as error:
@@ -10286,7 +10334,8 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
     def _listen(self, listeners: list[Listener]) -> None:
         for hub in application_hubs.get(self.application, ()):
             hub.reopen()
-        if is_loop_running():  # a server is a member of its cluster from when it listens
+        # A server belongs to its cluster as soon as it listens, before the first request.
+        if is_loop_running():
             for door in doors_of(self.application):
                 door.open(self.application)
         settings = self.application.settings
@@ -10299,7 +10348,8 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
         if named or policy_port is not None or policy_file is not None:
             port = 843 if policy_port is None else policy_port
             self.flash_policy = FlashPolicyServer(port, policy_file, self.address)
-        if settings.get("autoreload"):  # the application's own start was on the loop of its making
+        # The application has started it too, but on the loop on which it was made.
+        if settings.get("autoreload"):
             tornado.autoreload.start()
 
     async def _serve(self, listeners: list[Listener]) -> None:
@@ -10308,14 +10358,13 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
         loop = asyncio.get_running_loop()
         if threading.current_thread() is threading.main_thread():
             for name in (signal.SIGINT, signal.SIGTERM):
-                with contextlib.suppress(
-                    NotImplementedError
-                ):  # Windows: Ctrl-C interrupts `run_loop` instead
+                # Windows has no signal handlers; there Ctrl-C interrupts `run_loop`.
+                with contextlib.suppress(NotImplementedError):
                     loop.add_signal_handler(name, stop.set)
         else:
             log.warning(
-                "a SocketIOServer in a thread hears no signals: only the end of the process stops it; "
-                "auto_start=False is for a loop of your own"
+                "a SocketIOServer in a thread hears no signals: only the end of the process stops "
+                "it; auto_start=False is for a loop of your own"
             )
         await stop.wait()
         await self.close()
@@ -10346,7 +10395,7 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
         await super().close_all_connections()
 
     async def close(self) -> None:
-        """Take no new clients and say goodbye to those that are here."""
+        """Take no new clients, say goodbye to all others, and wait until they have gone."""
         self.stop()
         if self.flash_policy is not None:
             self.flash_policy.stop()
@@ -10370,7 +10419,7 @@ def doors_of(application: Any) -> Iterator[Door]:
 
 
 def cannot_listen(port: Any, address: str, error: Exception) -> OSError:
-    """Give the error that says which port it was, and why."""
+    """Return the error that names the port and the reason."""
     place = f"port {port} of {address}" if address else f"port {port}"
     why = getattr(error, "strerror", None) or error
     text = f"cannot listen on {place}: {why}; the application setting socket_io_port names the port"
@@ -10379,17 +10428,17 @@ def cannot_listen(port: Any, address: str, error: Exception) -> OSError:
 
 
 def allow_all_descriptors() -> None:
-    """As many file descriptors as this process may have, as node does: 1,024 to begin with are as many clients."""
+    """Raise the limit of file descriptors to the most that this process may have, as node does.
+
+    The usual 1,024 would allow no more clients than that.
+    """
     try:
         import resource
 
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    except (
-        ImportError,
-        ValueError,
-        OSError,
-    ) as error:  # Windows; and systems that have a limit beyond the limit
+    except (ImportError, ValueError, OSError) as error:
+        # Windows has no module `resource`; macOS refuses more than the kernel's own limit.
         log.debug("the limit of file descriptors stays: %s", error)
 
 
@@ -10404,7 +10453,7 @@ def is_loop_running() -> bool:
 def run_loop(work: Coroutine[Any, Any, None], reloading: bool) -> None:
     """Run *work* to its end, on uvloop where it is installed.
 
-    With *reloading* it runs on Tornado's current loop, where the application has begun to watch its files.
+    With *reloading* it runs on Tornado's current loop, where the application watches its files.
     """
     run: Callable[..., None] = asyncio.run
     with contextlib.suppress(ImportError):
@@ -10418,10 +10467,10 @@ def run_loop(work: Coroutine[Any, Any, None], reloading: bool) -> None:
 
 
 class FlashPolicyServer(tornado.tcpserver.TCPServer):
-    """Answers Flash's question whether a page may open sockets here; flashsocket needs it on port 843.
+    """The server that tells Flash which pages may open sockets; flashsocket asks on port 843.
 
-    *policy_file* is an XML file; without one every page may. *address* is the one to listen on, all by itself. A port
-    that may not be bound is a line in the log.
+    *policy_file* is an XML file; without it every page may open sockets. The server listens on
+    *address*, or on all addresses. If the port cannot be bound, the log says so.
     """
 
     REQUEST = b"<policy-file-request/>\0"
@@ -10434,15 +10483,16 @@ class FlashPolicyServer(tornado.tcpserver.TCPServer):
 
     def __init__(self, port: int = 843, policy_file: str | None = None, address: str = "") -> None:
         super().__init__()
-        self.policy = (
-            self.PERMISSIVE if policy_file is None else pathlib.Path(policy_file).read_bytes()
-        )
+        self.policy = self.PERMISSIVE
+        if policy_file is not None:
+            self.policy = pathlib.Path(policy_file).read_bytes()
         try:
             self.listen(port, address)
             log.info("the Flash policy is served on port %s", port)
         except (OSError, OverflowError, ValueError) as error:
             log.info(
-                "no Flash policy server on port %s (%s): flashsocket clients will use another transport",
+                "no Flash policy server on port %s (%s): "
+                "flashsocket clients will use another transport",
                 port,
                 error,
             )
