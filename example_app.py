@@ -4,8 +4,8 @@
 # ///
 """A chat for Socket.IO clients of every generation, in one file.
 
-    python example_app.py                              then open http://localhost:8888 in two windows
-    python example_app.py --address=0.0.0.0            lets the phones in your network in
+    python example_app.py                        then open http://localhost:8888 in two windows
+    python example_app.py --address=0.0.0.0      lets the phones in your network in
     python example_app.py --client-path=node_modules/socket.io-client/dist
 
 The page loads the official client from /socket.io/socket.io.js: the one in --client-path, or else
@@ -38,8 +38,8 @@ from socket_io import AckTimeout, Disconnected, NotSupported, SocketIOHandler, S
 
 # The input fields of the page have the same limits.
 NAME_LENGTH, TEXT_LENGTH = 30, 2000
-# Characters that a line of text should not have: line ends and other controls, invisible characters,
-# marks that reverse the direction of writing, and halves of surrogate pairs.
+# Characters that a line of text should not have: line ends and other controls, invisible
+# characters, marks that reverse the direction of writing, and halves of surrogate pairs.
 UNWANTED = re.compile(
     r"[\s\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ud800-\udfff]+"
 )
@@ -61,7 +61,7 @@ class ChatHandler(SocketIOHandler):
         self.come_in(name, clean(self.auth.get("room"), NAME_LENGTH) or "lobby")
 
     def on_message(self, message):
-        """Take a line of the chat. A 0.6 client has no other way than a message to send an event."""
+        """Take a line of the chat, or an event of a 0.6 client, which can send only messages."""
         match message:
             case str():
                 return self.say(message)
@@ -127,7 +127,10 @@ class ChatHandler(SocketIOHandler):
 
     @property
     def room(self):
-        # The id of every client is a room too. The prefix keeps participants out of those rooms.
+        """The room of the chat, as `join` and `to` know it.
+
+        The id of every client is a room too. The prefix keeps participants out of those rooms.
+        """
         return "room " + self.session["room"]
 
     @property
@@ -136,17 +139,20 @@ class ChatHandler(SocketIOHandler):
         return f"{self.session.dialect.name} · {self.protocol}"
 
     def come_in(self, name, room):
+        """Enter a room, and show that to everybody in it."""
         self.session.update(name=name, room=room, via=self.via)
         self.join(self.room)
         self.to(self.room).emit("joined", name)
         self.show_people(self)
 
     def go_out(self):
+        """Leave the room, and show that to everybody who stays."""
         self.leave(self.room)
         self.to(self.room).emit("left", self.session["name"])
         self.show_people()
 
     def show_people(self, *me):
+        """Send everybody in the room the list of the people there; *me* is one more of them."""
         here = [*self.to(self.room).sockets(), *me]
         self.io.to(self.room).emit(
             "people", [{"id": person.id, **person.session} for person in here]
@@ -154,17 +160,20 @@ class ChatHandler(SocketIOHandler):
 
 
 class PageHandler(RequestHandler):
+    """The page, which brings its own styles and scripts."""
+
     def get(self):
         self.finish(PAGE)
 
 
 def make_app(client_path=None, **settings):
-    """Return the application; *client_path* is the `dist` folder of the official client, or the file."""
+    """Return the application; *client_path* is the official client: its `dist` folder or file."""
     ChatHandler.client_path = client_path
     return Application([ChatHandler.routes("socket.io"), (r"/", PageHandler)], **settings)
 
 
 def main():
+    """Read the command line and serve until Ctrl-C."""
     define("port", default=8888, help="where to listen")
     define("address", default="localhost", help="on which address; 0.0.0.0: on all")
     define(
@@ -186,25 +195,30 @@ PAGE = r"""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1, interactive-widget=resizes-content">
+<meta name="viewport"
+      content="width=device-width, initial-scale=1, interactive-widget=resizes-content">
 <meta name="color-scheme" content="light dark">
 <title>Chat</title>
 <link rel="icon" href="data:image/svg+xml,
-  <svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'><rect width='32' height='32' rx='9' fill='%235b5bd6'/>
+  <svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'>
+  <rect width='32' height='32' rx='9' fill='%235b5bd6'/>
   <path d='M8 11h16M8 17h10' stroke='white' stroke-width='3.4' stroke-linecap='round'/></svg>">
 <style>
 :root {
-  --back: #e9e9f3; --panel: #f7f7fb; --paper: #fff; --line: #e4e4ee; --text: #1d1d28; --soft: #6a6a7c;
-  --accent: #5353cf; --on-accent: #fff; --bubble: #f0f0f6; --secret: #fdf3dc; --secret-line: #ecd08e;
+  --back: #e9e9f3; --panel: #f7f7fb; --paper: #fff; --line: #e4e4ee; --text: #1d1d28;
+  --soft: #6a6a7c; --accent: #5353cf; --on-accent: #fff; --bubble: #f0f0f6; --secret: #fdf3dc;
+  --secret-line: #ecd08e;
   --secret-text: #7d5600; --good: #1f9d61; --wait: #d08700; --bad: #c6373c; --tone: 33%;
-  --lock: url("data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'><path d='M3 7h10v9H3z'/>\
+  --lock: url("data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'>\
+<path d='M3 7h10v9H3z'/>\
 <path d='M5 8V5a3 3 0 0 1 6 0v3' fill='none' stroke='black' stroke-width='2'/></svg>");
 }
 @media (prefers-color-scheme: dark) {
   :root {
-    --back: #0d0d13; --panel: #181821; --paper: #13131a; --line: #2a2a36; --text: #ececf3; --soft: #9a9aad;
-    --accent: #625edb; --bubble: #242430; --secret: #2c2413; --secret-line: #6b531b;
-    --secret-text: #f0c65f; --good: #3ecf8b; --wait: #f0b030; --bad: #ff7b7f; --tone: 70%;
+    --back: #0d0d13; --panel: #181821; --paper: #13131a; --line: #2a2a36; --text: #ececf3;
+    --soft: #9a9aad; --accent: #625edb; --bubble: #242430; --secret: #2c2413;
+    --secret-line: #6b531b; --secret-text: #f0c65f; --good: #3ecf8b; --wait: #f0b030;
+    --bad: #ff7b7f; --tone: 70%;
   }
 }
 * { box-sizing: border-box; margin: 0; }
@@ -217,56 +231,66 @@ button { cursor: pointer; border: 0; background: none; }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
 input:focus-visible { outline-offset: -2px; }
 
-#app { display: grid; grid-template: minmax(0, 1fr) / 19rem minmax(0, 1fr); overflow: hidden; background: var(--paper);
-       width: min(100% - 4rem, 70rem); height: min(100dvh - 4rem, 52rem); place-self: center; border-radius: 1.25rem;
+#app { display: grid; grid-template: minmax(0, 1fr) / 19rem minmax(0, 1fr); overflow: hidden;
+       width: min(100% - 4rem, 70rem); height: min(100dvh - 4rem, 52rem); place-self: center;
+       border-radius: 1.25rem; background: var(--paper);
        box-shadow: 0 0 0 1px var(--line), 0 1.5rem 4rem -1.5rem #0005; }
 aside { display: flex; flex-direction: column; min-height: 0; background: var(--panel);
         border-right: 1px solid var(--line); }
 .top { display: flex; align-items: center; gap: .75rem; padding: 1rem 1.25rem; }
-#where { flex: 1; min-width: 0; padding: .3rem .6rem; margin: -.3rem -.6rem; border-radius: .6rem; text-align: left; }
+#where { flex: 1; min-width: 0; padding: .3rem .6rem; margin: -.3rem -.6rem; border-radius: .6rem;
+         text-align: left; }
 #where b { font-size: 1.15rem; }
-#where b, #where small { display: block; line-height: 1.3; overflow: hidden; text-overflow: ellipsis;
-                         white-space: nowrap; }
+#where b, #where small { display: block; line-height: 1.3; overflow: hidden;
+                         text-overflow: ellipsis; white-space: nowrap; }
 #where small, .hint, h2 { color: var(--soft); font-size: .8rem; }
-#state { display: flex; align-items: center; gap: .4rem; color: var(--soft); font-size: .8rem; white-space: nowrap; }
-#state::before { content: ""; width: .6rem; height: .6rem; border-radius: 50%; background: var(--wait); }
+#state { display: flex; align-items: center; gap: .4rem; color: var(--soft); font-size: .8rem;
+         white-space: nowrap; }
+#state::before { content: ""; width: .6rem; height: .6rem; border-radius: 50%;
+                 background: var(--wait); }
 .on #state::before { background: var(--good); }
 #app:not(.on) #people { opacity: .45; }
 h2 { padding: .5rem 1.25rem; font-weight: 600; }
 #people { flex: 1; overflow: auto; list-style: none; padding: 0 .6rem; }
-#people button { display: flex; align-items: center; gap: .7rem; width: 100%; padding: .45rem .65rem; text-align: left;
-                 border-radius: .75rem; }
+#people button { display: flex; align-items: center; gap: .7rem; width: 100%;
+                 padding: .45rem .65rem; text-align: left; border-radius: .75rem; }
 #people button:disabled { cursor: default; }
 @media (hover: hover) { #where:hover, #people button:enabled:hover { background: var(--line); } }
-#people button.picked, #people button.picked:hover { background: var(--secret);
-                                                     box-shadow: inset 0 0 0 1px var(--secret-line); }
-.face { flex: none; display: grid; place-items: center; width: 2.3rem; height: 2.3rem; border-radius: 50%;
-        color: hsl(var(--hue) 65% var(--tone)); background: hsl(var(--hue) 70% 50% / .17);
-        font-size: .85rem; font-weight: 700; }
+#people button.picked, #people button.picked:hover {
+  background: var(--secret); box-shadow: inset 0 0 0 1px var(--secret-line); }
+.face { flex: none; display: grid; place-items: center; width: 2.3rem; height: 2.3rem;
+        border-radius: 50%; color: hsl(var(--hue) 65% var(--tone));
+        background: hsl(var(--hue) 70% 50% / .17); font-size: .85rem; font-weight: 700; }
 .who { min-width: 0; line-height: 1.3; }
-.who b { display: block; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; font-weight: 600; }
+.who b { display: block; overflow: hidden; text-overflow: ellipsis; white-space: nowrap;
+         font-weight: 600; }
 .who em { color: var(--soft); font-style: normal; font-weight: 400; }
 .badges { display: flex; gap: .3rem; margin-top: .15rem; }
 .badge { padding: .08rem .4rem; border-radius: .4rem; background: var(--line); color: var(--soft);
-         font: 600 .68rem/1.4 ui-monospace, "SF Mono", "Cascadia Mono", Menlo, monospace; white-space: nowrap; }
+         font: 600 .68rem/1.4 ui-monospace, "SF Mono", "Cascadia Mono", Menlo, monospace;
+         white-space: nowrap; }
 .badge + .badge { background: color-mix(in srgb, var(--accent) 15%, transparent);
                   color: color-mix(in srgb, var(--accent) 80%, var(--text)); }
 .hint { padding: .75rem 1.25rem 1rem; }
 
 #talk { display: flex; flex-direction: column; min-width: 0; min-height: 0; }
-#advice { padding: .6rem 1.25rem; background: var(--secret); color: var(--secret-text); font-size: .82rem;
-          border-bottom: 1px solid var(--secret-line); display: flex; gap: .75rem; align-items: start; }
+#advice { padding: .6rem 1.25rem; background: var(--secret); color: var(--secret-text);
+          font-size: .82rem; border-bottom: 1px solid var(--secret-line); display: flex;
+          gap: .75rem; align-items: start; }
 #advice span { flex: 1; overflow-wrap: anywhere; }
-#advice code { white-space: nowrap; font: .95em ui-monospace, "SF Mono", "Cascadia Mono", Menlo, monospace; }
-#log { flex: 1; overflow: auto; list-style: none; padding: 1rem 1.25rem; display: flex; flex-direction: column; }
+#advice code { white-space: nowrap;
+               font: .95em ui-monospace, "SF Mono", "Cascadia Mono", Menlo, monospace; }
+#log { flex: 1; overflow: auto; list-style: none; padding: 1rem 1.25rem; display: flex;
+       flex-direction: column; }
 #log::before { content: ""; margin-top: auto; }
 #log li { max-width: min(80%, 36rem); margin-top: .7rem; align-self: start; }
 #log li.more { margin-top: .2rem; }
 #log li.more .by { display: none; }
 #log .by { display: block; margin: 0 .8rem .15rem; font-size: .78rem; font-weight: 600;
            color: hsl(var(--hue) 60% var(--tone)); }
-#log p { padding: .5rem .85rem; border-radius: 1.1rem 1.1rem 1.1rem .3rem; background: var(--bubble);
-         overflow-wrap: anywhere; width: fit-content; unicode-bidi: plaintext; }
+#log p { padding: .5rem .85rem; border-radius: 1.1rem 1.1rem 1.1rem .3rem;
+         background: var(--bubble); overflow-wrap: anywhere; width: fit-content;
+         unicode-bidi: plaintext; }
 #log small { display: block; margin: .1rem .8rem 0; color: var(--soft); font-size: .7rem; }
 #log .own { align-self: end; }
 #log .own p { margin-left: auto; background: var(--accent); color: var(--on-accent);
@@ -274,32 +298,37 @@ h2 { padding: .5rem 1.25rem; font-weight: 600; }
 #log .own small { text-align: right; }
 #log .own .by { text-align: right; }
 #log .secret .by { color: var(--secret-text); }
-#log .secret .by::before, #to::before { content: ""; display: inline-block; flex: none; width: .85em; height: .85em;
-  margin-right: .35em; background: currentColor; vertical-align: -.05em; -webkit-mask: var(--lock); mask: var(--lock); }
+#log .secret .by::before, #to::before {
+  content: ""; display: inline-block; flex: none; width: .85em; height: .85em; margin-right: .35em;
+  background: currentColor; vertical-align: -.05em; -webkit-mask: var(--lock); mask: var(--lock); }
 #log li:has(+ .more):not(.secret, .failed) small { display: none; }
-#log .secret p { background: var(--secret); color: var(--text); box-shadow: inset 0 0 0 1px var(--secret-line); }
+#log .secret p { background: var(--secret); color: var(--text);
+                 box-shadow: inset 0 0 0 1px var(--secret-line); }
 #log .sending p { opacity: .6; }
 #log .failed small { color: var(--bad); }
-#log .event { align-self: center; max-width: 100%; color: var(--soft); font-size: .8rem; text-align: center;
-              overflow-wrap: anywhere; }
+#log .event { align-self: center; max-width: 100%; color: var(--soft); font-size: .8rem;
+              text-align: center; overflow-wrap: anywhere; }
 #composer { padding: .75rem 1.25rem max(1rem, env(safe-area-inset-bottom)); }
-#to { display: flex; align-items: center; gap: .1rem; margin-bottom: .5rem; padding: .3rem .4rem .3rem .85rem;
-      border-radius: .75rem; background: var(--secret); color: var(--secret-text); font-size: .85rem; }
+#to { display: flex; align-items: center; gap: .1rem; margin-bottom: .5rem;
+      padding: .3rem .4rem .3rem .85rem; border-radius: .75rem; background: var(--secret);
+      color: var(--secret-text); font-size: .85rem; }
 #to span { flex: 1; min-width: 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .close { flex: none; width: 1.8rem; height: 1.8rem; border-radius: 50%; line-height: 1; }
 .close:hover { background: #8883; }
 .row { display: flex; gap: .6rem; }
-input { width: 100%; min-width: 0; padding: .65rem 1rem; border: 1px solid var(--line); border-radius: 1.4rem;
-        background: var(--panel); }
+input { width: 100%; min-width: 0; padding: .65rem 1rem; border: 1px solid var(--line);
+        border-radius: 1.4rem; background: var(--panel); }
 input::placeholder { color: var(--soft); opacity: 1; }
-.main { flex: none; padding: .65rem 1.25rem; border-radius: 1.4rem; background: var(--accent); color: var(--on-accent);
-        font-weight: 600; }
+.main { flex: none; padding: .65rem 1.25rem; border-radius: 1.4rem; background: var(--accent);
+        color: var(--on-accent); font-weight: 600; }
 .main:hover { filter: brightness(1.08); }
 .main:disabled { opacity: .45; cursor: default; }
 
-dialog { width: min(24rem, 100% - 2rem); margin: auto; padding: 1.75rem; border: 1px solid var(--line);
-         border-radius: 1.25rem; background: var(--paper); color: var(--text); box-shadow: 0 1.5rem 4rem #0003; }
-dialog::backdrop { background: color-mix(in srgb, var(--back) 75%, transparent); backdrop-filter: blur(6px); }
+dialog { width: min(24rem, 100% - 2rem); margin: auto; padding: 1.75rem;
+         border: 1px solid var(--line); border-radius: 1.25rem; background: var(--paper);
+         color: var(--text); box-shadow: 0 1.5rem 4rem #0003; }
+dialog::backdrop { background: color-mix(in srgb, var(--back) 75%, transparent);
+                   backdrop-filter: blur(6px); }
 dialog form { display: grid; gap: 1rem; }
 dialog h1 { font-size: 1.5rem; line-height: 1.2; letter-spacing: -.01em; }
 dialog p { color: var(--soft); margin-top: .35rem; font-size: .9rem; }
@@ -307,8 +336,8 @@ dialog label { display: grid; gap: .3rem; font-size: .85rem; font-weight: 600; }
 dialog input { border-radius: .75rem; font-size: 1rem; font-weight: 400; }
 dialog .main { border-radius: .75rem; }
 #rooms { display: flex; flex-wrap: wrap; gap: .4rem; margin-top: -.5rem; }
-#rooms button { padding: .15rem .7rem; border-radius: 1rem; background: var(--bubble); color: var(--soft);
-                font-size: .82rem; }
+#rooms button { padding: .15rem .7rem; border-radius: 1rem; background: var(--bubble);
+                color: var(--soft); font-size: .82rem; }
 #rooms button:hover { color: var(--text); }
 
 @media (max-width: 46rem) {
@@ -317,7 +346,8 @@ dialog .main { border-radius: .75rem; }
   aside { border-right: 0; border-bottom: 1px solid var(--line); }
   .top { padding: .75rem 1rem .5rem; }
   h2, .hint { display: none; }
-  #people { display: flex; gap: .35rem; padding: .1rem .75rem .65rem; overflow: auto hidden; scrollbar-width: none; }
+  #people { display: flex; gap: .35rem; padding: .1rem .75rem .65rem; overflow: auto hidden;
+            scrollbar-width: none; }
   #people li { flex: none; max-width: 15rem; }
   #people button { padding: .35rem .6rem .35rem .4rem; gap: .5rem; background: var(--paper);
                    box-shadow: inset 0 0 0 1px var(--line); }
@@ -335,7 +365,9 @@ dialog .main { border-radius: .75rem; }
 <main id="app">
   <aside>
     <div class="top">
-      <button id="where" title="Change your name or the room"><b>Chat</b><small>change</small></button>
+      <button id="where" title="Change your name or the room">
+        <b>Chat</b><small>change</small>
+      </button>
       <span id="state" role="status">not connected</span>
     </div>
     <h2 id="count">Nobody here yet</h2>
@@ -344,14 +376,17 @@ dialog .main { border-radius: .75rem; }
   </aside>
   <section id="talk">
     <div id="advice" hidden>
-      <span>The official client could not be loaded; a small built-in one does its work, over WebSocket only. To have it
-      without internet: <code>npm install socket.io-client</code> and start this example with
+      <span>The official client could not be loaded; a small built-in one does its work, over
+      WebSocket only. To have it without internet: <code>npm install socket.io-client</code> and
+      start this example with
       <code>--client-path=node_modules/socket.io-client/dist</code></span>
       <button class="close" aria-label="Close">✕</button>
     </div>
     <ol id="log" aria-live="polite" aria-label="Messages"></ol>
     <form id="composer" autocomplete="off">
-      <div id="to" hidden><span></span><button class="close" type="button" aria-label="To everybody">✕</button></div>
+      <div id="to" hidden>
+        <span></span><button class="close" type="button" aria-label="To everybody">✕</button>
+      </div>
       <div class="row">
         <input id="text" maxlength="2000" aria-label="Message" enterkeyhint="send">
         <button class="main" disabled>Send</button>
@@ -362,11 +397,17 @@ dialog .main { border-radius: .75rem; }
 <dialog id="door">
   <form method="dialog">
     <div><h1>Come in</h1><p>Choose a name, and a room to talk in.</p></div>
-    <label>Your name<input id="name" maxlength="30" required pattern=".*\S.*" autocomplete="nickname"></label>
-    <label>Room<input id="room" maxlength="30" required pattern=".*\S.*" autocomplete="off" autocapitalize="off">
+    <label>Your name
+      <input id="name" maxlength="30" required pattern=".*\S.*" autocomplete="nickname">
+    </label>
+    <label>Room
+      <input id="room" maxlength="30" required pattern=".*\S.*" autocomplete="off"
+             autocapitalize="off">
     </label>
     <div id="rooms">
-      <button type="button">lobby</button><button type="button">music</button><button type="button">kitchen</button>
+      <button type="button">lobby</button>
+      <button type="button">music</button>
+      <button type="button">kitchen</button>
     </div>
     <button class="main">Enter</button>
   </form>
@@ -422,11 +463,13 @@ function ask(...event) {
 }
 
 async function send(text) {
-  const line = showMessage({ id: socket.id, text }, `own sending ${receiver ? "secret" : ""}`, receiver);
+  const look = `own sending ${receiver ? "secret" : ""}`;
+  const line = showMessage({ id: socket.id, text }, look, receiver);
   const answer = await (receiver ? ask("private", receiver.id, text) : ask("say", text));
   line.classList.remove("sending");
   line.classList.toggle("failed", Boolean(answer.error));
-  const outcome = answer.error ? `not delivered: ${answer.error}` : answer.note ?? `${answer.answer ?? "sent"} ✓`;
+  const outcome = answer.error ? `not delivered: ${answer.error}`
+    : answer.note ?? `${answer.answer ?? "sent"} ✓`;
   line.querySelector("small").append(` · ${outcome}`);
 }
 
@@ -450,25 +493,30 @@ function showState(words) {
 }
 
 function showRoom() {
-  $("where").replaceChildren(make("b", "", `# ${me.room}`), make("small", "", `as ${me.name} · change`));
-  $("text").placeholder = receiver ? `Only ${receiver.name} will read this` : `Message # ${me.room}`;
+  const title = make("b", "", `# ${me.room}`);
+  $("where").replaceChildren(title, make("small", "", `as ${me.name} · change`));
+  $("text").placeholder = receiver ? `Only ${receiver.name} will read this`
+    : `Message # ${me.room}`;
   $("to").hidden = !receiver;
-  $("to").firstChild.textContent = receiver ? `Privately to ${receiver.name}` : "";
+  $("to").firstElementChild.textContent = receiver ? `Privately to ${receiver.name}` : "";
   for (const button of $("people").querySelectorAll("button"))
     button.classList.toggle("picked", button.dataset.id === receiver?.id);
   document.title = `# ${me.room} · Chat`;
 }
 
 function showPeople(people) {
-  $("count").textContent = people.length === 1 ? "Only you are here" : `${people.length} people here`;
-  people.sort((a, b) => (b.id === socket.id) - (a.id === socket.id) || a.name.localeCompare(b.name));
+  const { length } = people;
+  $("count").textContent = length === 1 ? "Only you are here" : `${length} people here`;
+  const isMe = ({ id }) => id === socket.id;
+  people.sort((a, b) => isMe(b) - isMe(a) || a.name.localeCompare(b.name));
   $("people").replaceChildren(...people.map((person) => {
-    const self = person.id === socket.id;
+    const self = isMe(person);
     const face = make("span", "face", [...person.name].slice(0, 2).join("").toUpperCase());
     face.style.setProperty("--hue", hue(person.name));
     const badges = person.via.split(" · ").map((word) => make("span", "badge", word));
-    const button = make("button", "", face, make("span", "who",
-      make("b", "", person.name, make("em", "", self ? " (you)" : "")), make("span", "badges", ...badges)));
+    const name = make("b", "", person.name, make("em", "", self ? " (you)" : ""));
+    const who = make("span", "who", name, make("span", "badges", ...badges));
+    const button = make("button", "", face, who);
     button.disabled = self;
     button.dataset.id = person.id;
     button.title = self ? "" : `Write to ${person.name} privately`;
@@ -486,7 +534,9 @@ function writeTo(person) {
 
 let following = true;    // the log scrolls with new lines, unless the user has scrolled back
 const follow = () => { if (following) $("log").scrollTop = $("log").scrollHeight; };
-$("log").onscroll = ({ target }) => { following = target.scrollHeight - target.scrollTop - target.clientHeight < 60; };
+$("log").onscroll = ({ target: { scrollHeight, scrollTop, clientHeight } }) => {
+  following = scrollHeight - scrollTop - clientHeight < 60;
+};
 new ResizeObserver(follow).observe($("log"));
 
 function addLine(line) {
@@ -504,8 +554,8 @@ function showEvent(...words) {
 function showMessage({ id, name = me.name, text }, className = "", to = null) {
   const secret = className.includes("secret");
   const own = id === socket.id;
-  const by = make("span", "by", to ? "to " : "", own && !to ? "" : make("bdi", "", to?.name ?? name),
-                  secret && !to ? ", privately" : "");
+  const whose = own && !to ? "" : make("bdi", "", to?.name ?? name);
+  const by = make("span", "by", to ? "to " : "", whose, secret && !to ? ", privately" : "");
   const time = new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
   const line = make("li", className, by, make("p", "", text), make("small", "", time));
   line.style.setProperty("--hue", hue(name));
@@ -531,7 +581,9 @@ $("where").onclick = () => {
   $("door").showModal();
 };
 $("door").oncancel = (cancel) => { if (!me.name) cancel.preventDefault(); };
-$("rooms").onclick = ({ target }) => { if (target !== $("rooms")) $("room").value = target.textContent; };
+$("rooms").onclick = ({ target }) => {
+  if (target !== $("rooms")) $("room").value = target.textContent;
+};
 
 $("door").querySelector("form").onsubmit = () => {
   const moved = me.room && me.room !== $("room").value.trim();
@@ -542,7 +594,8 @@ $("door").querySelector("form").onsubmit = () => {
   if (moved) $("log").replaceChildren();
   if (moved) receiver = null;
   showRoom();
-  if (socket?.connected) ask("enter", me.name, me.room).then(({ error }) => error && showEvent(error));
+  const showError = ({ error }) => error && showEvent(error);
+  if (socket?.connected) ask("enter", me.name, me.room).then(showError);
   else if (!socket && connect) open();    // `auth` tells name and room
   $("text").focus();
 };
@@ -554,7 +607,8 @@ setTimeout(() => start(fallback), 5000);    // if the CDN does not answer
 </script>
 
 <script>
-// In place of the official client: Engine.IO 4 and Socket.IO 5 over WebSocket, as far as this page needs them.
+// This function stands in for the official client: it speaks Engine.IO 4 and Socket.IO 5 over
+// WebSocket, as far as this page needs them.
 function fallback({ auth }) {
   const listeners = {}, acks = {};
   let web, timer, patience, lastAck = 0, failures = 0;
@@ -569,19 +623,31 @@ function fallback({ auth }) {
     },
   };
   const packets = {
-    0(id, open) { patience = open.pingInterval + open.pingTimeout; auth((me) => web.send(`40${JSON.stringify(me)}`)); },
-    2() { web.send("3"); },    // ping, pong
-    40(id, welcome) { Object.assign(socket, { id: welcome.sid, connected: true }); failures = 0; fire("connect"); },
-    42(id, event) { fire(...event, (...answer) => id && web.send(`43${id}${JSON.stringify(answer)}`)); },
+    0(id, { pingInterval, pingTimeout }) {
+      patience = pingInterval + pingTimeout;
+      auth((me) => web.send(`40${JSON.stringify(me)}`));
+    },
+    2() { web.send("3"); },    // a ping is answered by a pong
+    40(id, welcome) {
+      Object.assign(socket, { id: welcome.sid, connected: true });
+      failures = 0;
+      fire("connect");
+    },
+    42(id, event) {
+      fire(...event, (...answer) => id && web.send(`43${id}${JSON.stringify(answer)}`));
+    },
     43(id, answer) { acks[id]?.(...answer); delete acks[id]; },
   };
   (function open() {
-    web = new WebSocket(`${location.origin.replace("http", "ws")}/socket.io/?EIO=4&transport=websocket`);
+    const origin = location.origin.replace("http", "ws");
+    web = new WebSocket(`${origin}/socket.io/?EIO=4&transport=websocket`);
     web.onmessage = ({ data }) => {
       const [, type, id, rest] = /^(4?\d)(\d*)(.*)$/s.exec(data);
-      if (type in packets) packets[type](id, rest && JSON.parse(rest)); else web.close();    // the server ends it
+      if (type in packets) packets[type](id, rest && JSON.parse(rest));
+      else web.close();    // the server has ended the connection
       clearTimeout(timer);
-      timer = setTimeout(() => { web.close(); web.onclose(); }, patience);    // close() alone may wait for a dead line
+      // On a dead line, close() would not call `onclose` for a long time.
+      timer = setTimeout(() => { web.close(); web.onclose(); }, patience);
     };
     web.onclose = () => {
       clearTimeout(timer);
@@ -595,7 +661,8 @@ function fallback({ auth }) {
   return socket;
 }
 </script>
-<script async src="/socket.io/socket.io.js" onload="start(window.io ?? fallback)" onerror="start(fallback)"></script>
+<script async src="/socket.io/socket.io.js"
+        onload="start(window.io ?? fallback)" onerror="start(fallback)"></script>
 </body>
 </html>
 """

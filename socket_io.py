@@ -2571,7 +2571,8 @@ at_work_in: dict[int, AtWork] = {}  # by thread, for all hubs whose loops run th
 
 
 Deadline = Callable[[], object]  #: a bound method, which is called when its time has come
-PUNCTUAL_SECONDS = 10.0  # what is waited for longer may end up to a sweep late: that is a tenth
+# A longer wait may end up to a sweep late, which is a tenth of it at most.
+PUNCTUAL_SECONDS = 10.0
 
 
 class Clock:
@@ -2719,7 +2720,8 @@ class Clock:
     def _meet(self, act: Any) -> None:
         try:
             act()
-        except Exception:  # one client's trouble must not stop the sweep for all
+        except Exception:
+            # The sweep must go on for all other clients.
             log.exception("%s failed at its deadline", act.__qualname__)
             self.on_failure(act.__self__)
 
@@ -2734,7 +2736,7 @@ class Clock:
 
 
 class Outgoing:
-    """One message in one dialect, on its way to any number of clients; its bytes are made once."""
+    """A message in one dialect, on its way to any number of clients; its bytes are made once."""
 
     __slots__ = ("dialect", "packets", "_frame")
 
@@ -2825,7 +2827,7 @@ class Upgrade(enum.Enum):
 class Verdict(enum.Enum):
     """The decisions of a `Heartbeat`."""
 
-    WAIT = "wait"  #: it is too early
+    WAIT = "wait"  #: nothing is to be done yet
     PING = "ping"  #: the client is to be pinged
     DEAD = "dead"  #: the client has been silent for too long
 
@@ -2969,7 +2971,7 @@ class Session:
         self.write_now: Callable[[bytes], None] | None = None
         self.outbox: collections.deque[Outgoing] = collections.deque()
         self.outbox_bytes = 0
-        self.held_bytes = 0  # in what members hold back until after their CONNECT
+        self.held_bytes = 0  # bytes that members hold back until after their CONNECT
         self.answers: tuple[Answer, ...] = ()  # answers to polls that have not all left
         self.backlog: Backlog | None = None  # there is one while too much has not left
 
@@ -2979,7 +2981,7 @@ class Session:
         self.assembler: Assembler | None = None
         self.text_memory = TextMemory()
         self.postponed: dict[str, list[tuple[Packet, int]]] = {}
-        self.waiting_bytes = 0  # in events and packets that wait
+        self.waiting_bytes = 0  # bytes of the events and packets that wait
         self.owed_acks = 0  # acks that handlers wait for
         self.reading = True
         self.post: Exchange | None = None  # the POST that the client is sending, until its answer
@@ -3052,7 +3054,8 @@ class Session:
             user_session.id, user_session.dialect = self.sid, self.dialect
         else:
             for name, value in user_session.items():
-                self.user_session.setdefault(name, value)  # what it has by now is newer
+                # A value that the new session has set already is newer.
+                self.user_session.setdefault(name, value)
 
     # In.
 
@@ -3181,7 +3184,8 @@ class Session:
 
     def namespace_ended(self, namespace: str, by_us: bool) -> None:
         """Remember that the client is no longer in *namespace*, and that of the last few names."""
-        self._take_postponed(namespace)  # these packets are for nobody
+        # Postponed packets of this namespace are for nobody: drop them.
+        self._take_postponed(namespace)
         self.ended_namespaces.pop(namespace, None)
         self.ended_namespaces[namespace] = by_us
         if len(self.ended_namespaces) > self.hub.options.max_namespaces:
@@ -3491,7 +3495,8 @@ class Session:
         """Send by the WebSocket *outlet* from now on, and release a poll that still waits."""
         log.debug("%s = upgraded", self.sid[:6])
         self.upgrade, self.dialect = Upgrade.DONE, dialect
-        self.text_memory.encodes_twice = False  # of 1.x, only 1.0 encodes twice in frames too
+        # Clients of 1.x that encode text twice do so in polls; only those of 1.0 do it in frames.
+        self.text_memory.encodes_twice = False
         self.hub.clock.disarm(self.upgrade_over)
         old, self.outlet, self.prober, self.transport = self.outlet, None, None, WEBSOCKET
         if old is not None:
@@ -3855,7 +3860,7 @@ def takes(function: Callable[..., Any], count: int) -> bool:
 
 
 class Member:
-    """One client in one namespace: its handler, the events that wait for it, the acks it waits for.
+    """A client in a namespace: its handler, the events that wait, and the acks to wait for.
 
     Events run one after the other. `MemberState` says what runs and what waits; only `_move` moves
     the state, along `MEMBER_MOVES`.
@@ -8639,72 +8644,52 @@ def squeezed(name: str) -> str:
     return name.replace("_", "").lower()
 
 
-#: Our names by the names that other servers have for the same thing; `()` marks a method.
+#: Our names for what other servers call otherwise, by their squeezed names; `()` marks a method. The
+#: names are those of node's socket.io and engine.io, of python-socketio, python-engineio and
+#: Flask-SocketIO, of Tornado's WebSocketHandler and its settings, and of tornadio2. Settings of the
+#: application, which are no options of a class, are here too.
 FOREIGN_NAMES = {
     squeezed(name): ours
-    for name, ours in {
-        # socket.io and engine.io of node, from 0.9 on
-        "maxHttpBufferSize": "max_message_bytes",
-        "cors": "allowed_origins",
-        "origins": "allowed_origins",
-        "allowEIO3": "enabled_dialects",
-        "connectionStateRecovery": "recovery_window",
-        "perMessageDeflate": "websocket_compression",
-        "serveClient": "client_path",
-        "transports": "the application setting enabled_protocols",
-        "namespaces": "routes(namespaces=...)",
-        "destroyUpgradeTimeout": "upgrade_timeout",
-        "destroyUpgrade": "upgrade_timeout",
-        "addTrailingSlash": "nothing: the path is served with and without it",
-        "cleanupEmptyChildNamespaces": "nothing: a family forgets its empty namespaces always",
-        "wsEngine": "nothing: WebSocket is part of this file",
-        "heartbeatInterval": "ping_interval",
-        "heartbeatTimeout": "ping_timeout",
-        "pollingDuration": "poll_duration",
-        "authorization()": "allow_request",
-        "onConnection()": "on_open",
-        "onDisconnecting()": "on_close",
-        # python-socketio, python-engineio, Flask-SocketIO
-        "cors_allowed_origins": "allowed_origins",
-        "cors_allow_origins": "allowed_origins",
-        "cors_origins": "allowed_origins",
-        "cors_credentials": "nothing: an admitted origin may send its cookies",
-        "compression_threshold": "http_compression",
-        "async_mode": "nothing: the loop is Tornado's",
-        "async_handlers": "nothing: events of one client run in their order, coroutines too",
-        "always_connect": "on_open, which accepts when it returns",
-        "monitor_clients": "nothing: silent clients are always noticed",
-        "manage_session": "self.session",
-        "client_manager": "cluster",
-        "message_queue": "cluster",
-        "engineio_logger": 'logging.getLogger("socket_io")',
-        "on_connect()": "on_open",
-        "on_disconnect()": "on_close",
-        "trigger_event()": "dispatch",
-        "on_error_default()": "on_error",
-        # Tornado's WebSocketHandler, and application settings for it
-        "open()": "on_open",
-        "check_origin()": "allowed_origins",
-        "get_compression_options()": "websocket_compression",
-        "select_subprotocol()": "nothing: Socket.IO has no subprotocols",
-        "on_ping()": "ping_interval and ping_timeout: heartbeats are kept without you",
-        "on_pong()": "ping_interval and ping_timeout: heartbeats are kept without you",
-        "on_ws_connection_close()": "on_close",
-        "websocket_ping_interval": "ping_interval",
-        "websocket_ping_timeout": "ping_timeout",
-        "websocket_max_message_size": "max_message_bytes",
-        # tornadio2; then our own settings of the application, which are no options of a class
-        "client_timeout": "ping_timeout",
-        "session_expiry": "ping_timeout",
-        "session_check_interval": "nothing: every session has its deadlines",
-        "global_heartbeats": "nothing: one sweep looks after all clients",
-        "xhr_polling_timeout": "poll_duration",
-        "get_endpoint()": "routes(namespaces=...)",
-        "enabled_protocols": "the application setting enabled_protocols",
-        "socket_io_port": "the application setting socket_io_port",
-        "flash_policy_port": "the application setting flash_policy_port",
-        "flash_policy_file": "the application setting flash_policy_file",
+    for ours, names in {
+        "allowed_origins": "cors origins cors_origins cors_allowed_origins cors_allow_origins "
+        "check_origin()",
+        "enabled_dialects": "allowEIO3",
+        "recovery_window": "connectionStateRecovery",
+        "client_path": "serveClient",
+        "cluster": "client_manager message_queue",
+        "max_message_bytes": "maxHttpBufferSize websocket_max_message_size",
+        "http_compression": "compression_threshold",
+        "websocket_compression": "perMessageDeflate get_compression_options()",
+        "ping_interval": "heartbeatInterval websocket_ping_interval",
+        "ping_timeout": "heartbeatTimeout websocket_ping_timeout client_timeout session_expiry",
+        "ping_interval and ping_timeout: heartbeats are kept without you": "on_ping() on_pong()",
+        "poll_duration": "pollingDuration xhr_polling_timeout",
+        "upgrade_timeout": "destroyUpgradeTimeout destroyUpgrade",
+        "allow_request": "authorization()",
+        "on_open": "open() onConnection() on_connect()",
+        "on_open, which accepts when it returns": "always_connect",
+        "on_close": "onDisconnecting() on_disconnect() on_ws_connection_close()",
+        "on_error": "on_error_default()",
+        "dispatch": "trigger_event()",
+        "self.session": "manage_session",
+        "routes(namespaces=...)": "namespaces get_endpoint()",
+        'logging.getLogger("socket_io")': "engineio_logger",
+        "the application setting enabled_protocols": "transports enabled_protocols",
+        "the application setting socket_io_port": "socket_io_port",
+        "the application setting flash_policy_port": "flash_policy_port",
+        "the application setting flash_policy_file": "flash_policy_file",
+        "nothing: the path is served with and without it": "addTrailingSlash",
+        "nothing: a family forgets its empty namespaces always": "cleanupEmptyChildNamespaces",
+        "nothing: WebSocket is part of this file": "wsEngine",
+        "nothing: Socket.IO has no subprotocols": "select_subprotocol()",
+        "nothing: an admitted origin may send its cookies": "cors_credentials",
+        "nothing: the loop is Tornado's": "async_mode",
+        "nothing: events of one client run in their order, coroutines too": "async_handlers",
+        "nothing: silent clients are always noticed": "monitor_clients",
+        "nothing: every session has its deadlines": "session_check_interval",
+        "nothing: one sweep looks after all clients": "global_heartbeats",
     }.items()
+    for name in names.split()
 }
 
 
@@ -8980,7 +8965,7 @@ class Broadcast:
 
 
 class Oneself(Broadcast):
-    """One client, as `handler.volatile` gives it.
+    """The client of a handler, as `handler.volatile` gives it.
 
     As in node, the operators of rooms leave this client out: they choose among the others.
     """
@@ -9204,7 +9189,7 @@ Handler = TypeVar("Handler", bound="SocketIOHandler")
 
 
 class SocketIOHandler(tornado.web.RequestHandler):
-    """One client in one namespace, from before `on_open` until after `on_close`. Subclass it.
+    """A client in a namespace, from before `on_open` until after `on_close`. Subclass it.
 
     Tornado makes a handler like any RequestHandler, with the request of the client's handshake.
     All methods that read a request work: `request`, `settings`, `current_user`, `get_cookie`,
@@ -9879,9 +9864,9 @@ def _hook_meant(plain: str) -> str | None:
 
 
 def _ours_for(cls: type[SocketIOHandler], base: type, name: str) -> str | None:
-    """Return our name for *name*, if other servers use it or it is a misspelt option of ours.
+    """Return our name for an attribute *name* of *base* that means something elsewhere.
 
-    None for a name of the application's own.
+    That is a name that other servers use, or a misspelt option of ours. None for any other name.
     """
     if name.startswith("_") or hasattr(SocketIOHandler, name):
         return None
@@ -10053,7 +10038,8 @@ class Resource(tornado.routing.Matcher):
             match = self.pattern.fullmatch(path, 0, start)
             if match is not None:
                 request.tail = path[start:]
-                if not self.pattern.groups:  # nearly always
+                # The patterns of nearly all resources have no groups.
+                if not self.pattern.groups:
                     request.path_kwargs, request.path_args = {}, []
                     return {}
                 named = set(self.pattern.groupindex.values())
