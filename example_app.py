@@ -51,7 +51,7 @@ def clean(value, length):
 
 
 class ChatHandler(SocketIOHandler):
-    """One participant of the chat, from connecting to leaving."""
+    """A participant of the chat, from connecting to leaving."""
 
     # Options of the server are class attributes.
     max_message_bytes = 100_000

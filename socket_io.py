@@ -9279,7 +9279,8 @@ class SocketIOHandler(tornado.web.RequestHandler):
     def on_message(self, message: Any) -> Any:
         """Take a message: text, or any JSON value. May be a coroutine.
 
-        The result is the ack, as for an event. By default there is no ack, and a warning in the log.
+        The result is the ack, as for an event. By default there is no ack, but a warning in the
+        log.
         """
         cure = 'Override on_message, or decorate a method with @event("message")'
         self._member.mistaken("no method", "a message came, and there is no on_message", cure)
@@ -9447,8 +9448,8 @@ class SocketIOHandler(tornado.web.RequestHandler):
     def close_reason(self) -> str | None:
         """The reason why the client is gone, in the words of node's server; None while it is here.
 
-        "transport close", "transport error", "ping timeout", "parse error", "client namespace disconnect",
-        "server namespace disconnect", "server shutting down", "forced close".
+        "transport close", "transport error", "ping timeout", "parse error", "forced close",
+        "client namespace disconnect", "server namespace disconnect", "server shutting down".
         """
         return self._member.close_reason
 
@@ -9629,7 +9630,8 @@ class SocketIOHandler(tornado.web.RequestHandler):
                 handler_class, SocketIOHandler
             ):
                 raise TypeError(
-                    f"routes(namespaces=..): {handler_class!r:.100} is no subclass of SocketIOHandler"
+                    f"routes(namespaces=..): {handler_class!r:.100} is no subclass of "
+                    "SocketIOHandler"
                 )
             handler_class._examine()
         hubs = Hubs(functools.partial(Hub, cls, dict(namespaces or {}), dict(kwargs or {})))
@@ -9645,7 +9647,8 @@ class SocketIOHandler(tornado.web.RequestHandler):
         """Refuse an option, which is that of all clients and would do nothing on one handler."""
         if name in CLASS_ONLY:
             raise AttributeError(
-                f"{name} is an option of the class, and none of one client: set {type(self).__name__}.{name}"
+                f"{name} is an option of the class, and none of one client: "
+                f"set {type(self).__name__}.{name}"
             )
         super().__setattr__(name, value)
 
@@ -9761,7 +9764,7 @@ OPTIONS = {
 }
 #: The options that a handler may not set for itself. The other names are ordinary ones.
 CLASS_ONLY = OPTIONS.keys() - {"json", "cookie", "cluster"}
-#: Methods of a RequestHandler that nothing calls here, and what to use instead.
+#: The methods of a RequestHandler that nothing calls here, and the methods to use instead.
 NEVER_CALLED = {
     **dict.fromkeys(["get", "head", "post", "put", "patch", "delete", "options"], "on_open"),
     "data_received": "on_message",
@@ -9801,7 +9804,8 @@ def check_class(cls: type[SocketIOHandler]) -> None:
         method = getattr(cls, name)
         if inspect.isgeneratorfunction(method) or inspect.isasyncgenfunction(method):
             raise TypeError(
-                f"{cls.__name__}.{name} has a yield, and so nothing would run it: use async and await"
+                f"{cls.__name__}.{name} has a yield, and so nothing would run it: "
+                "use async and await"
             )
     for name in OPTIONS:
         _check_option(cls, name, getattr(cls, name))
@@ -9816,10 +9820,9 @@ def _check_never_called(cls: type[SocketIOHandler], base: type, refused: bool) -
         if inspect.getattr_static(cls, name) is vars(base).get(name)
         and getattr(cls, name) is not getattr(tornado.web.RequestHandler, name)
     }
-    # Whoever writes an `allow_request` has thought of whom to let in.
-    decides_itself = inspect.getattr_static(cls, "allow_request") is not inspect.getattr_static(
-        SocketIOHandler, "allow_request"
-    )
+    # A class with its own `allow_request` has decided which clients to let in.
+    theirs, ours = (inspect.getattr_static(one, "allow_request") for one in (cls, SocketIOHandler))
+    decides_itself = theirs is not ours
     for name, cure in found.items():
         where = f"{base.__name__}.{name}"
         # A mixin's `prepare` often is what keeps strangers out: a warning would not do.
@@ -9839,7 +9842,7 @@ def _check_never_called(cls: type[SocketIOHandler], base: type, refused: bool) -
 
 
 def instead(ours: str) -> str:
-    """Give the end of a sentence: *ours* is our name for something, or "nothing: " and the reason."""
+    """Return the advice for *ours*: our name for something, or "nothing: " and the reason."""
     reason = ours.removeprefix("nothing: ")
     return f"use {ours}" if reason == ours else f"leave it out: {reason}"
 
@@ -9928,25 +9931,30 @@ def _origin_meant(entry: str) -> str:
     # Browsers send the ASCII form of an internationalized name.
     with contextlib.suppress(UnicodeError):
         host = host.encode("idna").decode("ascii")
-    # Django and cookies write a domain with all below it so.
+    # In Django and in cookies, a leading dot stands for a domain with all its subdomains.
     if host.startswith("."):
         host = f"*{host}"
     origin = f"{scheme if separator else 'https'}://{host}"
     if "*" in host:
         return "re.compile(r'{}')".format(re.escape(origin).replace(r"\*", "[^/]+"))
-    # A cure that is refused in its turn would be none.
+    # The advice must be an entry that is accepted.
     return repr(origin) if LISTABLE.fullmatch(origin) else AN_ORIGIN_LIST
 
 
 def _check_event(base: type, name: str, event_name: str, own: dict[str, str]) -> None:
-    """Raise TypeError unless method *name* of *base* may receive *event_name*, beside those of *own*."""
+    """Raise TypeError unless the method *name* of *base* may receive *event_name*.
+
+    *own* maps the events that have a method in *base* already.
+    """
     if event_name in RESERVED_EVENTS:
         raise TypeError(
-            f"{base.__name__}.{name}: {event_name!r} is never sent as an event; override on_open or on_close"
+            f"{base.__name__}.{name}: {event_name!r} is never sent as an event; "
+            "override on_open or on_close"
         )
     if event_name in own:
         raise TypeError(
-            f"{base.__name__} has two methods for the event {event_name!r}: {own[event_name]} and {name}"
+            f"{base.__name__} has two methods for the event {event_name!r}: "
+            f"{own[event_name]} and {name}"
         )
     # Applications had events named "data" before the handler had an attribute of that name.
     if hasattr(SocketIOHandler, name) and name != "data":
