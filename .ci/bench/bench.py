@@ -20,6 +20,8 @@ import sys
 import tempfile
 import time
 
+import redis
+
 HERE = pathlib.Path(__file__).resolve().parent
 MODULES = HERE / "node_modules"
 LOAD = os.environ.get("LOAD", "./load")  # the compiled load.c
@@ -90,12 +92,16 @@ class Missing(Failed):
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """One server, what it is started with, and what the load does to it."""
+    """One server, what it is started with, and what the load does to it.
+
+    In a cluster two of its kind hear each other through Redis, and the broadcasts are sent by the other.
+    """
 
     server: str
     load: str
     options: str = ""
     behind_nginx: bool = False
+    in_cluster: bool = False
 
 
 @dataclasses.dataclass
@@ -105,16 +111,17 @@ class Figures:
     cpu: float
     rate: float
     bytes: float
+    sender_cpu: float  # of the server that broadcasts, for each event
 
 
 class Server:
     """A server that runs while its block does."""
 
-    def __init__(self, name, options=""):
+    def __init__(self, name, options="", core=0):
         self.name = name
         self.port = free_port()
         command = [part.format(port=self.port) for part in SERVERS[name]]
-        self.command = [*on_core(0), *command, *options.split()]
+        self.command = [*on_core(core), *command, *options.split()]
 
     def __enter__(self):
         if self.name in NEED_NODE_MODULES and not MODULES.exists():
@@ -208,6 +215,43 @@ class Nginx:
         return log.read_text().strip()[-300:] if log.exists() else "it said nothing"
 
 
+class Redis:
+    """A Redis that runs while its block does, without persistence, on a Unix socket."""
+
+    def __enter__(self):
+        if not shutil.which("redis-server"):
+            raise Missing("redis-server is not installed (Debian: apt-get install redis-server)")
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = f"{self.folder.name}/socket"
+        command = ["redis-server", "--port", "0", "--unixsocket", self.path, "--save", "", "--appendonly", "no"]
+        self.process = subprocess.Popen(
+            [*on_core(1), *command, "--dir", self.folder.name], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
+        try:
+            self.wait_until(os.path.exists, self.path)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *exception):
+        self.process.kill()
+        self.process.wait()
+        self.folder.cleanup()
+
+    def wait_for_servers(self, count):
+        """Wait until *count* servers hear each other: then nothing that they emit is lost."""
+        with redis.Redis(unix_socket_path=self.path) as client:
+            self.wait_until(lambda channel: client.pubsub_numsub(channel)[0][1] == count, "socket.io-request#/#")
+
+    def wait_until(self, holds, argument):
+        end = time.monotonic() + START_SECONDS
+        while not holds(argument):
+            if time.monotonic() > end or self.process.poll() is not None:
+                raise Failed("Redis did not start, or the servers did not find each other there")
+            time.sleep(0.05)
+
+
 def find_nginx():
     return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 
@@ -238,11 +282,19 @@ def on_core(number):
 def measure(job, seconds):
     """Start the server, put the load on it, and return the Figures."""
     with contextlib.ExitStack() as stack:
-        server = stack.enter_context(Server(job.server, job.options))
+        options, elsewhere = job.options, []
+        if job.in_cluster:
+            database = stack.enter_context(Redis())
+            options += f" cluster={database.path}"
+            sender = stack.enter_context(Server(job.server, options, core=1))
+            elsewhere = ["--sender-port", str(sender.port), "--sender-pid", str(sender.process.pid)]
+        server = stack.enter_context(Server(job.server, options))
+        if job.in_cluster:
+            database.wait_for_servers(2)
         port = stack.enter_context(Nginx(server.port)).port if job.behind_nginx else server.port
         dialect = ["--dialect", "raw"] if job.server == RAW else []
         where = ["--port", str(port), "--pid", str(server.process.pid), "--seconds", str(seconds)]
-        command = [*on_core(1), LOAD, *where, *dialect, *job.load.split()]
+        command = [*on_core(1), LOAD, *where, *elsewhere, *dialect, *job.load.split()]
         try:
             done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=seconds + LOAD_SECONDS)
         except subprocess.TimeoutExpired as error:
@@ -256,6 +308,7 @@ def measure(job, seconds):
         cpu=found["cpu"] / (found["messages"] or found["seconds"]),
         rate=found["messages"] / found["seconds"],
         bytes=found["bytes"],
+        sender_cpu=found["sender_cpu"] / found["sent"] if found["sent"] else 0.0,
     )
 
 
@@ -314,8 +367,8 @@ def number(value):
     return f"{value:,.{digits}f}"
 
 
-def micros(figures):
-    return number(figures and figures.cpu * 1e6)
+def micros(figures, what="cpu"):
+    return number(figures and getattr(figures, what) * 1e6)
 
 
 def ratio(ours, theirs, what="cpu"):
@@ -451,6 +504,34 @@ def compare_idle(bench, options):
     print_table(head, rows)
 
 
+CLUSTER_LOADS = {
+    "to 500, one event at a time": "--clients 500",
+    "to 500, 16 at a time": "--clients 500 --depth 16",
+    "to 1, one at a time": "--clients 1",
+    "to 1, 16 at a time": "--clients 1 --depth 16",
+}
+
+
+def in_cluster(server, load):
+    return Job(server, f"--mode broadcast {load}", in_cluster=True)
+
+
+def compare_cluster(bench, options):
+    """Broadcasts by another server of a cluster: what a delivery takes, and what the sender takes for an event."""
+    jobs = {(name, title): in_cluster(name, load) for title, load in CLUSTER_LOADS.items() for name in (OURS, NODE)}
+    figures = bench.measure(jobs.values())
+    rows = []
+    for title in CLUSTER_LOADS:
+        ours, node = [figures.get(jobs[name, title]) for name in (OURS, NODE)]
+        row = [title]
+        for what in ("cpu", "sender_cpu"):
+            row += [micros(ours, what), micros(node, what), ratio(ours, node, what)]
+        rows.append(row)
+    units = ["a delivery", "an event at its sender"]
+    columns = [title for unit in units for title in (f"ours, CPU µs {unit}", "node", "ours / node")]
+    print_table(["broadcast by another server", *columns], rows)
+
+
 TABLES = {
     "peers": compare_peers,
     "generations": compare_generations,
@@ -459,6 +540,7 @@ TABLES = {
     "rooms": compare_rooms,
     "payload": compare_payloads,
     "mixed": compare_mixed,
+    "cluster": compare_cluster,
 }
 
 
@@ -479,6 +561,8 @@ def smoke(bench):
         Job(OURS, f"--mode broadcast --clients 40 --dialect {MIXED}"),
         Job(OURS, "--mode broadcast --clients 100 --event room --receivers 10", "rooms=1000"),
     ]
+    if shutil.which("redis-server"):
+        jobs.append(in_cluster(OURS, "--clients 40 --depth 4"))
     jobs = [dataclasses.replace(job, load=f"{job.load} --warm 0") for job in jobs]
     worked = bench.measure(jobs)
     print(f"{len(worked)} of {len(jobs)} kinds of load worked")

@@ -5,7 +5,8 @@
  *
  * Modes
  *     echo       every client keeps --depth messages in flight
- *     broadcast  one client sends, --receivers of them (all) get it; when the last has it, the next is sent
+ *     broadcast  one client sends --depth messages, --receivers of the clients (all) get them; when the last has them,
+ *                the next are sent
  *     connect    every client comes, is welcomed and goes, again and again
  *     idle       the clients stay, and answer heartbeats
  *     poll       echo over long-polling: a POST, then the GET that brings the answer
@@ -18,13 +19,16 @@
  * gives every request the twelve headers of Firefox (but not its offer to compress WebSocket frames, for what comes is
  * compared byte by byte); without it a request has only those that it needs.
  *
+ * --sender-port and --sender-pid name another server of the same cluster: in the mode broadcast the client that sends is
+ * one more then, and connected to that. What comes to it is not counted.
+ *
  * --dialect names the generation of the clients; of several, as in EIO4,0.9, the clients take turns. --bytes is the
  * size of what a message carries. Every answer is compared, byte by byte, with what has to come.
  *
  * Prints one line of JSON: the messages answered (deliveries, connections, handshakes) within --seconds, the CPU time
- * that the server, which is the process --pid, took meanwhile, and by how many bytes for each client it has grown. First
- * comes a warm-up, for compilers in the server: --warm seconds of its CPU time. Says what went wrong on stderr, and ends
- * with 1 then.
+ * that the server, which is the process --pid, took meanwhile, and by how many bytes for each client it has grown; also
+ * the CPU time of the sender's server, and how many messages were sent to be broadcast. First comes a warm-up, for
+ * compilers in the server: --warm seconds of its CPU time. Says what went wrong on stderr, and ends with 1 then.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -218,7 +222,7 @@ typedef enum {
 } Stage;
 
 typedef struct Client {
-    int fd;
+    int fd, port;
     Stage stage;
     Dialect *dialect;
     struct Client *partner; /* mode default: of a polling connection its WebSocket, and the reverse */
@@ -231,8 +235,8 @@ typedef struct Client {
 
 static struct {
     Mode mode;
-    int port, clients, receivers, depth;
-    pid_t pid;
+    int port, sender_port, clients, receivers, depth;
+    pid_t pid, sender_pid;
     size_t bytes;
     double seconds, warm;
     char *event, *page;
@@ -245,13 +249,24 @@ static Client *clients;
 static int epoll;
 static int begun, ready;            /* clients that have set out, and that have arrived */
 static unsigned long messages;      /* answered since `messages` was last set to zero */
-static unsigned long rounds;        /* broadcasts sent, */
-static int missing;                 /* and deliveries of the last one that have not come */
+static unsigned long events_sent;   /* to be broadcast, */
+static int missing;                 /* and deliveries of the last ones that have not come */
 
 static bool is_polling(void)
 {
     return options.mode == POLL || options.mode == HANDSHAKE || options.mode == BY_DEFAULT
         || options.mode == WAITING_POLLS;
+}
+
+/* How many clients connect by themselves: the last may be the sender at the other server. */
+static int count_clients(void)
+{
+    return options.clients + (options.sender_port != 0);
+}
+
+static bool is_sender_elsewhere(const Client *client)
+{
+    return options.sender_port && client == &clients[options.clients];
 }
 
 static double now(void)
@@ -261,13 +276,13 @@ static double now(void)
     return time.tv_sec + time.tv_nsec / 1e9;
 }
 
-/* The CPU time of all threads of the server, in seconds. */
-static double server_cpu(void)
+/* The CPU time of all threads of a server, in seconds. */
+static double cpu_of(pid_t pid)
 {
     clockid_t clock;
     struct timespec time;
-    if (clock_getcpuclockid(options.pid, &clock) || clock_gettime(clock, &time))
-        die("process %d is gone", options.pid);
+    if (clock_getcpuclockid(pid, &clock) || clock_gettime(clock, &time))
+        die("process %d is gone", pid);
     return time.tv_sec + time.tv_nsec / 1e9;
 }
 
@@ -294,7 +309,7 @@ static void watch(Client *client, int operation, uint32_t events)
 
 static void open_client(Client *client)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(options.port)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(client->port)};
     struct linger reset = {1, 0};   /* no TIME_WAIT, of which there would soon be more than ports */
     int on = 1;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -347,7 +362,7 @@ typedef struct {
 /* What stands in every request; a browser's WebSocket handshake has others than its other requests. */
 static void append_headers(Client *client, bool upgrades)
 {
-    append_format(&client->out, "Host: 127.0.0.1:%d\r\n", options.port);
+    append_format(&client->out, "Host: 127.0.0.1:%d\r\n", client->port);
     if (!options.browser)
         return;
     append_format(&client->out,
@@ -358,7 +373,7 @@ static void append_headers(Client *client, bool upgrades)
                   upgrades ? "" : "Connection: keep-alive\r\nPriority: u=4\r\n", upgrades ? "websocket" : "empty",
                   upgrades ? "websocket" : "cors");
     append_format(&client->out, upgrades ? "Origin: http://127.0.0.1:%d\r\nPragma: no-cache\r\n"
-                  "Cache-Control: no-cache\r\n" : "Referer: http://127.0.0.1:%d/\r\n", options.port);
+                  "Cache-Control: no-cache\r\n" : "Referer: http://127.0.0.1:%d/\r\n", client->port);
 }
 
 static void ask(Client *client, Stage stage, const char *path, bool upgrades, const char *more_headers)
@@ -392,7 +407,7 @@ static void post(Client *client, Stage stage, const char *text)
     append_format(&client->out, "POST %s&sid=%s HTTP/1.1\r\n", POLL_PATH, client->sid);
     append_headers(client, false);
     if (options.browser)
-        append_format(&client->out, "Origin: http://127.0.0.1:%d\r\n", options.port);
+        append_format(&client->out, "Origin: http://127.0.0.1:%d\r\n", client->port);
     append_format(&client->out, "Content-Type: text/plain;charset=UTF-8\r\nContent-Length: %zu\r\n\r\n%s",
                   strlen(text), text);
     client->stage = stage;
@@ -449,10 +464,12 @@ static void send_event(Client *client)
 
 static void send_round(void)
 {
-    rounds++;
-    missing = options.receivers;
-    send_event(&clients[0]);
-    flush(&clients[0]);
+    Client *sender = &clients[options.sender_port ? options.clients : 0];
+    events_sent += options.depth;
+    missing = options.receivers * options.depth;
+    for (int i = 0; i < options.depth; i++)
+        send_event(sender);
+    flush(sender);
 }
 
 /* Everybody is there: begin. */
@@ -515,11 +532,13 @@ static void answered(Client *client)
 {
     if (options.mode == BY_DEFAULT)
         return start_over(client);
+    if (is_sender_elsewhere(client))
+        return;
     messages++;
     client->received++;
     if (options.mode == ECHO_MODE)
         send_event(client);
-    else if (client->received > rounds)
+    else if (client->received > events_sent)
         complain("a broadcast came twice", "", 0);
     else if (--missing == 0)
         send_round();
@@ -730,7 +749,7 @@ static void on_event(Client *client)
 static void turn(void)
 {
     struct epoll_event events[256];
-    while (begun < options.clients && begun - ready < AT_ONCE)
+    while (begun < count_clients() && begun - ready < AT_ONCE)
         open_client(&clients[begun++]);
     int count = epoll_wait(epoll, events, 256, 20);
     for (int i = 0; i < count; i++)
@@ -765,8 +784,8 @@ static void wait_for_answers(void)
 /* In CPU time: on a busy machine a second may do little. */
 static void warm_up(void)
 {
-    double enough = server_cpu() + options.warm, end = now() + 10 * options.warm;
-    while (server_cpu() < enough && now() < end)
+    double enough = cpu_of(options.pid) + options.warm, end = now() + 10 * options.warm;
+    while (cpu_of(options.pid) < enough && now() < end)
         turn();
 }
 
@@ -777,9 +796,9 @@ static void wait_for_clients(void)
 {
     bool all = options.mode != CONNECT && options.mode != HANDSHAKE && options.mode != BY_DEFAULT;
     double end = now() + PATIENCE;
-    while (all ? ready < options.clients : messages == 0) {
+    while (all ? ready < count_clients() : messages == 0) {
         if (now() > end || failures > MAX_COMPLAINTS)
-            die("only %d of %d clients got in", ready, options.clients);
+            die("only %d of %d clients got in", ready, count_clients());
         turn();
     }
 }
@@ -820,6 +839,8 @@ static void parse_option(const char *name, char *value)
     else if (!strcmp(name, "--headers")) options.browser = !strcmp(value, "browser");
     else if (!strcmp(name, "--port")) options.port = atoi(value);
     else if (!strcmp(name, "--pid")) options.pid = atoi(value);
+    else if (!strcmp(name, "--sender-port")) options.sender_port = atoi(value);
+    else if (!strcmp(name, "--sender-pid")) options.sender_pid = atoi(value);
     else if (!strcmp(name, "--clients")) options.clients = atoi(value);
     else if (!strcmp(name, "--receivers")) options.receivers = atoi(value);
     else if (!strcmp(name, "--depth")) options.depth = atoi(value);
@@ -839,6 +860,8 @@ static void parse_options(int count, char **arguments)
     }
     if (!options.port || !options.pid)
         die("--port and --pid are needed");
+    if (options.sender_port && (!options.sender_pid || options.mode != BROADCAST))
+        die("--sender-port is for broadcasts, and needs --sender-pid");
     if (!options.event)
         options.event = options.mode == BROADCAST ? "all" : "echo";
     if (!options.receivers)
@@ -849,18 +872,20 @@ static void make_clients(void)
 {
     for (int i = 0; i < options.dialect_count; i++)
         prepare_event(options.dialects[i], options.event, options.bytes);
-    int connections = options.mode == BY_DEFAULT ? 2 * options.clients : options.clients;
+    int connections = options.mode == BY_DEFAULT ? 2 * options.clients : count_clients();
     clients = calloc(connections, sizeof *clients);
     epoll = epoll_create1(0);
     if (!clients || epoll < 0)
         die("out of memory, or of file descriptors");
-    for (int i = 0; i < options.clients; i++)
+    for (int i = 0; i < count_clients(); i++)
         clients[i].dialect = options.dialects[i % options.dialect_count];
-    for (int i = options.clients; i < connections; i++) {
+    for (int i = count_clients(); i < connections; i++) {
         Client *websocket = &clients[i], *polling = &clients[i - options.clients];
         *websocket = (Client){.dialect = polling->dialect, .partner = polling, .takes_over = true};
         polling->partner = websocket;
     }
+    for (int i = 0; i < connections; i++)
+        clients[i].port = is_sender_elsewhere(&clients[i]) ? options.sender_port : options.port;
 }
 
 int main(int count, char **arguments)
@@ -876,13 +901,17 @@ int main(int count, char **arguments)
     warm_up();
 
     messages = 0;
-    double cpu = server_cpu(), began = now();
+    pid_t sender_pid = options.sender_pid ? options.sender_pid : options.pid;
+    unsigned long sent_before = events_sent;
+    double cpu = cpu_of(options.pid), sender_cpu = cpu_of(sender_pid), began = now();
     run_for(options.seconds);
     wait_for_answers();
-    cpu = server_cpu() - cpu;
+    cpu = cpu_of(options.pid) - cpu;
+    sender_cpu = cpu_of(sender_pid) - sender_cpu;
     double seconds = now() - began;
 
-    printf("{\"messages\": %lu, \"seconds\": %.6f, \"cpu\": %.9f, \"bytes\": %ld, \"failures\": %lu}\n", messages,
-           seconds, cpu, (memory_after - memory_before) / options.clients, failures);
+    printf("{\"messages\": %lu, \"seconds\": %.6f, \"cpu\": %.9f, \"bytes\": %ld, \"sent\": %lu, \"sender_cpu\": %.9f, "
+           "\"failures\": %lu}\n", messages, seconds, cpu, (memory_after - memory_before) / options.clients,
+           events_sent - sent_before, sender_cpu, failures);
     return failures ? 1 : 0;
 }

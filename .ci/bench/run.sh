@@ -6,10 +6,10 @@
 #     run.sh --smoke                      whether all of it works, on socket_io.py alone; judges no times
 #     run.sh --help                       all options
 #
-# Needs Linux, Python 3.11 or newer, a C compiler, for the peers in JavaScript Node with npm, and for one of the cases
-# nginx (Debian: apt-get install nginx-light; the smoke run goes without it where it is not installed). Installs what it
-# measures, in the pinned versions, below .ci/.work and in node_modules beside this file. What has no
-# server here, such as bun on a rare processor, is left out, and said so.
+# Needs Linux, Python 3.11 or newer, a C compiler, for the peers in JavaScript Node with npm, for one of the cases nginx
+# and for the table of a cluster redis-server (Debian: apt-get install nginx-light redis-server; the smoke run goes
+# without them where they are not installed). Installs what it measures, in the pinned versions, below .ci/.work and in
+# node_modules beside this file. What has no server here, such as bun on a rare processor, is left out, and said so.
 set -euo pipefail
 
 die() {

@@ -1,6 +1,7 @@
 """socket_io.py, as all servers here: `echo` and `aecho` come back, `all` goes to everybody, /page is a page.
 
-ours.py PORT [uvloop] [xheaders] [rooms=N]: with rooms, ten clients in each; `room` goes to the first of them.
+ours.py PORT [uvloop] [xheaders] [rooms=N] [cluster=PATH]: with rooms, ten clients in each; `room` goes to the first of
+them. PATH is the Unix socket of the Redis by which several servers are one.
 """
 
 import asyncio
@@ -18,12 +19,14 @@ from socket_io import SocketIOHandler, SocketIOServer, event
 logging.getLogger("tornado.access").setLevel(logging.ERROR)
 
 PORT = int(sys.argv[1])
-ROOMS = next((int(argument.removeprefix("rooms=")) for argument in sys.argv if argument.startswith("rooms=")), 0)
+OPTIONS = dict(argument.split("=", 1) for argument in sys.argv if "=" in argument)
+ROOMS = int(OPTIONS.get("rooms", 0))
 arrivals = itertools.count()
 
 
 class Bench(SocketIOHandler):
     max_rooms = 10_000
+    cluster = f"unix://{OPTIONS['cluster']}" if "cluster" in OPTIONS else None
 
     def on_open(self):
         if ROOMS:  # ten groups of ten: few clients can be in many rooms
@@ -41,6 +44,10 @@ class Bench(SocketIOHandler):
     @event("all")
     def to_all(self, *args):
         self.io.emit("all", *args)
+
+    @event("local")
+    def to_all_here(self, *args):
+        self.io.local.emit("local", *args)
 
     @event("room")
     def to_room(self, *args):
