@@ -5936,6 +5936,30 @@ class ClusterBroadcastTests(ClusterTestCase):
                 self.assertEqual(await client.receive(), ("message", "hello"))
 
     @gen_test
+    async def test_an_event_of_another_server_is_encoded_once_for_all_clients_of_a_dialect(self):
+        clients = [await self.client(path="/second") for _ in range(5)]
+        clients += [await self.client("EIO3", path="/second") for _ in range(5)]
+        dialects = self.hub(self.second).dialects
+        with contextlib.ExitStack() as stack:
+            calls = {
+                name: stack.enter_context(
+                    mock.patch.object(
+                        type(dialects[name]),
+                        "encode_packet",
+                        autospec=True,
+                        side_effect=type(dialects[name]).encode_packet,
+                    )
+                )
+                for name in ("EIO4", "EIO3")
+            }
+            self.first.io.emit("all", {"a": 1})
+            for client in clients:
+                self.assertEqual(await client.receive(), ("all", {"a": 1}))
+        self.assertEqual(
+            {name: mocked.call_count for name, mocked in calls.items()}, {"EIO4": 1, "EIO3": 1}
+        )
+
+    @gen_test
     async def test_rooms_ids_and_exceptions_mean_clients_of_either_server(self):
         here, there = await self.pair()
         other, _ = await self.client(path="/second"), None
