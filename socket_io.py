@@ -3968,6 +3968,8 @@ class Member:
         self.task = None
         if answer is False:
             return self._refuse(ConnectionRefused())
+        if not CLASS_ONLY.isdisjoint(vars(self.handler)):
+            self._warn_of_options()
         if self._move(BUSY):
             self.session.accepted(self, self.identity)
         if self.after_connect:
@@ -3976,6 +3978,16 @@ class Member:
             self.session.hub.clock.soon(self._begin_work)
         else:
             self._begin_work()
+
+    def _warn_of_options(self) -> None:
+        name, handler = type(self.handler).__name__, self.handler
+        for option in sorted(CLASS_ONLY & vars(handler).keys()):
+            warn_once(
+                "option of one handler",
+                "%s.on_open set %s on one handler, where it does nothing: it is an option of the class",
+                name,
+                option,
+            )
 
     def _begin_work(self) -> None:
         """Send what `on_open` has sent, end the client if it did, then run the events that wait."""
@@ -7633,7 +7645,9 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
                 return self._enter(self.request)
             # A copy, for others may share the connection.
             self.client_context = contextvars.copy_context()
-            allowed = self._ask(self.hub.options.allow_request, http_request)
+            ask = self.hub.options.allow_request
+            is_default = getattr(ask, "__func__", None) is ADMITS_ALL
+            allowed: Any = True if is_default else self._ask(ask, http_request)
             if is_awaitable(allowed):
                 return self._enter_when(allowed)
             return self._enter_if(allowed)
@@ -9643,15 +9657,6 @@ class SocketIOHandler(tornado.web.RequestHandler):
         super().__init_subclass__(**kwargs)
         cls._examine()
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Refuse an option, which is that of all clients and would do nothing on one handler."""
-        if name in CLASS_ONLY:
-            raise AttributeError(
-                f"{name} is an option of the class, and none of one client: "
-                f"set {type(self).__name__}.{name}"
-            )
-        super().__setattr__(name, value)
-
     @classmethod
     def _examine(cls) -> None:
         """Check the class, and note its events and taps.
@@ -9762,7 +9767,8 @@ OPTIONS = {
     "client_path": Option((str, os.PathLike, NOTHING)),
     "json": Option((object,)),
 }
-#: The options that a handler may not set for itself. The other names are ordinary ones.
+ADMITS_ALL = SocketIOHandler.allow_request.__func__  # type: ignore[attr-defined]  # need not be called
+#: The options that a handler would set for itself in vain. The other names are ordinary ones.
 CLASS_ONLY = OPTIONS.keys() - {"json", "cookie", "cluster"}
 #: The methods of a RequestHandler that nothing calls here, and the methods to use instead.
 NEVER_CALLED = {

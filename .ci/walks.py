@@ -45,6 +45,7 @@ SEAMS = {  # the sections of caller and callee: the seam that the map declares b
     (8, 9): "the hub's tables",
     (9, 12): "the handler",
     (11, 12): "the handler, asked by allow_request",
+    (11, 13): "the router",
 }
 SECONDS = 10.0  # the limit of a wait for something that should come at once
 CALM = 0.3  # seconds in which a walk may still have something to do after its last byte
