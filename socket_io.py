@@ -4470,6 +4470,7 @@ class Namespace:
             del self.rooms[room]
 
     def has_room(self, name: str) -> bool:
+        """Tell whether anybody is in the room *name*, which may be a member's id."""
         return name in self.rooms or name in self.members
 
     def select(self, target: Target) -> list[Member]:
@@ -4651,10 +4652,12 @@ class History:
 
     @property
     def next_offset(self) -> str:
+        """The offset of the event that will be sent next."""
         return f"{self.tag}{self.number + 1}"
 
     @property
     def last_offset(self) -> str:
+        """The offset of the newest event."""
         return f"{self.tag}{self.number}"
 
     def record(
@@ -4731,6 +4734,7 @@ class History:
 
     @property
     def is_empty(self) -> bool:
+        """Whether there is neither an event nor a client to keep."""
         return not self.records and not self.gone
 
     def _missed(self, recovery: Recovery, offset: Any) -> list[Record] | None:
@@ -5389,6 +5393,7 @@ application_hubs: weakref.WeakKeyDictionary[tornado.web.Application, weakref.Wea
 
 #: The hubs that a loop of this process serves, or has served: a forked child is not to use them.
 bound_hubs: weakref.WeakSet[Hub] = weakref.WeakSet()
+#: The tables of the parent process, which a forked child keeps from garbage collection.
 kept_for_parents: list[Any] = []
 
 
@@ -5399,6 +5404,7 @@ class ParentsTable(dict[str, Any]):
 
 
 def leave_hubs_to_parent() -> None:
+    """Give up all sessions of all hubs, in a forked child."""
     for hub in bound_hubs:
         hub.leave_to_parent()
 
@@ -9695,6 +9701,7 @@ class SocketIOHandler(tornado.web.RequestHandler):
         )
 
     def get_template_namespace(self) -> dict[str, Any]:
+        """Return what Tornado gives to templates, of which `Hub.make_handler` drops a part."""
         if self.ui is None:
             self.ui = self._make_ui()
         return super().get_template_namespace()
@@ -10131,6 +10138,7 @@ class Door(tornado.routing.Router):
     def find_handler(
         self, request: tornado.httputil.HTTPServerRequest, **kwargs: Any
     ) -> Exchange | None:
+        """Return an Exchange for the request; None leaves the request to the Gateway."""
         if self.hub is None or not self.hub.clock.is_bound():
             return None
         return Exchange(self.hub, request)
@@ -10348,7 +10356,7 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
         if named or policy_port is not None or policy_file is not None:
             port = 843 if policy_port is None else policy_port
             self.flash_policy = FlashPolicyServer(port, policy_file, self.address)
-        # The application has started it too, but on the loop on which it was made.
+        # The Application has started autoreload as well, but on the loop on which it was made.
         if settings.get("autoreload"):
             tornado.autoreload.start()
 
@@ -10390,6 +10398,7 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
         super().handle_stream(LaneStream(connection, **sizes), connection.address)
 
     async def close_all_connections(self) -> None:
+        """Close the connections of the lane too."""
         if self.lane is not None:
             self.lane.close_all()
         await super().close_all_connections()
