@@ -6295,9 +6295,12 @@ class Everywhere(Here):
         """Ask the clients of other servers; return what came, all of it or until the time is up."""
         request_id, question = random_id(), AckQuestion()
         timeout = MAX_REQUEST_SECONDS if seconds is None else min(seconds, MAX_REQUEST_SECONDS)
+        hears_answers = name in self.hub.namespaces
         self.questions[request_id] = question
         with self._presence(name), contextlib.suppress(asyncio.TimeoutError):
             try:
+                if not hears_answers:  # before Redis has counted us among the others
+                    await asyncio.wait_for(self._count_others(name), timeout)
                 self._publish_request(
                     name,
                     BROADCAST_WITH_ACKS,
@@ -6542,10 +6545,15 @@ class Everywhere(Here):
         """Do it to those in `opts`; without these, to one client, whose server answers."""
         if request.get("opts") is not None:
             return do(name, decode_target(request["opts"]), argument)
-        id = decode_name(request.get("sid"))
-        if id in self.hub.namespaces[name].members:
-            do(name, Target(frozenset([id]), local=True), argument)
-            self._respond(name, {"type": request["type"], "requestId": request.get("requestId")})
+        do(name, self.client_of(name, request.get("sid")), argument)
+        self._respond(name, {"type": request["type"], "requestId": request.get("requestId")})
+
+    def client_of(self, name: str, sid: Any) -> Target:
+        """Return the client of this id as a target; PayloadError if it is not ours."""
+        namespace, id = self.hub.namespaces.get(name), decode_name(sid)
+        if namespace is None or id not in namespace.members:
+            raise PayloadError("not a client of this server")
+        return Target(frozenset([id]), local=True)
 
     def _take_server_side_event(self, name: str, request: dict[str, Any]) -> None:
         data = request.get("data")
@@ -6623,6 +6631,7 @@ class PythonChannel:
             room=self._rooms(target.rooms),
             skip_sid=[*target.excluded] or None,
             callback=callback,
+            volatile=target.volatile,
         )
 
     def _rooms(self, rooms: Collection[str]) -> Any:
@@ -6652,11 +6661,11 @@ class PythonChannel:
 
     METHODS: ClassVar[dict[int, str]] = {JOIN: "enter_room", LEAVE: "leave_room"}
 
-    def _publish(self, method: str, namespace: str, **fields: Any) -> None:
+    def _publish(self, method: str, namespace: str, volatile: bool = False, **fields: Any) -> None:
         message = {"method": method, "namespace": namespace, **fields, "host_id": self.host_id}
         message["cluster_key"] = self.everywhere.key
         body = self.everywhere.json.encode(message).encode("ascii")
-        self.everywhere.bus.publish(self.channel, body)
+        self.everywhere.bus.publish(self.channel, body, volatile)
 
     # In.
 
@@ -6728,21 +6737,21 @@ class PythonChannel:
             )
         self.everywhere.bus.publish(self.channel, body)
 
-    def _one(self, message: dict[str, Any]) -> Target:
-        return Target(frozenset([decode_name(message.get("sid"))]), local=True)
-
     def _take_enter(self, name: str, message: dict[str, Any]) -> None:
-        Here.join(self.everywhere, name, self._one(message), [decode_name(message.get("room"))])
+        client = self.everywhere.client_of(name, message.get("sid"))
+        Here.join(self.everywhere, name, client, [decode_name(message.get("room"))])
 
     def _take_leave(self, name: str, message: dict[str, Any]) -> None:
-        Here.leave(self.everywhere, name, self._one(message), [decode_name(message.get("room"))])
+        client = self.everywhere.client_of(name, message.get("sid"))
+        Here.leave(self.everywhere, name, client, [decode_name(message.get("room"))])
 
     def _take_close_room(self, name: str, message: dict[str, Any]) -> None:
         room = decode_name(message.get("room"))
         Here.leave(self.everywhere, name, Target(frozenset([room]), local=True), [room])
 
     def _take_disconnect(self, name: str, message: dict[str, Any]) -> None:
-        Here.disconnect(self.everywhere, name, self._one(message), False)
+        client = self.everywhere.client_of(name, message.get("sid"))
+        Here.disconnect(self.everywhere, name, client, False)
 
     TAKERS: ClassVar[dict[str, Callable[[PythonChannel, str, dict[str, Any]], None]]] = {
         "emit": _take_emit,

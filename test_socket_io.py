@@ -6730,6 +6730,11 @@ class PythonSocketIOTests(ClusterTestCase):
             self.say(method, **fields)
             await asyncio.sleep(0)
             self.assertEqual(self.second.io.rooms(), rooms)
+        self.second.io.join("room")
+        for method in ("enter_room", "leave_room", "disconnect"):
+            self.say(method, sid="room", room="other")  # a room is no client
+        await asyncio.sleep(0)
+        self.assertEqual(self.second.io.rooms(), {"room": 1})
         self.say("disconnect", sid=there.id)
         await within(there.receive_packet(DISCONNECT))
 
@@ -6801,6 +6806,7 @@ class FakeRedis:
         self.connections = 0
         self.is_frozen = False
         self.hangs_up_at: set[str] = set()  # commands after which the connection is cut
+        self.slow_at: set[str] = set()  # commands that take 50 ms
 
     async def start(self):
         self.server = await asyncio.start_server(self._serve, "127.0.0.1", self.port or 0)
@@ -6832,6 +6838,8 @@ class FakeRedis:
                 name = name.decode().upper()
                 if name != "PING":
                     self.commands.append([name, *[arg.decode("utf-8", "replace") for arg in args]])
+                if name in self.slow_at:
+                    await asyncio.sleep(0.05)
                 if name in self.hangs_up_at:
                     writer.transport.abort()
                 elif not self.is_frozen:
@@ -6954,6 +6962,14 @@ class RedisBusTests(RedisTestCase):
         self.assertEqual(len(await self.first.io.fetch_sockets()), 2)
         self.second.io.on("ask", lambda: "answer")
         self.assertEqual(await self.first.io.server_side_call("ask"), ["answer"])
+
+    @gen_test
+    async def test_acks_come_to_a_server_that_nobody_of_the_namespace_is_at(self):
+        there = await self.client(path="/second", namespace="/room/1")
+        self.redis.slow_at.add("SUBSCRIBE")
+        calling = asyncio.ensure_future(self.first.io.of("/room/1").call("question", timeout=1.0))
+        await there.answer("yes")
+        self.assertEqual((await within(calling)).answers, {there.id: "yes"})
 
     @gen_test
     async def test_many_events_arrive_in_order_and_none_twice(self):
