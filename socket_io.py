@@ -5875,7 +5875,7 @@ class RedisBus:
                 await asyncio.wait_for(self.emptied.wait(), 1.0)
         for task in self.tasks:
             task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await asyncio.wait(self.tasks, timeout=1.0)  # redis-py may lose a cancellation
         for client in (self.client, self.listening_client):
             with contextlib.suppress(Exception):  # Redis may be away
                 await asyncio.wait_for(client.aclose(), 1.0)
@@ -5920,7 +5920,7 @@ class RedisBus:
 
     async def _listen(self) -> None:
         pause, longest = self.PAUSES
-        while True:
+        while not self.closing:
             try:
                 await self._connect()
                 pause = self.PAUSES[0]
@@ -6035,7 +6035,7 @@ class RedisBus:
 
     async def _ping(self) -> None:
         """Notice a connection that has gone silent, and count the servers while all is well."""
-        while True:
+        while not self.closing:
             await asyncio.sleep(self.PING_SECONDS)
             if self.pubsub is None:
                 continue

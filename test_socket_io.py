@@ -7167,6 +7167,22 @@ class RedisBusTests(RedisTestCase):
         self.first.io.emit("late")
         self.assertEqual(len(bus.queue), 0)
 
+    @gen_test
+    async def test_a_server_closes_although_redis_py_has_lost_a_cancellation(self):
+        async def lose(block):
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                raise ConnectionError("closed") from None
+
+        bus = self.bus(self.first)
+        bus.pubsub.parse_response = lose
+        bus.heard = math.inf
+        self.second.io.emit("next")  # what is being read is the last that is read as ever
+        await asyncio.sleep(0.05)
+        await within(self.hub(self.first).verbs.leave_cluster(), 4)
+        self.assertTrue(all(task.done() for task in bus.tasks))
+
     @unittest.skipUnless(hasattr(os, "fork"), "only Unix forks")
     @gen_test
     async def test_a_forked_child_that_serves_leaves_the_parents_connections_alone(self):
