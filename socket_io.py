@@ -2592,7 +2592,7 @@ class Clock:
         self.thread = 0
         self.at_work = AtWork()
         self.table: dict[Deadline, float] = {}  # by `now`; a sweep meets them
-        self.timers: dict[Deadline, asyncio.TimerHandle] = {}  # of the punctual ones
+        self.timers: dict[Deadline, asyncio.TimerHandle] = {}  # punctual deadlines are here
         self.next_sweep = math.inf  # by the loop's time; infinite while the table is empty
         self.forgiven = 0.0  # seconds by which late sweeps have moved every deadline
         self.lag = 0.0  # seconds by which the last sweep was late
@@ -2705,7 +2705,7 @@ class Clock:
             self.forgiven += self.lag
         self.next_sweep, now = real, real - self.forgiven
         for act in [act for act, when in self.table.items() if when <= now]:
-            if self.table.get(act, math.inf) <= now:  # not disarmed or moved by the one before
+            if self.table.get(act, math.inf) <= now:  # a deadline before it may have disarmed it
                 del self.table[act]
                 self._meet(act)
         if self.table:
@@ -2930,7 +2930,7 @@ class Backlog:
 
 
 class Session:
-    """One client, from its handshake until it is gone or has been told to go."""
+    """A client, from its handshake until it is gone or has been told to go."""
 
     __slots__ = (
         "hub", "http_request", "dialect", "transport", "sid", "user_session", "context", "entered",
@@ -5464,10 +5464,10 @@ def enabled_transports(application: tornado.web.Application) -> frozenset[str]:
 SOCKETS, ALL_ROOMS, JOIN, LEAVE, DISCONNECT_ALL, FETCH, SERVER_SIDE_EMIT = range(7)
 BROADCAST_WITH_ACKS, CLIENT_COUNT, CLIENT_ACK = 7, 8, 9
 
-UID_CHARACTERS = 6  # of a server, and of a request: as many as node's
-MAX_REQUEST_SECONDS = 3600.0  # for which a request of another server may wait for acks
+UID_CHARACTERS = 6  # as many as node's servers and requests have
+MAX_REQUEST_SECONDS = 3600.0  # a request of another server waits no longer for acks
 MAX_PIPELINE = 1000  # messages that go to Redis in one write
-COMMAND_SECONDS = 5.0  # for Redis to take a connection, or to answer
+COMMAND_SECONDS = 5.0  # Redis takes a connection, or answers, within this time
 
 #: Bytes without which msgpack holds neither a timestamp nor a float that JSON lacks.
 NOT_JSON = re.compile(
@@ -5517,7 +5517,7 @@ def _packable(value: Any, codec: StrictJSON) -> Any:
     if isinstance(value, (list, tuple)):
         return [_packable(item, codec) for item in value]
     if isinstance(value, int) and not -(2**63) <= value < 2**64:
-        return float(value) if abs(value) < 10**308 else None  # as JavaScript reads it
+        return float(value) if abs(value) < 10**308 else None  # JavaScript reads it so
     if isinstance(value, (str, int, float, bytes, bytearray, memoryview, type(None))):
         return value
     return _packable(codec.decode(codec.encode(value)), codec)
@@ -5661,7 +5661,7 @@ def decode_timeout(options: Any, default: float) -> float:
 
 
 class Bus(Protocol):
-    """What servers hear each other by. Messages of one server arrive in the order it sent them."""
+    """A bus carries messages between servers; those of one server arrive in their order."""
 
     def publish(self, channel: str, body: bytes, volatile: bool = False) -> None:
         """Send *body* to all that have subscribed to *channel*; a volatile one never waits."""
@@ -5783,7 +5783,7 @@ class RedisBus:
 
     PING_SECONDS = 2.0  # between two signs of life of the listening connection
     SILENCE_SECONDS = 10.0  # without one, after which the connection is given up
-    SETTLE_SECONDS = 3.0  # for the others to subscribe again; who publishes earlier is not heard
+    SETTLE_SECONDS = 3.0  # the others subscribe again meanwhile, and would not hear us before
     PAUSES = (0.05, 0.5)  # the first and the longest pause between two attempts to connect
 
     def __init__(self, url: str, hub: Hub) -> None:
@@ -5796,7 +5796,7 @@ class RedisBus:
         self.pubsub: Any = None  # while the listening connection lives
         self.heard = 0.0  # when it last brought anything
         self.confirmed: set[str] = set()  # channels to which Redis says that we have subscribed
-        self.confirming = asyncio.Event()  # it says so of one more
+        self.confirming = asyncio.Event()  # Redis has confirmed one more channel
         self.is_away = False  # since the WARNING that said so
         self.joined = asyncio.Event()
         self.counted = 0  # subscribers of `home` when they were last counted
@@ -6134,7 +6134,7 @@ class AckQuestion:
     """
 
     def __init__(self) -> None:
-        self.servers: int | None = None  # that are asked, once they are counted
+        self.servers: int | None = None  # None until the servers have been counted
         self.counts: list[int] = []
         self.named: dict[str, Any] = {}  # by client id: our own kind tells it
         self.unnamed: list[Any] = []
@@ -6241,7 +6241,7 @@ class Everywhere(Here):
     # Broadcasts.
 
     def emit(self, scope: Scope, target: Target, data: list[Any]) -> None:
-        if not target.local:  # what cannot be JSON is the caller's error, also if nobody is here
+        if not target.local:  # the caller hears what cannot be JSON, also if nobody is here
             encode_with_attachments(self.json, data)
         super().emit(scope, target, data)
         if target.local:
@@ -6355,7 +6355,7 @@ class Everywhere(Here):
     def join(self, scope: Scope, target: Target, rooms: Collection[str]) -> None:
         try:
             super().join(scope, target, rooms)
-        finally:  # that a client here is in too many rooms is nothing to those elsewhere
+        finally:  # clients elsewhere join, whatever keeps one of ours from it
             self._tell(scope, target, JOIN, rooms=[*rooms])
 
     def leave(self, scope: Scope, target: Target, rooms: Collection[str]) -> None:
@@ -6485,7 +6485,7 @@ class Everywhere(Here):
 
     def _take_response(self, name: str, channel: str, body: bytes) -> None:
         if not self.questions:
-            return  # to another server: all hear the answers to events
+            return  # the question was another server's: all hear the answers to events
         response = unpack(body)
         if not isinstance(response, dict):
             raise PayloadError("a response is a map")
@@ -6499,7 +6499,7 @@ class Everywhere(Here):
         if not isinstance(request, dict):
             raise PayloadError("a request is a map")
         if "requestid" in request:
-            return  # of socket.io-redis up to 5, whose numbers mean other things
+            return  # socket.io-redis up to 5 sent it: its numbers mean other things
         if request.get("uid") == self.uid or request.get("requestId") in self.questions:
             return
         type, request_id = request.get("type"), request.get("requestId")
@@ -7122,7 +7122,7 @@ class PlainRequest:
         self.method, self.path, self.query = line.groups()
         self.headers = headers
         self.tail = ""
-        self.size = size  # of the head, in bytes
+        self.size = size  # bytes of the head
         self.body_size = int(headers.get("Content-Length", "0"))
 
     @property
@@ -7177,12 +7177,12 @@ class LaneConnection:
         self.exchange: Exchange | None = None  # which owes an answer
         self.missing = 0  # bytes of its body that have yet to come
         self.closes = False  # the answer is the last on this connection
-        self.ending = False  # it has left
+        self.ending = False  # the last answer has left
         self.reading = False
         self.unsent: bytes | memoryview = b""  # the rest of an answer
         self.answer_under_way: Answer | None = None
         self.deadline = math.inf
-        self.headers: Headers = {}  # of the request that is served
+        self.headers: Headers = {}  # the request that is served has these
         lane.add(self)
         with contextlib.suppress(OSError):  # a Unix socket
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -7222,7 +7222,7 @@ class LaneConnection:
             pass
         except OSError:
             self.close()
-        except Exception:  # of our own; the client shall not wait for ever
+        except Exception:  # a fault of ours: the client shall not wait for ever
             log.exception("a request could not be served")
             self.close()
 
@@ -7281,7 +7281,7 @@ class LaneConnection:
             if self.exchange is exchange:
                 self.set_reading(True)
                 exchange.finish()
-        except Exception:  # of our own, as above
+        except Exception:  # a fault of ours, as above
             log.exception("a request could not be served")
             self.close()
 
@@ -7478,7 +7478,7 @@ class Lane:
         self.empty = asyncio.Event()  # set when no connection is left, after the goodbye
         self.loop = asyncio.get_running_loop()
         self.context = contextvars.copy_context()
-        self.hub: Hub | None = None  # of the last request
+        self.hub: Hub | None = None  # the last request was for it
 
     @classmethod
     def obstacle(cls, server: SocketIOServer, options: Set[str]) -> str | None:
@@ -7589,14 +7589,14 @@ class Lane:
 
 
 class Exchange(tornado.httputil.HTTPMessageDelegate):
-    """One HTTP request of a client, from its headers to its one answer.
+    """An HTTP request of a client, from its headers to its one answer.
 
     A GET that polls has a `Poll` as well. No RequestHandler is made: a poll and a POST cost 40 %
     less, and a body is refused by its size while it arrives.
     """
 
     # Few requests give all of these a value of their own.
-    client_context: contextvars.Context | None = None  # of the session that it begins
+    client_context: contextvars.Context | None = None  # a session that it begins will have it
     refused: Refused | None = None
     session: Session | None = None
     body: bytes | bytearray = b""
@@ -7693,7 +7693,9 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
     def _guard(self, work: Callable[[], None]) -> None:
         try:
             work()
-        except Exception:  # of our own: not every Tornado would end the request, and so the session
+        except (
+            Exception
+        ):  # a fault of ours: not every Tornado would end the request and the session
             log.exception("%s: a request could not be answered", self.hub.options.__name__)
             if self.session is not None:
                 self._forget_post(self.session)
@@ -8116,7 +8118,7 @@ class TakenOver(asyncio.BufferedProtocol):
         self.exchange: Exchange | None = exchange
         self.hub = exchange.hub
         self.greeting = greeting  # the HTTP answer to that request, or the beginning of it
-        self.received_before = b""  # what the client sent along with its request
+        self.received_before = b""  # the client sent this along with its request
         self.session: Session | None = None
         self.carrier: Any  # an asyncio transport, or a StreamCarrier; from connection_made on
         self.congested = False  # see Outlet
@@ -8395,7 +8397,7 @@ class WebSocket(TakenOver):
         self.closing = True
         self._stop_probing()
         self.write(encode_close(code, reason))
-        self.set_reading(True)  # for the client's close frame
+        self.set_reading(True)  # the client's close frame is yet to come
         self.abort_after_grace()
 
     def connection_lost(self, exc: Exception | None) -> None:
