@@ -16118,6 +16118,23 @@ class LaneTests(OnLane, RecorderTestCase):
         await self.assertClosedFor("transport error")
 
     @gen_test
+    async def test_a_client_that_does_not_read_is_cut_off_for_that(self):
+        wire = await self.on_the_lane()
+        url = await self.join_polling(wire)
+        handler = await self.only_of(2)
+        self.handler.max_buffered_bytes = 50_000_000
+        handler.send("x" * 20_000_000)
+        wire.writer.transport.pause_reading()
+        wire.send_request("GET", url)
+        await self.until(lambda: any(bool(one.unsent) for one in self.connections))
+        self.handler.max_buffered_bytes = 1000
+        with self.assertLogs("socket_io", "WARNING") as logged:
+            handler.send("x" * 2000)
+        self.assertIn("it does not read what it is sent", "".join(logged.output))
+        await self.assertClosedFor(socket_io.MISTAKES["max_buffered_bytes"].close_reason)
+        self.assertFalse(any(bool(one.unsent) for one in self.connections))
+
+    @gen_test
     async def test_what_is_odd_is_tornados_and_answered_as_tornado_answers(self):
         await self.on_the_lane()
         good = ["GET {} HTTP/1.1", "Host: test.example"]
@@ -16394,6 +16411,19 @@ class LaneOptionTests(OnLane, RecorderTestCase):
         wire = await self.on_the_lane()
         _, headers, _ = await wire.request("GET", ENGINE_URL)
         self.assertIn("; Secure", headers["set-cookie"])
+
+
+class LaneWithoutKeepAliveTests(OnLane, RecorderTestCase):
+    """With `no_keep_alive` each connection serves one request."""
+
+    server_options = {"no_keep_alive": True}
+
+    @gen_test
+    async def test_the_first_answer_is_the_last(self):
+        wire = await self.wire()
+        status, headers, _ = await wire.request("GET", ENGINE_URL)
+        self.assertEqual((status, headers["connection"]), (200, "close"))
+        self.assertEqual(await wire.end(), b"")
 
 
 class LaneBehindProxyTests(OnLane, RecorderTestCase):
