@@ -16709,7 +16709,7 @@ HOSTILE_ROWS: dict[str, list[tuple[list, str, str]]] = {
         (["40"], STAYS, "a second CONNECT"),
         (['42/nowhere,["x"]'], STAYS, "an event for a namespace never joined"),
         (["41/nowhere,"], STAYS, "leaving it"),
-        (["40/nowhere?" + "a=b&" * 100_000 + ","], STAYS, "a query without end"),
+        (["40/nowhere?" + "a=b&" * 20_000 + ","], STAYS, "a query without end"),
         (["b4!!!!"], ENDS, "base64 that is none"),
         (["b9QQ=="], ENDS, "of no known type"),
     ],
@@ -16743,7 +16743,7 @@ HOSTILE_ROWS: dict[str, list[tuple[list, str, str]]] = {
         (["8::"], STAYS, "a noop"),
         (["1::"], STAYS, "a second CONNECT"),
         (["1::/nowhere"], STAYS, "a namespace that is not there"),
-        (["1::/nowhere?" + "a=b&" * 100_000], STAYS, "a query without end"),
+        (["1::/nowhere?" + "a=b&" * 20_000], STAYS, "a query without end"),
         ([f"1::/{number}" for number in range(900)], STAYS, "nine hundred of them"),
         (["3::/nowhere:x"], STAYS, "a message for one"),
         (['5:::{"name":"__proto__","args":[{"__proto__":1}]}'], STAYS, "a name that means something elsewhere"),
@@ -17020,6 +17020,7 @@ class HostilityBehaviour:
 
     dialect = transport = ""
     innocent_tasks = 0  # of the hub, for as long as those live who must not suffer
+    samples_packets = False  # where another class sends every row through the same code
     base = Victim
     options = {"max_packets": 1000}
 
@@ -17042,6 +17043,13 @@ class HostilityBehaviour:
         await attacker.connect()
         attacker.heard = self.handler.handlers[-1].heard
         return attacker
+
+    def packet_rows(self):
+        """Return the packets to be sent, as rows; a sample is every eighth row and each of the longest."""
+        rows = HOSTILE_ROWS[self.dialect]
+        if not self.samples_packets:
+            return rows
+        return [row for n, row in enumerate(rows) if n % 8 == 0 or len(row[0][0]) > LONG]
 
     async def invite(self):
         """Those who must not suffer."""
@@ -17108,7 +17116,7 @@ class HostilityBehaviour:
     @gen_test(timeout=60)
     async def test_a_wrong_packet_ends_its_sender_and_an_odd_one_does_nothing(self):
         await self.invite()
-        for frames, outcome, why in HOSTILE_ROWS[self.dialect]:
+        for frames, outcome, why in self.packet_rows():
             with self.subTest(why):
                 attacker = await self.attacker()
                 status = await attacker.throw(*frames)
@@ -17480,6 +17488,7 @@ class EIO3UpgradeHostilityTests(WebSocketHostilityBehaviour, RecorderTestCase):
 
 class EIO4WebSocketOnLaneHostilityTests(OnLane, WebSocketHostilityBehaviour, RecorderTestCase):
     dialect, transport = "EIO4", "websocket"
+    samples_packets = True
 
 
 class EIO4PollingOnLaneHostilityTests(OnLane, PostingHostilityBehaviour, RecorderTestCase):
@@ -17488,14 +17497,17 @@ class EIO4PollingOnLaneHostilityTests(OnLane, PostingHostilityBehaviour, Recorde
 
 class EIO4JSONPOnLaneHostilityTests(OnLane, PostingHostilityBehaviour, RecorderTestCase):
     dialect, transport = "EIO4", "jsonp-polling"
+    samples_packets = True
 
 
 class EIO4UpgradeOnLaneHostilityTests(OnLane, WebSocketHostilityBehaviour, RecorderTestCase):
     dialect, transport = "EIO4", "upgrade"
+    samples_packets = True
 
 
 class EIO3WebSocketOnLaneHostilityTests(OnLane, WebSocketHostilityBehaviour, RecorderTestCase):
     dialect, transport = "EIO3", "websocket"
+    samples_packets = True
 
 
 class EIO3PollingOnLaneHostilityTests(OnLane, PostingHostilityBehaviour, RecorderTestCase):
@@ -17504,10 +17516,12 @@ class EIO3PollingOnLaneHostilityTests(OnLane, PostingHostilityBehaviour, Recorde
 
 class EIO3JSONPOnLaneHostilityTests(OnLane, PostingHostilityBehaviour, RecorderTestCase):
     dialect, transport = "EIO3", "jsonp-polling"
+    samples_packets = True
 
 
 class EIO3UpgradeOnLaneHostilityTests(OnLane, WebSocketHostilityBehaviour, RecorderTestCase):
     dialect, transport = "EIO3", "upgrade"
+    samples_packets = True
 
 
 class Protocol1WebSocketHostilityTests(WebSocketHostilityBehaviour, RecorderTestCase):
@@ -17516,6 +17530,7 @@ class Protocol1WebSocketHostilityTests(WebSocketHostilityBehaviour, RecorderTest
 
 class Protocol1FlashHostilityTests(WebSocketHostilityBehaviour, RecorderTestCase):
     dialect, transport = "0.9", "flashsocket"
+    samples_packets = True
 
 
 class Protocol1PollingHostilityTests(PostingHostilityBehaviour, RecorderTestCase):
@@ -17536,6 +17551,7 @@ class AncestorWebSocketHostilityTests(WebSocketHostilityBehaviour, RecorderTestC
 
 class AncestorFlashHostilityTests(WebSocketHostilityBehaviour, RecorderTestCase):
     dialect, transport = "0.6", "flashsocket"
+    samples_packets = True
 
 
 class AncestorPollingHostilityTests(PostingHostilityBehaviour, RecorderTestCase):
@@ -17556,18 +17572,22 @@ class AncestorStreamHostilityTests(PostingHostilityBehaviour, RecorderTestCase):
 
 class EIO4TLSHostilityTests(OverTLS, WebSocketHostilityBehaviour, RecorderTestCase):
     dialect, transport = "EIO4", "websocket"
+    samples_packets = True
 
 
 class EIO3UpgradeTLSHostilityTests(OverTLS, WebSocketHostilityBehaviour, RecorderTestCase):
     dialect, transport = "EIO3", "upgrade"
+    samples_packets = True
 
 
 class Protocol1PollingTLSHostilityTests(OverTLS, PostingHostilityBehaviour, RecorderTestCase):
     dialect, transport = "0.9", "xhr-polling"
+    samples_packets = True
 
 
 class AncestorStreamTLSHostilityTests(OverTLS, PostingHostilityBehaviour, RecorderTestCase):
     dialect, transport = "0.6", "htmlfile"
+    samples_packets = True
 
 
 # ---- Odd requests, slow and greedy clients -------------------------------------------
