@@ -8163,13 +8163,13 @@ def make_certificate():
 class HeartbeatTests(RecorderTestCase):
     """[EIO4 "Heartbeat"]: the server pings, the client answers, silence is the end."""
 
-    options = {"ping_interval": 0.2, "ping_timeout": 0.15}
+    options = {"ping_interval": 0.1, "ping_timeout": 0.1}
 
     @gen_test
     async def test_a_client_that_answers_lives_on_both_transports(self):
         transports = ("websocket", "xhr-polling")
         clients = [await self.client(transport=transport) for transport in transports]
-        await asyncio.sleep(0.8)  # twice the time after which silence is the end
+        await asyncio.sleep(0.45)  # twice the time after which silence is the end
         for handler, client in zip(self.handler.handlers, clients, strict=True):
             self.assertTrue(handler.connected, client.transport)
 
@@ -8191,8 +8191,8 @@ class HeartbeatTests(RecorderTestCase):
     @gen_test
     async def test_the_servers_own_lag_kills_nobody(self):
         await self.client()
-        time.sleep(0.5)  # a handler that blocks for longer than interval and timeout together
-        await asyncio.sleep(0.2)
+        time.sleep(0.3)  # a handler that blocks for longer than interval and timeout together
+        await asyncio.sleep(0.15)
         self.assertTrue((await self.only()).connected)
 
 
@@ -10186,7 +10186,7 @@ class AckTests(RecorderTestCase):
     @gen_test
     async def test_acks_of_a_room_say_who_answered(self):
         answers, silent, old = await self.client(), await self.client(), await self.client("0.6")
-        asked = asyncio.ensure_future(self.handler.io.call("question", 1, timeout=0.3))
+        asked = asyncio.ensure_future(self.handler.io.call("question", 1, timeout=0.15))
         self.assertEqual(await answers.answer("yes"), ("question", 1))
         acks = await asked
         self.assertEqual(acks.answers, {answers.id: "yes"})
@@ -12831,16 +12831,16 @@ class BrokenPollTests(RecorderTestCase):
 
     @gen_test
     async def test_a_client_whose_poll_broke_and_that_polls_again_goes_on(self):
-        with mock.patch.object(socket_io, "POLL_GRACE", 0.2):
+        with mock.patch.object(socket_io, "POLL_GRACE", 0.1):
             wire = await self.wire()
             url = await self.join_polling(wire)
             handler = await self.only()
             for number in range(2):
                 await self.break_a_poll(wire, url)
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.01)
                 wire = await self.wire()
                 wire.send_request("GET", url)
-                await asyncio.sleep(0.3)
+                await asyncio.sleep(0.2)
                 handler.send(number)
                 self.assertEqual((await wire.answer())[2], f'42["message",{number}]'.encode())
             self.assertTrue(handler.connected)
@@ -12850,10 +12850,10 @@ class BrokenPollTests(RecorderTestCase):
         self.handler.upgrade_timeout = 10.0
         wire, websocket = await self.wire(), await self.wire()
         url = await self.join_polling(wire)
-        with mock.patch.object(socket_io, "POLL_GRACE", 0.1):
+        with mock.patch.object(socket_io, "POLL_GRACE", 0.05):
             await self.break_a_poll(wire, url)
             await websocket.upgrade(url.replace("polling", "websocket"))
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(0.15)
             websocket.send_frame("2probe")
             self.assertEqual(await websocket.text(), "3probe")
             websocket.send_frame("5")
@@ -13294,7 +13294,9 @@ class OperatorTests(RecorderTestCase):
         for handler in self.handler.handlers:
             handler.join("quiz")
         await self.client()
-        asked = asyncio.ensure_future(self.handler.io.to("quiz").timeout(0.3).call("question", "?"))
+        asked = asyncio.ensure_future(
+            self.handler.io.to("quiz").timeout(0.15).call("question", "?")
+        )
         await answers.answer({"a": 1})
         await several.answer(1, 2)
         await none.answer()
@@ -13411,10 +13413,10 @@ class StatsTests(RecorderTestCase):
         await self.client()
         while self.handler._home[0].clock.next_sweep == math.inf:
             await asyncio.sleep(0.01)
-        time.sleep(0.3)
-        while self.handler.io.stats()["lag"] < 0.2:
+        time.sleep(0.15)
+        while self.handler.io.stats()["lag"] < 0.1:
             await asyncio.sleep(0)
-        while self.handler.io.stats()["lag"] > 0.2:
+        while self.handler.io.stats()["lag"] > 0.1:
             await asyncio.sleep(0.01)
 
     def test_stats_are_zero_before_the_first_client(self):
@@ -15648,39 +15650,55 @@ print("ended", flush=True)
 
     IN_THREAD = """
 import asyncio, sys, threading, tornado.web, socket_io
-sys.path.append(".")
-from test_socket_io import Client
 class Echo(socket_io.SocketIOHandler):
     def on_message(self, message): self.send(message)
 application = tornado.web.Application([Echo.routes("socket.io")], socket_io_port=int(sys.argv[1]))
 threading.Thread(target=socket_io.SocketIOServer, args=[application], daemon=True).start()
-async def talk():
-    while True:
-        try:
-            client = await Client(int(sys.argv[1]), "EIO4", "websocket").connect()
-            break
-        except OSError:
-            await asyncio.sleep(0.01)
-    await client.send("hello")
-    print(await client.receive())
+async def emit():
+    await asyncio.to_thread(sys.stdin.readline)
     Echo.io.emit("news", 5)
-    print(await client.receive())
-    await client.close()
-asyncio.run(talk())
+    await asyncio.to_thread(sys.stdin.readline)
+asyncio.run(emit())
 """
 
     @gen_test(timeout=30)
     async def test_a_server_in_a_thread_runs_and_says_what_stops_it(self):
-        printed, code = await self.run_program(self.IN_THREAD, unused_port())
-        self.assertEqual(code, 0, printed)
-        warning, *heard = printed.splitlines()
+        port = unused_port()
+        running = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", self.IN_THREAD, str(port)),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            cwd=pathlib.Path(__file__).parent,
+        )
+        try:
+            client = await within(self.connected(port), 20)
+            await client.send("hello")
+            self.assertEqual(await client.receive(), ("message", "hello"))
+            running.stdin.write(b"emit\n")
+            self.assertEqual(await client.receive(), ("news", 5))
+            await client.close()
+            printed, _ = await within(running.communicate(b"end\n"), 20)
+        finally:
+            if running.returncode is None:
+                running.kill()
+                await running.communicate()
+        self.assertEqual(running.returncode, 0, printed)
+        (warning,) = printed.decode().splitlines()
         self.assertIn("auto_start=False", warning)
-        self.assertEqual(heard, ["('message', 'hello')", "('news', 5)"])
+
+    async def connected(self, port):
+        """Return a client of the program that listens on *port*, as soon as it does."""
+        while True:
+            with contextlib.suppress(OSError):
+                return await Client(port, "EIO4", "websocket").connect()
+            await asyncio.sleep(0.01)
 
     RELOADED = """
-import pathlib, sys, tornado.web, socket_io
+import functools, pathlib, sys, tornado.autoreload, tornado.web, socket_io
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import words
+tornado.autoreload.start = functools.partial(tornado.autoreload.start, 50)  # milliseconds between looks
 print(words.WORD, flush=True)
 class Chat(socket_io.SocketIOHandler): ...
 socket_io.SocketIOServer(
@@ -15701,12 +15719,8 @@ socket_io.SocketIOServer(
             )
             try:
                 self.assertEqual(await within(running.stdout.readline(), 20), b"first\n")
-                while True:
-                    with contextlib.suppress(OSError):
-                        client = await Client(port, "EIO4", "websocket").connect()
-                        break
-                    await asyncio.sleep(0.01)
-                await asyncio.sleep(0.6)  # Tornado looks every half a second for what has changed
+                client = await within(self.connected(port), 20)
+                await asyncio.sleep(0.2)  # for the first look, which notes how old the files are
                 write_file(folder, "words.py", "WORD = 'second one'")
                 line = await within(running.stdout.readline(), 20)
                 while line.strip() and line != b"second one\n":  # that a file was modified
@@ -16379,7 +16393,7 @@ class LaneOptionTests(OnLane, RecorderTestCase):
         wire = await self.on_the_lane()
         url = await self.join_polling(wire)
         wire.send_request("GET", url)
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.3)
         self.handler.handlers[-1].send("late")
         self.assertEqual((await wire.answer())[2], b'42["message","late"]')
 
@@ -18317,10 +18331,10 @@ class StalledLoopTests(RecorderTestCase):
 
     base = Victim
     options = {
-        "ping_interval": 0.3,
-        "ping_timeout": 0.5,
-        "poll_duration": 0.3,
-        "connect_timeout": 0.5,
+        "ping_interval": 0.2,
+        "ping_timeout": 0.3,
+        "poll_duration": 0.2,
+        "connect_timeout": 0.3,
     }
 
     async def keep_pinging(self, client):
@@ -18338,11 +18352,11 @@ class StalledLoopTests(RecorderTestCase):
             if not client.dialect.server_pings:
                 pings.append(asyncio.ensure_future(self.keep_pinging(client)))
         with (
-            mock.patch.object(socket_io.SocketIO06, "poll_return", 0.5),
-            mock.patch.object(socket_io.SocketIO09, "poll_return", 0.5),
+            mock.patch.object(socket_io.SocketIO06, "poll_return", 0.3),
+            mock.patch.object(socket_io.SocketIO09, "poll_return", 0.3),
         ):
             await asyncio.sleep(0.1)
-            time.sleep(1)
+            time.sleep(0.6)
             await asyncio.sleep(0.1)
             self.handler.io.send("still here")
             for client in clients:
@@ -18720,7 +18734,7 @@ class Chat(Chat):
 class Chat(Chat):
     max_buffered_bytes = 100_000_000
     def on_message(self, message):
-        self.send("x" * 20_000_000)
+        self.send("x" * 8_000_000)
     def on_close(self):
         print("closed", flush=True)
 """
@@ -18770,7 +18784,7 @@ class Chat(Chat):
         self.program.terminate()
         self.assertEqual(await self.line(), b"closed\n")
         _, _, body = await wire.request("GET", url)
-        self.assertRegex(body, rb'\A40{.*}\x1e42\["message","x{20000000}"\]\Z')
+        self.assertRegex(body, rb'\A40{.*}\x1e42\["message","x{8000000}"\]\Z')
         self.assertEqual((await wire.request("GET", url))[2], b"1")
         await within(self.program.wait(), 20)
 
@@ -18788,7 +18802,7 @@ class Chat(Chat):
         self.assertEqual(await self.line(), b"closed\n")
         _, _, body = await wire.request("GET", url)
         self.assertRegex(
-            body.decode(), "\\A\ufffd20000004\ufffd3:::x{20000000}\ufffd7\ufffd7:::1\\+0\\Z"
+            body.decode(), "\\A\ufffd8000004\ufffd3:::x{8000000}\ufffd7\ufffd7:::1\\+0\\Z"
         )
         await within(self.program.wait(), 20)
 
