@@ -5925,7 +5925,9 @@ class RedisBus:
                 await self._connect()
                 pause = self.PAUSES[0]
                 while True:
-                    self._received(await self.pubsub.parse_response(block=True))
+                    # `pubsub.parse_response` would connect again by itself, without our
+                    # subscriptions, and takes half as long again for each message.
+                    self._received(await self.pubsub.connection.read_response())
             except Exception as error:  # whatever redis-py may raise, we listen again
                 self._lost(error)
             finally:
