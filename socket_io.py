@@ -5500,12 +5500,12 @@ def cluster_package(name: str) -> Any:
 
 def pack(value: Any, codec: StrictJSON = STRICT_JSON) -> bytes:
     """Encode *value* as msgpack; what only *codec* can write, `Decimal` too, goes as its JSON."""
-    packb = functools.partial(cluster_package("msgpack").packb, unicode_errors="surrogatepass")
+    packb = cluster_package("msgpack").packb
     try:
-        packed: bytes = packb(value)
+        packed: bytes = packb(value, unicode_errors="surrogatepass")
     except (TypeError, ValueError, OverflowError):
         try:
-            packed = packb(_packable(value, codec))
+            packed = packb(_packable(value, codec), unicode_errors="surrogatepass")
         except RecursionError:
             raise ValueError("nested too deep to be sent") from None
     return packed
@@ -5941,7 +5941,11 @@ class RedisBus:
 
     async def _connect(self) -> None:
         pubsub = self.listening_client.pubsub()
-        await pubsub.connect()
+        try:  # this client waits without end, but not for the answers to its greeting
+            await asyncio.wait_for(pubsub.connect(), COMMAND_SECONDS)
+        except BaseException:
+            await self.listening_client.connection_pool.disconnect()
+            raise
         self.pubsub = pubsub
         self.heard = self.hub.clock.loop.time()
         self.confirmed.clear()
