@@ -1748,6 +1748,7 @@ class SocketIO06CodecTests(DialectBehaviour, Assertions):
                 self.assertGrowsLinearly(
                     self.dialect.with_facts(max_packets=ENOUGH).decode_payload,
                     lambda n, part=part: part * n,
+                    size=4_000,
                 )
 
     def test_a_json_message_is_ascii_on_the_wire(self):
@@ -15231,6 +15232,7 @@ class ForkTests(RecorderTestCase):
             self.assertEqual(await client.receive(), ("yes",))
         self.assertIs(serving.clock.loop, asyncio.get_running_loop())
 
+    @needs_cluster_packages
     @gen_test
     async def test_nothing_can_be_sent_from_a_forked_child_of_a_server_without_requests(self):
         chat = type("Chat", (SocketIOHandler,), {"cluster": "memory://fork"})
