@@ -7143,6 +7143,17 @@ class RedisBusTests(RedisTestCase):
         await self.together()
 
     @gen_test
+    async def test_a_batch_that_redis_never_answers_does_not_stop_those_after_it(self):
+        there = await self.client(path="/second")
+        self.redis.is_frozen = True
+        self.first.io.emit("never")
+        while not any(command[0] == "PUBLISH" for command in self.redis.commands):
+            await asyncio.sleep(0.005)
+        self.redis.is_frozen = False
+        self.first.io.emit("next")
+        self.assertEqual(await there.receive(), ("next",))
+
+    @gen_test
     async def test_answers_that_are_not_the_protocol_of_redis_end_nothing(self):
         there = await self.client(path="/second")
         for nonsense in (
