@@ -18724,7 +18724,7 @@ class DescriptorTests(ServedTestCase):
     @gen_test(timeout=30)
     async def test_all_descriptors_that_the_process_may_have_are_for_clients(self):
         await self.serve("resource.setrlimit(resource.RLIMIT_NOFILE, (64, 256))")
-        crowd = [await self.client() for _ in range(100)]
+        crowd = await within(asyncio.gather(*[self.client() for _ in range(100)]), 20)
         await crowd[-1].send("hello")
         self.assertEqual(await crowd[-1].receive(), ("message", "hello"))
 
@@ -18871,7 +18871,7 @@ class RestartTests(ServedTestCase):
     async def test_two_hundred_clients_come_back_at_once_after_a_restart(self):
         await self.serve()
         doors = list(itertools.islice(itertools.cycle(EndOfProcessTests.DOORS), 200))
-        clients = [await self.client(*door) for door in doors]
+        clients = await within(asyncio.gather(*[self.client(*door) for door in doors]), 20)
         self.program.kill()
         await within(self.program.communicate())
         for client in clients:
