@@ -216,6 +216,9 @@ WEBSOCKET_HIGH_WATER = 64 * 1024
 CORK_BYTES = WEBSOCKET_HIGH_WATER // 2
 # A client that has so many times `max_buffered_bytes` unsent is cut off at once.
 MOST_UNSENT = 16
+# Seconds between a WebSocket's 101 and its OPEN packet. Scripts that await one event after the other,
+# such as engine.io-protocol's own test suite, lose the packet when both come in one read.
+GREETING_SECONDS = 0.001
 READ_SIZE = 64 * 1024
 # A request is looked at without Tornado if its line and headers have at most so many bytes, and its
 # query so many parameters.
@@ -2713,6 +2716,14 @@ class Clock:
         else:
             self.next_sweep = math.inf
 
+    def meet(self, *acts: Deadline) -> None:
+        """Meet those of *acts* that are due, and do not wait for the sweep."""
+        now = self.now()
+        for act in acts:
+            if self.table.get(act, math.inf) <= now:
+                del self.table[act]
+                self._meet(act)
+
     def _ring(self, act: Deadline) -> None:
         del self.timers[act]
         self._meet(act)
@@ -3566,6 +3577,10 @@ class Session:
             where = f"{member.namespace.handler_class.__name__}.on_open"
             return f"{where} in {member.namespace.name[:40]!r} has not accepted it yet"
         return "it has joined no namespace"
+
+    def meet_deadlines(self) -> None:
+        """End here and now if the client is too late, whatever the sweep is doing."""
+        self.hub.clock.meet(self.heartbeat_due, self.return_over, self.connect_over)
 
     def heartbeat_due(self) -> None:
         """Ping the client, or end the session of one that has been silent for too long."""
@@ -5148,7 +5163,10 @@ class Hub:
         return session
 
     def session(self, sid: str) -> Session | None:
-        """Return the session *sid*; a client that is late is served until the next sweep."""
+        """Return the living session *sid*; a client that is too late is not served once more."""
+        session = self.sessions.get(sid)
+        if session is not None:
+            session.meet_deadlines()
         return self.sessions.get(sid)
 
     def forget(self, session: Session) -> None:
@@ -7396,12 +7414,7 @@ class LaneConnection:
         if self.exchange is None:
             return  # closed meanwhile
         self.exchange = None
-        sock = self.release()
-        try:
-            await self.lane.loop.connect_accepted_socket(lambda: protocol, sock)
-        except OSError as error:
-            sock.close()
-            log.debug("connection not taken over: %s", error)
+        await adopt(self.release(), protocol)
 
     # The end.
 
@@ -8162,8 +8175,9 @@ class TakenOver(asyncio.BufferedProtocol):
         """Send the greeting; become the outlet of the client's session."""
         exchange, self.exchange = self.exchange, None
         assert exchange is not None
-        # In a write of its own: clients that look at one event per read would lose the OPEN packet.
-        self.carrier.write(self.greeting)
+        if self.greeting:  # `adopt` has sent it already, unless this is TLS or the socket is full
+            self.carrier.write(self.greeting)
+            self.greeting = b""
         if exchange.session is not None and exchange.session.life is Life.CLOSED:
             self.session = exchange.session  # frames may have come with the request, and be wrong
             exchange.note_closed_session()
@@ -8552,7 +8566,6 @@ async def take_over(stream: tornado.iostream.IOStream, protocol: TakenOver) -> N
         return
     if stream.closed():
         return
-    loop = asyncio.get_running_loop()
     try:
         adopted = stream.socket.dup()
     except OSError as error:  # out of file descriptors
@@ -8562,11 +8575,27 @@ async def take_over(stream: tornado.iostream.IOStream, protocol: TakenOver) -> N
         stream.close()
     protocol.received_before = left_in(stream)
     adopted.setblocking(False)
+    await adopt(adopted, protocol)
+
+
+async def adopt(sock: socket.socket, protocol: TakenOver) -> None:
+    """Give *protocol* the connection on *sock*, as an asyncio transport.
+
+    The greeting leaves at once. Where an OPEN packet follows, it waits for GREETING_SECONDS.
+    """
+    exchange = protocol.exchange
     try:
-        await loop.connect_accepted_socket(lambda: protocol, adopted)
+        with contextlib.suppress(BlockingIOError):
+            protocol.greeting = protocol.greeting[sock.send(protocol.greeting) :]
+        if exchange is not None and exchange.session is None:
+            await asyncio.sleep(GREETING_SECONDS)
+        await asyncio.get_running_loop().connect_accepted_socket(lambda: protocol, sock)
     except OSError as error:
-        adopted.close()
+        sock.close()
         log.debug("connection not taken over: %s", error)
+    except asyncio.CancelledError:  # the loop is coming to its end
+        sock.close()
+        raise
 
 
 def left_in(stream: tornado.iostream.IOStream) -> bytes:
