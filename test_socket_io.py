@@ -684,6 +684,10 @@ def setUpModule():
     level = logging.lastResort.level
     logging.lastResort.setLevel(logging.ERROR)
     unittest.addModuleCleanup(logging.lastResort.setLevel, level)
+    # No client here loses an OPEN packet that comes with the 101: thousands need not wait for it.
+    no_pause = mock.patch.object(socket_io, "GREETING_SECONDS", 0)
+    no_pause.start()
+    unittest.addModuleCleanup(no_pause.stop)
 
 
 LONE = "\ud83d"  # half of an emoji
@@ -7911,6 +7915,18 @@ class SubprotocolTests(RecorderTestCase):
 
 class WebSocketTests(RecorderTestCase):
     """[RFC6455]: the connection is taken over from Tornado, and frames are read and written by socket_io."""
+
+    @gen_test
+    async def test_the_open_packet_comes_after_the_101_and_not_in_one_read_with_it(self):
+        with mock.patch.object(socket_io, "GREETING_SECONDS", 0.05):
+            for revision in "34":
+                with self.subTest(revision):
+                    wire = await self.wire()
+                    path = f"/socket.io/?EIO={revision}&transport=websocket"
+                    await wire.upgrade(path)
+                    with self.assertRaises(asyncio.TimeoutError):
+                        await within(wire.reader.read(1), 0.01)
+                    self.assertTrue((await wire.text()).startswith("0{"))
 
     @gen_test
     async def test_frames_sent_along_with_the_handshake_arrive(self):
