@@ -17512,10 +17512,12 @@ class EIO4PollingHostilityTests(PostingHostilityBehaviour, RecorderTestCase):
 
 class EIO4JSONPHostilityTests(PostingHostilityBehaviour, RecorderTestCase):
     dialect, transport = "EIO4", "jsonp-polling"
+    samples_packets = True
 
 
 class EIO4UpgradeHostilityTests(WebSocketHostilityBehaviour, RecorderTestCase):
     dialect, transport = "EIO4", "upgrade"
+    samples_packets = True
 
 
 class EIO3WebSocketHostilityTests(WebSocketHostilityBehaviour, RecorderTestCase):
@@ -17528,10 +17530,12 @@ class EIO3PollingHostilityTests(PostingHostilityBehaviour, RecorderTestCase):
 
 class EIO3JSONPHostilityTests(PostingHostilityBehaviour, RecorderTestCase):
     dialect, transport = "EIO3", "jsonp-polling"
+    samples_packets = True
 
 
 class EIO3UpgradeHostilityTests(WebSocketHostilityBehaviour, RecorderTestCase):
     dialect, transport = "EIO3", "upgrade"
+    samples_packets = True
 
 
 class EIO4WebSocketOnLaneHostilityTests(OnLane, WebSocketHostilityBehaviour, RecorderTestCase):
