@@ -277,7 +277,7 @@ def _warn_first(cause: str, text: str) -> bool:
 class Fate(enum.Enum):
     """The consequence of a client's mistake, in the words of the log."""
 
-    IGNORED = "was not heeded"  #: the mistake has no consequence; everything goes on
+    IGNORED = "was ignored"  #: the mistake has no consequence; everything goes on
     ANSWERED = "was told no"  #: a packet says so to the client; everything else goes on
     REFUSED = "was refused"  #: the answer to the request says no; a session that it names goes on
     ENDED = "was cut off"  #: the session ends, with the close reason of the table
