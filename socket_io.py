@@ -5605,10 +5605,16 @@ def encode_packet_of(namespace: str, data: list[Any]) -> dict[str, Any]:
     return {"type": 2, "data": data, "nsp": namespace}
 
 
+def encode_selection(target: Target) -> dict[str, Any]:
+    """Encode which clients a request is for."""
+    return {"rooms": [*target.rooms], "except": [*target.excluded]}
+
+
 def encode_target(target: Target, **flags: Any) -> dict[str, Any]:
+    """Encode which clients an event is for, and how it travels."""
     if target.volatile:
         flags["volatile"] = True
-    return {"rooms": [*target.rooms], "except": [*target.excluded], "flags": flags}
+    return {**encode_selection(target), "flags": flags}
 
 
 def decode_broadcast(body: bytes) -> tuple[Any, Any, Any]:
@@ -6402,7 +6408,7 @@ class Everywhere(Here):
     def _tell(self, scope: Scope, target: Target, type: int, **fields: Any) -> None:
         if target.local:
             return
-        options = {"rooms": [*target.rooms], "except": [*target.excluded]}
+        options = encode_selection(target)
         for name in self._names(scope):
             self._publish_request(name, type, opts=options, **fields)
             if self.python is not None:
@@ -6419,7 +6425,7 @@ class Everywhere(Here):
             found.extend([one for one in sockets if is_description(one)])
 
         if not target.local:
-            options = {"rooms": [*target.rooms], "except": [*target.excluded]}
+            options = encode_selection(target)
             await self._ask(scope, FETCH, "sockets", take, found, opts=options)
         return found
 
@@ -6845,15 +6851,15 @@ class Emitter:
 
     def join(self, *rooms: Rooms) -> None:
         """Put the clients into *rooms*."""
-        self._request(type=JOIN, opts=self._options(), rooms=room_names(rooms))
+        self._request(type=JOIN, opts=encode_selection(self._target), rooms=room_names(rooms))
 
     def leave(self, *rooms: Rooms) -> None:
         """Take the clients out of *rooms*."""
-        self._request(type=LEAVE, opts=self._options(), rooms=room_names(rooms))
+        self._request(type=LEAVE, opts=encode_selection(self._target), rooms=room_names(rooms))
 
     def disconnect(self, close: bool = False) -> None:
         """Disconnect the clients from the namespace; with *close* end their connections."""
-        self._request(type=DISCONNECT_ALL, opts=self._options(), close=close)
+        self._request(type=DISCONNECT_ALL, opts=encode_selection(self._target), close=close)
 
     def server_side_emit(self, event: str, *args: Any) -> None:
         """Send an event to the servers themselves: what `io.on` listens to."""
@@ -6867,9 +6873,6 @@ class Emitter:
 
     def _but(self, **changes: Any) -> Emitter:
         return self._with(_target=dataclasses.replace(self._target, **changes))
-
-    def _options(self) -> dict[str, list[str]]:
-        return {"rooms": [*self._target.rooms], "except": [*self._target.excluded]}
 
     def _request(self, **fields: Any) -> None:
         channel = channel_name(f"{self._key}-request", self._namespace)

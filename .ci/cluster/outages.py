@@ -185,19 +185,15 @@ async def killed(case: Case) -> None:
     await as_usual(case, clients)
 
 
-@check(
-    23,
-    "Redis is frozen for 3 s: acks and heartbeats go on, and what was sent arrives once",
-    "frozen for 3 s",
-)
-async def frozen(case: Case) -> None:
-    clients = await cluster(case)
-    servers = [*clients]
+async def emit_while_frozen(
+    case: Case, clients: dict[Server, Client], seconds: float, pause: float
+) -> int:
+    """Freeze Redis; its servers serve their own clients at once. Return how often each has emitted."""
     case.redis.send_signal(signal.SIGSTOP)
-    end = time.monotonic() + 3
+    end = time.monotonic() + seconds
     number = 0
     while time.monotonic() < end:
-        for server in servers[:2]:
+        for server in [*clients][:2]:
             await at_once(
                 f"Redis is frozen, {server.title}",
                 server,
@@ -207,8 +203,20 @@ async def frozen(case: Case) -> None:
                 server.title,
             )
         number += 1
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(pause)
     case.redis.send_signal(signal.SIGCONT)
+    return number
+
+
+@check(
+    23,
+    "Redis is frozen for 3 s: acks and heartbeats go on, and what was sent arrives once",
+    "frozen for 3 s",
+)
+async def frozen(case: Case) -> None:
+    clients = await cluster(case)
+    servers = [*clients]
+    number = await emit_while_frozen(case, clients, 3, 0.2)
     heard = await heard_again(case, clients, servers)
     for server in servers[:2]:
         heard[clients[server]][:0] = [
@@ -228,22 +236,7 @@ async def frozen(case: Case) -> None:
 async def frozen_for_long(case: Case) -> None:
     clients = await cluster(case)
     servers = [*clients]
-    case.redis.send_signal(signal.SIGSTOP)
-    end = time.monotonic() + 11
-    number = 0
-    while time.monotonic() < end:
-        for server in servers[:2]:
-            await at_once(
-                f"Redis is frozen, {server.title}",
-                server,
-                clients[server],
-                "frozen",
-                number,
-                server.title,
-            )
-        number += 1
-        await asyncio.sleep(0.5)
-    case.redis.send_signal(signal.SIGCONT)
+    await emit_while_frozen(case, clients, 11, 0.5)
     await case.joined(len(servers), "/")
     heard = await heard_again(case, clients, servers)
     expect_none_twice(clients, heard, servers, "frozen")
