@@ -162,17 +162,25 @@ except ImportError:
 __all__ = [
     "NO_ACK",
     "AckTimeout",
+    "Broadcast",
     "BroadcastAcks",
     "ClusterTimeout",
     "ConnectionRefused",
+    "Dialect",
     "Disconnected",
     "Emitter",
     "FlashPolicyServer",
+    "HomeIO",
+    "NamespaceIO",
+    "NotServed",
     "NotSupported",
+    "Oneself",
     "RemoteSocket",
     "SocketIOError",
     "SocketIOHandler",
     "SocketIOServer",
+    "TLSSocket",
+    "UserSession",
     "event",
 ]
 
@@ -2550,10 +2558,13 @@ def refuse_in_child(*args: Any) -> NoReturn:
     )
 
 
-async def later(work: Awaitable[None]) -> None:
+Result = TypeVar("Result")
+
+
+async def later(work: Awaitable[Result]) -> Result:
     """Do *work* from the next turn on: `asyncio.eager_task_factory` would begin it at once."""
     await asyncio.sleep(0)
-    await work
+    return await work
 
 
 class AtWork:
@@ -2599,7 +2610,7 @@ class Clock:
         self.next_sweep = math.inf  # by the loop's time; infinite while the table is empty
         self.forgiven = 0.0  # seconds by which late sweeps have moved every deadline
         self.lag = 0.0  # seconds by which the last sweep was late
-        self.tasks: set[asyncio.Task[None]] = set()
+        self.tasks: set[asyncio.Task[Any]] = set()
         # A timer keeps the context that it is made in. This one is no client's, so a timer keeps
         # nothing of a client alive.
         self.context = contextvars.copy_context()
@@ -2686,11 +2697,11 @@ class Clock:
         """Call *act* in the loop's next turn."""
         self.loop.call_soon(act)
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def spawn(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
         """Start a task and keep it until it is done."""
         if self.loop.get_task_factory() is not None:
             work = later(work)
-        task: asyncio.Task[None] = self.loop.create_task(work)
+        task: asyncio.Task[Result] = self.loop.create_task(work)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
         return task
@@ -4044,6 +4055,7 @@ class Member:
         self.session.count_waiting(waiting=-sum([size for _, size in self.inbox or ()]))
         self._take_after_connect()
         is_here = self.state is OPENING  # the client may have left while `on_open` ran
+        self._cancel_tasks()
         self._move(GONE, "refused")
         if is_here:
             self._forget("refused")
@@ -4355,6 +4367,49 @@ class Member:
         args = list(result) if isinstance(result, tuple) else [] if result is None else [result]
         self.send(Packet(ACK, self.namespace.name, args, ack_id))
 
+    def spawn(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
+        """Run *work* of the application beside the events; see `SocketIOHandler.spawn`."""
+        name = getattr(work, "__qualname__", type(work).__name__)
+        attended = self._attend(f"spawn({name})", work, self.handler)
+        task = self.session.hub.clock.spawn(attended)
+        if hasattr(task, "set_name"):  # a task factory may make other tasks
+            task.set_name(f"{type(self.handler).__name__} {self.id}: {name}")
+        # The handler keeps its tasks: few members have any.
+        tasks: set[Any] = vars(self.handler).setdefault("_tasks", set())
+        tasks.add(task)
+
+        def done(task: asyncio.Task[Result]) -> None:
+            tasks.discard(task)
+            # A task that is cancelled before its first step would leave them unawaited.
+            attended.close()
+            work.close()
+            if not task.cancelled():
+                task.exception()  # it has been reported, and asyncio need not do so again
+
+        task.add_done_callback(done)
+        return task
+
+    async def _attend(
+        self, what: str, work: Coroutine[Any, Any, Result], handler: SocketIOHandler
+    ) -> Result:
+        """Await *work*, each step in the client's context, and report its failure."""
+        try:
+            result: Result = await in_steps(functools.partial(self._step, what, ()), work)
+            return result
+        except asyncio.CancelledError as error:
+            # Python 3.10 cannot tell whether the task was cancelled, or what it awaits.
+            if sys.version_info >= (3, 11) and not is_being_cancelled():
+                self._report(error, handler, what, ())
+            raise
+        except Exception as error:
+            self._report(error, handler, what, ())
+            raise
+
+    @property
+    def is_saying_goodbye(self) -> bool:
+        """Tell whether its `on_close` has begun."""
+        return self.state is ENDING and not self.inbox
+
     # The end.
 
     def end(self, reason: str) -> None:
@@ -4368,6 +4423,7 @@ class Member:
             ack = self._take_ack(ack_id)
             if ack is not None:
                 ack.fail(Disconnected(reason))
+        self._cancel_tasks()
         # `on_close` is in the inbox now. If `on_open` or an event is being run, the inbox is run
         # after it; nobody would run the inbox of a member that was idle, or stopped by a backlog.
         needs_turn, backlog = state is IDLE, session.backlog
@@ -4376,6 +4432,14 @@ class Member:
             needs_turn = True
         if needs_turn:
             session.hub.clock.soon(self.work_in_turn)
+
+    def _cancel_tasks(self) -> None:
+        """Cancel what the handler has spawned, but not the task that has ended the client itself."""
+        tasks = () if self.handler is None else self.handler._tasks
+        if tasks:
+            this_one = asyncio.current_task()
+            for task in [task for task in tasks if task is not this_one]:
+                task.cancel()
 
     def mistaken(self, cause: str, why: str, cure: str = "") -> None:
         """Note a mistake of the client in this namespace; see `Session.mistaken`."""
@@ -9326,6 +9390,7 @@ class SocketIOHandler(tornado.web.RequestHandler):
     _events: ClassVar[dict[str, Receiver]] = {}
     _catch_all: ClassVar[Receiver] = Receiver("on_event", 1, math.inf)
     _taps_incoming = _taps_outgoing = False
+    _tasks: Set[asyncio.Task[Any]] = frozenset()  # what the handler has spawned, and runs still
     _member: Member = None  # type: ignore[assignment]  # set before on_open
     _home: ClassVar[tuple[Hub, str | Family]]  # the newest home; this reference keeps its hub
     _homes: ClassVar[weakref.WeakKeyDictionary[Hub, str | Family]]  # all homes that are served
@@ -9635,6 +9700,46 @@ class SocketIOHandler(tornado.web.RequestHandler):
         if not self._member.end_after_connect(self._close):
             session.close("forced close")
 
+    def spawn(self, coroutine: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
+        """Run *coroutine* beside the events of this client, which need not wait for it.
+
+            @event
+            def watch(self, name):
+                self.spawn(self.send_prices(name))
+
+        Returns the task, which may be cancelled or awaited. It runs in the client's context. An
+        error that it raises is reported as one of an event, by `on_error`. It is cancelled when the
+        client leaves the namespace: a client that comes back has a new handler, whose `on_open` can
+        spawn again. A task that disconnects its client itself goes on to its end.
+
+        Raises `Disconnected` when the client has gone, TypeError for anything but a coroutine, and
+        RuntimeError in another thread.
+        """
+        name = type(self).__name__
+        if not isinstance(coroutine, Coroutine):
+            cure = "self.spawn(self.work()), with async def work(self)"
+            if inspect.iscoroutinefunction(coroutine):
+                cure = f"call it, with parentheses: self.spawn(self.{coroutine.__name__}())"
+            raise TypeError(f"{name}.spawn takes a coroutine, not {coroutine!r:.80}: {cure}")
+        member = self._member
+        if not member.session.hub.clock.on_loop():
+            coroutine.close()
+            raise RuntimeError(
+                f"{name}.spawn belongs to the thread of the server's loop: "
+                "from another one use asyncio.run_coroutine_threadsafe"
+            )
+        if member.close_reason is not None:
+            coroutine.close()
+            if member.is_saying_goodbye:
+                warn_once(
+                    "spawn",
+                    "%s.spawn in on_close: the client has gone, so nothing is started; await it "
+                    "there, or use asyncio.create_task",
+                    name,
+                )
+            raise Disconnected(f"{name}.spawn: the client has gone ({member.close_reason})")
+        return member.spawn(coroutine)
+
     # To others.
 
     def join(self, *rooms: Rooms) -> None:
@@ -9712,9 +9817,11 @@ class SocketIOHandler(tornado.web.RequestHandler):
                     "SocketIOHandler"
                 )
             handler_class._examine()
-        hubs = Hubs(functools.partial(Hub, cls, dict(namespaces or {}), dict(kwargs or {})))
         extra = f"{extraSep or ''}(?P<extra>{extraRE})" if extraRE else ""
         pattern = re.compile(f"/(?:{resource.strip('/')}){extra}")
+        for handler_class in {(namespaces or {}).get("/", cls), *(namespaces or {}).values()}:
+            check_on_open(handler_class, pattern)
+        hubs = Hubs(functools.partial(Hub, cls, dict(namespaces or {}), dict(kwargs or {})))
         return Resource(pattern), Entrances(hubs)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -9848,6 +9955,27 @@ NEVER_CALLED = {
 }
 
 
+#: The methods that applications override, and the parameters that each is called with, behind
+#: `self` or `cls`. Those of `on_open` are groups of the route: `check_on_open` knows them.
+HOOKS = {
+    "on_message": "message",
+    "on_event": "name, *args",
+    "on_close": "",
+    "on_error": "error",
+    "on_any": "name, *args",
+    "on_any_outgoing": "name, *args",
+    "dispatch": "name, *args",
+    "allow_request": "request",
+    "on_refused": "request, why",
+}
+#: What the parameters of other servers' methods are here.
+KNOWN_AS = {
+    "on_open": "self.id, self.request and self.auth tell who comes",
+    "on_message": "self.id is the client's",
+    "on_close": "self.close_reason tells why",
+}
+
+
 def check_class(cls: type[SocketIOHandler]) -> None:
     """Raise TypeError or ValueError, with the cure, for attributes without effect or use.
 
@@ -9870,6 +9998,8 @@ def check_class(cls: type[SocketIOHandler]) -> None:
     for name in ("on_error", "on_any", "on_any_outgoing", "on_refused"):
         if inspect.iscoroutinefunction(getattr(cls, name)):
             raise TypeError(f"{cls.__name__}.{name} cannot be a coroutine: nobody waits for it")
+    for name, parameters in HOOKS.items():
+        _check_parameters(cls, name, parameters)
     receivers = [receiver.method for receiver in cls._events.values()]
     for name in ("on_open", "on_message", "on_event", "on_close", "dispatch", *receivers):
         method = getattr(cls, name)
@@ -9881,6 +10011,50 @@ def check_class(cls: type[SocketIOHandler]) -> None:
     for name in OPTIONS:
         _check_option(cls, name, getattr(cls, name))
     _check_origins(f"{cls.__name__}.allowed_origins", cls.allowed_origins)
+
+
+def _check_parameters(cls: type[SocketIOHandler], name: str, parameters: str) -> None:
+    """Raise TypeError if the method *name* cannot be called with *parameters*.
+
+    An `on_event` for some number of arguments may be meant so: the log tells of other events.
+    """
+    count = len(re.findall(r"\w+", parameters.partition("*")[0]))
+    most = Receiver.of(cls, name).most
+    if name == "on_event" and most >= count:
+        return
+    if _takes(cls, name, [None] * count) and (most == math.inf or "*" not in parameters):
+        return
+    owner = "cls" if "request" in parameters else "self"
+    _refuse_parameters(cls, name, ", ".join(filter(None, [owner, parameters])))
+
+
+def _takes(
+    cls: type[SocketIOHandler], name: str, args: Sequence[Any], kwargs: Mapping[str, Any] = {}
+) -> bool:
+    """Tell whether the method *name* takes these arguments; one without a signature may, too."""
+    static = isinstance(inspect.getattr_static(cls, name), (staticmethod, classmethod))
+    try:
+        signature_of(getattr(cls, name)).bind(*(() if static else (None,)), *args, **kwargs)
+    except TypeError:
+        return False
+    except ValueError:
+        pass
+    return True
+
+
+def _refuse_parameters(cls: type[SocketIOHandler], name: str, parameters: str) -> NoReturn:
+    known_as = f": {KNOWN_AS[name]}" if name in KNOWN_AS else ""
+    raise TypeError(
+        f"{cls.__name__}.{name}{signature_of(getattr(cls, name))} is called with other arguments; "
+        f"write def {name}({parameters}){known_as}"
+    )
+
+
+def check_on_open(cls: type[SocketIOHandler], pattern: re.Pattern[str]) -> None:
+    """Raise TypeError if `on_open` does not take what the groups of the route's *pattern* match."""
+    args = [f"group{number}" for number in range(1, pattern.groups - len(pattern.groupindex) + 1)]
+    if not _takes(cls, "on_open", args, pattern.groupindex):
+        _refuse_parameters(cls, "on_open", ", ".join(["self", *args, *pattern.groupindex]))
 
 
 def _check_never_called(cls: type[SocketIOHandler], base: type, refused: bool) -> None:
@@ -10005,7 +10179,11 @@ def _origin_meant(entry: str) -> str:
     # In Django and in cookies, a leading dot stands for a domain with all its subdomains.
     if host.startswith("."):
         host = f"*{host}"
-    origin = f"{scheme if separator else 'https'}://{host}"
+    # A server on this machine, or one without a name, mostly has no certificate.
+    usual = (
+        "http" if re.fullmatch(r"(?:.*\.)?localhost(:.*)?|[0-9.]+(:.*)?|\[.*", host) else "https"
+    )
+    origin = f"{scheme if separator else usual}://{host}"
     if "*" in host:
         return "re.compile(r'{}')".format(re.escape(origin).replace(r"\*", "[^/]+"))
     # The advice must be an entry that is accepted.
@@ -10027,8 +10205,9 @@ def _check_event(base: type, name: str, event_name: str, own: dict[str, str]) ->
             f"{base.__name__} has two methods for the event {event_name!r}: "
             f"{own[event_name]} and {name}"
         )
-    # Applications had events named "data" before the handler had an attribute of that name.
-    if hasattr(SocketIOHandler, name) and name != "data":
+    # Applications had events of these names before the handler had attributes of them, which
+    # nothing here uses.
+    if hasattr(SocketIOHandler, name) and name not in ("data", "spawn"):
         cure = f'write @event("{event_name}") above another name'
         if name.startswith("on_") and event_name in (name, "message"):
             cure += f", or override {name} without @event"

@@ -12961,6 +12961,196 @@ class ResetTests(RecorderTestCase):
             await self.noted("closed", handler.close_reason or "transport close")
 
 
+class SpawnTests(RecorderTestCase):
+    """`spawn` runs a coroutine beside the events of its client, and no longer than the client is there."""
+
+    variable: ClassVar[contextvars.ContextVar] = contextvars.ContextVar("variable")
+
+    class base(Recorder):
+        def on_open(self, *args, **kwargs):
+            super().on_open()
+            SpawnTests.variable.set(self)
+            self.gate = asyncio.Event()
+
+        def on_message(self, message):
+            if message == "work":
+                self.task = self.spawn(self.work())
+            elif message == "fail":
+                self.task = self.spawn(self.fail())
+            else:
+                self.send(message)
+
+        async def work(self):
+            try:
+                await self.gate.wait()
+                self.send("done" if SpawnTests.variable.get() is self else "elsewhere")
+                return "result"
+            except asyncio.CancelledError:
+                self.note("cancelled", self.connected)
+                raise
+
+        async def fail(self):
+            await asyncio.sleep(0)
+            raise KeyError("why")
+
+    CLIENTS = [
+        ("EIO4", "websocket"), ("EIO4", "xhr-polling"), ("EIO3", "jsonp-polling"), ("0.9", "websocket"),
+        ("0.9", "htmlfile"), ("0.6", "xhr-multipart"), ("0.6", "xhr-polling"),
+    ]  # fmt: skip
+
+    @gen_test
+    async def test_the_next_event_does_not_wait_for_a_task_which_ends_with_its_client(self):
+        for dialect, transport in self.CLIENTS:
+            with self.subTest(dialect, transport=transport):
+                client = await self.client(dialect, transport)
+                handler = self.handler.handlers[-1]
+                await client.send("work")
+                await client.send("next")
+                self.assertEqual(await client.receive(), ("message", "next"))
+                handler.gate.set()
+                self.assertEqual(await client.receive(), ("message", "done"))
+                self.assertEqual(await handler.task, "result")
+                handler.gate.clear()
+                await client.send("work")
+                await client.send("next")
+                await client.receive()
+                handler.disconnect(close=True)
+                await self.noted("cancelled", False)
+                await self.assertClosedFor("server namespace disconnect")
+                self.assertTrue(handler.task.cancelled())
+                await asyncio.sleep(0)
+                self.assertEqual(vars(handler)["_tasks"], set())
+
+    @gen_test
+    async def test_a_task_that_fails_is_reported_like_an_event_and_only_once(self):
+        client = await self.client()
+        with (
+            self.assertLogs("tornado.application", "ERROR") as logged,
+            self.assertNoLogs("asyncio", "ERROR"),
+        ):
+            await client.send("fail")
+            await client.send("next")
+            await client.receive()
+            handler = await self.only()
+            with self.assertRaises(KeyError):
+                await handler.task
+            del handler.task
+            gc.collect()
+        self.assertEqual(
+            [record.getMessage() for record in logged.records],
+            ["base.spawn(SpawnTests.base.fail) in '/': KeyError('why')"],
+        )
+        self.handler.on_error = lambda handler, error: handler.note("error", repr(error))
+        await client.send("fail")
+        await self.noted("error", "KeyError('why')")
+
+    @gen_test
+    async def test_a_task_of_one_namespace_is_cancelled_when_its_client_leaves_that_one(self):
+        client = await self.client()
+        await client.send("work")
+        await client.send("next")
+        await client.receive()
+        await client.leave()
+        await self.noted("cancelled", False)
+
+    @gen_test
+    async def test_a_task_that_was_spawned_by_an_on_open_that_refuses_never_begins(self):
+        for answer in (False, ConnectionRefused("no")):
+
+            def on_open(handler, answer=answer):
+                handler.task = handler.spawn(handler.work())
+                handler.handlers.append(handler)
+                if answer is False:
+                    return False
+                raise answer
+
+            self.handler.on_open = on_open
+            with warnings.catch_warnings(record=True) as caught, self.subTest(answer):
+                warnings.simplefilter("always")
+                with self.assertRaises(ConnectionRefused):
+                    await self.client()
+                task = self.handler.handlers.pop().task
+                await asyncio.wait([task])
+                self.assertTrue(task.cancelled())
+                del task
+                gc.collect()
+            self.assertEqual(caught, [])
+
+    @gen_test
+    async def test_a_task_that_disconnects_its_client_goes_on_to_its_end(self):
+        async def work(handler):
+            handler.disconnect()
+            await asyncio.sleep(0)
+            handler.note("went on")
+
+        self.handler.work = work
+        client = await self.client()
+        await client.send("work")
+        await self.noted("closed", "server namespace disconnect")
+        await self.noted("went on")
+
+    @gen_test
+    async def test_what_cannot_be_spawned_is_refused_with_the_cure(self):
+        await self.client()
+        handler = await self.only()
+        for what, cure in [
+            (handler.fail, r"with parentheses: self.spawn\(self.fail\(\)\)"),
+            (None, "with async def work"),
+            (asyncio.get_running_loop().create_future(), "takes a coroutine, not <Future"),
+        ]:
+            with self.subTest(cure), self.assertRaisesRegex(TypeError, cure):
+                handler.spawn(what)
+
+    @gen_test
+    async def test_after_the_end_nothing_is_spawned_and_no_coroutine_is_left_unawaited(self):
+        client = await self.client()
+        handler = await self.only()
+
+        def on_close(self):
+            try:
+                self.spawn(self.work())
+            except Disconnected as error:
+                self.note(str(error))
+
+        self.handler.on_close = on_close
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            with self.assertLogs("socket_io", "WARNING") as logged:
+                await client.close()
+                await self.noted("base.spawn: the client has gone (transport close)")
+            with self.assertRaises(Disconnected):
+                handler.spawn(handler.work())
+            refusals = []
+            coroutine = handler.work()
+
+            def elsewhere():
+                try:
+                    handler.spawn(coroutine)
+                except RuntimeError as error:
+                    refusals.append(str(error))
+
+            await asyncio.to_thread(elsewhere)
+            gc.collect()
+        self.assertEqual(caught, [])
+        self.assertIn("run_coroutine_threadsafe", refusals[0])
+        self.assertIn("base.spawn in on_close", logged.output[0])
+        self.assertIn("await it there", logged.output[0])
+
+    def test_an_event_may_be_named_spawn(self):
+        class Game(SocketIOHandler):
+            @event
+            def spawn(self, monster): ...
+
+        self.assertEqual(list(Game._events), ["spawn"])
+
+
+@unittest.skipIf(sys.version_info < (3, 12), "Python has eager tasks from 3.12 on")
+class EagerSpawnTests(SpawnTests):
+    def setUp(self):
+        super().setUp()
+        self.io_loop.asyncio_loop.set_task_factory(asyncio.eager_task_factory)
+
+
 class StuckHandlerTests(RecorderTestCase):
     """A handler that hangs or cancels itself does not keep its client from ending."""
 
@@ -13681,6 +13871,70 @@ class SubclassTests(unittest.TestCase):
         # A method is no option: it may be called nearly like one.
         type("Fine", (SocketIOHandler,), {"max_room": lambda self: None})
 
+    def test_a_method_that_takes_other_arguments_than_it_gets_is_refused(self):
+        async def on_close(self, reason): ...
+
+        for body, cure in [
+            ({"on_close": on_close}, "write def on_close(self): self.close_reason tells why"),
+            ({"on_close": lambda: None}, "def on_close(self)"),
+            ({"on_message": lambda self, sid, data: None}, "def on_message(self, message)"),
+            ({"on_message": lambda self, *, message: None}, "def on_message(self, message)"),
+            ({"on_error": lambda self: None}, "def on_error(self, error)"),
+            ({"on_event": lambda self: None}, "def on_event(self, name, *args)"),
+            ({"on_any": lambda self, name: None}, "def on_any(self, name, *args)"),
+            (
+                {"on_any_outgoing": lambda self, event: None},
+                "def on_any_outgoing(self, name, *args)",
+            ),
+            ({"dispatch": lambda self, name: None}, "def dispatch(self, name, *args)"),
+            ({"allow_request": classmethod(lambda cls: True)}, "def allow_request(cls, request)"),
+            ({"on_refused": staticmethod(lambda request: None)}, "on_refused(cls, request, why)"),
+        ]:
+            with self.subTest(cure):
+                self.assertRefused(body, f"Chat.{next(iter(body))}(", cure)
+        for body in (
+            {"on_close": lambda self, reason=None: None},
+            {"on_close": staticmethod(lambda: None)},
+            {"on_message": lambda *args: None},
+            {"on_event": lambda self, name, one: None},
+            {"on_any": lambda self, *args: None},
+            {"dispatch": lambda self, name, *args, **kwargs: None},
+            {"allow_request": staticmethod(lambda request: True)},
+            {"on_close": mock.Mock()},
+            {"on_open": lambda self, sid, environ: None},  # the route may have two groups
+        ):
+            type("Fine", (SocketIOHandler,), body)
+
+    def test_an_on_open_that_does_not_take_what_its_route_matches_is_refused_by_routes(self):
+        takes_two = type("Chat", (SocketIOHandler,), {"on_open": lambda self, sid, environ: None})
+        takes_nothing = type("Chat", (SocketIOHandler,), {"on_open": lambda self: None})
+        by_name = type("Chat", (SocketIOHandler,), {"on_open": lambda self, token, extra: None})
+        for handler, resource, cure in [
+            (takes_two, ("socket.io",), "def on_open(self): self.id, self.request and self.auth"),
+            (takes_two, ("chat", ".*", "/"), "def on_open(self, extra)"),
+            (takes_nothing, ("(a|b)/(c)",), "def on_open(self, group1, group2)"),
+            (takes_nothing, ("chat", "(?P<token>[a-z]+)", "/"), "def on_open(self, extra, token)"),
+        ]:
+            with self.subTest(cure), self.assertRaises(TypeError) as refused:
+                handler.routes(*resource)
+            self.assertIn("Chat.on_open(self", str(refused.exception))
+            self.assertIn(cure, str(refused.exception))
+        with self.assertRaisesRegex(TypeError, "Chat.on_open"):
+            takes_nothing.routes("socket.io", namespaces={re.compile("/a"): takes_two})
+        takes_two.routes("(a|b)/(c)")
+        by_name.routes("chat", "(?P<token>[a-z]+)", "/")
+        SocketIOHandler.routes("(a)/(?P<b>b)")
+        # The class whose routes() is called serves no namespace here.
+        takes_two.routes("socket.io", namespaces={"/": takes_nothing})
+
+    def test_what_annotations_name_can_be_imported(self):
+        for name in ("Broadcast", "BroadcastAcks", "Oneself", "NamespaceIO", "RemoteSocket", "UserSession",
+                     "HomeIO", "Dialect", "TLSSocket", "NotServed", "ClusterTimeout", "AckTimeout"):  # fmt: skip
+            self.assertIn(name, socket_io.__all__)
+            self.assertTrue(getattr(socket_io, name).__doc__, name)
+        missing = [name for name in socket_io.__all__ if not hasattr(socket_io, name)]
+        self.assertEqual(missing, [])
+
     def test_what_has_no_name_here_is_refused_with_the_reason(self):
         self.assertRefused({"async_mode": "tornado"}, "leave it out: the loop is Tornado's")
         for name in ("client_manager", "message_queue"):
@@ -13891,7 +14145,17 @@ def late(answer: Missing): ...
     def test_an_allowed_origin_that_can_match_nothing_is_refused(self):
         for entry, cure in [
             ("example.com", "'https://example.com'"),
-            ("localhost:3000", "'https://localhost:3000'"),
+            ("localhost:3000", "'http://localhost:3000'"),
+            ("localhost", "'http://localhost'"),
+            ("chat.localhost:3000", "'http://chat.localhost:3000'"),
+            ("127.0.0.1:3000", "'http://127.0.0.1:3000'"),
+            ("//192.168.0.7", "'http://192.168.0.7'"),
+            ("[::1]:3000", "'http://[::1]:3000'"),
+            ("localhost:*", "re.compile(r'http://localhost:[^/]+')"),
+            ("https://localhost:3000/", None),
+            ("https://localhost:3000/app", "'https://localhost:3000'"),
+            ("localhost.example", "'https://localhost.example'"),
+            ("1.example:3000", "'https://1.example:3000'"),
             ("//example.com", "'https://example.com'"),
             ("https://example.com/app", "'https://example.com'"),
             ("https://example.com?x", "'https://example.com'"),
@@ -13917,6 +14181,9 @@ def late(answer: Missing): ...
         ]:
             with self.subTest(entry):
                 words = ("Chat.allowed_origins", cure)
+                if cure is None:
+                    type("Fine", (SocketIOHandler,), {"allowed_origins": [entry]})
+                    continue
                 self.assertRefused({"allowed_origins": ["https://fine.example", entry]}, *words)
                 if isinstance(entry, str):
                     self.assertRefused({"allowed_origins": entry}, *words)

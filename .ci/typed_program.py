@@ -1,11 +1,23 @@
 """The README's first program with annotations, and what else a typed program says: mypy and pyright accept it, strict."""
 
+import asyncio
 from typing import Any
 
 from tornado.httputil import HTTPServerRequest
 from tornado.web import Application
 
-from socket_io import BroadcastAcks, SocketIOHandler, SocketIOServer, event
+from socket_io import (
+    Broadcast,
+    BroadcastAcks,
+    NamespaceIO,
+    NotServed,
+    Oneself,
+    RemoteSocket,
+    SocketIOHandler,
+    SocketIOServer,
+    UserSession,
+    event,
+)
 
 
 class Chat(SocketIOHandler):
@@ -38,6 +50,15 @@ class Chat(SocketIOHandler):
     def on_message(self, message: str) -> None:
         self.send(message)
 
+    @event
+    def watch(self, symbol: str) -> None:
+        self.watching: asyncio.Task[int] = self.spawn(self.prices(symbol))
+
+    async def prices(self, symbol: str) -> int:
+        await asyncio.sleep(1)
+        self.emit("price", symbol)
+        return 1
+
     def on_event(self, name: str, *args: Any) -> None: ...
 
     def on_error(self, error: Exception) -> None: ...
@@ -53,7 +74,7 @@ class Chat(SocketIOHandler):
 
 
 class Room(SocketIOHandler):
-    async def on_open(self, number: str, extra: str = "") -> bool:
+    async def on_open(self, number: str = "", extra: str = "") -> bool:
         return number != extra
 
     def on_message(self, message: dict[str, int]) -> int:
@@ -66,8 +87,21 @@ async def used(chat: Chat) -> str:
     return chat.chat("hello") * count
 
 
+async def annotated(chat: Chat) -> list[RemoteSocket]:
+    session: UserSession = chat.session
+    lobby: Broadcast = chat.to("lobby")
+    everybody: NamespaceIO = chat.io
+    myself: Oneself = chat.volatile
+    for some in (lobby, everybody, myself, everybody.except_(chat.id)):
+        some.emit("hello", session.get("name"))
+    return await everybody.fetch_sockets()
+
+
 def served() -> int:
-    return len(Chat.io.to("lobby").sockets())
+    try:
+        return len(Chat.io.to("lobby").sockets())
+    except NotServed:
+        return 0
 
 
 if __name__ == "__main__":
