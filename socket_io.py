@@ -713,6 +713,7 @@ class StrictJSON:
 
     _encoder = json_writer.JSONEncoder(separators=(",", ":"), allow_nan=False, **JSON_OPTIONS)
     _decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
+    _own_decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_exact_number)
 
     #: Functions that write the simple types without an encoder. Nearly every event is a list of
     #: simple values, and is written in a quarter of the encoder's time.
@@ -748,8 +749,14 @@ class StrictJSON:
         return value
 
     def decode_own(self, text: str) -> Any:
-        """Decode the JSON of `encode` to a value of which `encode` would write the same again."""
-        return json.loads(text, parse_float=_exact_number)
+        """Decode the JSON of `encode` to a value of which `encode` would write the same again.
+
+        Raises PayloadError unless *text* is strict JSON.
+        """
+        try:
+            return self._own_decoder.decode(text)
+        except (ValueError, RecursionError) as error:
+            raise PayloadError("bad JSON") from error
 
 
 class ForeignJSON(StrictJSON):
@@ -805,7 +812,7 @@ class ForeignJSON(StrictJSON):
             raise PayloadError("bad JSON") from error
 
     def decode_own(self, text: str) -> Any:
-        return self.library.loads(text)
+        return self.decode(text)
 
 
 STRICT_JSON = StrictJSON()
@@ -845,6 +852,8 @@ def take_attachments(value: Any, found: list[bytes]) -> Any:
 
 def encode_with_attachments(codec: StrictJSON, value: Any) -> tuple[str, list[bytes]]:
     """Return the JSON of *value* and its attachments; TypeError or ValueError if impossible."""
+    if type(value) is EncodedData:
+        return value.text, value.attachments
     try:
         return codec.encode(value), []
     # The encoder has met bytes, or something that cannot be JSON at all.
@@ -867,15 +876,41 @@ def detached(codec: StrictJSON, value: Any) -> Any:
     """
     text, attachments = encode_with_attachments(codec, value)
     try:
-        packet = Packet(EVENT, data=codec.decode_own(text))
-        if attachments:
-            packet = Assembler(packet, attachments=attachments).finish()
-    except RecursionError:
-        raise ValueError("nested too deep to be sent") from None
+        return decode_with_attachments(codec, text, attachments)
     # The value has bytes, and beside them a dict that looks like a placeholder.
     except PayloadError as error:
         raise ValueError(f"cannot be sent: {error}") from None
-    return packet.data
+
+
+def decode_with_attachments(codec: StrictJSON, text: str, attachments: Sequence[bytes]) -> Any:
+    """Return the value of which `encode_with_attachments` made this; PayloadError if there is none.
+
+    Without attachments, a dict that looks like a placeholder is a dict.
+    """
+    value = codec.decode_own(text)
+    if attachments:
+        value = Assembler(Packet(EVENT, data=value), attachments=attachments).finish().data
+    return value
+
+
+class EncodedData(list[Any]):
+    """The data of an event that is encoded already: whoever encodes it again gets the same JSON.
+
+    So an event for clients of several dialects and several servers is written once. The values and
+    their JSON would no longer be the same if somebody changed the list.
+    """
+
+    __slots__ = ("text", "attachments")
+
+    def __init__(self, data: Iterable[Any], text: str, attachments: list[bytes]) -> None:
+        super().__init__(data)
+        self.text = text
+        self.attachments = attachments
+
+    @classmethod
+    def of(cls, codec: StrictJSON, data: list[Any]) -> EncodedData:
+        """Encode *data*; TypeError or ValueError says what cannot be sent."""
+        return cls(data, *encode_with_attachments(codec, data))
 
 
 class Assembler:
@@ -4950,8 +4985,8 @@ class Here:
 
         Returns the acks to wait for by client id, and the ids of clients that cannot give one.
         """
-        # Called for its error: data that is not JSON must reach no client at all.
-        encode_with_attachments(self.hub.json, data)
+        # Data that is not JSON raises here, before it reaches any client.
+        data = EncodedData.of(self.hub.json, data)
         acks: dict[str, Ack] = {}
         silent = set()
         for member in self._select(scope, target):
@@ -5195,7 +5230,8 @@ class Hub:
     def join_cluster(self) -> None:
         """Join the cluster that the option names, with all namespaces that there are."""
         if self.options.cluster is not None:
-            self.verbs = Everywhere(self)
+            bus = make_bus(self.options.cluster, self)
+            self.verbs = Everywhere(self, bus, NodeWords(self.json))
             for namespace in self.namespaces.values():
                 self.verbs.opened(namespace)
 
@@ -5660,6 +5696,139 @@ def encode_request(request: dict[str, Any], codec: StrictJSON = STRICT_JSON) -> 
         return pack(request, codec)
 
 
+class Words(Protocol):
+    """The form in which events, requests and responses travel on a bus."""
+
+    uid: str  #: the name of this server among the others
+
+    def is_own(self, body: bytes) -> bool:
+        """Tell at a glance whether an event is our own, where a bus brings back what we publish."""
+        ...
+
+    def encode_event(self, name: str, data: list[Any], target: Target) -> bytes:
+        """Encode an event of the namespace *name*; raise as encoding JSON does."""
+        ...
+
+    def decode_event(self, name: str, body: bytes) -> tuple[Target, list[Any]] | None:
+        """Return the clients that an event is for, and its data; None if it is not for *name*."""
+        ...
+
+    def encode_request(self, request: dict[str, Any]) -> bytes:
+        """Encode a request or a response; raise as encoding JSON does."""
+        ...
+
+    def decode_request(self, body: bytes) -> Any:
+        """Decode a request or a response, whose fields are still to be checked."""
+        ...
+
+
+class NodeWords:
+    """The words of node's Redis adapter: events in msgpack; requests in JSON, unless bytes forbid."""
+
+    def __init__(self, codec: StrictJSON) -> None:
+        self.json = codec
+        self.uid = random_id()  # made after a fork: two servers of one uid ignore each other
+        self.own_start = b"\x93\xa6" + self.uid.encode()  # [uid, ..] in msgpack
+
+    def is_own(self, body: bytes) -> bool:
+        return body.startswith(self.own_start)
+
+    def encode_event(self, name: str, data: list[Any], target: Target) -> bytes:
+        return encode_broadcast(self.uid, encode_packet_of(name, data), target, self.json)
+
+    def decode_event(self, name: str, body: bytes) -> tuple[Target, list[Any]] | None:
+        uid, packet, options = decode_broadcast(body)
+        if uid == self.uid:
+            return None
+        data = decode_packet_for(name, packet)
+        return None if data is None else (decode_target(options), data)
+
+    def encode_request(self, request: dict[str, Any]) -> bytes:
+        return encode_request(request, self.json)
+
+    def decode_request(self, body: bytes) -> Any:
+        return unpack(body)
+
+
+class WorkerWords:
+    """The words between the workers of one machine: JSON with attachments, which needs no package.
+
+    A message is a row of parts, each behind its length. A request or a response is its JSON and its
+    attachments. An event has a head before these, which says whom it is for; its JSON is what the
+    sender has written for its own clients, and goes to the clients of the others as it came.
+    """
+
+    def __init__(self, codec: StrictJSON, uid: str) -> None:
+        self.json = codec
+        self.uid = uid
+
+    def is_own(self, body: bytes) -> bool:
+        return False  # a worker does not write to itself
+
+    def encode_event(self, name: str, data: list[Any], target: Target) -> bytes:
+        text, attachments = encode_with_attachments(self.json, data)
+        # StrictJSON writes a flat list of simple values in a third of the time of any other.
+        head = [name, target.volatile, len(target.rooms), *target.rooms, *target.excluded]
+        return join_parts(STRICT_JSON.encode(head).encode(), text.encode(), *attachments)
+
+    def decode_event(self, name: str, body: bytes) -> tuple[Target, list[Any]] | None:
+        parts = split_parts(body)
+        if len(parts) < 2:
+            raise PayloadError("an event has a head and data")
+        head, text, *attachments = parts
+        place, target = self._decode_head(decode_json(decode_ascii(head)))
+        if place != name:
+            return None
+        json_text = decode_ascii(text)
+        data = decode_with_attachments(self.json, json_text, attachments)
+        if decode_event_data(data)[0] != data[0]:
+            raise PayloadError("an event's name is text")
+        return target, EncodedData(data, json_text, attachments)
+
+    def _decode_head(self, head: Any) -> tuple[str, Target]:
+        if not isinstance(head, list) or len(head) < 3 or type(head[2]) is not int or head[2] < 0:
+            raise PayloadError("a head is a list of a name, a flag, a number, and rooms")
+        place, volatile, count, *names = head
+        rooms, excluded = decode_names(names[:count]), decode_names(names[count:])
+        return place, Target(rooms, excluded, volatile=bool(volatile), local=True)
+
+    def encode_request(self, request: dict[str, Any]) -> bytes:
+        text, attachments = encode_with_attachments(self.json, request)
+        if attachments:  # ValueError if a dict beside them looks like a placeholder
+            detached(self.json, request)
+        return join_parts(text.encode(), *attachments)
+
+    def decode_request(self, body: bytes) -> Any:
+        text, *attachments = split_parts(body)
+        return decode_with_attachments(self.json, decode_ascii(text), attachments)
+
+
+def join_parts(*parts: bytes) -> bytes:
+    """Return *parts* as one text, each behind its length in four bytes."""
+    return b"".join([piece for part in parts for piece in (len(part).to_bytes(4, "big"), part)])
+
+
+def split_parts(body: bytes) -> list[bytes]:
+    """Return the parts, one or more, that `join_parts` has joined; PayloadError for other bytes."""
+    parts: list[bytes] = []
+    start, size = 0, len(body)
+    while start < size or not parts:
+        end = start + 4 + int.from_bytes(body[start : start + 4], "big")
+        if start + 4 > size or end > size:
+            raise PayloadError("cut short")
+        parts.append(body[start + 4 : end])
+        start = end
+    return parts
+
+
+def decode_ascii(data: bytes) -> str:
+    """Decode ASCII, as the JSON that leaves here is; PayloadError for anything else."""
+    try:
+        return data.decode("ascii")
+    except UnicodeDecodeError as error:
+        raise PayloadError("not ASCII") from error
+
+
 def encode_broadcast(uid: str, packet: dict[str, Any], target: Target, codec: StrictJSON) -> bytes:
     """Encode an event for many, as [uid, packet, options] in msgpack."""
     return pack([uid, packet, encode_target(target)], codec)
@@ -5700,8 +5869,14 @@ def decode_packet_for(namespace: str, packet: Any) -> list[Any] | None:
         raise PayloadError("a packet is a map")
     if packet.get("nsp", "/") != namespace:
         return None
-    data = packet.get("data")
-    if packet.get("type") not in (2, 5) or not isinstance(data, list) or not data:
+    if packet.get("type") not in (2, 5):
+        raise PayloadError("no event")
+    return decode_event_data(packet.get("data"))
+
+
+def decode_event_data(data: Any) -> list[Any]:
+    """Return *data* with the text of its name; PayloadError unless it is that of an event."""
+    if not isinstance(data, list) or not data:
         raise PayloadError("no event")
     name = decode_name(data[0])
     if name in RESERVED_EVENTS:
@@ -6271,19 +6446,18 @@ class Everywhere(Here):
     The words are those of node's adapter: `key#namespace#[room#]` carries broadcasts,
     `key-request#namespace#` requests, `key-response#namespace#[uid#]` their answers. To be a
     member of the cluster is to have subscribed to the channel of requests: all others count by
-    it how many answers to wait for.
+    it how many answers to wait for. *words* write and read what goes over *bus*.
     """
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, bus: Bus, words: Words) -> None:
         super().__init__(hub)
         options = hub.options
         self.json = hub.json
         self.key = options.cluster_key
         self.seconds = options.cluster_timeout
-        assert options.cluster is not None
-        self.bus = make_bus(options.cluster, hub)
-        self.uid = random_id()  # made after a fork: two servers of one uid ignore each other
-        self.own_start = b"\x93\xa6" + self.uid.encode()  # [uid, ..] in msgpack
+        self.bus = bus
+        self.words = words
+        self.uid = words.uid
         self.questions: dict[str, Question | AckQuestion] = {}  # by request id
         self.python: PythonChannel | None = None
         if options.python_socketio_channel is not None:
@@ -6344,15 +6518,14 @@ class Everywhere(Here):
     # Broadcasts.
 
     def emit(self, scope: Scope, target: Target, data: list[Any]) -> None:
-        if not target.local:  # the caller hears what cannot be JSON, also if nobody is here
-            encode_with_attachments(self.json, data)
-        super().emit(scope, target, data)
         if target.local:
-            return
+            return super().emit(scope, target, data)
+        # The caller hears what cannot be JSON, also if nobody is here.
+        data = EncodedData.of(self.json, data)
+        super().emit(scope, target, data)
         for name in self._names(scope):
             channel = broadcast_channel(self.key, name, target)
-            packet = encode_packet_of(name, data)
-            body = encode_broadcast(self.uid, packet, target, self.json)
+            body = self.words.encode_event(name, data, target)
             self.bus.publish(channel, body, target.volatile)
             if self.python is not None:
                 self.python.emit(name, target, data)
@@ -6364,18 +6537,16 @@ class Everywhere(Here):
         return [namespace.name for namespace in self.hub.namespaces_at(scope)]
 
     def _take_broadcast(self, name: str, channel: str, body: bytes) -> None:
-        if body.startswith(self.own_start):  # our own: a server hears itself too
+        if self.words.is_own(body):
             return
         namespace = self.hub.namespaces.get(name)
         room = channel[len(self._broadcasts(name)) :]
         if namespace is None or (room[-1:] == "#" and not namespace.has_room(room[:-1])):
             return  # nobody here: not even decoded
-        uid, packet, options = decode_broadcast(body)
-        if uid == self.uid:
-            return
-        data = decode_packet_for(name, packet)
-        if data is not None:
-            super().emit(name, decode_target(options), data)
+        event = self.words.decode_event(name, body)
+        if event is not None:
+            target, data = event
+            super().emit(name, target, data)
 
     # Broadcasts that want acks.
 
@@ -6450,7 +6621,7 @@ class Everywhere(Here):
             value = args[0] if args else None  # node passes on the first argument only
             try:
                 self._respond(name, request, type=CLIENT_ACK, packet=value, id=id)
-            except ValueError as error:  # nested too deep for msgpack
+            except ValueError as error:  # nested too deep
                 log.debug("cluster: the ack of %s is not passed on: %s", id, error)
 
     # Rooms and connections.
@@ -6571,7 +6742,7 @@ class Everywhere(Here):
     # Requests and responses.
 
     def _publish_request(self, name: str, type: int, **fields: Any) -> None:
-        body = encode_request({"uid": self.uid, "type": type, **fields}, self.json)
+        body = self.words.encode_request({"uid": self.uid, "type": type, **fields})
         self.bus.publish(self._requests(name), body)
 
     def _respond(self, name: str, request: dict[str, Any], **fields: Any) -> None:
@@ -6584,12 +6755,12 @@ class Everywhere(Here):
         if isinstance(uid, str) and request["type"] != SERVER_SIDE_EMIT:
             channel = self._responses(name, uid)
         response = {**fields, "requestId": request.get("requestId")}
-        self.bus.publish(channel, encode_request(response, self.json))
+        self.bus.publish(channel, self.words.encode_request(response))
 
     def _take_response(self, name: str, channel: str, body: bytes) -> None:
         if not self.questions:
             return  # the question was another server's: all hear the answers to events
-        response = unpack(body)
+        response = self.words.decode_request(body)
         if not isinstance(response, dict):
             raise PayloadError("a response is a map")
         question = self.questions.get(response.get("requestId"))  # type: ignore[arg-type]
@@ -6598,7 +6769,7 @@ class Everywhere(Here):
 
     def _take_request(self, name: str, channel: str, body: bytes) -> None:
         """Do what another server asks; our own requests are heard too, and are done already."""
-        request = unpack(body)
+        request = self.words.decode_request(body)
         if not isinstance(request, dict):
             raise PayloadError("a request is a map")
         if "requestid" in request:

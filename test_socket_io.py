@@ -5772,6 +5772,80 @@ class ClusterWireTests(Assertions):
         self.assertEqual(socket_io.glob("k#/[*]#"), "k#/[*]#")
 
 
+class WorkerWordsTests(Assertions):
+    """Messages between workers carry all that JSON and bytes can, without a package of the cluster."""
+
+    TO_ALL = Target()
+    VALUES = [None, True, -1, 1.5, 10**400, 2**63, Decimal("0.10"), "é😀", LONE, [], {}, b"", b"\0\xff",
+              {"a": [b"\1", {"b": b"\2"}], "c": b"\3"}, {"_placeholder": True, "num": 0}]  # fmt: skip
+
+    def setUp(self):
+        self.words = socket_io.WorkerWords(STRICT_JSON, "B")
+        patch = mock.patch.object(socket_io, "cluster_package", side_effect=ImportError)
+        patch.start()
+        self.addCleanup(patch.stop)
+
+    def read(self, data, target=TO_ALL, name="/"):
+        return self.words.decode_event(name, self.words.encode_event(name, data, target))
+
+    def test_an_event_keeps_its_values_and_whom_it_is_for(self):
+        for value in self.VALUES:
+            with self.subTest(value=value):
+                self.assertEqual(self.read(["hi", value])[1], ["hi", value])
+        for target in (
+            Target(),
+            Target(frozenset(["a", LONE]), frozenset(["b#*", "c"])),
+            Target(excluded=frozenset(["5"]), volatile=True),
+        ):
+            read, _ = self.read(["hi"], target, "/a#b")
+            self.assertEqual(read, socket_io.dataclasses.replace(target, local=True))
+
+    def test_an_event_goes_on_with_the_json_and_the_attachments_of_its_sender(self):
+        codec = mock.Mock(wraps=STRICT_JSON)
+        for value in (Decimal("0.10"), 10**400, {"b": b"\1"}):
+            sent = socket_io.EncodedData.of(STRICT_JSON, ["hi", value])
+            _, data = self.read(sent)
+            text, attachments = socket_io.encode_with_attachments(codec, data)
+            self.assertEqual((text, attachments), (sent.text, sent.attachments))
+        codec.encode.assert_not_called()
+
+    def test_a_request_keeps_its_values(self):
+        for value in self.VALUES:
+            request = {"type": 6, "requestId": "x", "data": ["ask", value]}
+            read = self.words.decode_request(self.words.encode_request(request))
+            self.assertEqual(read, request)
+
+    def test_a_request_that_could_not_be_read_raises_where_it_is_made(self):
+        for wrong, error in (
+            (object(), TypeError),
+            (math.nan, ValueError),
+            ([b"\1", {"_placeholder": True, "num": 0}], ValueError),
+        ):
+            with self.assertRaises(error):
+                self.words.encode_request({"data": ["ask", wrong]})
+
+    def test_an_event_of_another_namespace_is_left_alone(self):
+        body = self.words.encode_event("/a#b", ["hi"], Target())
+        self.assertIsNone(self.words.decode_event("/a", body))
+
+    def test_bytes_that_are_no_message_are_a_payload_error(self):
+        join, head, deep = socket_io.join_parts, b'["/",false,0]', b"[" * 100_000
+        requests = [b"", b"\0", b"\0\0\0\1", b"\xff" * 8, join(b"") + b"\0", join(b"{"), join(deep),
+                    join(b"{}{}"), join(b'{"a":NaN}'), join("é".encode()), join(b"{}", b"more")]  # fmt: skip
+        events = [*requests, join(b'["hi"]'), join(b"[]", b'["hi"]'), join(b"{}", b'["hi"]'),
+                  join(b'["/",false,-1]', b'["hi"]'), join(b'["/",false,true]', b'["hi"]'),
+                  join(b'["/",false,1,{}]', b'["hi"]'), join(head, b""), join(head, b"[]"),
+                  join(head, b"{}"), join(head, b"[5]"), join(head, b'["connect"]'), join(head, deep),
+                  join(head, b'["hi",Infinity]'), join(head, b'["hi"]', b"more"),
+                  join(head, b'["hi",{"_placeholder":true,"num":1}]', b"one")]  # fmt: skip
+        for body in requests:
+            with self.subTest(body=body[:40]):
+                self.assertPayloadError(self.words.decode_request, body)
+        for body in events:
+            with self.subTest(body=body[:40]):
+                self.assertPayloadError(self.words.decode_event, "/", body)
+
+
 @needs_cluster_packages
 class ClusterOptionTests(unittest.TestCase):
     """A mistake in the options of a cluster raises where routes are made."""
@@ -5963,6 +6037,24 @@ class ClusterBroadcastTests(ClusterTestCase):
         self.assertEqual(
             {name: mocked.call_count for name, mocked in calls.items()}, {"EIO4": 1, "EIO3": 1}
         )
+
+    @gen_test
+    async def test_the_json_of_an_event_is_written_once_for_clients_and_servers(self):
+        clients = [
+            await self.client(dialect, path=path)
+            for dialect in ("EIO3", "EIO4")
+            for path in ("/first", "/second")
+        ]
+        with mock.patch.object(
+            socket_io.StrictJSON, "encode", autospec=True, side_effect=socket_io.StrictJSON.encode
+        ) as encode:
+            self.first.io.local.emit("two dialects", {"a": 1})
+            written_alone, _ = encode.call_count, encode.reset_mock()
+            self.first.io.emit("two dialects", {"a": 1})
+            self.assertEqual((written_alone, encode.call_count), (2, 1))
+        for client in clients:
+            while (await client.receive())[0] != "two dialects":
+                pass
 
     @gen_test
     async def test_rooms_ids_and_exceptions_mean_clients_of_either_server(self):
