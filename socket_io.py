@@ -23,7 +23,8 @@ its classes.
                             -> its `Outlet` (11), its members and its hub (9)
      9  Rooms               members, namespaces, rooms, recovery of missed events;
                             the hub: tables, options -> the application's handlers (12)
-    10  Cluster             what 9 does, across several servers (optional)
+    10  Cluster             what 9 does, across several servers (optional); the crew of workers
+                            that share a port -> the server (13) takes what they hand over
     11  Transports          the only section that touches a client's socket: WebSocket, polling,
                             JSONP, streams -> `allow_request` (12), the router (13)
     12  SocketIOHandler     the public door: subclass this; options, operators; start reading here
@@ -210,6 +211,7 @@ MAX_LENGTH_DIGITS = 9
 MAX_HEARTBEAT_DIGITS = 15
 # 15 random bytes are the 20 characters that sticky-session helpers and cluster adapters look for.
 SID_BYTES = 15
+ALONE = "-"  # in the place of a worker's letter in a sid, where a server has no siblings
 # Codes in the body of a refusal.  [EIO4 "Errors"]
 UNKNOWN_SID, FORBIDDEN = 1, 4
 # Characters of a namespace's name, where a client may choose the name.
@@ -2245,6 +2247,7 @@ AllowedOrigins = str | re.Pattern[str] | Callable[[str], bool] | Collection[str 
 # Query parameters that belong to the protocols, not to the application.
 PARAMETERS = frozenset(["EIO", "transport", "sid", "t", "j", "i", "jsonp", "b64"])
 SID = re.compile(r"[0-9A-Za-z_-]{1,64}", re.ASCII)
+SID_PREFIX = re.compile(r"[0-9A-Za-z_-]{0,4}", re.ASCII)
 # The User-Agent of a browser begins so; those of okhttp (Android) and CFNetwork (iOS) do not.
 BROWSERS = ("Mozilla/", "Opera/")
 JSONP_INDEX = re.compile(r"[0-9]{1,9}", re.ASCII)
@@ -3009,7 +3012,7 @@ class Session:
         self.http_request = http_request
         self.dialect = request.dialect
         self.transport = request.transport  # none yet, where clients shake hands apart
-        self.sid = secrets.token_urlsafe(SID_BYTES)
+        self.sid = hub.new_sid()
         self.user_session: UserSession | None = None
         self.context = contextvars.copy_context() if context is None else context
         self.entered = False  # code of the application runs in `context` right now
@@ -5144,6 +5147,8 @@ class Hub:
         ]  # fmt: skip
         self.sweep_seconds = min(1.0, min(timeouts) / 4)
         self.application: tornado.web.Application | None = None
+        #: The workers that share our port, if there are several; set by SocketIOServer.
+        self.crew: Crew | None = None
         self.transports: frozenset[str] = frozenset(TRANSPORTS)
         self._reset()
 
@@ -5261,6 +5266,18 @@ class Hub:
         session = Session(self, request, http_request, context)
         self.sessions[session.sid] = session
         return session
+
+    def new_sid(self) -> str:
+        """Return a random sid that begins with `sid_prefix` and the letter of this worker."""
+        start = self.options.sid_prefix + (ALONE if self.crew is None else self.crew.letter)
+        return start + secrets.token_urlsafe(SID_BYTES)[len(start) :]
+
+    def line_of(self, sid: str) -> Line | None:
+        """Return the line to the other worker that *sid* names; None if it names none of our crew."""
+        prefix = self.options.sid_prefix
+        if self.crew is None or not sid.startswith(prefix):
+            return None
+        return self.crew.lines.get(sid[len(prefix) : len(prefix) + 1])
 
     def session(self, sid: str) -> Session | None:
         """Return the living session *sid*; a client that is too late is not served once more."""
@@ -5575,7 +5592,7 @@ def enabled_transports(application: tornado.web.Application) -> frozenset[str]:
 # `MemoryBus` joins the hubs of one process. A message from the bus is checked before anything
 # is done with it, and a bad one is dropped by itself: nothing that is published can end a
 # server. What we publish is well-formed to the byte: one bad message would end every node
-# server that hears it.
+# server that hears it. At the end of the section stand the workers of one machine.
 
 # Types of requests and responses. Node calls 0 to 5 SOCKETS, ALL_ROOMS, REMOTE_JOIN,
 # REMOTE_LEAVE, REMOTE_DISCONNECT and REMOTE_FETCH.
@@ -7115,6 +7132,500 @@ class Emitter:
 
     def _publish(self, channel: str, body: bytes) -> None:
         self._redis.publish(channel, body)
+
+
+# Several workers on one machine share a port, and a client's connections come to any of them. The
+# sid names the worker that has the session, by one letter behind `sid_prefix`. A request with the
+# sid of another worker is handed over together with its connection: the descriptor goes through a
+# Unix socket, and later requests on that connection are where they belong.
+#
+# The workers whose sockets lie in one folder, which only their user can enter, are a `Crew`. Each
+# has a `Line` to every other one, on which it only sends; what another one sends comes in by a
+# `LineReader`. A frame is the length of its body in four bytes, its kind in one, and the body:
+#
+#     GREETING   the sender's letter; the first frame of a line, and only that
+#     HANDED     a connection, whose descriptor comes along; the body has been read from it before
+#     others     messages, for the function that `Crew.receivers` has for their kind
+
+CREW_LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_"
+GREETING, HANDED = 0, 1
+LINE_HEAD = 5  # bytes of a frame in front of its body
+MAX_LINE_BODY = 256 * 1024 * 1024
+# A worker that stands still reads nothing: no more connections wait for it, and no more bytes of
+# messages beside one message.
+MAX_WAITING_CONNECTIONS = 100
+MAX_WAITING_BYTES = 16 * 1024 * 1024
+# Seconds until a worker looks again for what it lacks: descriptors, or a line that broke.
+LOOK_AGAIN = 0.1
+# Seconds that a worker which ends has to send what waits for the others.
+LAST_WORDS = 1.0
+
+
+def check_workers_folder(folder: str | os.PathLike[str]) -> pathlib.Path:
+    """Return *folder*, made if it is not there; PermissionError unless it is this user's alone.
+
+    Whoever can enter it can take clients' connections, and speak for every worker.
+    """
+    path = pathlib.Path(folder).absolute()
+    with contextlib.suppress(FileExistsError):
+        path.mkdir(0o700)
+    found = path.lstat()
+    if path.is_symlink() or not path.is_dir():
+        why = "it is no folder"
+    elif found.st_uid != os.geteuid():
+        why = "it belongs to another user"
+    elif found.st_mode & 0o077:
+        why = "others may enter it; chmod 700 shuts them out"
+    else:
+        return path
+    raise PermissionError(errno.EPERM, f"workers_folder: {why}", str(path))
+
+
+def is_of_our_user(sock: socket.socket) -> bool:
+    """Tell whether the process at the other end is this user's; True where the system cannot say."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return True
+    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)  # pid, uid, gid
+    return int.from_bytes(credentials[4:8], sys.byteorder) == os.geteuid()
+
+
+def encode_line_frame(kind: int, body: bytes) -> bytes:
+    """Encode one frame; ValueError for a body that no worker would take."""
+    if len(body) > MAX_LINE_BODY:
+        raise ValueError(f"{len(body)} bytes are too many for a message between workers")
+    return b"%b%c%b" % (len(body).to_bytes(4, "big"), kind, body)
+
+
+class LineParser:
+    """Finds the frames in what comes on a line, however that is cut.
+
+    A descriptor comes no later than the first byte of its frame, and in the order of the frames. So
+    a HANDED frame belongs to the first descriptor that is left.
+    """
+
+    __slots__ = ("buffer", "descriptors")
+
+    def __init__(self) -> None:
+        self.buffer = bytearray()
+        # None stands for a descriptor that this process had no room for.
+        self.descriptors: collections.deque[int | None] = collections.deque()
+
+    def feed(self, data: bytes) -> list[tuple[int, bytes, int | None]]:
+        """Return kind, body and descriptor of the frames that are whole now.
+
+        Raises PayloadError for a frame that is too long.
+        """
+        buffer, start, frames = self.buffer, 0, []
+        buffer += data
+        while len(buffer) >= start + LINE_HEAD:
+            size = int.from_bytes(buffer[start : start + 4], "big")
+            if size > MAX_LINE_BODY:
+                raise PayloadError("a frame between workers is too long")
+            end = start + LINE_HEAD + size
+            if len(buffer) < end:
+                break
+            kind, descriptor = buffer[start + 4], None
+            if kind == HANDED and self.descriptors:
+                descriptor = self.descriptors.popleft()
+            frames.append((kind, bytes(buffer[start + LINE_HEAD : end]), descriptor))
+            start = end
+        del buffer[:start]
+        return frames
+
+    def close(self) -> None:
+        """Close the descriptors whose frames will not come."""
+        while self.descriptors:
+            descriptor = self.descriptors.popleft()
+            if descriptor is not None:
+                os.close(descriptor)
+
+
+class Line:
+    """The way from this worker to one other. Connections go before messages.
+
+    The line breaks when the other worker has gone. The connections that wait then come back to this
+    one, where nobody knows their sids any more: their clients are told so, and begin anew.
+    """
+
+    __slots__ = ("crew", "letter", "sock", "connections", "messages", "waiting_bytes", "unsent",
+                 "writing")  # fmt: skip
+
+    def __init__(self, crew: Crew, letter: str, sock: socket.socket) -> None:
+        self.crew = crew
+        self.letter = letter
+        self.sock = sock
+        self.connections: collections.deque[tuple[socket.socket, bytes]] = collections.deque()
+        self.messages: collections.deque[bytes] = collections.deque()
+        self.waiting_bytes = 0  # of the messages
+        self.unsent = memoryview(encode_line_frame(GREETING, crew.letter.encode()))
+        self.writing = False  # the socket is full, and the loop tells when it takes more
+        crew.lines[letter] = self
+        crew.watch(sock, self.close)  # nothing comes on this socket but its end
+        self._send()
+
+    @property
+    def has_room(self) -> bool:
+        """Tell whether one more connection may wait."""
+        return len(self.connections) < MAX_WAITING_CONNECTIONS
+
+    @property
+    def is_idle(self) -> bool:
+        """Tell whether all has left."""
+        return not (self.unsent or self.connections or self.messages)
+
+    def hand_over(self, connection: socket.socket, early: bytes = b"") -> None:
+        """Give *connection* away, and the *early* bytes that have been read from it."""
+        self.connections.append((connection, early))
+        if not self.writing:
+            self._send()
+
+    def send(self, kind: int, body: bytes, volatile: bool = False) -> None:
+        """Send a message; a *volatile* one does not wait.
+
+        Where too many bytes wait, the oldest messages are dropped.
+        """
+        frame = encode_line_frame(kind, body)
+        if self.writing and volatile:
+            return
+        self.messages.append(frame)
+        self.waiting_bytes += len(frame)
+        while self.waiting_bytes > MAX_WAITING_BYTES and len(self.messages) > 1:
+            self.waiting_bytes -= len(self.messages.popleft())
+            warn_once(
+                "worker stands still",
+                "worker %d reads nothing of what worker %d sends: messages for it are dropped",
+                CREW_LETTERS.index(self.letter),
+                self.crew.number,
+            )
+        if not self.writing:
+            self._send()
+
+    def _send(self) -> None:
+        """Send until all has left or the socket is full."""
+        try:
+            while not self.is_idle:
+                if self.unsent:
+                    self.unsent = self.unsent[self.sock.send(self.unsent) :]
+                elif self.connections:
+                    self._send_connection(*self.connections[0])
+                else:
+                    self.unsent = memoryview(self.messages.popleft())
+                    self.waiting_bytes -= len(self.unsent)
+        except (BlockingIOError, InterruptedError):
+            self._set_writing(True)
+        except OSError as error:
+            log.debug("the line to worker %r broke: %s", self.letter, error)
+            self.close()
+        else:
+            self._set_writing(False)
+
+    def _send_connection(self, connection: socket.socket, early: bytes) -> None:
+        frame = encode_line_frame(HANDED, early)
+        try:
+            sent = socket.send_fds(self.sock, [frame], [connection.fileno()])
+        except OSError as error:
+            # Linux counts the descriptors that are on their way, and allows no more than may be open.
+            if error.errno != errno.ETOOMANYREFS:
+                raise
+            self.connections.popleft()
+            return self.crew.serve(connection, early)
+        self.connections.popleft()
+        connection.close()
+        self.unsent = memoryview(frame)[sent:]
+
+    def _set_writing(self, writing: bool) -> None:
+        if writing and not self.writing:
+            self.crew.watch(self.sock, self._send, writing=True)
+        elif self.writing and not writing:
+            self.crew.loop.remove_writer(self.sock.fileno())
+            self.crew.line_emptied.set()
+        self.writing = writing
+
+    def close(self) -> None:
+        """End the line; the connections that wait on it come back."""
+        if self.crew.lines.get(self.letter) is not self:
+            return
+        del self.crew.lines[self.letter]
+        self._set_writing(False)
+        self.crew.loop.remove_reader(self.sock.fileno())
+        self.sock.close()
+        self.messages.clear()
+        while self.connections:
+            self.crew.serve(*self.connections.popleft())
+        self.crew.miss(self.letter)
+
+
+class LineReader:
+    """The end of another worker's line."""
+
+    __slots__ = ("crew", "sock", "letter", "parser")
+
+    def __init__(self, crew: Crew, sock: socket.socket) -> None:
+        self.crew = crew
+        self.sock = sock
+        self.letter = ""  # until the greeting
+        self.parser = LineParser()
+        crew.readers.add(self)
+        crew.watch(sock, self._read)
+
+    def _read(self) -> None:
+        """Act on what has come. One read brings one descriptor at most."""
+        try:
+            closes_on_exec = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+            data, descriptors, flags, _ = socket.recv_fds(self.sock, READ_SIZE, 1, closes_on_exec)
+            self.parser.descriptors += descriptors
+            if flags & socket.MSG_CTRUNC:
+                self.parser.descriptors.append(None)
+            for kind, body, descriptor in self.parser.feed(data):
+                self._take(kind, body, descriptor)
+        except (BlockingIOError, InterruptedError):
+            return
+        except (OSError, PayloadError) as error:
+            log.warning("what worker %r sends cannot be read: %s", self.letter, error)
+            data = b""
+        if not data:
+            self.close()
+
+    def _take(self, kind: int, body: bytes, descriptor: int | None) -> None:
+        if not self.letter:
+            self._greet(kind, body)
+        elif kind != HANDED:
+            self.crew.receive(self.letter, kind, body)
+        elif descriptor is not None:
+            self.crew.serve(socket.socket(fileno=descriptor), body)
+        else:
+            warn_once("descriptors", "out of file descriptors: clients are turned away")
+
+    def _greet(self, kind: int, body: bytes) -> None:
+        letter = body.decode("latin-1")
+        if kind != GREETING or len(letter) != 1 or letter not in CREW_LETTERS:
+            raise PayloadError("no greeting")
+        self.letter = letter
+        self.crew.greeted_by(self)
+
+    def close(self) -> None:
+        """Stop reading: the other worker has gone."""
+        if self in self.crew.readers:
+            self.crew.readers.discard(self)
+            self.crew.loop.remove_reader(self.sock.fileno())
+            self.sock.close()
+            self.parser.close()
+            self.crew.left_by(self)
+
+
+class Crew:
+    """The workers that share *folder*, seen by one of them.
+
+    *take* is called with each connection that another worker hands over, and with the bytes that
+    have been read from it. Without a *number*, the worker has the first one that is free.
+
+    Raises OSError for a folder that is not this user's alone, RuntimeError where no number is free.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        take: Callable[[socket.socket, bytes], None],
+        number: int | None = None,
+    ) -> None:
+        if not hasattr(socket, "send_fds"):
+            raise RuntimeError("several workers need Unix sockets, which this system does not have")
+        self.folder = check_workers_folder(folder)
+        self.take = take
+        #: The functions that take messages, by kind. Each is called with a worker's letter and a body.
+        self.receivers: dict[int, Callable[[str, bytes], None]] = {}
+        #: The functions to call with the letter of a worker when there is a line to it.
+        self.on_line: list[Callable[[str], None]] = []
+        #: The functions to call with the letter of a worker that has gone.
+        self.on_gone: list[Callable[[str], None]] = []
+        self.lines: dict[str, Line] = {}
+        self.readers: set[LineReader] = set()
+        self.heard: dict[str, LineReader] = {}  # the readers of the workers that have greeted us
+        self.loop: Any = None  # from `open` on
+        self.line_emptied = asyncio.Event()
+        self.closing = False
+        self.number, self.lock = self._claim(number)
+        self.letter = CREW_LETTERS[self.number]
+        self.listener = self._listen()
+        open_crews.add(self)
+
+    def _claim(self, number: int | None) -> tuple[int, int]:
+        """Return a number, and the descriptor of the lock that keeps it ours until this process dies."""
+        import fcntl  # Windows has none
+
+        for candidate in range(len(CREW_LETTERS)) if number is None else (number,):
+            lock = os.open(self.folder / f"{candidate}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return candidate, lock
+            except BlockingIOError:
+                os.close(lock)
+        which = "the number of every worker" if number is None else f"the worker's number {number}"
+        raise RuntimeError(f"workers_folder: {which} is taken in {self.folder}")
+
+    def _path(self, number: int) -> str:
+        return str(self.folder / f"{number}.socket")
+
+    def _listen(self) -> socket.socket:
+        path = self._path(self.number)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)  # of a worker that had this number, and died
+        listener = socket.socket(socket.AF_UNIX)
+        try:
+            listener.bind(path)
+        except OSError as error:
+            listener.close()
+            os.close(self.lock)
+            raise OSError(f"workers_folder: cannot listen at {path}: {error}") from None
+        listener.listen()
+        listener.setblocking(False)
+        return listener
+
+    def open(self) -> None:
+        """Begin on the loop that runs: greet every worker that is there."""
+        self.loop = asyncio.get_running_loop()
+        self.context = contextvars.copy_context()
+        self.watch(self.listener, self._accept)
+        for letter in CREW_LETTERS:
+            self._connect(letter)
+
+    def watch(self, sock: socket.socket, act: Callable[[], None], writing: bool = False) -> None:
+        """Have *act* called whenever *sock* can be read from or, with *writing*, written to."""
+        add = self.loop.add_writer if writing else self.loop.add_reader
+        self.context.run(add, sock.fileno(), act)
+
+    # Who is there.
+
+    def _accept(self) -> None:
+        try:
+            sock, _ = self.listener.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return
+        except OSError as error:  # no descriptor is left; the other worker waits in the kernel
+            log.debug("no worker is let in for a moment: %s", error)
+            self.loop.remove_reader(self.listener.fileno())
+            return self._soon(self.watch, self.listener, self._accept)
+        sock.setblocking(False)
+        if is_of_our_user(sock):
+            LineReader(self, sock)
+        else:
+            sock.close()
+
+    def _connect(self, letter: str) -> None:
+        """Make a line to a worker, if there is none, and if it listens."""
+        if letter == self.letter or letter in self.lines:
+            return
+        sock = socket.socket(socket.AF_UNIX)
+        sock.setblocking(False)
+        try:
+            sock.connect(self._path(CREW_LETTERS.index(letter)))
+            if not is_of_our_user(sock):
+                raise PermissionError("it is another user's")
+        except OSError as error:
+            if not isinstance(error, FileNotFoundError):
+                log.debug("no line to worker %r: %s", letter, error)
+            return sock.close()
+        Line(self, letter, sock)
+        for tell in self.on_line:
+            tell(letter)
+
+    def greeted_by(self, reader: LineReader) -> None:
+        """Note which worker sends by *reader*, and make the line to it that it may lack."""
+        before = self.heard.get(reader.letter)
+        if before is not None:
+            before.close()  # that process has died, and this is its successor
+        self.heard[reader.letter] = reader
+        self._connect(reader.letter)
+
+    def left_by(self, reader: LineReader) -> None:
+        """Note that the worker which sent by *reader* has gone."""
+        letter = reader.letter
+        if self.heard.get(letter) is reader:
+            del self.heard[letter]
+            if letter in self.lines:
+                self.lines[letter].close()
+            for tell in self.on_gone:
+                tell(letter)
+
+    def miss(self, letter: str) -> None:
+        """Look soon for a worker to which the line broke: it, or its successor, may be there."""
+        self._soon(self._connect, letter)
+
+    def _soon(self, act: Callable[..., None], *args: Any) -> None:
+        def unless_closing() -> None:
+            if not self.closing:
+                act(*args)
+
+        self.loop.call_later(LOOK_AGAIN, unless_closing, context=self.context.copy())
+
+    # What comes.
+
+    def receive(self, letter: str, kind: int, body: bytes) -> None:
+        """Hand a message to the function for its kind."""
+        try:
+            self.receivers[kind](letter, body)
+        except Exception:
+            log.exception("a message of kind %d from worker %r was lost", kind, letter)
+
+    def serve(self, connection: socket.socket, early: bytes) -> None:
+        """Serve a connection that was handed over, or that comes back because nobody took it."""
+        try:
+            if self.closing:
+                connection.close()
+            else:
+                self.take(connection, early)
+        except Exception:
+            log.exception("a connection that was handed over could not be served")
+            connection.close()
+
+    # The end.
+
+    async def close(self) -> None:
+        """Send what waits, within a moment, and leave the crew."""
+        if self not in open_crews:
+            return
+        if self.loop is not None:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._send_all(), LAST_WORDS)
+            self.loop.remove_reader(self.listener.fileno())
+        self.closing = True
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._path(self.number))
+        for end in self._ends():
+            end.close()
+        self.leave_to_parent()
+
+    def _ends(self) -> list[Line | LineReader]:
+        return [*self.lines.values(), *self.readers]
+
+    async def _send_all(self) -> None:
+        while any(line.writing for line in self.lines.values()):
+            self.line_emptied.clear()
+            await self.line_emptied.wait()
+
+    def leave_to_parent(self) -> None:
+        """Close every descriptor: one that a forked child kept would hide the death of its parent."""
+        for end in self._ends():
+            end.sock.close()
+        self.lines.clear()
+        self.readers.clear()
+        self.listener.close()
+        if self in open_crews:
+            open_crews.discard(self)
+            os.close(self.lock)
+
+
+open_crews: weakref.WeakSet[Crew] = weakref.WeakSet()
+
+
+def leave_crews_to_parent() -> None:
+    """Leave every crew, in a forked child."""
+    for crew in list(open_crews):
+        crew.leave_to_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=leave_crews_to_parent)
 
 
 # -- 11. Transports --------------------------------------------------------------------
@@ -9553,6 +10064,9 @@ class SocketIOHandler(tornado.web.RequestHandler):
     cluster_timeout = 5.0  #: the time that other servers of the cluster have to answer
     #: The Redis channel on which python-socketio is heard; its own default is "socketio".
     python_socketio_channel: str | None = None
+    #: The first characters, at most 4, of every session id, by which a proxy can tell the machine:
+    #: digits, letters, "_" and "-".
+    sid_prefix = ""
     #: An object with `dumps` and `loads`, such as the module orjson; None: simplejson.
     json: Any = None
 
@@ -10106,7 +10620,7 @@ OPTIONS = {
     "allowed_origins": Option((str, re.Pattern, Collection, Callable)),
     "enabled_dialects": Option((list, tuple)),
     **dict.fromkeys(["cookie", "cluster", "python_socketio_channel"], Option((str, NOTHING))),
-    "cluster_key": Option((str,)),
+    **dict.fromkeys(["cluster_key", "sid_prefix"], Option((str,))),
     "client_path": Option((str, os.PathLike, NOTHING)),
     "json": Option((object,)),
 }
@@ -10314,6 +10828,8 @@ def _check_option(cls: type[SocketIOHandler], name: str, value: Any) -> None:
         if value < 0 or value == 0 and not option.zero:
             raise ValueError(f"{where} must be above zero, not {value!r}")
     has_codec = hasattr(value, "dumps") and hasattr(value, "loads")
+    if name == "sid_prefix" and not SID_PREFIX.fullmatch(value):
+        raise ValueError(f"{where} must be 0 to 4 digits, letters, _ or -, not {value!r}")
     if name == "json" and value is not None and not has_codec:
         raise TypeError(f"{where} must have dumps and loads, as the module json has")
 

@@ -7438,6 +7438,407 @@ class EmitterTests(unittest.TestCase):
                 socket_io.Emitter(url)
 
 
+# ---- Several workers -----------------------------------------------------------------
+
+
+class LineParserTests(unittest.TestCase):
+    """Frames come out of a line as they went in, however they are cut."""
+
+    def test_frames_and_their_descriptors_survive_every_cut(self):
+        frames = [
+            (0, b"A", None),
+            (1, b"", 7),
+            (2, b"x" * 300, None),
+            (1, b"early", 8),
+            (255, b"", None),
+        ]
+        data = b"".join(socket_io.encode_line_frame(kind, body) for kind, body, _ in frames)
+        starts = {data.index(b"\x00\x00\x00\x00\x01"): 7, data.index(b"\x00\x00\x00\x05\x01"): 8}
+        for size in range(1, len(data)):
+            parser, found = socket_io.LineParser(), []
+            for start in range(0, len(data), size):
+                cut = range(start, start + size)
+                parser.descriptors += [number for at, number in starts.items() if at in cut]
+                found += parser.feed(data[start : start + size])
+            self.assertEqual(found, frames, size)
+
+    def test_a_descriptor_that_was_lost_shifts_no_other(self):
+        parser = socket_io.LineParser()
+        parser.descriptors += [None, 9]
+        found = parser.feed(b"".join(socket_io.encode_line_frame(1, body) for body in (b"a", b"b")))
+        self.assertEqual(found, [(1, b"a", None), (1, b"b", 9)])
+
+    def test_a_frame_that_is_too_long_is_refused_by_its_head(self):
+        too_long = (socket_io.MAX_LINE_BODY + 1).to_bytes(4, "big")
+        with self.assertRaises(PayloadError):
+            socket_io.LineParser().feed(too_long + b"\x02")
+        with (
+            mock.patch.object(socket_io, "MAX_LINE_BODY", 10),
+            self.assertRaisesRegex(ValueError, "11 bytes are too many"),
+        ):
+            socket_io.encode_line_frame(2, b"x" * 11)
+
+    def test_random_bytes_are_frames_or_refused(self):
+        chance = random.Random(12)
+        for _ in range(300):
+            parser, data = socket_io.LineParser(), bytearray()
+            for _ in range(chance.randrange(1, 9)):
+                head = bytes([0, 0, 0, chance.randrange(4), chance.randrange(4)])
+                data += chance.choice([head, chance.randbytes(chance.randrange(12))])
+            with contextlib.suppress(PayloadError):
+                while data:
+                    size = chance.randrange(1, 8)
+                    for kind, body, descriptor in parser.feed(bytes(data[:size])):
+                        self.assertEqual((type(kind), type(body), descriptor), (int, bytes, None))
+                    del data[:size]
+
+
+class CrewTestCase(tornado.testing.AsyncTestCase):
+    """Makes the crews of several workers in this process, with a folder of their own."""
+
+    def setUp(self):
+        super().setUp()
+        self.folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.crews = []
+
+    def tearDown(self):
+        for crew in self.crews:
+            self.io_loop.run_sync(crew.close)
+        super().tearDown()
+
+    def worker(self, number=None):
+        """A crew whose `taken` holds what it was handed: (socket, early bytes)."""
+        taken = asyncio.Queue()
+        crew = socket_io.Crew(
+            self.folder, lambda sock, early: taken.put_nowait((sock, early)), number
+        )
+        crew.taken, crew.heard_of = taken, asyncio.Queue()
+        crew.receivers[2] = lambda letter, body: crew.heard_of.put_nowait((letter, body))
+        crew.open()
+        self.crews.append(crew)
+        return crew
+
+    async def until(self, condition):
+        for _ in range(500):
+            if condition():
+                return
+            await asyncio.sleep(0.002)
+        self.fail("it did not come about")
+
+    async def workers(self, count):
+        """That many crews that know each other."""
+        crews = [self.worker() for _ in range(count)]
+        await self.until(lambda: all(len(crew.heard) == count - 1 for crew in crews))
+        return crews
+
+    async def comes_to(self, first, number):
+        """A further worker, which *first* and it know of."""
+        second = self.worker(number)
+        await self.until(lambda: second.letter in first.heard and first.letter in second.heard)
+        return second
+
+    def pair(self):
+        """A client's socket, and the server's end of it."""
+        ends = socket.socketpair()
+        for end in ends:
+            end.settimeout(5)
+            self.addCleanup(end.close)
+        return ends
+
+    async def assertHandedOver(self, sender, receiver, early=b"early"):
+        client, connection = self.pair()
+        sender.lines[receiver.letter].hand_over(connection, early)
+        sock, came = await within(receiver.taken.get())
+        with sock:
+            self.assertEqual(came, early)
+            sock.sendall(b"answer")
+            self.assertEqual(client.recv(10), b"answer")
+
+
+class CrewTests(CrewTestCase):
+    """Workers find each other, hand connections over, and notice who has gone."""
+
+    @gen_test
+    async def test_every_worker_hands_connections_and_messages_to_every_other(self):
+        crews = await self.workers(3)
+        self.assertEqual([crew.letter for crew in crews], ["0", "1", "2"])
+        for sender, receiver in itertools.permutations(crews, 2):
+            for early in (b"", b"early", b"x" * 1_000_000):
+                await self.assertHandedOver(sender, receiver, early)
+            sender.lines[receiver.letter].send(2, b"hello")
+            self.assertEqual(await within(receiver.heard_of.get()), (sender.letter, b"hello"))
+
+    @gen_test
+    async def test_many_connections_between_messages_keep_their_own_bytes(self):
+        first, second = await self.workers(2)
+        line, clients = first.lines[second.letter], []
+        for number in range(90):
+            client, connection = self.pair()
+            connection.sendall(b"%d" % number)
+            clients.append(client)
+            line.hand_over(connection, b"%d" % number * 2000)
+            line.send(2, b"%d" % number * 3000)
+        for number in range(90):
+            sock, early = await within(second.taken.get())
+            with sock:
+                self.assertEqual(early, b"%d" % number * 2000)
+            self.assertEqual(clients[number].recv(10), b"%d" % number)
+            self.assertEqual(await within(second.heard_of.get()), ("0", b"%d" % number * 3000))
+
+    @gen_test
+    async def test_a_worker_that_comes_again_under_its_number_is_known_again(self):
+        first, second = await self.workers(2)
+        told = []
+        first.on_line.append(lambda letter: told.append(f"line to {letter}"))
+        first.on_gone.append(lambda letter: told.append(f"{letter} gone"))
+        for _ in range(3):
+            await second.close()
+            await self.until(lambda: not first.lines)
+            second = await self.comes_to(first, 1)
+            await self.assertHandedOver(first, second)
+            await self.assertHandedOver(second, first)
+        self.assertEqual(told, ["1 gone", "line to 1"] * 3)
+
+    @gen_test
+    async def test_a_successor_that_greets_before_the_death_is_noticed_is_known(self):
+        first, second = await self.workers(2)
+        await second.close()
+        second = self.worker(1)  # first has had no turn in between
+        await self.until(lambda: first.heard and second.heard and first.lines and second.lines)
+        await asyncio.sleep(0)
+        await self.until(lambda: first.lines)
+        await self.assertHandedOver(first, second)
+        await self.assertHandedOver(second, first)
+
+    @gen_test
+    async def test_a_line_that_broke_while_its_worker_lives_is_made_again(self):
+        first, second = await self.workers(2)
+        first.lines[second.letter].close()
+        self.assertEqual(first.lines, {})
+        await self.until(lambda: first.lines)
+        await self.until(lambda: first.letter in second.heard)
+        await self.assertHandedOver(first, second)
+
+    def freeze(self, crew):
+        """Have *crew* read nothing any more."""
+        for reader in crew.readers:
+            crew.loop.remove_reader(reader.sock.fileno())
+
+    async def fill(self, line):
+        """Hand over connections until no more may wait; return the clients' ends."""
+        clients = []
+        while line.has_room:
+            client, connection = self.pair()
+            clients.append(client)
+            line.hand_over(connection, b"x" * 5000)
+            self.assertLess(len(clients), 1000)
+        return clients
+
+    @gen_test
+    async def test_connections_for_a_worker_that_stands_still_are_bounded_and_come_back_at_its_death(
+        self,
+    ):
+        first, second = await self.workers(2)
+        self.freeze(second)
+        clients = await self.fill(first.lines[second.letter])
+        waiting = len(first.lines[second.letter].connections)
+        self.assertEqual(waiting, socket_io.MAX_WAITING_CONNECTIONS)
+        await second.close()
+        for client in clients[-waiting:]:
+            sock, early = await within(first.taken.get())
+            with sock:
+                self.assertEqual(early, b"x" * 5000)
+                sock.sendall(b"back")
+            self.assertEqual(client.recv(10), b"back")
+        self.assertTrue(first.taken.empty())
+        for client in clients[:-waiting]:  # the kernel has closed what it held
+            self.assertEqual(client.recv(10), b"")
+
+    @gen_test
+    async def test_a_worker_that_goes_on_takes_what_waited_and_all_leaves_before_the_end(self):
+        first, second = await self.workers(2)
+        self.freeze(second)
+        clients = await self.fill(first.lines[second.letter])
+        closing = asyncio.ensure_future(first.close())
+        await asyncio.sleep(0.01)
+        for reader in second.readers:
+            second.watch(reader.sock, reader._read)
+        for client in clients:
+            sock, _ = await within(second.taken.get())
+            with sock:
+                sock.sendall(b"served")
+            self.assertEqual(client.recv(10), b"served")
+        await within(closing)
+
+    @gen_test
+    async def test_the_oldest_messages_are_dropped_for_a_worker_that_stands_still_and_volatile_ones_never_wait(
+        self,
+    ):
+        first, second = await self.workers(2)
+        self.freeze(second)
+        line, number = first.lines[second.letter], 0
+        with (
+            mock.patch.object(socket_io, "MAX_WAITING_BYTES", 500_000),
+            mock.patch.dict(socket_io._warned, clear=True),
+            self.assertLogs("socket_io", "WARNING") as logged,
+        ):
+            while not line.writing or line.waiting_bytes < 450_000 or number < 100:
+                line.send(2, b"%06d" % number * 2000)
+                number += 1
+            line.send(2, b"volatile", volatile=True)
+        self.assertIn("worker 1 reads nothing of what worker 0 sends", logged.output[0])
+        self.assertLessEqual(line.waiting_bytes, 500_000)
+        line.hand_over(self.pair()[1])
+        for reader in second.readers:
+            second.watch(reader.sock, reader._read)
+        sock, _ = await within(second.taken.get())
+        sock.close()
+        self.assertLess(second.heard_of.qsize(), 50)  # the connection went before what waited
+        await self.until(lambda: line.is_idle)
+        line.send(2, b"last")
+        numbers = []
+        while (body := (await within(second.heard_of.get()))[1]) != b"last":
+            numbers.append(int(body[:6]))
+        self.assertEqual(numbers, sorted(numbers))
+        self.assertLess(len(numbers), number)
+        self.assertEqual(numbers[-1], number - 1)
+
+    @gen_test
+    async def test_a_message_that_no_function_takes_or_whose_function_fails_ends_nothing(self):
+        first, second = await self.workers(2)
+        second.receivers[3] = lambda letter, body: 1 / 0
+        with self.assertLogs("socket_io", "ERROR") as logged:
+            for kind in (3, 4):
+                first.lines["1"].send(kind, b"")
+            await self.assertHandedOver(first, second)
+        self.assertIn("a message of kind 3 from worker '0' was lost", "".join(logged.output))
+
+    @gen_test
+    async def test_a_stranger_who_does_not_greet_is_hung_up_on(self):
+        crew = self.worker()
+        for words in (
+            b"GET / HTTP/1.1\r\n\r\n",
+            b"\0\0\0\1\0-",
+            b"\0\0\0\0\0",
+            b"\xff" * 5,
+            b"\0\0\0\0\1",
+        ):
+            with self.assertLogs("socket_io", "WARNING"):
+                reader, writer = await asyncio.open_unix_connection(f"{self.folder}/0.socket")
+                writer.write(words)
+                self.assertEqual(await within(reader.read()), b"")
+            writer.close()
+        self.assertEqual((crew.lines, crew.readers), ({}, set()))
+
+    @gen_test
+    async def test_a_descriptor_that_there_is_no_room_for_costs_one_client_only(self):
+        first, second = await self.workers(2)
+        client, connection = self.pair()
+        with (
+            mock.patch.dict(socket_io._warned, clear=True),
+            mock.patch.object(
+                socket,
+                "recv_fds",
+                lambda sock, size, most, flags: (*recv_fds(sock, size, 0, flags),),
+            ),
+            self.assertLogs("socket_io", "WARNING") as logged,
+        ):
+            first.lines["1"].hand_over(connection)
+            await self.until(lambda: logged.output)
+        self.assertIn("out of file descriptors", logged.output[0])
+        self.assertEqual(client.recv(10), b"")
+        await self.assertHandedOver(first, second)
+
+    @gen_test
+    async def test_a_forked_child_does_not_hide_the_death_of_its_parent(self):
+        first, second = await self.workers(2)
+        read, write = os.pipe()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # there are threads
+            child = os.fork()
+        if not child:
+            os.close(write)
+            os.read(read, 1)
+            os._exit(0)
+        try:
+            os.close(read)
+            self.crews.remove(second)  # which dies without a goodbye
+            for end in second._ends():
+                end.close()
+            second.loop.remove_reader(second.listener.fileno())
+            second.leave_to_parent()
+            await self.until(lambda: not first.lines and not first.heard)
+        finally:
+            os.close(write)
+            await asyncio.to_thread(os.waitpid, child, 0)
+
+
+recv_fds = socket.recv_fds
+
+
+class WorkersFolderTests(CrewTestCase):
+    """A folder is used only if nobody else can enter it; a number belongs to one worker."""
+
+    def test_a_folder_that_others_may_enter_is_refused_in_a_sentence(self):
+        for mode, refused in ((0o700, False), (0o750, True), (0o701, True), (0o777, True)):
+            os.chmod(self.folder, mode)
+            with self.subTest(oct(mode)):
+                if refused:
+                    with self.assertRaisesRegex(PermissionError, "others may enter it; chmod 700"):
+                        socket_io.check_workers_folder(self.folder)
+                else:
+                    socket_io.check_workers_folder(self.folder)
+
+    def test_a_link_a_file_and_a_folder_of_another_user_are_refused(self):
+        link, file = f"{self.folder}/link", f"{self.folder}/file"
+        os.mkdir(f"{self.folder}/real", 0o700)
+        os.symlink(f"{self.folder}/real", link)
+        pathlib.Path(file).touch()
+        for path in (link, file):
+            with self.assertRaisesRegex(PermissionError, "it is no folder"):
+                socket_io.check_workers_folder(path)
+        with (
+            mock.patch.object(os, "geteuid", return_value=os.geteuid() + 1),
+            self.assertRaisesRegex(PermissionError, "another user"),
+        ):
+            socket_io.check_workers_folder(f"{self.folder}/real")
+
+    def test_a_folder_that_is_not_there_is_made(self):
+        path = socket_io.check_workers_folder(f"{self.folder}/new")
+        self.assertEqual(path.stat().st_mode & 0o777, 0o700)
+
+    @gen_test
+    async def test_a_number_is_taken_while_its_worker_lives_and_free_afterwards(self):
+        first = self.worker(5)
+        with self.assertRaisesRegex(RuntimeError, "number 5 is taken"):
+            self.worker(5)
+        self.assertEqual(self.worker().number, 0)
+        await first.close()
+        self.assertEqual(self.worker(5).letter, "5")
+
+    @gen_test
+    async def test_there_are_as_many_numbers_as_letters(self):
+        with mock.patch.object(socket_io, "CREW_LETTERS", "01"):
+            await self.workers(2)
+            with self.assertRaisesRegex(RuntimeError, "the number of every worker is taken"):
+                self.worker()
+
+    def test_a_path_too_long_for_a_socket_is_named(self):
+        self.folder = path = f"{self.folder}/{'x' * 120}"
+        with self.assertRaisesRegex(OSError, f"cannot listen at {path}/0.socket"):
+            self.worker()
+
+    @gen_test
+    async def test_a_process_of_another_user_is_not_let_in(self):
+        crew = self.worker()
+        with mock.patch.object(os, "geteuid", return_value=os.geteuid() + 1):
+            reader, writer = await asyncio.open_unix_connection(f"{self.folder}/0.socket")
+            self.assertEqual(await within(reader.read()), b"")
+            writer.close()
+        self.assertEqual(crew.readers, set())
+
+
 # -- 11. Transports --------------------------------------------------------------------
 
 
