@@ -128,13 +128,11 @@ from tornado.http1connection import HTTP1Connection
 try:
     import simplejson as json_writer
 
-    def _encode_decimal(value: Any) -> Any:
+    def encode_decimal(value: decimal.Decimal) -> Any:
         """Write a Decimal digit for digit, for simplejson; ValueError unless it is finite.
 
         simplejson's own option `use_decimal` writes NaN and Infinity in 3.19, though not in 4.3.
         """
-        if not isinstance(value, decimal.Decimal):
-            raise TypeError(f"{type(value).__name__} cannot be JSON")
         if not value.is_finite():
             raise ValueError(f"{value} is not JSON")
         return json_writer.RawJSON(str(value))
@@ -142,12 +140,14 @@ try:
     # Bytes are attachments, so simplejson must not write them as text: without an encoding they are
     # a TypeError. A namedtuple is a list, as the standard library has it.
     JSON_OPTIONS: dict[str, Any] = {
-        "encoding": None, "use_decimal": False, "default": _encode_decimal, "namedtuple_as_object": False,
+        "encoding": None, "use_decimal": False, "namedtuple_as_object": False,
     }  # fmt: skip
+    NUMBERS: tuple[type, ...] = (int, float, decimal.Decimal)
 except ImportError:
     json_writer = json  # type: ignore[misc]
 
     JSON_OPTIONS = {}
+    NUMBERS = (int, float)
 
 try:
     from tornado.speedups import websocket_mask
@@ -711,9 +711,10 @@ class StrictJSON:
     """Compact ASCII JSON, strict in both directions.
 
     simplejson writes, for its Decimals; the standard library reads, in half of simplejson's time.
+    *default* is the application's `json_default`: a function that gives what to write in place of a
+    value that JSON lacks.
     """
 
-    _encoder = json_writer.JSONEncoder(separators=(",", ":"), allow_nan=False, **JSON_OPTIONS)
     _decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
     _own_decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_exact_number)
 
@@ -725,6 +726,12 @@ class StrictJSON:
         bool: {True: "true", False: "false"}.__getitem__,
         type(None): lambda none: "null",
     }
+
+    def __init__(self, default: Callable[[Any], Any] | None = None) -> None:
+        self.default = default
+        self._encoder = json_writer.JSONEncoder(
+            separators=(",", ":"), allow_nan=False, default=self._replace, **JSON_OPTIONS
+        )
 
     def encode(self, value: Any) -> str:
         """Return the JSON of *value*; TypeError or ValueError says what cannot be JSON."""
@@ -738,6 +745,43 @@ class StrictJSON:
 
     def _encode_any(self, value: Any) -> str:
         return self._encoder.encode(value)
+
+    def _replace(self, value: Any) -> Any:
+        """Return what the encoder writes in place of *value*, which it cannot write."""
+        if isinstance(value, (bytes, bytearray, memoryview)):
+            # `encode_with_attachments` catches this error and takes the bytes out.
+            raise TypeError("bytes cannot be JSON")
+        if isinstance(value, decimal.Decimal) and decimal.Decimal in NUMBERS:
+            return encode_decimal(value)
+        return self.ask_default(value)
+
+    def substitute(self, value: Any) -> Any:
+        """Return what is sent in place of *value*: mostly *value* itself.
+
+        Raises TypeError for a value that JSON lacks, if `json_default` does not know it.
+        """
+        if self.default is None or value is None or isinstance(value, (str, *NUMBERS)):
+            return value
+        return self.ask_default(value)
+
+    def ask_default(self, value: Any) -> Any:
+        """Return what `json_default` gives for *value*; TypeError or ValueError if nothing."""
+        kind, default = type(value).__name__, self.default
+        if default is None:
+            raise TypeError(f"{kind} cannot be JSON: convert it, or let json_default do so")
+        name = getattr(default, "__qualname__", "json_default")
+        try:
+            given = default(value)
+        except RecursionError:
+            raise
+        except ValueError as error:
+            raise ValueError(f"{name} failed for a value of the type {kind}: {error}") from error
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}"
+            raise TypeError(f"{name} has nothing for a value of the type {kind}: {why}") from error
+        if given is value:
+            raise TypeError(f"{name} has returned the {kind} itself, which cannot be JSON")
+        return given
 
     def decode(self, text: str) -> Any:
         """Return the value of *text*; PayloadError unless it is strict JSON."""
@@ -766,6 +810,7 @@ class ForeignJSON(StrictJSON):
 
     The library may be less strict than StrictJSON. Text that could hide the difference is decoded
     by StrictJSON first, which raises; the rest, nearly all text, costs one search.
+    What the library can write it writes in its own way. *default* is asked about the rest.
     """
 
     #: Text that may not be strict JSON: NaN, Infinity, or a number that may overflow. A float ends
@@ -773,7 +818,8 @@ class ForeignJSON(StrictJSON):
     SUSPECT = re.compile("NaN|Infinity|[0-9]{200}|[eE][+]?[0-9]{3}")
     NOT_ASCII = re.compile("[^\x00-\x7f]")
 
-    def __init__(self, library: Any) -> None:
+    def __init__(self, library: Any, default: Callable[[Any], Any] | None = None) -> None:
+        super().__init__(default)
         self.library = library
         # orjson, for example, raises TypeError for bytes, as we need it; other libraries write
         # them as text.
@@ -791,10 +837,13 @@ class ForeignJSON(StrictJSON):
             raise TypeError("bytes cannot be JSON")
         try:
             written = self.library.dumps(value)
-        # A library may raise any error for bytes; `encode_with_attachments` expects a TypeError.
-        except Exception:
+        # A library may raise any error for what it cannot write; `encode_with_attachments` expects
+        # a TypeError.
+        except Exception as error:
             if take_attachments(value, found) and found:
                 raise TypeError("bytes cannot be JSON") from None
+            if self.default is not None and not isinstance(error, (TypeError, RecursionError)):
+                raise TypeError(f"{type(error).__name__}: {error}") from error
             raise
         text: str = written.decode("utf-8") if isinstance(written, bytes) else written
         if self.SUSPECT.search(text):
@@ -803,6 +852,15 @@ class ForeignJSON(StrictJSON):
             return text
         # Characters that are not ASCII stand inside of strings, where escapes may replace them.
         return self.NOT_ASCII.sub(lambda match: self._writers[str](match[0])[1:-1], text)
+
+    def substitute(self, value: Any) -> Any:
+        if self.default is None or value is None or isinstance(value, (str, int, float)):
+            return value
+        try:
+            self.library.dumps(value)
+        except Exception:
+            return self.ask_default(value)
+        return value
 
     def decode(self, text: str) -> Any:
         if self.SUSPECT.search(text):
@@ -833,50 +891,83 @@ def script_string(text: str) -> str:
 # data"]
 #
 # Encoding looks for bytes only when the encoder has stumbled over them: nearly all JSON has none,
-# and is never walked. A client's placeholders are not trusted: each number may stand once, and
-# every attachment must have its placeholder.
+# and is never walked. What `json_default` gives may hold bytes, too. A client's placeholders are not
+# trusted: each number may stand once, and every attachment must have its placeholder.
 
 
-def take_attachments(value: Any, found: list[bytes]) -> Any:
+def take_attachments(
+    value: Any, found: list[bytes], substitute: Callable[[Any], Any] | None = None
+) -> Any:
     """Return a copy of *value* with a placeholder for every bytes-like value in it.
 
     The bytes are appended to *found* in document order, the order in which clients number them.
+    *substitute* gives what stands in the copy for anything but bytes, dicts and lists.
     """
     if isinstance(value, (bytes, bytearray, memoryview)):
         found.append(bytes(value))
         return {"_placeholder": True, "num": len(found) - 1}
     if isinstance(value, dict):
-        return {key: take_attachments(item, found) for key, item in value.items()}
+        return {key: take_attachments(item, found, substitute) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [take_attachments(item, found) for item in value]
-    return value
+        return [take_attachments(item, found, substitute) for item in value]
+    given = value if substitute is None else substitute(value)
+    return value if given is value else take_attachments(given, found, substitute)
 
 
-def encode_with_attachments(codec: StrictJSON, value: Any) -> tuple[str, list[bytes]]:
-    """Return the JSON of *value* and its attachments; TypeError or ValueError if impossible."""
+def encode_with_attachments(
+    codec: StrictJSON, value: Any, packet: Packet | None = None
+) -> tuple[str, list[bytes]]:
+    """Return the JSON of *value* and its attachments; TypeError or ValueError if impossible.
+
+    The error's text names the event that *packet* is, if it is given.
+    """
     if type(value) is EncodedData:
         return value.text, value.attachments
     try:
-        return codec.encode(value), []
-    # The encoder has met bytes, or something that cannot be JSON at all.
-    except TypeError:
-        found: list[bytes] = []
         try:
-            value = take_attachments(value, found)
-        except RecursionError:
-            raise ValueError("nested too deep to be sent") from None
-        if not found:
+            return codec.encode(value), []
+        # The encoder has met bytes, or something that cannot be JSON at all.
+        except TypeError:
+            found: list[bytes] = []
+            value = take_attachments(value, found, codec.substitute)
+            if not found and codec.default is None:
+                raise
+            return codec.encode(value), found
+    except RecursionError:
+        raise ValueError("nested too deep to be sent") from None
+    except (TypeError, ValueError) as error:
+        if packet is None or packet.type != EVENT:
             raise
-        return codec.encode(value), found
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        text = str(error)
+        if kind is TypeError and codec.default is None and "json_default" not in text:
+            text += " (json_default can say how a value is sent)"
+        raise kind(f"event {packet.data[0][:40]!r}: {text}") from error
+
+
+def encode_without_attachments(codec: StrictJSON, value: Any) -> str:
+    """Return the JSON of *value*, which is no event's and cannot have bytes in it."""
+    text, attachments = encode_with_attachments(codec, value)
+    if attachments:
+        raise TypeError("bytes can only be sent in events and acks")
+    return text
+
+
+def check_data(codec: StrictJSON, data: list[Any]) -> None:
+    """Raise, as encoding does, if *data*, an event's name and arguments, cannot be sent at all."""
+    encode_with_attachments(codec, data, Packet(EVENT, data=data))
 
 
 def detached(codec: StrictJSON, value: Any) -> Any:
     """Return a copy of *value* as its receivers will have it; raise as encoding does.
 
+    A list is an event's name and arguments.
+
     The copy is made of the encoded value. So everything can be copied that the codec can write,
     also values that `copy.deepcopy` refuses, such as a memoryview or an object that holds a lock.
     """
-    text, attachments = encode_with_attachments(codec, value)
+    packet = Packet(EVENT, data=value) if isinstance(value, list) else None
+    text, attachments = encode_with_attachments(codec, value, packet)
     try:
         return decode_with_attachments(codec, text, attachments)
     # The value has bytes, and beside them a dict that looks like a placeholder.
@@ -912,7 +1003,7 @@ class EncodedData(list[Any]):
     @classmethod
     def of(cls, codec: StrictJSON, data: list[Any]) -> EncodedData:
         """Encode *data*; TypeError or ValueError says what cannot be sent."""
-        return cls(data, *encode_with_attachments(codec, data))
+        return cls(data, *encode_with_attachments(codec, data, Packet(EVENT, data=data)))
 
 
 class Assembler:
@@ -1331,7 +1422,7 @@ class SocketIO06(Dialect):
         if isinstance(value, str) and is_whole(value) and self.BOUNDARY not in value:
             if not value.startswith((self.JSON, self.HEARTBEAT)):
                 return [EnginePacket(MESSAGE, value)]
-        text, attachments = encode_with_attachments(self.json, value)
+        text, attachments = encode_with_attachments(self.json, value, packet)
         if attachments:
             raise NotSupported("a 0.6 client takes no bytes: send text or JSON")
         # \u0073 is an s: the JSON means the same, and does not contain the boundary any more.
@@ -1484,7 +1575,7 @@ class SocketIO09(Dialect):
         attachments: list[bytes] = []
         if packet.type == EVENT:
             ack = "" if packet.ack_id is None else f"{packet.ack_id}+"
-            digit, text, attachments = self._encode_event(packet.data)
+            digit, text, attachments = self._encode_event(packet)
         elif packet.type == ACK:
             text = f":{packet.ack_id}"
             if packet.data:
@@ -1497,17 +1588,18 @@ class SocketIO09(Dialect):
             raise NotSupported("a 0.9 client takes no bytes: send text or JSON")
         return [EnginePacket(MESSAGE, f"{digit}:{ack}:{namespace}{text}")]
 
-    def _encode_event(self, data: list[Any]) -> tuple[str, str, list[bytes]]:
+    def _encode_event(self, packet: Packet) -> tuple[str, str, list[bytes]]:
         """Return type digit, data, and the attachments, which the caller refuses."""
-        name, *args = data
+        name, *args = packet.data
         if name != "message" or len(args) != 1:
-            text, attachments = encode_with_attachments(self.json, {"name": name, "args": args})
+            value = {"name": name, "args": args}
+            text, attachments = encode_with_attachments(self.json, value, packet)
             return "5", ":" + text, attachments
         message = args[0]
         # The clients of 0.7 and 0.8 stumble over newlines in a packet of text: JSON escapes them.
         if isinstance(message, str) and is_whole(message) and "\n" not in message:
             return "3", ":" + message, []
-        text, attachments = encode_with_attachments(self.json, message)
+        text, attachments = encode_with_attachments(self.json, message, packet)
         return "4", ":" + text, attachments
 
     def decode_post(
@@ -1661,7 +1753,9 @@ class EngineIO(Dialect):
         # The offset of a recoverable EVENT travels as one more argument, which the client removes.
         if packet.offset is not None and self.recovers:
             data = [*data, packet.offset]
-        text, attachments = ("", []) if data is None else encode_with_attachments(self.json, data)
+        text, attachments = (
+            ("", []) if data is None else encode_with_attachments(self.json, data, packet)
+        )
         digit = self.PACKET_DIGITS[packet.type]
         if attachments:
             digit = f"{self.WITH_ATTACHMENTS[packet.type]}{len(attachments)}-"
@@ -4084,7 +4178,8 @@ class Member:
             problem = ConnectionRefused(reason_of(problem))
         if isinstance(problem, ConnectionRefused):
             try:
-                self.session.hub.json.encode([problem.message, problem.data])
+                refusal = [problem.message, problem.data]
+                encode_without_attachments(self.session.hub.json, refusal)
             except (TypeError, ValueError) as error:
                 problem = error
         if not isinstance(problem, ConnectionRefused):
@@ -4938,7 +5033,7 @@ def describe(handler: SocketIOHandler, now: float) -> dict[str, Any]:
     data = vars(handler).get("_data", {})
     try:
         # A copy, because the application goes on to change its own.
-        data = STRICT_JSON.decode(STRICT_JSON.encode(data))
+        data = session.hub.json.decode(encode_without_attachments(session.hub.json, data))
     except (TypeError, ValueError):
         warn_once(
             "data",
@@ -5114,7 +5209,11 @@ class Hub:
         kwargs: dict[str, Any],
     ) -> None:
         self.options = options
-        self.json = STRICT_JSON if options.json is None else ForeignJSON(options.json)
+        self.json = STRICT_JSON
+        if options.json is not None:
+            self.json = ForeignJSON(options.json, options.json_default)
+        elif options.json_default is not None:
+            self.json = StrictJSON(options.json_default)
         if options.cluster is not None:
             check_cluster_url(options.cluster)
         elif options.python_socketio_channel is not None:
@@ -5159,6 +5258,8 @@ class Hub:
         """
         for option in [name for name, option in OPTIONS.items() if not option.per_class]:
             ours, theirs = getattr(self.options, option), getattr(handler_class, option)
+            # A class method is another object on each class.
+            theirs, ours = (getattr(one, "__func__", one) for one in (theirs, ours))
             if theirs != ours and theirs != getattr(SocketIOHandler, option):
                 raise ValueError(
                     f"{handler_class.__name__}.{option} = {theirs!r} is an option of the whole "
@@ -5655,7 +5756,8 @@ def _packable(value: Any, codec: StrictJSON) -> Any:
         return float(value) if abs(value) < 10**308 else None  # JavaScript reads it so
     if isinstance(value, (str, int, float, bytes, bytearray, memoryview, type(None))):
         return value
-    return _packable(codec.decode(codec.encode(value)), codec)
+    given = codec.substitute(value)
+    return _packable(codec.decode(codec.encode(value)) if given is value else given, codec)
 
 
 def unpack(body: bytes) -> Any:
@@ -5707,10 +5809,8 @@ def encode_request(request: dict[str, Any], codec: StrictJSON = STRICT_JSON) -> 
 
     Node reads both; a request in msgpack ends the process of a Socket.IO 2 server.
     """
-    try:
-        return codec.encode(request).encode("ascii")
-    except TypeError:
-        return pack(request, codec)
+    text, attachments = encode_with_attachments(codec, request)
+    return pack(request, codec) if attachments else text.encode("ascii")
 
 
 class Words(Protocol):
@@ -6572,7 +6672,7 @@ class Everywhere(Here):
     ) -> BroadcastAcks:
         if target.local:
             return await super().call(scope, target, data, seconds)
-        encode_with_attachments(self.json, data)
+        check_data(self.json, data)
         others = [self._call_others(name, target, data, seconds) for name in self._names(scope)]
         local = super().call(scope, target, data, seconds)
         acks, questions = await asyncio.gather(local, asyncio.gather(*others))
@@ -6912,7 +7012,7 @@ class PythonChannel:
     def emit(self, name: str, target: Target, data: list[Any], callback: Any = None) -> None:
         """Publish an event: the arguments, and behind them in base64 the bytes they hold."""
         found: list[bytes] = []
-        args = take_attachments(data[1:] or [None], found)
+        args = take_attachments(data[1:] or [None], found, self.everywhere.json.substitute)
         self._publish(
             "emit",
             name,
@@ -7059,12 +7159,16 @@ class Emitter:
         Emitter("redis://localhost").to("lobby").emit("news", "It is Monday.")
 
     Synchronous, and safe to share between threads and with children of a fork. It connects
-    when it is first used. A publication that fails is tried once more, then redis-py's error is
+    when it is first used. *json_default* is as the option of that name of SocketIOHandler.
+    A publication that fails is tried once more, then redis-py's error is
     raised: a message that may be lost is never lost silently.
     """
 
-    def __init__(self, url: str, key: str = "socket.io") -> None:
+    def __init__(
+        self, url: str, key: str = "socket.io", json_default: Callable[[Any], Any] | None = None
+    ) -> None:
         check_cluster_url(url)
+        self._json = StrictJSON(json_default)
         self._redis = redis_client("redis", url, attempts=2)
         self._key = key
         self._namespace = "/"
@@ -7092,10 +7196,10 @@ class Emitter:
     def emit(self, event: str, *args: Any) -> None:
         """Send an event; TypeError or ValueError for what cannot be JSON."""
         data = message_packet(event, args, self._namespace).data
-        encode_with_attachments(STRICT_JSON, data)
+        check_data(self._json, data)
         channel = broadcast_channel(self._key, self._namespace, self._target)
         packet = encode_packet_of(self._namespace, data)
-        self._publish(channel, encode_broadcast("emitter", packet, self._target, STRICT_JSON))
+        self._publish(channel, encode_broadcast("emitter", packet, self._target, self._json))
 
     def send(self, message: Any) -> None:
         """Send a message, the same as `emit("message", message)`."""
@@ -7128,7 +7232,7 @@ class Emitter:
 
     def _request(self, **fields: Any) -> None:
         channel = channel_name(f"{self._key}-request", self._namespace)
-        self._publish(channel, encode_request(fields))
+        self._publish(channel, encode_request(fields, self._json))
 
     def _publish(self, channel: str, body: bytes) -> None:
         self._redis.publish(channel, body)
@@ -10069,6 +10173,10 @@ class SocketIOHandler(tornado.web.RequestHandler):
     sid_prefix = ""
     #: An object with `dumps` and `loads`, such as the module orjson; None: simplejson.
     json: Any = None
+    #: A function, mostly a static method, that gives what to send in place of a value that JSON
+    #: lacks, such as a datetime or a UUID; `bytes` in it are attachments. It raises TypeError for a
+    #: value that it does not know. It is asked about what `json`, if that is set, cannot write.
+    json_default: Any = None
 
     io = HomeIO()  #: all clients in this namespace; also on the class, once it has routes
 
@@ -10623,6 +10731,7 @@ OPTIONS = {
     **dict.fromkeys(["cluster_key", "sid_prefix"], Option((str,))),
     "client_path": Option((str, os.PathLike, NOTHING)),
     "json": Option((object,)),
+    "json_default": Option((Callable, NOTHING)),
 }
 ADMITS_ALL = SocketIOHandler.allow_request.__func__  # type: ignore[attr-defined]  # need not be called
 #: The options that a handler would set for itself in vain. The other names are ordinary ones.
@@ -10832,6 +10941,14 @@ def _check_option(cls: type[SocketIOHandler], name: str, value: Any) -> None:
         raise ValueError(f"{where} must be 0 to 4 digits, letters, _ or -, not {value!r}")
     if name == "json" and value is not None and not has_codec:
         raise TypeError(f"{where} must have dumps and loads, as the module json has")
+    if name == "json_default" and value is not None:
+        if inspect.iscoroutinefunction(value):
+            raise TypeError(f"{where} cannot be a coroutine: it is asked while an event is encoded")
+        if not takes(value, 1):
+            raise TypeError(
+                f"{where} is called with a value alone: write @staticmethod above "
+                f"def {getattr(value, '__name__', name)}(value)"
+            )
 
 
 def _check_origins(where: str, allowed: Any) -> None:

@@ -546,7 +546,9 @@ import ast
 import atexit
 import collections
 import contextvars
+import dataclasses
 import datetime
+import enum
 import functools
 import gc
 import gzip
@@ -569,6 +571,7 @@ import time
 import tracemalloc
 import types
 import unittest
+import uuid
 import warnings
 import weakref
 import zlib
@@ -798,6 +801,52 @@ class RecorderTestCase(SocketIOTestCase):
             wire.send_frame(connect)
             self.assertTrue((await wire.text()).startswith('40{"sid":"'))
         return sid
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+@dataclasses.dataclass
+class Money:
+    amount: Decimal
+    receipt: bytes = b""
+
+
+class Lacking:
+    """What a `json_default` of an application may know, and what is sent for it."""
+
+    @staticmethod
+    def json_default(value):
+        if isinstance(value, (datetime.date, uuid.UUID)):
+            return str(value)
+        if isinstance(value, Colour):
+            return value.value
+        if isinstance(value, Money):
+            return vars(value)
+        raise TypeError("no idea")
+
+    VALUES = (
+        datetime.datetime(2026, 1, 2, 3, 4),
+        {"ids": [uuid.UUID(int=5)]},
+        Colour.RED,
+        [Money(1)],
+        {"plain": [1, None, "x", b"0"[:0].hex()]},
+    )
+    SENT = (
+        "2026-01-02 03:04:00",
+        {"ids": ["00000000-0000-0000-0000-000000000005"]},
+        "red",
+        [{"amount": 1}],
+        {"plain": [1, None, "x", ""]},
+    )
+
+    @classmethod
+    def without_bytes(cls, value):
+        given = cls.json_default(value)
+        if isinstance(value, Money):
+            del (given := dict(given))["receipt"]
+        return given
 
 
 # -- The test client -------------------------------------------------------------------
@@ -1292,6 +1341,56 @@ class JsonBehaviour:
     def test_a_named_tuple_is_encoded_as_a_list(self):
         point = collections.namedtuple("Point", "x y")
         self.assertEqual(self.module.encode_json(point(1, 2)), "[1,2]")
+
+    def test_a_function_gives_what_is_written_for_values_that_json_lacks(self):
+        def default(value):
+            if isinstance(value, set):
+                return sorted(value)
+            return {"at": value.isoformat()}
+
+        codec = self.module.StrictJSON(default)
+        moment = datetime.datetime(2026, 1, 2)
+        text = '{"at":"2026-01-02T00:00:00"}'
+        for value, expected in [
+            (moment, text),
+            ([moment, 1], f"[{text},1]"),
+            ({"a": [{moment}]}, f'{{"a":[[{text}]]}}'),
+            ([1, "a", None, True, 1.5], '[1,"a",null,true,1.5]'),
+        ]:
+            self.assertEqual(codec.encode(value), expected)
+            self.assertEqual(self.module.encode_with_attachments(codec, value), (expected, []))
+        with self.assertRaisesRegex(
+            TypeError, "default has nothing for a value of the type object"
+        ):
+            codec.encode([object()])
+        with self.assertRaises(ValueError):
+            self.module.StrictJSON(lambda value: math.nan).encode(moment)
+
+    def test_bytes_in_what_the_function_gives_are_attachments(self):
+        class Picture:
+            def __init__(self, data):
+                self.data = data
+
+        codec = self.module.StrictJSON(lambda picture: {"png": [picture.data]})
+        value = [Picture(b"1"), b"2", {"a": Picture(memoryview(b"3"))}]
+        text, attachments = self.module.encode_with_attachments(codec, value)
+        self.assertEqual(attachments, [b"1", b"2", b"3"])
+        self.assertEqual(
+            json.loads(text),
+            [{"png": [{"_placeholder": True, "num": 0}]}, {"_placeholder": True, "num": 1},
+             {"a": {"png": [{"_placeholder": True, "num": 2}]}}],
+        )  # fmt: skip
+
+    def test_a_function_that_gives_the_value_itself_or_never_anything_else_is_an_error(self):
+        for default, words in [
+            (lambda value: value, "has returned the object itself"),
+            (lambda value: object(), "nested too deep"),
+            (lambda value: [object()], "nested too deep"),
+        ]:
+            codec = self.module.StrictJSON(default)
+            for value in (object(), [object(), b"1"]):
+                with self.subTest(words), self.assertRaisesRegex((TypeError, ValueError), words):
+                    self.module.encode_with_attachments(codec, value)
 
     def test_growth_is_linear(self):
         for why, make in (
@@ -6160,6 +6259,56 @@ class ClusterBroadcastTests(ClusterTestCase):
         hub.clock.loop.close()
         self.assertEqual(self.io_loop.run_sync(count), 2)
         self.assertEqual(self.io_loop.run_sync(self.first.io.server_count), 2)
+
+
+@needs_cluster_packages
+class ClusterJsonDefaultTests(ClusterTestCase):
+    """`json_default` gives what other servers of the cluster are told of values that JSON lacks."""
+
+    options = {"json_default": staticmethod(Lacking.json_default)}
+    SENT = ("paid", *Lacking.SENT[:3], [{"amount": 1, "receipt": b"r"}])
+
+    @gen_test
+    async def test_the_clients_of_both_servers_get_the_same(self):
+        here, there = await self.pair()
+        values = (*Lacking.VALUES[:3], [Money(1, b"r")])
+        self.first.io.emit("paid", *values)
+        for client in (here, there):
+            self.assertEqual(await client.receive(), self.SENT)
+        asked = asyncio.ensure_future(self.first.io.call("paid", *values))
+        for client in (here, there):
+            self.assertEqual(await client.answer(1), self.SENT)
+        self.assertEqual((await asked).answers, {here.id: 1, there.id: 1})
+        heard = []
+        self.second.io.on("paid", lambda *args: heard.append(args) or values[0])
+        self.first.io.server_side_emit("paid", *values)
+        answers = await self.first.io.server_side_call("paid", *values)
+        self.assertEqual(heard, [self.SENT[1:]] * 2)
+        self.assertEqual(answers, [Lacking.SENT[0]])
+
+    @gen_test
+    async def test_the_data_of_a_client_is_shown_to_other_servers(self):
+        await self.pair()
+        for handler in self.second.io.sockets():
+            handler.data["since"] = Lacking.VALUES[0]
+        shown = [one.data for one in await self.first.io.fetch_sockets()]
+        self.assertIn({"since": Lacking.SENT[0]}, shown)
+
+    @gen_test
+    async def test_the_error_names_the_event_in_a_cluster_too(self):
+        for send in (self.first.io.emit, self.first.io.server_side_emit):
+            with self.assertRaisesRegex(TypeError, "event 'the news': .*no idea"):
+                send("the news", {1})
+        for ask in (self.first.io.call, self.first.io.server_side_call):
+            with self.assertRaisesRegex(TypeError, "event 'the news': .*no idea"):
+                await ask("the news", {1})
+
+
+@needs_cluster_packages
+class ClusterOtherJsonDefaultTests(ClusterJsonDefaultTests):
+    """The same, with a `json` of one's own."""
+
+    options = {**ClusterJsonDefaultTests.options, "json": json}
 
 
 @needs_cluster_packages
@@ -15426,6 +15575,210 @@ class OrjsonTests(OtherJsonBehaviour, RecorderTestCase):
                 await loop.run_in_executor(None, send, "x", Decimal(1))
         with self.assertRaises(TypeError):
             await self.handler.io.call("x", Decimal(1))
+
+
+class JsonDefaultBehaviour:
+    """`json_default` gives what is sent for values that JSON lacks, wherever they are sent from."""
+
+    codec: Any = None
+
+    class base(Recorder):
+        @event
+        def ask(self):
+            return Lacking.VALUES
+
+        @event
+        async def ask_later(self):
+            await asyncio.sleep(0)
+            return Lacking.VALUES
+
+    def get_app(self):
+        self.options = {"json": self.codec, "json_default": staticmethod(Lacking.without_bytes)}
+        return super().get_app()
+
+    @gen_test
+    async def test_events_and_acks_of_every_generation_and_transport_have_what_it_gives(self):
+        for dialect, transport in [
+            ("EIO4", "websocket"), ("EIO4", "xhr-polling"), ("EIO4", "jsonp-polling"),
+            ("EIO3", "websocket"), ("EIO3", "xhr-polling"), ("EIO3", "jsonp-polling"),
+            ("0.9", "websocket"), ("0.9", "xhr-polling"), ("0.9", "jsonp-polling"), ("0.9", "htmlfile"),
+            ("0.6", "websocket"), ("0.6", "xhr-multipart"), ("0.6", "xhr-polling"),
+        ]:  # fmt: skip
+            with self.subTest(dialect, transport=transport):
+                client = await self.client(dialect, transport)
+                handler = self.handler.handlers[-1]
+                handler.emit("news", *Lacking.VALUES)
+                handler.io.to(handler.id).emit("news", *Lacking.VALUES)
+                await asyncio.to_thread(handler.emit, "news", *Lacking.VALUES)
+                await asyncio.to_thread(handler.io.to(handler.id).emit, "news", *Lacking.VALUES)
+                handler.send(Lacking.VALUES[1])
+                handler.send(Lacking.VALUES[0])
+                for _ in range(4):
+                    got = await client.receive()
+                    if dialect == "0.6":
+                        got = (got[1]["name"], *got[1]["args"])
+                    self.assertEqual(got, ("news", *Lacking.SENT))
+                self.assertEqual(await client.receive(), ("message", Lacking.SENT[1]))
+                self.assertEqual(await client.receive(), ("message", Lacking.SENT[0]))
+                if client.dialect.has_acks:
+                    self.assertEqual(await client.call("ask"), list(Lacking.SENT))
+                    self.assertEqual(await client.call("ask_later"), list(Lacking.SENT))
+                    asked = asyncio.ensure_future(handler.call("question", Lacking.VALUES[0]))
+                    self.assertEqual(await client.answer(1), ("question", Lacking.SENT[0]))
+                    self.assertEqual(await asked, 1)
+                await client.close()
+
+    @gen_test
+    async def test_a_value_that_it_does_not_know_raises_with_the_event_and_its_name(self):
+        for dialect in DIALECTS:
+            client = await self.client(dialect)
+            for emit in (self.handler.handlers[-1].emit, self.handler.io.emit):
+                with self.subTest(dialect), self.assertRaises(TypeError) as raised:
+                    emit("the news", [{1, 2}])
+                for words in (
+                    "event 'the news'",
+                    "without_bytes has nothing",
+                    "type set",
+                    "no idea",
+                ):
+                    self.assertIn(words, str(raised.exception))
+            await client.close()
+            await self.noted("closed", "transport close")
+
+    @gen_test
+    async def test_a_refusal_may_bring_such_values(self):
+        def refuse(handler):
+            raise ConnectionRefused("later", Lacking.VALUES[0])
+
+        self.handler.on_open = refuse
+        with self.assertRaises(ConnectionRefused) as refused:
+            await self.client()
+        self.assertEqual(refused.exception.data, Lacking.SENT[0])
+
+
+class JsonDefaultTests(JsonDefaultBehaviour, RecorderTestCase):
+    """With simplejson, or the standard library where that is not installed."""
+
+    def test_what_cannot_be_asked_is_refused_when_the_class_is_made(self):
+        async def coroutine(value): ...
+
+        for default, words in [
+            (lambda self, value: value, "write @staticmethod above"),
+            (lambda: None, "write @staticmethod above"),
+            (coroutine, "cannot be a coroutine"),
+            ("str", "must be Callable or None"),
+        ]:
+            with self.subTest(words), self.assertRaisesRegex(TypeError, words) as refused:
+                type("Chat", (SocketIOHandler,), {"json_default": default})
+            self.assertIn("Chat.json_default", str(refused.exception))
+        for default in (str, staticmethod(str), lambda value: 1, classmethod(lambda cls, value: 1)):
+            chat = type("Chat", (SocketIOHandler,), {"json_default": default})
+            chat.routes("socket.io", namespaces={"/admin": type("Admin", (chat,), {})})
+        with self.assertRaisesRegex(ValueError, "Admin.json_default"):
+            admin = type("Admin", (SocketIOHandler,), {"json_default": staticmethod(repr)})
+            chat.routes("socket.io", namespaces={"/admin": admin})
+
+
+class StandardJsonDefaultTests(JsonDefaultBehaviour, RecorderTestCase):
+    """With a `json` of one's own, `json_default` is asked about what that one cannot write."""
+
+    codec = json
+
+
+class BytesOfJsonDefaultTests(RecorderTestCase):
+    """`bytes` in what `json_default` gives are attachments, or refused where there are none."""
+
+    options = {"json_default": staticmethod(Lacking.json_default)}
+
+    @gen_test
+    async def test_bytes_that_it_gives_are_attachments(self):
+        for dialect, transport in [
+            ("EIO4", "websocket"), ("EIO4", "xhr-polling"), ("EIO4", "jsonp-polling"),
+            ("EIO3", "websocket"), ("EIO3", "xhr-polling"), ("EIO3", "jsonp-polling"),
+        ]:  # fmt: skip
+            client = await self.client(dialect, transport)
+            handler = self.handler.handlers[-1]
+            values = (Colour.RED, Money(1, b"one"), b"two", [Money(2, b"three")])
+            handler.emit("paid", *values)
+            handler.io.to(handler.id).emit("paid", *values)
+            await asyncio.to_thread(handler.emit, "paid", *values)
+            await asyncio.to_thread(handler.io.to(handler.id).emit, "paid", *values)
+            for _ in range(4):
+                self.assertEqual(
+                    await client.receive(),
+                    ("paid", "red", {"amount": 1, "receipt": b"one"}, b"two",
+                     [{"amount": 2, "receipt": b"three"}]),
+                )  # fmt: skip
+
+    @gen_test
+    async def test_bytes_that_it_gives_are_refused_to_generations_without_attachments(self):
+        for dialect in ("0.9", "0.6"):
+            await self.client(dialect)
+            with self.assertRaises(NotSupported):
+                self.handler.handlers[-1].emit("paid", Money(1, b"one"))
+
+    @gen_test
+    async def test_what_a_client_missed_has_what_it_gave(self):
+        self.handler.recovery_window = 30.0
+        self.handler.routes("socket.io")
+        self._app.add_handlers(".*", [self.handler.routes("again")])
+        client = await self.client(path="/again")
+        self.handler.handlers[-1].io.emit("first", "x")
+        await client.receive()
+        await client.close()
+        await self.noted("closed", "transport close")
+        self.handler.io.emit("paid", Money(1, b"one"), "end")
+        again = await self.client(path="/again", auth=client.recovery)
+        self.assertEqual(again.id, client.id)
+        missed = (await again.receive())[:3]
+        self.assertEqual(missed, ("paid", {"amount": 1, "receipt": b"one"}, "end"))
+
+
+class BytesOfJsonDefaultWithOtherJsonTests(BytesOfJsonDefaultTests):
+    """The same, with a `json` of one's own."""
+
+    options = {**BytesOfJsonDefaultTests.options, "json": json}
+
+
+@unittest.skipIf(orjson is None, "orjson is not installed")
+class OrjsonDefaultTests(RecorderTestCase):
+    """orjson writes dates, UUIDs, enums and dataclasses itself, and leaves the rest to `json_default`."""
+
+    options = {"json": orjson, "json_default": staticmethod(str)}
+
+    @gen_test
+    async def test_orjson_is_asked_first(self):
+        client = await self.client()
+        moment = datetime.datetime(2026, 1, 2, 3, 4)
+        (await self.only()).emit("news", moment, [moment, Decimal("1.5")], {1})
+        self.assertEqual(
+            await client.receive(),
+            ("news", "2026-01-02T03:04:00", ["2026-01-02T03:04:00", "1.5"], "{1}"),
+        )
+
+
+class WithoutJsonDefaultTests(RecorderTestCase):
+    """Without `json_default` the error for a value that JSON lacks names the event and the option."""
+
+    @gen_test
+    async def test_the_error_names_the_event_and_json_default(self):
+        moment = datetime.datetime(2026, 1, 2)
+        for dialect in DIALECTS:
+            client = await self.client(dialect)
+            for emit in (self.handler.handlers[-1].emit, self.handler.io.emit):
+                for call in (emit, functools.partial(asyncio.to_thread, emit)):
+                    with self.subTest(dialect), self.assertRaises(TypeError) as raised:
+                        await (call("the news", moment) or asyncio.sleep(0))
+                    for words in ("event 'the news'", "datetime", "json_default"):
+                        self.assertIn(words, str(raised.exception))
+            await client.close()
+            await self.noted("closed", "transport close")
+
+
+class WithoutJsonDefaultWithOtherJsonTests(WithoutJsonDefaultTests):
+    """The same, with a `json` of one's own."""
+
+    options = {"json": json}
 
 
 # ---- Files and headers ---------------------------------------------------------------
