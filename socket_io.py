@@ -88,10 +88,13 @@ import pathlib
 import random
 import re
 import secrets
+import selectors
+import shutil
 import signal
 import socket
 import ssl
 import sys
+import tempfile
 import threading
 import time
 import types
@@ -254,6 +257,8 @@ BLOCKED_SECONDS = 1.0
 POLL_GRACE = 2.0
 # Seconds that a client has to answer a WebSocket close frame.
 CLOSE_GRACE = 5.0
+# Workers that one parent may have, or that share a folder: a character of the sid tells them apart.
+MAX_WORKERS = 63
 # Clients can cause warnings and must not fill a log: a warning is cut to MAX_WARNING characters,
 # and each cause may log MAX_WARNINGS different texts.
 MAX_WARNING = 400
@@ -11069,6 +11074,7 @@ SPELLINGS = {squeezed(name): name for name in OPTIONS if name not in ("json", "c
 # which lead to the hub. The first request of an Application goes through a `Gateway`, because only
 # a RequestHandler learns its Application; then the hub is bound, and every later request goes
 # through a `Door` straight to an `Exchange`. `SocketIOServer` listens, and at its end says goodbye.
+# Several workers are processes that share what one parent has bound: the parent is a `Foreman`.
 
 
 class Resource(tornado.routing.Matcher):
@@ -11264,23 +11270,39 @@ class Listener(socket.socket):
 
     Clients that stay in the kernel's queue would cost an error in the log at every turn of the
     loop. The descriptor in reserve is freed to accept such a client, which is closed at once.
+
+    If the socket is *shared* by workers, one client is accepted in a turn: a worker that is busy
+    leaves the others to its siblings.
     """
 
     reserve: int | None = None
+    sated = False  #: a shared socket has accepted its client of this turn
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, shared: bool = False) -> None:
         super().__init__(sock.family, sock.type, sock.proto, sock.detach())
         self.setblocking(False)
+        self.shared = shared
+
+    def __str__(self) -> str:
+        """Name the place as the log does: a port, or the path of a Unix socket."""
+        name = self.getsockname()
+        return f"port {name[1]}" if isinstance(name, tuple) else f"the Unix socket {name}"
 
     def accept(self) -> tuple[socket.socket, Any]:
         """Accept a client; ConnectionAbortedError for one that was turned away.
 
-        Tornado takes that error for a client that has gone already, and accepts the next.
+        Tornado takes that error for a client that has gone already, and accepts the next. It goes
+        on until BlockingIOError ends its turn.
         """
+        if self.sated:
+            self.sated = False
+            raise BlockingIOError
         try:
             if self.reserve is None:
                 self.reserve = os.open(os.devnull, os.O_RDONLY)
-            return super().accept()
+            accepted = super().accept()
+            self.sated = self.shared
+            return accepted
         except OSError as error:
             if error.errno not in (errno.EMFILE, errno.ENFILE):
                 raise
@@ -11301,6 +11323,230 @@ class Listener(socket.socket):
         super().close()
 
 
+@dataclasses.dataclass
+class Worker:
+    """A worker as its foreman knows it: a number, and the process that has the number now."""
+
+    number: int
+    pid: int = 0  #: 0 while there is no process
+    line: socket.socket | None = None  #: to the process, which says on it that it listens
+    listens: bool = False
+    leaving: bool = False  #: the process was asked to say goodbye and end
+    begun: float = 0.0  #: when the process was started
+    due: float = 0.0  #: when the next process starts; one that is leaving is killed then
+    failures: int = 0  #: processes in a row that have died soon after their start
+
+    def __str__(self) -> str:
+        return f"worker {self.number}" + (f" (pid {self.pid})" if self.pid else "")
+
+
+class Foreman:
+    """The parent process of several workers: it serves nobody itself, and has no event loop.
+
+    A worker that dies is started again, after a pause that grows if it dies soon. SIGINT and
+    SIGTERM make all workers say goodbye and end; after a second of these signals they are killed.
+    SIGHUP has the workers say goodbye and be replaced, one after the other.
+
+    A worker learns from its end of `line` that the foreman has died. *serve* is what a worker does,
+    given its number and that socket; *place* is for the log.
+    """
+
+    PAUSES = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  #: in seconds, by the number of failures
+    STEADY_SECONDS = 10.0  #: a worker that has lived so long did not die of its start
+    LEAVE_SECONDS = 30.0  #: the time that a worker has for its goodbye
+    TRIES = 4  #: a program whose workers die so often before one has listened ends
+
+    def __init__(self, count: int, serve: Callable[[int, socket.socket], None], place: str) -> None:
+        self.serve = serve
+        self.place = place
+        self.workers = [Worker(number) for number in range(count)]
+        self.outdated_before = 0.0  # processes that were started before are replaced
+        self.stopping = False
+        self.has_listened = False
+        self.exit_code: int | None = None  # for a program that does not end well
+
+    def run(self) -> None:
+        """Keep the workers running until a signal ends them; in a worker this never returns.
+
+        Raises SystemExit after a second signal, and if no worker can start.
+        """
+        self.signals = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD]
+        self.alarm, self.wakeup = socket.socketpair()  # Python writes each signal to `wakeup`
+        for sock in (self.alarm, self.wakeup):
+            sock.setblocking(False)
+        self.selector = selectors.PollSelector()  # nothing of it is shared with the workers
+        self.selector.register(self.alarm, selectors.EVENT_READ)
+        # Without a handler of Python's no signal would be written.
+        handlers = {name: signal.signal(name, lambda *_: None) for name in self.signals}
+        wakeup_before = signal.set_wakeup_fd(self.wakeup.fileno())
+        try:
+            while not self.stopping or any(worker.pid for worker in self.workers):
+                self._meet_deadlines()
+                self._wait()
+                self._bury()
+        finally:
+            signal.set_wakeup_fd(wakeup_before)
+            for name, handler in handlers.items():
+                signal.signal(name, handler)
+            self._close_lines()
+        if self.exit_code is not None:
+            raise SystemExit(self.exit_code)
+
+    def _meet_deadlines(self) -> None:
+        """Start who is due, kill who does not leave; if all serve, replace one who is outdated."""
+        now = monotonic()
+        for worker in self.workers:
+            if worker.due <= now and worker.leaving:
+                log.error("%s did not end in %g s and is killed", worker, self.LEAVE_SECONDS)
+                worker.due = math.inf
+                os.kill(worker.pid, signal.SIGKILL)
+            elif worker.due <= now and not worker.pid and not self.stopping:
+                self._start(worker)
+        outdated = [worker for worker in self.workers if worker.begun < self.outdated_before]
+        if outdated and all(worker.listens and not worker.leaving for worker in self.workers):
+            self._dismiss(outdated[0])
+
+    def _wait(self) -> None:
+        """Wait for a signal, for a worker that begins to listen, or until something is due."""
+        waiting = [one.due for one in self.workers if one.leaving or not one.pid]
+        until = min(waiting, default=math.inf)
+        seconds = None if until == math.inf else max(0.0, until - monotonic())
+        for key, _ in self.selector.select(seconds):
+            if key.fileobj is self.alarm:
+                for number in self.alarm.recv(1024):
+                    self._heed(number)
+                continue
+            self.selector.unregister(key.fileobj)
+            worker: Worker = key.data
+            if worker.line is not None and worker.line.recv(1):
+                worker.listens = self.has_listened = True
+                log.info("%s is listening on %s", worker, self.place)
+
+    def _heed(self, number: int) -> None:
+        """Do what the signal *number* asks for."""
+        if number == signal.SIGHUP:
+            log.info("SIGHUP: the workers are replaced, one after the other")
+            self.outdated_before = monotonic()
+        elif number in (signal.SIGINT, signal.SIGTERM):
+            name = signal.Signals(number).name
+            if self.stopping:
+                log.error("%s while the workers say goodbye: they are killed", name)
+                self.exit_code = 128 + number
+            else:
+                log.info("%s: the workers say goodbye", name)
+            self._end(signal.SIGKILL if self.stopping else signal.SIGTERM)
+
+    def _end(self, name: signal.Signals) -> None:
+        """Send all workers *name*, and start none again."""
+        self.stopping = True
+        for worker in self.workers:
+            if worker.pid:
+                self._dismiss(worker, name)
+
+    def _dismiss(self, worker: Worker, name: signal.Signals = signal.SIGTERM) -> None:
+        worker.leaving, worker.due = True, monotonic() + self.LEAVE_SECONDS
+        os.kill(worker.pid, name)
+
+    def _bury(self) -> None:
+        """Note who has ended. The first process of a container must do so for all orphans there."""
+        by_pid = {worker.pid: worker for worker in self.workers if worker.pid}
+        for asked in [-1] if os.getpid() == 1 else by_pid:
+            with contextlib.suppress(ChildProcessError):
+                while (ended := os.waitpid(asked, os.WNOHANG))[0]:
+                    if ended[0] in by_pid:
+                        self._ended(by_pid[ended[0]], os.waitstatus_to_exitcode(ended[1]))
+
+    def _ended(self, worker: Worker, code: int) -> None:
+        names = {-name: f"signal {name.name}" for name in signal.Signals}
+        how = names.get(code, f"exit code {code}")
+        if worker.leaving:
+            log.info("%s has ended: %s", worker, how)
+            worker.due, worker.failures = monotonic(), 0
+        else:
+            if worker.listens and monotonic() - worker.begun > self.STEADY_SECONDS:
+                worker.failures = 0
+            self._failed(worker, how)
+        self._close_line(worker)
+        worker.pid, worker.listens, worker.leaving = 0, False, False
+
+    def _failed(self, worker: Worker, how: str) -> None:
+        """Plan the next start of *worker*, after a pause."""
+        worker.failures += 1
+        pause = self.PAUSES[min(worker.failures, len(self.PAUSES)) - 1]
+        worker.due = monotonic() + pause
+        again = ""
+        if worker.failures > 1:
+            again = f", {worker.failures} times in a row soon after its start"
+        if self.has_listened or worker.failures < self.TRIES:
+            log.error("%s died (%s)%s; it starts again in %g s", worker, how, again, pause)
+        elif not self.stopping:
+            log.critical("%s died (%s)%s, and no other listens: giving up", worker, how, again)
+            self.exit_code = 1
+            self._end(signal.SIGTERM)
+
+    def _start(self, worker: Worker) -> None:
+        worker.line, line = socket.socketpair()
+        flush_output()  # what is still buffered would be written by both processes
+        # A signal for the new process must not be written to our alarm: it is held back meanwhile.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, self.signals)
+        try:
+            worker.pid = os.fork()
+            if not worker.pid:
+                self._be_worker(worker.number, line)
+        except OSError as error:  # no memory, or too many processes
+            self._close_line(worker)
+            self._failed(worker, str(error))
+        else:
+            worker.begun = monotonic()
+            self.selector.register(worker.line, selectors.EVENT_READ, worker)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            line.close()
+
+    def _be_worker(self, number: int, line: socket.socket) -> NoReturn:
+        """Serve, and end without what the program does at its end, which is the parent's to do.
+
+        SIGINT, which a terminal sends to all processes, and SIGHUP stay without effect.
+        """
+        code = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            for name in (signal.SIGTERM, signal.SIGCHLD):
+                signal.signal(name, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, self.signals)
+            self._close_lines()
+            self.serve(number, line)
+            code = 0
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+        finally:
+            logging.shutdown()
+            flush_output()
+            os._exit(code)
+
+    def _close_lines(self) -> None:
+        for worker in self.workers:
+            self._close_line(worker)
+        for closable in (self.selector, self.alarm, self.wakeup):
+            closable.close()
+
+    def _close_line(self, worker: Worker) -> None:
+        if worker.line is not None:
+            if worker.line in self.selector.get_map():
+                self.selector.unregister(worker.line)
+            worker.line.close()
+            worker.line = None
+
+
+def flush_output() -> None:
+    """Write what standard output and standard error have buffered."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, OSError, ValueError):  # none, or none any more
+            stream.flush()
+
+
 class SocketIOServer(tornado.httpserver.HTTPServer):
     """An HTTPServer that listens at once and runs until SIGINT or SIGTERM.
 
@@ -11308,14 +11554,27 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
     runs or will be run. Further keywords are HTTPServer's. In a thread the server hears no signals,
     and runs as long as the process.
 
-    The port is the application's setting `socket_io_port`, or 8888. If one of the settings
+    It listens on *port* of *address*: the application's setting `socket_io_port`, or 8888, if
+    *port* is None. With *unix_socket*, the path of a Unix socket, it listens there, and on a port
+    only if *port* names one; *unix_socket_mode* are the permissions of the path, at which an unused
+    socket is replaced. Or it takes *sockets* that listen already, such as systemd's: they are the
+    server's from then on. With *reuse_port* other programs may listen on the same port.
+
+    With several *workers*, 0 standing for one on each core, this process starts as many others by
+    fork and looks after them as `Foreman` says. They share what it has bound, and serve their
+    clients together: a request that comes to the wrong worker is handed over. A worker ends without
+    what follows in the program, which is this process's. *workers_folder* is the folder, for this
+    user alone, where workers meet: processes that are started otherwise are given the same one.
+
+    If one of the settings
     `flash_policy_port` (843) and `flash_policy_file` is there, or "flashsocket" stands in
     `enabled_protocols`, Flash's policy is served too.
 
     With `xheaders=True`, behind a proxy, the origin of a page is compared with the first host in
     X-Forwarded-Host. For an HTTPServer of your own, the application's setting `xheaders` does so.
 
-    Raises OSError if the server cannot listen, RuntimeError if it would have to run inside a loop.
+    Raises OSError if the server cannot listen, RuntimeError if it would have to run inside a loop or
+    cannot have several workers, ValueError for arguments that contradict each other.
     """
 
     #: The time that a client has for its headers, and that a connection may be kept without use.
@@ -11327,6 +11586,14 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
         application: tornado.web.Application,
         auto_start: bool = True,
         address: str = "",
+        *,
+        port: int | None = None,
+        unix_socket: str | os.PathLike[str] | None = None,
+        unix_socket_mode: int = 0o600,
+        sockets: Iterable[socket.socket] | None = None,
+        reuse_port: bool = False,
+        workers: int = 1,
+        workers_folder: str | os.PathLike[str] | None = None,
         **kwargs: Any,
     ) -> None:
         if not isinstance(application, tornado.web.Application):
@@ -11336,6 +11603,11 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
             )
         self.application = application
         self.address = address
+        self.workers = count_workers(workers)
+        self.workers_folder = None if workers_folder is None else os.fspath(workers_folder)
+        self.worker: int | None = None  # the number that a foreman has given to this process
+        if self.workers > 1:
+            check_workers(application, auto_start)
         self.flash_policy: FlashPolicyServer | None = None
         # Called for its error: an unknown transport is to be told before the first request.
         enabled_transports(application)
@@ -11359,26 +11631,51 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
         self.may_have_lane = obstacle is None
         if obstacle is not None:
             log.info("Tornado's own loop reads every request of this server: %s", obstacle)
-        if not auto_start:
-            self._listen(self._bind())
-        elif is_loop_running():
+        if auto_start and is_loop_running():
             raise RuntimeError(
                 "a loop is running already: use SocketIOServer(application, auto_start=False)"
             )
+        if port is None and unix_socket is None and sockets is None:
+            port = application.settings.get("socket_io_port", 8888)
+        self.bind_all = functools.partial(
+            bind_all, port, address, reuse_port, unix_socket, unix_socket_mode, sockets
+        )
+        if not auto_start:
+            self._listen(self._bind())
+            return
+        allow_all_descriptors()
+        if self.workers > 1:
+            self._oversee_workers(self._bind())
         else:
-            allow_all_descriptors()
             run_loop(self._serve(self._bind()), bool(application.settings.get("autoreload")))
 
     def _bind(self) -> list[Listener]:
-        port = self.application.settings.get("socket_io_port", 8888)
-        try:
-            # The system would cut off the upper bits of the number, and take another port.
-            if isinstance(port, int) and not 0 <= port <= 65535:
-                raise OverflowError("a port is a number from 0 to 65535")
-            bound = tornado.netutil.bind_sockets(port, self.address)
-        except (OSError, OverflowError, ValueError, TypeError) as error:
-            raise cannot_listen(port, self.address, error) from None
-        return [Listener(sock) for sock in bound]
+        return [Listener(sock, shared=self.workers > 1) for sock in self.bind_all()]
+
+    def _oversee_workers(self, listeners: list[Listener]) -> None:
+        """Let workers serve, until they have said goodbye."""
+
+        def serve(number: int, line: socket.socket) -> None:
+            self.worker = number
+            run_loop(self._serve(listeners, line), reloading=False)
+
+        self._make_flash_policy(auto_start=False)
+        with contextlib.ExitStack() as at_the_end:
+            policy_sockets = [] if self.flash_policy is None else self.flash_policy.bound
+            for sock in (*listeners, *policy_sockets):
+                at_the_end.callback(sock.close)
+            if self.workers_folder is None:
+                self.workers_folder = tempfile.mkdtemp(prefix="socket_io-")
+                at_the_end.callback(shutil.rmtree, self.workers_folder, ignore_errors=True)
+            Foreman(self.workers, serve, places_of(listeners)).run()
+
+    def _make_flash_policy(self, **options: Any) -> None:
+        """Make the server of Flash's policy, if the application's settings ask for it."""
+        settings = self.application.settings
+        port, file = (settings.get(name) for name in ("flash_policy_port", "flash_policy_file"))
+        if FLASHSOCKET in protocol_names(settings) or port is not None or file is not None:
+            port = 843 if port is None else port
+            self.flash_policy = FlashPolicyServer(port, file, self.address, **options)
 
     def _listen(self, listeners: list[Listener]) -> None:
         for hub in application_hubs.get(self.application, ()):
@@ -11387,26 +11684,24 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
         if is_loop_running():
             for door in doors_of(self.application):
                 door.open(self.application)
-        settings = self.application.settings
         self.add_sockets(listeners)
-        log.info("listening on port %s", settings.get("socket_io_port", 8888))
-        policy_port, policy_file = (
-            settings.get(name) for name in ("flash_policy_port", "flash_policy_file")
-        )
-        named = FLASHSOCKET in protocol_names(settings)
-        if named or policy_port is not None or policy_file is not None:
-            port = 843 if policy_port is None else policy_port
-            self.flash_policy = FlashPolicyServer(port, policy_file, self.address)
+        if self.worker is None:
+            log.info("listening on %s", places_of(listeners))
+            self._make_flash_policy()
+        elif self.flash_policy is not None:
+            self.flash_policy.listen_where_bound()
         # The Application has started autoreload as well, but on the loop on which it was made.
-        if settings.get("autoreload"):
+        if self.application.settings.get("autoreload"):
             tornado.autoreload.start()
 
-    async def _serve(self, listeners: list[Listener]) -> None:
+    async def _serve(self, listeners: list[Listener], line: socket.socket | None = None) -> None:
+        """Serve until a signal, or the end of the foreman at the other end of *line*."""
         self._listen(listeners)
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         if threading.current_thread() is threading.main_thread():
-            for name in (signal.SIGINT, signal.SIGTERM):
+            # A terminal sends SIGINT to all processes: the foreman acts on it, by SIGTERM.
+            for name in (signal.SIGINT, signal.SIGTERM) if line is None else (signal.SIGTERM,):
                 # Windows has no signal handlers; there Ctrl-C interrupts `run_loop`.
                 with contextlib.suppress(NotImplementedError):
                     loop.add_signal_handler(name, stop.set)
@@ -11415,8 +11710,19 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
                 "a SocketIOServer in a thread hears no signals: only the end of the process stops "
                 "it; auto_start=False is for a loop of your own"
             )
+        if line is not None:
+            line.setblocking(False)
+            await loop.sock_sendall(line, b"!")
+            watch = asyncio.ensure_future(self._watch_foreman(line))
+            watch.add_done_callback(lambda _: stop.set())
         await stop.wait()
         await self.close()
+
+    async def _watch_foreman(self, line: socket.socket) -> None:
+        """Return when the parent process, which has the other end of *line*, has died."""
+        with contextlib.suppress(ConnectionError):
+            await asyncio.get_running_loop().sock_recv(line, 1)
+        log.error("worker %s ends, because its parent process has died", self.worker)
 
     def handle_stream(self, stream: tornado.iostream.IOStream, address: Any) -> Any:
         """Serve a client that has connected; see Lane."""
@@ -11468,13 +11774,125 @@ def doors_of(application: Any) -> Iterator[Door]:
                 routers.append(rule.target)
 
 
-def cannot_listen(port: Any, address: str, error: Exception) -> OSError:
-    """Return the error that names the port and the reason."""
-    place = f"port {port} of {address}" if address else f"port {port}"
-    why = getattr(error, "strerror", None) or error
-    text = f"cannot listen on {place}: {why}; the application setting socket_io_port names the port"
+def bind_all(
+    port: Any,
+    address: str,
+    reuse_port: bool,
+    unix_socket: str | os.PathLike[str] | None,
+    mode: int,
+    sockets: Iterable[socket.socket] | None,
+) -> list[socket.socket]:
+    """Bind what SocketIOServer was given: a Unix socket, a port of an address, or nothing more."""
+    if sockets is not None:
+        if address or reuse_port or port is not None or unix_socket is not None:
+            raise ValueError(
+                "SocketIOServer(sockets=..) listens on these sockets alone: leave out port, "
+                "address, reuse_port and unix_socket"
+            )
+        return check_sockets(sockets)
+    bound = []
+    try:
+        if unix_socket is not None:
+            bound.append(bind_unix_socket(os.fspath(unix_socket), mode))
+        if port is not None:
+            bound += bind_port(port, address, reuse_port)
+    except BaseException:
+        for sock in bound:
+            sock.close()
+        raise
+    return bound
+
+
+def check_sockets(sockets: Iterable[socket.socket]) -> list[socket.socket]:
+    """Return *sockets*; ValueError if there is none, or one that does not listen."""
+    checked = list(sockets)
+    for sock in checked:
+        if not isinstance(sock, socket.socket):
+            raise TypeError(
+                f"SocketIOServer(sockets=..) takes sockets, not {sock!r:.100}; that of a file "
+                "descriptor, such as systemd's first, is socket.socket(fileno=3)"
+            )
+        if sock.type != socket.SOCK_STREAM or not sock.getsockopt(
+            socket.SOL_SOCKET, socket.SO_ACCEPTCONN
+        ):
+            raise ValueError(
+                f"SocketIOServer(sockets=..): {sock!r:.200} does not listen; a socket that is bound "
+                "begins to by its method listen()"
+            )
+    if not checked:
+        raise ValueError("SocketIOServer(sockets=[]) would listen nowhere")
+    return checked
+
+
+def bind_port(port: Any, address: str, reuse_port: bool) -> list[socket.socket]:
+    try:
+        # The system would cut off the upper bits of the number, and take another port.
+        if isinstance(port, int) and not 0 <= port <= 65535:
+            raise OverflowError("a port is a number from 0 to 65535")
+        return tornado.netutil.bind_sockets(port, address, reuse_port=reuse_port)
+    except (OSError, OverflowError, ValueError, TypeError) as error:
+        place = f"port {port} of {address}" if address else f"port {port}"
+        cure = "the option port or the application setting socket_io_port names the port"
+        raise cannot_listen(place, error, cure) from None
+
+
+def bind_unix_socket(path: str, mode: int) -> socket.socket:
+    """Listen at *path*, in the place of a socket that nobody listens to any more."""
+    try:
+        if not hasattr(socket, "AF_UNIX"):
+            raise OSError("this system has no Unix sockets")
+        with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
+            # Tornado would replace the socket of a server that lives, too.
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(path)
+            raise OSError(errno.EADDRINUSE, "a server listens there already")
+        return tornado.netutil.bind_unix_socket(path, mode)
+    except (OSError, ValueError, TypeError) as error:
+        cure = "the option unix_socket names its path"
+        raise cannot_listen(f"the Unix socket {path}", error, cure) from None
+
+
+def cannot_listen(place: str, error: Exception, cure: str) -> OSError:
+    """Return the error that names the place, the reason, and the option for another place."""
+    text = f"cannot listen on {place}: {getattr(error, 'strerror', None) or error}; {cure}"
     code = getattr(error, "errno", None)
     return OSError(text) if code is None else OSError(code, text)
+
+
+def places_of(listeners: list[Listener]) -> str:
+    return " and ".join(dict.fromkeys(map(str, listeners)))
+
+
+def count_workers(workers: Any) -> int:
+    """Return how many *workers* are meant: 0 is one on each core that this process may use."""
+    if not isinstance(workers, int) or isinstance(workers, bool) or not 0 <= workers <= MAX_WORKERS:
+        raise ValueError(
+            f"SocketIOServer(workers={workers!r:.40}): a number from 0, one on each core, "
+            f"to {MAX_WORKERS}"
+        )
+    if workers:
+        return workers
+    known = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if known else os.cpu_count() or 1
+    return min(cores, MAX_WORKERS)
+
+
+def check_workers(application: tornado.web.Application, auto_start: bool) -> None:
+    """RuntimeError if this process cannot be the parent of several workers."""
+    why = ""
+    if not hasattr(os, "fork"):
+        why = "this system has no fork; start processes, and give all the same workers_folder"
+    elif not auto_start:
+        why = (
+            "they are started and looked after by SocketIOServer itself, so auto_start=False cannot "
+            "be; or start processes yourself, and give all the same workers_folder"
+        )
+    elif application.settings.get("autoreload"):
+        why = "they cannot reload themselves: leave out debug=True (or say autoreload=False)"
+    elif threading.current_thread() is not threading.main_thread():
+        why = "their parent must hear signals, so it must run in the main thread"
+    if why:
+        raise RuntimeError(f"SocketIOServer cannot have several workers here: {why}")
 
 
 def allow_all_descriptors() -> None:
@@ -11520,7 +11938,8 @@ class FlashPolicyServer(tornado.tcpserver.TCPServer):
     """The server that tells Flash which pages may open sockets; flashsocket asks on port 843.
 
     *policy_file* is an XML file; without it every page may open sockets. The server listens on
-    *address*, or on all addresses. If the port cannot be bound, the log says so.
+    *address*, or on all addresses. If the port cannot be bound, the log says so. With *auto_start*
+    False it is bound, and `listen_where_bound` begins to serve.
     """
 
     REQUEST = b"<policy-file-request/>\0"
@@ -11531,13 +11950,20 @@ class FlashPolicyServer(tornado.tcpserver.TCPServer):
     )
     SECONDS = 10.0
 
-    def __init__(self, port: int = 843, policy_file: str | None = None, address: str = "") -> None:
+    def __init__(
+        self,
+        port: int = 843,
+        policy_file: str | None = None,
+        address: str = "",
+        auto_start: bool = True,
+    ) -> None:
         super().__init__()
+        self.bound: list[socket.socket] = []
         self.policy = self.PERMISSIVE
         if policy_file is not None:
             self.policy = pathlib.Path(policy_file).read_bytes()
         try:
-            self.listen(port, address)
+            self.bound = tornado.netutil.bind_sockets(port, address)
             log.info("the Flash policy is served on port %s", port)
         except (OSError, OverflowError, ValueError) as error:
             log.info(
@@ -11546,6 +11972,11 @@ class FlashPolicyServer(tornado.tcpserver.TCPServer):
                 port,
                 error,
             )
+        if auto_start:
+            self.listen_where_bound()
+
+    def listen_where_bound(self) -> None:
+        self.add_sockets(self.bound)
 
     async def handle_stream(self, stream: tornado.iostream.IOStream, address: Any) -> None:
         try:

@@ -545,6 +545,7 @@ class SocketIOTestCase(tornado.testing.AsyncHTTPTestCase):
 import ast
 import atexit
 import collections
+import concurrent.futures
 import contextvars
 import dataclasses
 import datetime
@@ -16937,6 +16938,170 @@ class Chat(Mixin, socket_io.SocketIOHandler): ...
         await client.close()
 
 
+class ListeningTests(tornado.testing.AsyncTestCase):
+    """`SocketIOServer` listens where its arguments say, and refuses in a sentence what cannot be."""
+
+    class Chat(SocketIOHandler):
+        pass
+
+    def application(self, **settings):
+        return tornado.web.Application([self.Chat.routes("socket.io")], **settings)
+
+    def server(self, auto_start=False, settings=(), **options):
+        server = SocketIOServer(self.application(**dict(settings)), auto_start, **options)
+        self.servers.append(server)
+        return server
+
+    def setUp(self):
+        super().setUp()
+        self.servers = []
+
+    def tearDown(self):
+        for server in self.servers:
+            self.io_loop.run_sync(server.close)
+        super().tearDown()
+
+    async def assertServed(self, wire):
+        status, *_ = await wire.request("GET", "/socket.io/?EIO=4&transport=polling&sid=unknown")
+        self.assertEqual(status, 400)
+        self.assertEqual((await wire.upgrade("/socket.io/?EIO=4&transport=websocket"))[0], 101)
+        wire.close()
+
+    def refused(self, error, **options):
+        """Return the sentence with which *error* refuses a server with *options*."""
+        with self.assertRaises(error) as refused:
+            self.server(**options)
+        return str(refused.exception)
+
+    @gen_test
+    async def test_the_argument_port_is_heard_before_the_setting(self):
+        port = unused_port()
+        self.server(port=port, settings={"socket_io_port": unused_port()})
+        await self.assertServed(await Wire.open(port))
+
+    @gen_test
+    async def test_a_unix_socket_has_its_mode_and_takes_the_place_of_an_unused_one(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder, "server")
+            with socket.socket(socket.AF_UNIX) as stale:
+                stale.bind(str(path))
+            self.server(unix_socket=path, unix_socket_mode=0o660)
+            self.assertEqual(os.stat(path).st_mode & 0o777, 0o660)
+            await self.assertServed(Wire(*await asyncio.open_unix_connection(path)))
+
+    @gen_test
+    async def test_a_unix_socket_may_stand_beside_a_port_and_alone_needs_none(self):
+        port = unused_port()
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            self.assertLogs("socket_io", "INFO") as logged,
+        ):
+            self.server(unix_socket=f"{folder}/a", settings={"socket_io_port": port})
+            with self.assertRaises(ConnectionRefusedError):
+                await Wire.open(port)
+            self.server(unix_socket=f"{folder}/b", port=port)
+            await self.assertServed(await Wire.open(port))
+            await self.assertServed(Wire(*await asyncio.open_unix_connection(f"{folder}/b")))
+        places = [line for line in logged.output if "listening on" in line]
+        self.assertTrue(places[0].endswith(f"listening on the Unix socket {folder}/a"))
+        self.assertTrue(
+            places[1].endswith(f"listening on the Unix socket {folder}/b and port {port}")
+        )
+
+    @gen_test
+    async def test_a_unix_socket_that_cannot_be_is_named_with_the_reason(self):
+        with tempfile.TemporaryDirectory() as folder:
+            self.server(unix_socket=f"{folder}/taken")
+            write_file(folder, "file", "")
+            for path, why in [
+                ("taken", "a server listens there already"),
+                ("file", "is not a socket"),
+                ("nowhere/socket", "No such file or directory"),
+                ("x" * 200, "path too long"),
+            ]:
+                sentence = self.refused(OSError, unix_socket=f"{folder}/{path}")
+                for words in (f"{folder}/{path}", why, "unix_socket"):
+                    self.assertIn(words, sentence)
+
+    @gen_test
+    async def test_sockets_that_listen_already_are_served(self):
+        sock, port = tornado.testing.bind_unused_port()
+        self.server(sockets=[sock])
+        await self.assertServed(await Wire.open(port))
+
+    @gen_test
+    async def test_sockets_that_cannot_be_served_are_refused_with_the_cure(self):
+        sock, _ = tornado.testing.bind_unused_port()
+        with sock, socket.socket() as silent:
+            for sockets, error, words in [
+                ([silent], ValueError, "listen()"),
+                ([], ValueError, "nowhere"),
+                ([3], TypeError, "socket.socket(fileno=3)"),
+            ]:
+                self.assertIn(words, self.refused(error, sockets=sockets))
+            for option in (
+                {"port": 5},
+                {"address": "::1"},
+                {"unix_socket": "a"},
+                {"reuse_port": True},
+            ):
+                self.assertIn("leave out", self.refused(ValueError, sockets=[sock], **option))
+
+    @gen_test
+    async def test_with_reuse_port_two_servers_listen_on_one_port(self):
+        port = unused_port()
+        servers = [self.server(port=port, reuse_port=True, address="127.0.0.1") for _ in range(2)]
+        for server in servers:  # once the first has stopped, the second has all clients
+            await self.assertServed(await Wire.open(port))
+            if server is servers[0]:
+                server.stop()
+
+    @gen_test
+    async def test_a_place_that_cannot_be_had_leaves_the_other_free(self):
+        taken, port = tornado.testing.bind_unused_port()
+        with taken, tempfile.TemporaryDirectory() as folder:
+            self.assertIn(
+                f"port {port}", self.refused(OSError, unix_socket=f"{folder}/a", port=port)
+            )
+            self.server(unix_socket=f"{folder}/a")
+
+    def test_several_workers_where_they_cannot_be_are_refused_with_the_cure(self):
+        for options, cure in [
+            ({"auto_start": False}, "workers_folder"),
+            ({"settings": {"debug": True}, "auto_start": True}, "leave out debug=True"),
+        ]:
+            self.assertIn(cure, self.refused(RuntimeError, workers=2, **options))
+        with mock.patch.object(os, "fork"):
+            del os.fork
+            self.assertIn("workers_folder", self.refused(RuntimeError, workers=2, auto_start=True))
+        in_thread = concurrent.futures.ThreadPoolExecutor(1)
+        refused = in_thread.submit(self.refused, RuntimeError, workers=2, auto_start=True)
+        self.assertIn("main thread", refused.result())
+        in_thread.shutdown()
+
+    def test_a_number_of_workers_is_from_0_to_63(self):
+        for workers in (-1, 64, True, 2.0, "2", None):
+            self.assertIn("workers=", self.refused(ValueError, workers=workers))
+
+    def test_0_workers_are_one_on_each_core_that_the_process_may_use(self):
+        with mock.patch("os.sched_getaffinity", return_value={2, 5, 7}):
+            self.assertEqual(socket_io.count_workers(0), 3)
+
+    @gen_test
+    async def test_workers_that_share_a_socket_accept_one_client_in_a_turn(self):
+        for shared in (False, True):
+            sock, port = tornado.testing.bind_unused_port()
+            listener = socket_io.Listener(sock, shared)
+            clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(3)]
+            for client in clients:
+                self.addCleanup(client.close)
+                listener.accept()[0].close()
+                if shared:
+                    with self.assertRaises(BlockingIOError):
+                        listener.accept()
+            listener.close()
+
+
 class FlashPolicyTests(tornado.testing.AsyncTestCase):
     """`flash_policy_port` serves the policy file that Flash asks for before it opens a socket."""
 
@@ -19786,6 +19951,10 @@ Server(tornado.web.Application([Chat.routes("socket.io")], socket_io_port=int(sy
 
     async def start(self, *command, cwd=None):
         """Start *command*, a server that says in its log when it listens."""
+        await self.launch(*command, cwd=cwd)
+        self.assertIn(b"listening", await self.line())
+
+    async def launch(self, *command, cwd=None):
         self.program = await asyncio.create_subprocess_exec(
             *command,
             stdout=asyncio.subprocess.PIPE,
@@ -19793,7 +19962,6 @@ Server(tornado.web.Application([Chat.routes("socket.io")], socket_io_port=int(sy
             limit=self.READER_LIMIT,
             cwd=cwd or pathlib.Path(__file__).parent,
         )
-        self.assertIn(b"listening", await self.line())
 
     async def line(self):
         return await within(self.program.stdout.readline(), 20)
@@ -20016,6 +20184,222 @@ class RestartTests(ServedTestCase):
         for client in self.clients:
             await client.send("back")
             self.assertEqual(await client.receive(), ("message", "back"))
+
+
+class WorkerTests(ServedTestCase):
+    """Several workers serve one port. Their parent starts them, starts them again, and ends with them."""
+
+    PROGRAM = """
+import asyncio, logging, os, sys, time, tornado.web, socket_io
+class Chat(socket_io.SocketIOHandler):
+    def on_open(self): self.send(os.getpid())
+    def on_message(self, message): exec(message)
+    def on_close(self): print(f"CLOSED {self.close_reason}", flush=True)
+class Server(socket_io.SocketIOServer): ...
+options = {"workers": 2}
+settings = {}
+%s
+logging.basicConfig(level=logging.INFO, stream=sys.stdout)
+logging.getLogger("socket_io").addFilter(lambda record: not record.msg.startswith("session "))
+application = tornado.web.Application([Chat.routes("socket.io")], enabled_protocols=%r, **settings)
+Server(application, port=int(sys.argv[1]), **options)
+print("ENDED", flush=True)
+"""
+
+    async def serve(self, more="", listening=2):
+        """Start the program with *more* in it; returns when so many workers are *listening*."""
+        self.printed = []
+        program = self.PROGRAM % (more, self.TRANSPORTS)
+        await self.launch(sys.executable, "-c", program, str(self.port))
+        for _ in range(listening):
+            await self.printed_line("is listening on")
+
+    async def printed_line(self, words):
+        """Read what the program prints, up to a line with *words* in it; return that line."""
+        while words not in (line := (await self.line()).decode()):
+            self.assertTrue(line, (words, self.printed))
+            self.printed.append(line)
+        return line
+
+    def children(self):
+        """Count the child processes of the program, dead ones that are not buried included."""
+        path = f"/proc/{self.program.pid}/task/{self.program.pid}/children"
+        return len(pathlib.Path(path).read_text().split())
+
+    async def client_and_pid(self):
+        client = await self.client()
+        return client, (await client.receive())[1]
+
+    async def clients_of_both(self):
+        """Connect clients until each of the two workers has one; return them by the worker's pid."""
+        clients = {}
+        while len(clients) < 2:
+            client, pid = await self.client_and_pid()
+            clients[pid] = client
+        return clients
+
+    @gen_test(timeout=30)
+    async def test_sigterm_ends_all_workers_with_a_goodbye_and_the_program_with_0(self):
+        await self.serve()
+        clients = await self.clients_of_both()
+        printed = await self.end()
+        for client in clients.values():
+            await within(client.disconnected.wait())
+        self.assertEqual(printed.count("CLOSED server shutting down"), len(self.clients), printed)
+        self.assertTrue(printed.endswith("ENDED\n"), printed)
+        self.assertEqual(printed.count("ENDED"), 1)
+        self.assertNotIn("ERROR", printed)
+        self.assertEqual(self.program.returncode, 0)
+
+    @gen_test(timeout=30)
+    async def test_ctrl_c_which_a_terminal_sends_to_all_processes_is_one_goodbye(self):
+        await self.serve()
+        clients = await self.clients_of_both()
+        for pid in [*clients, self.program.pid]:
+            os.kill(pid, signal.SIGINT)
+        printed, _ = await within(self.program.communicate(), 20)
+        self.assertEqual(printed.count(b"CLOSED server shutting down"), len(self.clients), printed)
+        self.assertNotIn(b"ERROR", printed)
+        self.assertEqual(self.program.returncode, 0)
+
+    @gen_test(timeout=30)
+    async def test_a_second_signal_ends_workers_that_are_slow_to_say_goodbye(self):
+        await self.serve()
+        wire = await self.wire()
+        await wire.request("GET", "/socket.io/?EIO=4&transport=polling")
+        self.program.terminate()
+        await self.printed_line("say goodbye")  # this client polls for its goodbye no more
+        printed = await self.end()
+        self.assertIn("they are killed", printed)
+        self.assertEqual(self.program.returncode, 128 + signal.SIGTERM)
+
+    @gen_test(timeout=30)
+    async def test_a_worker_that_dies_is_started_again_and_takes_no_other_workers_clients_with_it(
+        self,
+    ):
+        await self.serve()
+        clients = await self.clients_of_both()
+        (killed, of_killed), (_, innocent) = clients.items()
+        for order, why in [
+            ("os.kill(os.getpid(), 9)", "signal SIGKILL"),
+            ("os._exit(3)", "exit code 3"),
+            ("sys.exit(4)", "exit code 4"),
+        ]:
+            await of_killed.send(order)
+            line = await self.printed_line(" died (")
+            self.assertRegex(line, rf"worker \d \(pid {killed}\) died \({why}\)")
+            await within(of_killed.disconnected.wait())
+            await innocent.send("self.send('well')")
+            self.assertEqual(await innocent.receive(2), ("message", "well"))
+            line = await self.printed_line("is listening on")
+            killed = int(re.findall(r"\(pid (\d+)\)", line)[0])
+            while (found := await self.client_and_pid())[1] != killed:
+                pass
+            of_killed = found[0]
+        await self.end()
+        self.assertEqual(self.program.returncode, 0)
+
+    @gen_test(timeout=30)
+    async def test_a_worker_that_dies_at_its_start_again_and_again_is_started_ever_more_seldom(
+        self,
+    ):
+        await self.serve("""
+class Server(Server):
+    def add_sockets(self, sockets):
+        if self.worker == 1: raise ValueError("not today")
+        super().add_sockets(sockets)
+socket_io.Foreman.PAUSES = (0.01, 0.02, 0.3)
+""", listening=0)  # fmt: skip
+        lines = [await self.printed_line(" died (") for _ in range(6)]
+        begun = time.monotonic()
+        await self.printed_line(" died (")
+        self.assertGreater(time.monotonic() - begun, 0.25)
+        self.assertTrue(lines[0].endswith("died (exit code 1); it starts again in 0.01 s\n"))
+        self.assertIn("2 times in a row soon after its start; it starts again in 0.02 s", lines[1])
+        self.assertIn("6 times in a row soon after its start; it starts again in 0.3 s", lines[5])
+        self.assertIn("ValueError: not today\n", self.printed)
+        await self.client_and_pid()
+        await self.end()
+        self.assertEqual(self.program.returncode, 0)
+
+    @gen_test(timeout=30)
+    async def test_a_program_of_which_no_worker_can_start_ends_with_1(self):
+        await self.serve("""
+class Server(Server):
+    def add_sockets(self, sockets): raise ValueError("never")
+socket_io.Foreman.PAUSES = (0.01,)
+""", listening=0)  # fmt: skip
+        printed, _ = await within(self.program.communicate(), 20)
+        self.assertIn(b"giving up", printed)
+        self.assertNotIn(b"ENDED", printed)
+        self.assertEqual(self.program.returncode, 1)
+
+    @gen_test(timeout=30)
+    async def test_sighup_replaces_one_worker_after_the_other_while_another_serves(self):
+        await self.serve()
+        before = await self.clients_of_both()
+        self.program.send_signal(signal.SIGHUP)
+        served = 0
+        while not all(client.disconnected.is_set() for client in before.values()):
+            wire = await self.wire()
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+                status, _ = await wire.upgrade("/socket.io/?EIO=4&transport=websocket")
+                served += status == 101
+        self.assertGreater(served, 0)
+        for _ in range(2):
+            self.assertIn("has ended: exit code 0", await self.printed_line(" has "))
+            await self.printed_line("is listening on")
+        after = await self.clients_of_both()
+        self.assertFalse(before.keys() & after.keys())
+        self.assertNotIn("ERROR", await self.end())
+
+    @gen_test(timeout=30)
+    async def test_workers_whose_parent_has_died_say_goodbye_and_end(self):
+        await self.serve()
+        clients = await self.clients_of_both()
+        self.program.kill()
+        printed, _ = await within(self.program.communicate(), 20)  # until no process has the pipe
+        for client in clients.values():
+            await within(client.disconnected.wait())
+        self.assertEqual(printed.count(b"CLOSED server shutting down"), len(self.clients), printed)
+        self.assertEqual(printed.count(b"because its parent process has died"), 2)
+
+    @gen_test(timeout=30)
+    async def test_the_first_process_of_a_container_leaves_no_orphan_unburied(self):
+        # The number 1 belongs to somebody else here, but the system gives orphans to a "subreaper" as well.
+        await self.serve("""
+import ctypes
+parent, getpid = os.getpid(), os.getpid
+os.getpid = lambda: 1 if getpid() == parent else getpid()
+ctypes.CDLL(None).prctl(36, 1)
+""")
+        client, _ = await self.client_and_pid()
+        child = "os.close(write); os.fork() or (os.read(read, 1), os._exit(0)); os._exit(0)"
+        await client.send(f"read, write = os.pipe()\nif not os.fork(): {child}\nos.wait(); os.close(write)"
+                          "\nself.send('orphaned')")  # fmt: skip
+        self.assertEqual(await client.receive(), ("message", "orphaned"))
+        while self.children() > 2:
+            await asyncio.sleep(0.01)
+        await self.end()
+        self.assertEqual(self.program.returncode, 0)
+
+    @gen_test(timeout=30)
+    async def test_the_workers_share_a_unix_socket_and_the_port_of_the_flash_policy(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path, policy_port = f"{folder}/server", unused_port()
+            await self.serve(
+                f"options['unix_socket'] = {path!r}\nsettings['flash_policy_port'] = {policy_port}"
+            )
+            for _ in range(3):
+                wire = Wire(*await asyncio.open_unix_connection(path))
+                status, _ = await wire.upgrade("/socket.io/?EIO=4&transport=websocket")
+                self.assertEqual(status, 101)
+                wire.close()
+                flash = await Wire.open(policy_port)
+                flash.writer.write(b"<policy-file-request/>\0")
+                self.assertTrue((await flash.end()).endswith(b"</cross-domain-policy>\n\0"))
+                flash.close()
+            self.assertNotIn("ERROR", await self.end())
 
 
 # -- README.md and example_app.py ------------------------------------------------------
