@@ -7903,8 +7903,9 @@ class TornadoConnection:
     async def _write_rest(self, rest: memoryview, answer: Answer) -> None:
         """Write a long answer piece by piece: so it can be seen whether the client reads it."""
         stream, patience = self.http.stream, answer.hub.options.close_timeout
+        whole = False
         try:
-            while rest and not stream.closed():
+            while rest:
                 self.http.write(bytes(rest[:READ_SIZE]))
                 rest = rest[READ_SIZE:]
                 left = asyncio.ensure_future(stream.write(b""))  # done when all before it has left
@@ -7912,10 +7913,13 @@ class TornadoConnection:
                 if not left.done():
                     stream.close()
                 answer.progress(len(rest))
+                await left
+            # A client that has read the last byte may have closed the connection by now.
+            whole = True
         except tornado.iostream.StreamClosedError:
             pass
         finally:
-            answer.over(whole=not stream.closed())
+            answer.over(whole)
         if not stream.closed():
             self.http.finish()
 

@@ -13474,6 +13474,49 @@ class CutOffAnswerTests(RecorderTestCase):
         await self.assertClosedFor("transport error")
         self.assertEqual((await second.request("GET", url))[0], 400)
 
+    @gen_test
+    async def test_a_client_that_hangs_up_after_the_last_byte_of_a_long_answer_goes_on(self):
+        for dialect, transport in itertools.product(DIALECTS, POLLING):
+            if transport not in DIALECTS[dialect].transports:
+                continue
+            for size in (30_000, 70_000, 1_000_000):
+                with self.subTest(dialect=dialect, transport=transport, size=size):
+                    client = await self.client(dialect, transport)
+                    handler = self.handler.handlers[-1]
+                    await self.stop_polling(client, handler._member.session)
+                    handler.send("x" * size)
+                    self.assertGreater(await self.poll_and_hang_up(client._url()), size)
+                    handler.send("the next")
+                    status, _, body = await (await self.wire()).request("GET", client._url())
+                    self.assertEqual((status, b"the next" in body), (200, True))
+
+    async def stop_polling(self, client, session):
+        while session.outlet is None:
+            await asyncio.sleep(0)
+        await client.close()
+        while session.outlet is not None:
+            await asyncio.sleep(0)
+
+    async def poll_and_hang_up(self, url):
+        """Close the connection in the turn in which the last byte comes; return the length of the answer.
+
+        A proxy does so that keeps no connections, and so do clients in Node.
+        """
+        loop = asyncio.get_running_loop()
+        with socket.create_connection(("127.0.0.1", self.get_http_port())) as hasty:
+            hasty.setblocking(False)
+            head = f"GET {url} HTTP/1.1\r\nHost: test.example\r\nConnection: close\r\n\r\n"
+            await loop.sock_sendall(hasty, head.encode())
+            answer = bytearray(await within(loop.sock_recv(hasty, 1000)))
+            size = int(re.search(rb"Content-Length: ([0-9]+)\r\n", answer)[1])
+            while len(answer) < answer.index(b"\r\n\r\n") + 4 + size:
+                # A step of the server in this turn comes before ours, as it did in the first read.
+                await asyncio.sleep(0)
+                with contextlib.suppress(BlockingIOError):
+                    while data := hasty.recv(1_000_000):
+                        answer += data
+        return size
+
 
 class BrokenPollTests(RecorderTestCase):
     """A client whose waiting poll loses its connection has two seconds to poll again."""
@@ -17683,6 +17726,10 @@ class LaneAsyncAdmissionTests(OnLane, RecorderTestCase):
         self.handler.gate.set()
         self.assertEqual((await wire.answer())[0], 200)
         self.assertEqual((await wire.request("GET", "/page"))[0], 200)
+
+
+class LaneCutOffAnswerTests(OnLane, CutOffAnswerTests):
+    """What holds for long answers by Tornado's way holds on the lane."""
 
 
 class LaneOptionTests(OnLane, RecorderTestCase):
