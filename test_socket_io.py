@@ -19,6 +19,7 @@ nothing of what stands below the banner "Below".
 
 import asyncio
 import contextlib
+import copy
 import itertools
 import json
 import re
@@ -17618,6 +17619,83 @@ class LaneClientsTests(OnLane, RecorderTestCase):
             self.assertEqual(body.decode(), f'42["message","{text}"]')
 
 
+class LaneRequestTests(OnLane, RecorderTestCase):
+    """An application finds in a request of the lane what Tornado would have put there."""
+
+    HEADERS: ClassVar[dict[str, str]] = {
+        "User-Agent": "Mozilla/5.0", "Cookie": "a=b; c=d", "x-odd-NAME": " padded\t", "Accept-Language": "é",
+    }  # fmt: skip
+    URL = f"{ENGINE_URL}&name=%41&name=b"
+
+    def get_app(self):
+        return super(OnLane, self).get_app()  # no rule here looks at the host
+
+    async def request_of_a_session(self):
+        """The request that a handler has; it came on the lane, if a server of the lane is there."""
+        await self.on_the_lane()
+        lines = [f"GET {self.URL} HTTP/1.1", "Host: Test.example:80"]
+        lines += [f"{name}: {value}" for name, value in self.HEADERS.items()]
+        wire = await self.wire()
+        wire.writer.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
+        status, _, body = await wire.answer()
+        self.assertEqual(status, 200)
+        url = f"{ENGINE_URL}&sid={json.loads(body[1:])['sid']}"
+        self.assertEqual((await wire.request("POST", url, b"40"))[2], b"ok")
+        await wire.request("GET", url)
+        return self.handler.handlers[-1].request
+
+    @gen_test
+    async def test_every_attribute_is_what_tornado_gives(self):
+        request = await self.request_of_a_session()
+        self.assertIsInstance(request, socket_io.PlainRequest)
+        headers = tornado.httputil.HTTPHeaders({"Host": "Test.example:80"})
+        for name, value in self.HEADERS.items():
+            headers.add(name, value.strip())
+        line = tornado.httputil.RequestStartLine("GET", self.URL, "HTTP/1.1")
+        tornados = tornado.httputil.HTTPServerRequest(start_line=line, headers=headers)
+        tornados.remote_ip = "127.0.0.1"
+        self.assertNotIn("headers", vars(request))  # made when it is asked for
+        for name in [name for name in vars(tornados) if not name.endswith("_time")]:
+            with self.subTest(name):
+                self.assertEqual(getattr(request, name), getattr(tornados, name))
+        self.assertIsInstance(request.headers, tornado.httputil.HTTPHeaders)
+        self.assertEqual(repr(request).split("(")[1], repr(tornados).split("(")[1])
+        self.assertEqual(request.full_url(), tornados.full_url())
+        self.assertEqual(request.cookies["c"].value, "d")
+
+    @gen_test
+    async def test_what_an_application_notes_on_it_stays_whatever_is_asked_for_later(self):
+        request = await self.request_of_a_session()
+        request.user, request.method = "somebody", "CHANGED"
+        same = copy.copy(request)
+        for one in (request, same):
+            self.assertEqual(one.host_name, "test.example")
+            self.assertEqual(
+                (one.user, one.method, one.path), ("somebody", "CHANGED", "/socket.io/")
+            )
+            self.assertFalse(hasattr(one, "of_tomorrow"))
+            one.arguments.clear()
+            self.assertEqual(one.query_arguments["name"], [b"A", b"b"])
+            self.assertLess(one.request_time(), 60)
+
+    @gen_test
+    async def test_a_refused_request_is_shown_to_the_application_with_its_address_and_protocol(
+        self,
+    ):
+        seen = []
+        self.handler.on_refused = classmethod(lambda cls, request, why: seen.append(request))
+        wire = await self.on_the_lane()
+        url = await self.join_polling(wire)
+        headers = {"Origin": "http://other.example"}
+        self.assertEqual((await wire.request("GET", url, **headers))[0], 403)
+        self.assertEqual((await wire.request("GET", ENGINE_URL, **headers))[0], 403)
+        for request in seen:
+            self.assertIsInstance(request, socket_io.PlainRequest)
+            self.assertEqual((request.remote_ip, request.protocol), ("127.0.0.1", "http"))
+            self.assertEqual(request.headers["Origin"], "http://other.example")
+        self.assertEqual(len(seen), 2)
+
+
 class LaneUnixTests(OnLane, RecorderTestCase):
     """A Unix socket has a lane; its clients have Tornado's address for them."""
 
@@ -17639,23 +17717,35 @@ class LaneParsingTests(unittest.TestCase):
     def test_the_quick_parser_of_polls_agrees_with_the_general_one(self):
         queries = [
             "EIO=4&transport=polling&sid=abc", "EIO=3&transport=polling&t=P1.x-_&sid=abc",
-            "EIO=4&transport=polling&t=&sid=a_-Z9", "EIO=2&transport=polling&sid=abc",
+            "EIO=4&transport=polling&t=&sid=a_-Z9", "EIO=4&transport=polling", "EIO=3&transport=polling&t=17-2",
+            "EIO=3&transport=polling", "EIO=2&transport=polling&sid=abc", "EIO=2&transport=polling",
             "EIO=4&transport=polling&sid=", "EIO=4&transport=polling&sid=a%20b", "EIO=4&sid=a&transport=polling",
             "EIO=4&transport=polling&sid=abc&sid=d", "EIO=4&transport=polling&sid=" + "a" * 65,
             "EIO=4&transport=polling&sid=abc&j=1", "EIO=4&transport=websocket&sid=abc",
+            "EIO=4&transport=polling&b64=1", "EIO=4&transport=polling&", "EIO=4&transport=polling&j=1",
         ]  # fmt: skip
         quick = []
         for query in queries:
-            for method in ("GET", "POST"):
-                got = socket_io.parse_poll(method, query, {}, socket_io.DIALECTS)
+            for method, agent in itertools.product(
+                ("GET", "POST"), ("Mozilla/5.0 (X11)", "okhttp/4")
+            ):
+                headers = {"User-Agent": agent}
+                got = socket_io.parse_poll(method, query, headers, socket_io.DIALECTS)
                 if got is None:
                     continue
                 quick.append(query)
                 arguments = socket_io.parse_plain_query(query)
-                whole = socket_io.parse_request(method, "/", arguments, {}, socket_io.DIALECTS)
-                whole.dialect = got.dialect if whole.dialect.name == got.dialect.name else None
+                whole = socket_io.parse_request(method, "/", arguments, headers, socket_io.DIALECTS)
+                if got.sid:  # the session has the facts of its handshake
+                    whole.dialect = socket_io.DIALECTS[whole.dialect.name]
                 self.assertEqual(got, whole)
-        self.assertEqual(quick, [query for query in queries[:3] for _ in range(2)])
+        self.assertEqual(list(dict.fromkeys(quick)), queries[:6])
+        upgrade = {"Upgrade": "websocket"}
+        self.assertIsNone(socket_io.parse_poll("GET", queries[0], upgrade, socket_io.DIALECTS))
+        with self.assertRaises(socket_io.Refused):
+            socket_io.parse_request(
+                "POST", "/", {"EIO": [b"4"], "transport": [b"polling"]}, {}, socket_io.DIALECTS
+            )
 
     def test_headers_are_found_by_the_names_that_this_file_asks_for(self):
         with open(socket_io.__file__, encoding="utf-8") as source:
