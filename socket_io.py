@@ -77,6 +77,7 @@ import functools
 import gzip
 import hashlib
 import http.client
+import http.cookies
 import importlib
 import inspect
 import itertools
@@ -166,6 +167,7 @@ except ImportError:
 __all__ = [
     "NO_ACK",
     "AckTimeout",
+    "AnswerHeaders",
     "Broadcast",
     "BroadcastAcks",
     "ClusterTimeout",
@@ -655,6 +657,11 @@ HALF_PAIR = re.compile("[\ud800-\udfff]")
 def is_whole(text: str) -> bool:
     """Tell whether UTF-8 can carry *text*: JSON may have brought half a surrogate pair."""
     return text.isascii() or HALF_PAIR.search(text) is None
+
+
+def squeezed(name: str) -> str:
+    """Return *name* without case and underscores, so that `pingTimeOut` equals `ping_timeout`."""
+    return name.replace("_", "").lower()
 
 
 def wire_int(text: str, digits: int) -> int:
@@ -5284,6 +5291,8 @@ class Hub:
         self.application: tornado.web.Application | None = None
         #: The workers that share our port, if there are several; set by SocketIOServer.
         self.crew: Crew | None = None
+        #: The application's own log of requests; without one, requests of clients are not logged.
+        self.log_function: Callable[[Any], None] | None = None
         self.transports: frozenset[str] = frozenset(TRANSPORTS)
         self._reset()
 
@@ -5301,8 +5310,10 @@ class Hub:
                     f"{handler_class.__name__}.{option} = {theirs!r} is an option of the whole "
                     f"connection: set it on {self.options.__name__}, whose routes() is called"
                 )
-        for name in ("allow_request", "on_refused"):
+        for name in REQUEST_HOOKS:
             asked = inspect.getattr_static(handler_class, name)
+            if not isinstance(asked, (classmethod, staticmethod)):
+                continue  # a mixin's `set_default_headers`, of which `check_class` has warned
             known = [inspect.getattr_static(cls, name) for cls in (self.options, SocketIOHandler)]
             if asked not in known:
                 raise ValueError(
@@ -5380,6 +5391,7 @@ class Hub:
     def serve(self, application: tornado.web.Application) -> None:
         """Note *application*, whose requests this hub serves."""
         self.application = application
+        self.log_function = application.settings.get("log_function")
         self.transports = enabled_transports(application)
         application_hubs.setdefault(application, weakref.WeakSet()).add(self)
 
@@ -7812,6 +7824,228 @@ def preflight_headers(headers: Headers) -> dict[str, str]:
     }
 
 
+HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
+NOT_IN_HEADER = re.compile("[^\t -~\x80-\xff]")
+NOT_IN_COOKIE = re.compile("[^!-~\x80-\xff]")
+#: The headers that say where an answer ends and what it is: they are the server's.
+SERVERS_HEADERS = frozenset(["Connection", "Content-Encoding", "Content-Length", "Content-Type", "Keep-Alive",
+                             "Trailer", "Transfer-Encoding", "Upgrade"])  # fmt: skip
+
+
+def own_header(name: str, value: Any) -> tuple[str, str]:
+    """Return a header of the application, as Tornado spells it.
+
+    Raises ValueError for a name or a value that a header cannot have, or that is the server's.
+    """
+    if not isinstance(name, str) or not HEADER_NAME.fullmatch(name):
+        raise ValueError(
+            f"{name!r:.60} cannot be the name of a header: it is letters, digits and -"
+        )
+    name = header_name(name)
+    if name in SERVERS_HEADERS or name.startswith("Sec-Websocket-"):
+        raise ValueError(f"the header {name} is the server's own, and cannot be set")
+    if isinstance(value, bytes):
+        value = value.decode("latin-1")
+    elif isinstance(value, datetime.datetime):
+        value = tornado.httputil.format_timestamp(value)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str):
+        raise TypeError(
+            f"header {name}: a value is text, a number or a datetime, not {value!r:.60}"
+        )
+    if NOT_IN_HEADER.search(value):
+        raise ValueError(
+            f"header {name}: {value!r:.60} has a line end or another control character, or one "
+            "that is not Latin-1: it could become a header of its own"
+        )
+    return name, value
+
+
+COOKIE_ATTRIBUTES = ("domain", "expires", "path", "expires_days", "max_age", "httponly", "secure",
+                     "samesite", "partitioned")  # fmt: skip
+
+
+def set_cookie_text(name: str, value: Any, **attributes: Any) -> str:
+    """Return the value of a Set-Cookie header.
+
+    *attributes* are those of Tornado's `set_cookie`, in any spelling: `max_age` or `maxAge`.
+    Raises TypeError for an unknown attribute, ValueError for what no browser would accept.
+    """
+    known = {squeezed(attribute): attribute for attribute in COOKIE_ATTRIBUTES}
+    given = {known.get(squeezed(attribute)): one for attribute, one in attributes.items()}
+    if None in given:
+        unknown = [attribute for attribute in attributes if squeezed(attribute) not in known]
+        raise TypeError(
+            f"cookie {name!r:.60}: {unknown[0]} is none of {', '.join(COOKIE_ATTRIBUTES)}"
+        )
+    if not isinstance(name, str) or not HEADER_NAME.fullmatch(name):
+        raise ValueError(
+            f"{name!r:.60} cannot be the name of a cookie: it is letters, digits, _ and -"
+        )
+    value = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+    if NOT_IN_COOKIE.search(value):
+        raise ValueError(
+            f"cookie {name}: {value!r:.60} has a blank, a line end or another control character, or "
+            "one that is not Latin-1: write it as tornado.escape.url_escape does"
+        )
+    parts = [f"{name}={http.cookies.SimpleCookie().value_encode(value)[1]}"]
+    for attribute in ("domain", "path"):
+        text = given.get(attribute, "/" if attribute == "path" else None)
+        if text:
+            if not isinstance(text, str) or re.search("[^ -:<-~]", text):
+                raise ValueError(f"cookie {name}: {text!r:.60} is no {attribute}")
+            parts.append(f"{attribute.capitalize()}={text}")
+    expires = given.get("expires")
+    if given.get("expires_days") is not None and not expires:
+        expires = time.time() + given["expires_days"] * 86400
+    if expires:
+        parts.append(f"Expires={tornado.httputil.format_timestamp(expires)}")
+    if given.get("max_age") is not None:
+        parts.append(f"Max-Age={int(given['max_age'])}")
+    parts += [
+        spelling
+        for attribute, spelling in (("httponly", "HttpOnly"), ("secure", "Secure"), ("partitioned", "Partitioned"))
+        if given.get(attribute)
+    ]  # fmt: skip
+    samesite = given.get("samesite")
+    if samesite is not None and samesite is not False:
+        word = "Strict" if samesite is True else str(samesite).capitalize()
+        if word not in ("Strict", "Lax", "None"):
+            raise ValueError(
+                f"cookie {name}: SameSite is Strict, Lax or None, not {samesite!r:.60}"
+            )
+        parts.append(f"SameSite={word}")
+    needs_secure = [part for part in parts if part in ("SameSite=None", "Partitioned")]
+    if name.startswith(("__Host-", "__Secure-")):
+        needs_secure.append(name)
+    if needs_secure and not given.get("secure"):
+        raise ValueError(
+            f"cookie {name}: browsers drop {needs_secure[0]} without Secure: say secure=True, "
+            "which needs https"
+        )
+    return "; ".join(parts)
+
+
+def sid_cookie(option: str | Mapping[str, Any], sid: str, secure: bool) -> str:
+    """Return the value of the Set-Cookie header that the option `cookie` describes."""
+    attributes = {"name": option} if isinstance(option, str) else dict(option)
+    name = attributes.pop("name", None)
+    if name is None:
+        raise TypeError("a cookie has a name: {'name': 'io', 'max_age': 3600}")
+    defaults = {"path": "/", "httponly": True, "samesite": "Lax", "secure": secure}
+    for attribute in attributes:
+        defaults.pop(squeezed(attribute), None)
+    return set_cookie_text(name, sid, **defaults, **attributes)
+
+
+class AnswerHeaders:
+    """Headers and cookies of the application for the answer to one request of a client.
+
+    `SocketIOHandler.set_initial_headers` and `set_default_headers` get one. Its methods are those
+    of Tornado's RequestHandler. They raise ValueError or TypeError for what cannot be a header, such
+    as text with a line end.
+    """
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self.settings = settings
+        self.headers: dict[str, str] = {}
+        self.cookies: list[str] = []
+
+    def set_header(self, name: str, value: Any) -> None:
+        """Set a header, in place of one of that name. A `Set-Cookie` takes a list, too."""
+        if header_name(str(name)) == "Set-Cookie":
+            given = value if isinstance(value, (list, tuple)) else [value]
+            self.cookies = [own_header(name, one)[1] for one in given]
+        else:
+            name, text = own_header(name, value)
+            self.headers[name] = text
+
+    def add_header(self, name: str, value: Any) -> None:
+        """Add a header beside those of that name: they are joined by commas, cookies are not."""
+        name, value = own_header(name, value)
+        if name == "Set-Cookie":
+            self.cookies.append(value)
+        else:
+            self.headers[name] = f"{self.headers[name]}, {value}" if name in self.headers else value
+
+    def clear_header(self, name: str) -> None:
+        """Take back a header that was set here."""
+        self.headers.pop(header_name(name), None)
+
+    def set_cookie(
+        self,
+        name: str,
+        value: Any,
+        domain: str | None = None,
+        expires: float | datetime.datetime | None = None,
+        path: str | None = "/",
+        expires_days: float | None = None,
+        **attributes: Any,
+    ) -> None:
+        """Set a cookie: `set_cookie("seen", "yes", max_age=3600, secure=True, samesite="None")`.
+
+        It takes the place of one of that name that was set here. The attributes are Tornado's:
+        domain, expires, path ("/"), expires_days; max_age, httponly, secure, samesite; also
+        partitioned. Node's spellings do, too. Raises ValueError for what browsers would drop:
+        SameSite=None without Secure.
+        """
+        named = {"domain": domain, "expires": expires, "path": path, "expires_days": expires_days}
+        text = set_cookie_text(name, value, **named, **attributes)
+        others = [cookie for cookie in self.cookies if not cookie.startswith(f"{name}=")]
+        self.cookies = [*others, text]
+
+    def set_signed_cookie(
+        self, name: str, value: str | bytes, expires_days: float | None = 30,
+        version: int | None = None, **attributes: Any,
+    ) -> None:  # fmt: skip
+        """Set a cookie for `get_signed_cookie`; the application needs the setting `cookie_secret`."""
+        secret = self.settings.get("cookie_secret")
+        if not secret:
+            raise ValueError("signed cookies need the application setting cookie_secret")
+        key_version = self.settings.get("key_version") if isinstance(secret, dict) else None
+        signed = tornado.web.create_signed_value(
+            secret, name, value, version=version, key_version=key_version
+        )
+        self.set_cookie(name, signed, expires_days=expires_days, **attributes)
+
+    def clear_cookie(self, name: str, **attributes: Any) -> None:
+        """Have the browser forget a cookie; *attributes* must be those with which it was set."""
+        self.set_cookie(name, "", **{"expires": 1, **attributes})
+
+    def add_to(self, headers: dict[str, str]) -> Sequence[str]:
+        """Add the headers to those of the server, and return the cookies."""
+        vary = [one["Vary"] for one in (headers, self.headers) if "Vary" in one]
+        headers |= self.headers
+        if vary:
+            headers["Vary"] = ", ".join(vary)
+        return self.cookies
+
+
+def head_lines(headers: Mapping[str, str], cookies: Sequence[str] = ()) -> list[str]:
+    """Return the lines of an HTTP head."""
+    lines = [f"{name}: {value}" for name, value in headers.items()]
+    return lines + [f"Set-Cookie: {cookie}" for cookie in cookies]
+
+
+class LoggedRequest:
+    """A request that was answered, in the role that a handler has for the setting `log_function`."""
+
+    def __init__(self, application: tornado.web.Application, request: Any, status: int) -> None:
+        self.application = application
+        self.settings = application.settings
+        self.request = request
+        self.status = status
+
+    def get_status(self) -> int:
+        """Return the status of the answer, as a RequestHandler does."""
+        return self.status
+
+    def _request_summary(self) -> str:
+        request = self.request
+        return f"{request.method} {request.uri} ({request.remote_ip})"
+
+
 def accepts_gzip(headers: Headers) -> bool:
     for entry in headers.get("Accept-Encoding", "").split(","):
         coding, _, weight = entry.partition(";")
@@ -7922,12 +8156,16 @@ class TornadoConnection:
         body: bytes,
         hub: Hub,
         session: Session | None = None,
+        cookies: Sequence[str] = (),
     ) -> None:
         """Send the answer; *session* is given if it carries messages of one."""
         reason = http.client.responses.get(status, "Refused")
         line = tornado.httputil.ResponseStartLine("HTTP/1.1", status, reason)
         piece, rest = body[:READ_SIZE], memoryview(body)[READ_SIZE:]
-        self.http.write_headers(line, tornado.httputil.HTTPHeaders(headers), piece)
+        fields = tornado.httputil.HTTPHeaders(headers)
+        for cookie in cookies:
+            fields.add("Set-Cookie", cookie)
+        self.http.write_headers(line, fields, piece)
         if rest:
             answer = Answer(hub, session, self.http.stream.close, len(rest))
             hub.clock.spawn(self._write_rest(rest, answer))
@@ -8276,11 +8514,14 @@ class LaneConnection:
         body: bytes,
         hub: Hub,
         session: Session | None = None,
+        cookies: Sequence[str] = (),
     ) -> None:
         if self.closes or self.lane.closing:
             self.closes = True
             headers["Connection"] = "close"
-        lines = "\r\n".join(map(": ".join, headers.items()))
+        lines = "\r\n".join(
+            head_lines(headers, cookies) if cookies else map(": ".join, headers.items())
+        )
         data = f"{status_line(status)}{lines}\r\n\r\n".encode("latin-1") + body
         if self.missing:
             self.closes, self.missing = True, 0
@@ -8569,7 +8810,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
     # Of a POST: engine packets that have yet to be worked off. It waits for its answer when
     # there are none left and the session does not read; it has none before its body is whole.
     packets: collections.deque[EnginePacket] | None = None
-    cookie = ""
+    own: AnswerHeaders | None = None  # what the application adds to the answer
     answered = False
 
     def __init__(
@@ -8612,6 +8853,8 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
 
     def begin(self) -> Awaitable[None] | None:
         """The headers are there: find the session, refuse, or take the connection over."""
+        if self.hub.log_function is not None and isinstance(self.http_request, PlainRequest):
+            self.http_request.note_arrival()
         self.connection.tell_when_closed(self)
         try:
             if self.request is None:
@@ -8828,6 +9071,12 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             if self.session is not None:
                 self._begin_post(self.session, request)
             return None
+        takes_over = request.upgrade or request.transport in STREAMS
+        # 0.9 shakes hands in a request of its own: the WebSocket's 101 belongs to its handshake.
+        if not request.sid or (takes_over and request.dialect.handshakes_apart):
+            self._ask_for_headers(self.hub.options.set_initial_headers)
+        elif takes_over:
+            self._ask_for_headers()
         if request.upgrade:
             accept, extensions = websocket_accept(self.headers), ""
             if self.hub.options.websocket_compression is not None:
@@ -8843,11 +9092,11 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
                     self.headers.get("Sec-WebSocket-Protocol", "")
                 ),
             }
-            return self._take_over(WebSocket(self, request.dialect, answers))
-        if request.transport in STREAMS:
+            return self._take_over(WebSocket(self, request.dialect, answers), 101)
+        if takes_over:
             if self.session is not None and not request.dialect.handshakes_apart:
                 raise Refused("Bad request", why="a stream for a session that has one")
-            return self._take_over(Stream(self, request))
+            return self._take_over(Stream(self, request), 200)
         return None
 
     def _begin_post(self, session: Session, request: Request) -> None:
@@ -8858,8 +9107,10 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         elif session.post is None and session.transport == request.transport:
             session.post = self
 
-    async def _take_over(self, protocol: TakenOver) -> None:
+    async def _take_over(self, protocol: TakenOver, status: int) -> None:
         self.answered = True
+        if self.hub.log_function is not None:
+            self._log(self.hub.log_function, status)
         await self.connection.give_up(protocol)
 
     def _shake_hands(self, request: Request) -> None:
@@ -8880,11 +9131,60 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             request, self.http_request, self.client_context
         )
         if self.hub.options.cookie is not None:
-            secure = "; Secure" if self.http_request.protocol == "https" else ""
-            self.cookie = (
-                f"{self.hub.options.cookie}={session.sid}; Path=/; HttpOnly; SameSite=Lax{secure}"
-            )
+            is_secure = self.http_request.protocol == "https"
+            own = self._answer_headers()
+            own.cookies.append(sid_cookie(self.hub.options.cookie, session.sid, is_secure))
         return session
+
+    # What the application adds to answers.
+
+    def _answer_headers(self) -> AnswerHeaders:
+        if self.own is None:
+            assert self.hub.application is not None
+            self.own = AnswerHeaders(self.hub.application.settings)
+            if self.hub.options._sets_headers:
+                try:
+                    self._call_for_headers(self.hub.options.set_default_headers, self.own)
+                except Exception:
+                    log.exception("%s.set_default_headers failed", self.hub.options.__name__)
+        return self.own
+
+    def _ask_for_headers(self, initial: Callable[..., Any] | None = None) -> None:
+        """Let the application set headers of the answer; *initial* is for that of a handshake.
+
+        If *initial* fails, or raises an HTTPError, the request is refused.
+        """
+        options = self.hub.options
+        if initial is not None and options._sets_initial_headers:
+            own = self._answer_headers()
+            try:
+                self._call_for_headers(initial, own)
+            except Exception as error:
+                self.own = None
+                if isinstance(error, tornado.web.HTTPError):
+                    raise
+                log.error("%s.set_initial_headers failed", options.__name__, exc_info=error)
+                why = "set_initial_headers failed"
+                raise Refused("Server error", FORBIDDEN, 500, "turned away", why) from None
+        elif options._sets_headers:
+            self._answer_headers()
+
+    def _call_for_headers(self, hook: Callable[..., Any], own: AnswerHeaders) -> None:
+        run = in_own_context if self.client_context is None else self.client_context.run
+        begun = monotonic()
+        try:
+            if is_awaitable(run(hook, self.http_request, own)):
+                raise TypeError("a coroutine, for which nobody waits")
+        finally:
+            warn_if_blocked(begun, f"{{}}.{hook.__name__}".format, self.hub.options.__name__)
+
+    def _log(self, log_function: Callable[[Any], None], status: int) -> None:
+        """Show the answered request to the application's own `log_function`."""
+        assert self.hub.application is not None
+        try:
+            log_function(LoggedRequest(self.hub.application, self.http_request, status))
+        except Exception:
+            log.exception("log_function failed")
 
     def start(self, outlet: Poll | TakenOver) -> None:
         """Make *outlet* the way out of the session that this request names or begins.
@@ -9019,8 +9319,6 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             }
         if self.admitted and "Origin" in self.headers:
             headers |= cors_headers(self.headers, self.request.dialect if self.request else None)
-        if self.cookie:
-            headers["Set-Cookie"] = self.cookie
         if len(body) >= COMPRESS_FROM and self.hub.options.http_compression:
             headers["Vary"] = "Accept-Encoding" + (", Origin" if "Vary" in headers else "")
             if accepts_gzip(self.headers):
@@ -9030,10 +9328,15 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             headers["Content-Length"] = str(len(body))
         if more:
             headers |= more
+        cookies: Sequence[str] = ()
+        if self.own is not None or self.hub.options._sets_headers:
+            cookies = self._answer_headers().add_to(headers)
         self.hub.bytes_sent += len(body)
         if self.http_request.method == "HEAD":
             body = b""
-        self.connection.answer(status, headers, body, self.hub, messages_of)
+        if self.hub.log_function is not None:
+            self._log(self.hub.log_function, status)
+        self.connection.answer(status, headers, body, self.hub, messages_of, cookies)
 
 
 class Poll:
@@ -9224,7 +9527,9 @@ class WebSocket(TakenOver):
     def __init__(self, exchange: Exchange, dialect: Dialect, answers: dict[str, str]) -> None:
         lines = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade"]
         lines += [f"{name}: {value}" for name, value in answers.items() if value]
-        super().__init__(exchange, "\r\n".join([*lines, "", ""]).encode("ascii"))
+        if exchange.own is not None:
+            lines += head_lines(exchange.own.headers, exchange.own.cookies)
+        super().__init__(exchange, "\r\n".join([*lines, "", ""]).encode("latin-1"))
         self.dialect = dialect
         self.frames = FrameParser(
             self.hub.options.max_message_bytes, inflates=bool(answers["Sec-WebSocket-Extensions"])
@@ -9417,10 +9722,9 @@ class Stream(TakenOver):
         ]
         if self.chunked:
             lines.append("Transfer-Encoding: chunked")
-        lines += [
-            f"{name}: {value}"
-            for name, value in cors_headers(exchange.headers, request.dialect).items()
-        ]
+        headers = cors_headers(exchange.headers, request.dialect)
+        cookies = () if exchange.own is None else exchange.own.add_to(headers)
+        lines += head_lines(headers, cookies)
         head = self._chunk(request.dialect.stream_head(request.transport))
         super().__init__(exchange, "\r\n".join([*lines, "", ""]).encode("latin-1") + head)
         self.request = request
@@ -9678,11 +9982,6 @@ class StreamCarrier:
 # is made, because servers of other makes call the same things otherwise.
 
 
-def squeezed(name: str) -> str:
-    """Return *name* without case and underscores, so that `pingTimeOut` equals `ping_timeout`."""
-    return name.replace("_", "").lower()
-
-
 #: Our names for what other servers call otherwise, by their squeezed names; `()` marks a method. The
 #: names are those of node's socket.io and engine.io, of python-socketio, python-engineio and
 #: Flask-SocketIO, of Tornado's WebSocketHandler and its settings, and of tornadio2. Settings of the
@@ -9709,6 +10008,7 @@ FOREIGN_NAMES = {
         "on_open, which accepts when it returns": "always_connect",
         "on_close": "onDisconnecting() on_disconnect() on_ws_connection_close()",
         "on_error": "on_error_default()",
+        "set_initial_headers": "initial_headers()",
         "dispatch": "trigger_event()",
         "self.session": "manage_session",
         "routes(namespaces=...)": "namespaces get_endpoint()",
@@ -9804,7 +10104,7 @@ class Receiver:
         kinds = [parameter.kind for parameter in parameters]
         positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
         takes = [parameter for parameter in parameters if parameter.kind in positional]
-        if not isinstance(inspect.getattr_static(handler_class, name), (staticmethod, classmethod)):
+        if not is_class_method(handler_class, name):
             takes = takes[1:]
         least = sum(parameter.default is parameter.empty for parameter in takes)
         any_number = inspect.Parameter.VAR_POSITIONAL in kinds
@@ -10210,9 +10510,11 @@ class HomeIO:
 
 def answers_nothing(name: str) -> RuntimeError:
     """Make the error for RequestHandler's method *name*, which would answer a request."""
+    use = "send or emit"
+    if "cookie" in name or "header" in name:
+        use = "the class method set_initial_headers, which has an answer to put it on"
     return RuntimeError(
-        f"{name}() answers a request, and a Socket.IO client is not waiting for one: "
-        "use send or emit"
+        f"{name}() answers a request, and a Socket.IO client is not waiting for one: use {use}"
     )
 
 
@@ -10269,9 +10571,10 @@ class SocketIOHandler(tornado.web.RequestHandler):
     http_compression = True  #: whether answers of 1 kB and more are compressed
     #: The size in bytes from which a WebSocket message is compressed; None: never.
     websocket_compression: int | None = None
-    #: The name of a cookie, for proxies that need one to be sticky. Its value is the session id,
-    #: which is secret.
-    cookie: str | None = None
+    #: The name of a cookie that polling handshakes set, for proxies that need one to be sticky; or
+    #: a dict of its name and attributes, {"name": "io", "max_age": 3600}. Its value is the session
+    #: id, which is secret. Cookies of another value: see `set_initial_headers`.
+    cookie: str | Mapping[str, Any] | None = None
     #: The file or `dist` folder of the client behind /socket.io.js; None: a CDN.
     client_path: str | os.PathLike[str] | None = None
     cluster: str | None = None  #: the URL of a Redis through which several servers act as one
@@ -10293,7 +10596,7 @@ class SocketIOHandler(tornado.web.RequestHandler):
 
     _events: ClassVar[dict[str, Receiver]] = {}
     _catch_all: ClassVar[Receiver] = Receiver("on_event", 1, math.inf)
-    _taps_incoming = _taps_outgoing = False
+    _taps_incoming = _taps_outgoing = _sets_headers = _sets_initial_headers = False
     _tasks: Set[asyncio.Task[Any]] = frozenset()  # what the handler has spawned, and runs still
     _member: Member = None  # type: ignore[assignment]  # set before on_open
     _home: ClassVar[tuple[Hub, str | Family]]  # the newest home; this reference keeps its hub
@@ -10414,6 +10717,38 @@ class SocketIOHandler(tornado.web.RequestHandler):
         are quoted and cut short. The method is called on the class whose `routes` was called,
         whatever the reason: the origin, `allow_request`, an unknown session, a malformed handshake,
         or the goodbye of the server.
+        """
+
+    @classmethod
+    def set_initial_headers(
+        cls, request: tornado.httputil.HTTPServerRequest, answer: AnswerHeaders
+    ) -> None:
+        """Set headers and cookies of the answer to a client's handshake.
+
+            @classmethod
+            def set_initial_headers(cls, request, answer):
+                answer.set_header("X-Server", "blue")
+                answer.set_cookie("seen", "yes", max_age=3600, httponly=True)
+                answer.set_signed_cookie("visitor", "ada")
+
+        This is the event `initial_headers` of node's engine, with the methods of Tornado's
+        handlers. It is called once for each session, on the class whose `routes` was called, after
+        `allow_request` and in its context, for a request over any transport: a poll, JSONP, a
+        stream, or a WebSocket, whose 101 then has the headers. 0.9 shakes hands in two requests
+        over a WebSocket or a stream, and both answers have them. An upgrade begins no session.
+
+        If the method fails, the client is refused with 500; `tornado.web.HTTPError` refuses it too.
+        """
+
+    @classmethod
+    def set_default_headers(  # type: ignore[override]
+        cls, request: tornado.httputil.HTTPServerRequest, answer: AnswerHeaders
+    ) -> None:
+        """Set headers of every answer: polls, POSTs, WebSockets' 101s, refusals, the client file.
+
+        This is the event `headers` of node's engine, and Tornado's method of this name, but a class
+        method, because requests have no handler. On a handshake `set_initial_headers` comes after.
+        If the method fails, the log says so, and the answer goes without.
         """
 
     # Facts about this client.
@@ -10742,6 +11077,8 @@ class SocketIOHandler(tornado.web.RequestHandler):
         cls._catch_all = Receiver.of(cls, "on_event")
         cls._taps_incoming = cls.on_any is not SocketIOHandler.on_any
         cls._taps_outgoing = cls.on_any_outgoing is not SocketIOHandler.on_any_outgoing
+        cls._sets_initial_headers = sets_headers(cls, "set_initial_headers")
+        cls._sets_headers = sets_headers(cls, "set_default_headers")
         check_class(cls)
 
     # Private.
@@ -10838,7 +11175,8 @@ OPTIONS = {
     "websocket_compression": Option((int, NOTHING), zero=True),
     "allowed_origins": Option((str, re.Pattern, Collection, Callable)),
     "enabled_dialects": Option((list, tuple)),
-    **dict.fromkeys(["cookie", "cluster", "python_socketio_channel"], Option((str, NOTHING))),
+    "cookie": Option((str, Mapping, NOTHING)),
+    **dict.fromkeys(["cluster", "python_socketio_channel"], Option((str, NOTHING))),
     **dict.fromkeys(["cluster_key", "sid_prefix"], Option((str,))),
     "client_path": Option((str, os.PathLike, NOTHING)),
     "json": Option((object,)),
@@ -10854,7 +11192,7 @@ NEVER_CALLED = {
     "prepare": "on_open",
     "on_finish": "on_close",
     "on_connection_close": "on_close",
-    "set_default_headers": "nothing: a handler answers no request",
+    "set_default_headers": "a @classmethod, set_default_headers(cls, request, answer)",
     "write_error": "allow_request, which may raise an HTTPError with a reason",
     "check_xsrf_cookie": "allowed_origins",
 }
@@ -10872,7 +11210,11 @@ HOOKS = {
     "dispatch": "name, *args",
     "allow_request": "request",
     "on_refused": "request, why",
+    "set_initial_headers": "request, answer",
+    "set_default_headers": "request, answer",
 }
+#: The hooks for requests, of which no namespace knows: only the class that is routed has them.
+REQUEST_HOOKS = ("allow_request", "on_refused", "set_initial_headers", "set_default_headers")
 #: What the parameters of other servers' methods are here.
 KNOWN_AS = {
     "on_open": "self.id, self.request and self.auth tell who comes",
@@ -10895,16 +11237,18 @@ def check_class(cls: type[SocketIOHandler]) -> None:
         if base not in SocketIOHandler.__mro__ and not known:
             _check_never_called(cls, base, refused)
             _check_names(cls, base, refused)
-    for name in ("allow_request", "on_refused"):
-        if not isinstance(inspect.getattr_static(cls, name), (classmethod, staticmethod)):
+    for name in ("allow_request", "on_refused", "set_initial_headers"):
+        if not is_class_method(cls, name):
             raise TypeError(
                 f"{cls.__name__}.{name} is asked before there is a handler: make it a @classmethod"
             )
-    for name in ("on_error", "on_any", "on_any_outgoing", "on_refused"):
+    for name in ("on_error", "on_any", "on_any_outgoing", *REQUEST_HOOKS[1:]):
         if inspect.iscoroutinefunction(getattr(cls, name)):
             raise TypeError(f"{cls.__name__}.{name} cannot be a coroutine: nobody waits for it")
     for name, parameters in HOOKS.items():
-        _check_parameters(cls, name, parameters)
+        # A mixin may have Tornado's own set_default_headers(self).
+        if name != "set_default_headers" or is_class_method(cls, name):
+            _check_parameters(cls, name, parameters)
     receivers = [receiver.method for receiver in cls._events.values()]
     for name in ("on_open", "on_message", "on_event", "on_close", "dispatch", *receivers):
         method = getattr(cls, name)
@@ -10916,6 +11260,17 @@ def check_class(cls: type[SocketIOHandler]) -> None:
     for name in OPTIONS:
         _check_option(cls, name, getattr(cls, name))
     _check_origins(f"{cls.__name__}.allowed_origins", cls.allowed_origins)
+
+
+def is_class_method(cls: type[SocketIOHandler], name: str) -> bool:
+    """Tell whether the method *name* can be called on the class."""
+    return isinstance(inspect.getattr_static(cls, name), (classmethod, staticmethod))
+
+
+def sets_headers(cls: type[SocketIOHandler], name: str) -> bool:
+    """Tell whether *cls* has its own class method *name*, one of the hooks for headers."""
+    is_own = inspect.getattr_static(cls, name) is not vars(SocketIOHandler)[name]
+    return is_own and is_class_method(cls, name)
 
 
 def _check_parameters(cls: type[SocketIOHandler], name: str, parameters: str) -> None:
@@ -10937,9 +11292,9 @@ def _takes(
     cls: type[SocketIOHandler], name: str, args: Sequence[Any], kwargs: Mapping[str, Any] = {}
 ) -> bool:
     """Tell whether the method *name* takes these arguments; one without a signature may, too."""
-    static = isinstance(inspect.getattr_static(cls, name), (staticmethod, classmethod))
+    given = () if is_class_method(cls, name) else (None,)
     try:
-        signature_of(getattr(cls, name)).bind(*(() if static else (None,)), *args, **kwargs)
+        signature_of(getattr(cls, name)).bind(*given, *args, **kwargs)
     except TypeError:
         return False
     except ValueError:
@@ -10969,6 +11324,7 @@ def _check_never_called(cls: type[SocketIOHandler], base: type, refused: bool) -
         for name, cure in NEVER_CALLED.items()
         if inspect.getattr_static(cls, name) is vars(base).get(name)
         and getattr(cls, name) is not getattr(tornado.web.RequestHandler, name)
+        and not (name in HOOKS and is_class_method(cls, name))
     }
     # A class with its own `allow_request` has decided which clients to let in.
     theirs, ours = (inspect.getattr_static(one, "allow_request") for one in (cls, SocketIOHandler))
@@ -11052,6 +11408,11 @@ def _check_option(cls: type[SocketIOHandler], name: str, value: Any) -> None:
         raise ValueError(f"{where} must be 0 to 4 digits, letters, _ or -, not {value!r}")
     if name == "json" and value is not None and not has_codec:
         raise TypeError(f"{where} must have dumps and loads, as the module json has")
+    if name == "cookie" and value is not None:
+        try:
+            sid_cookie(value, "sid", secure=False)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{where}: {error}") from None
     if name == "json_default" and value is not None:
         if inspect.iscoroutinefunction(value):
             raise TypeError(f"{where} cannot be a coroutine: it is asked while an event is encoded")
@@ -11166,7 +11527,7 @@ def is_slip(name: str, known: str) -> bool:
 OWN_NAMES = {
     squeezed(name): name
     for name in [*OPTIONS, "on_open", "on_message", "on_event", "on_close", "on_error", "on_any",
-                 "on_any_outgoing", "allow_request"]
+                 "on_any_outgoing", "allow_request", "set_initial_headers", "set_default_headers"]
 }  # fmt: skip
 #: The names that an attribute may be a misspelling of, squeezed, and ours for each. `JSON` and
 #: `Cookie` are left out, because applications have attributes of these names.

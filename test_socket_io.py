@@ -14487,7 +14487,7 @@ class SubclassTests(unittest.TestCase):
             ("on_finish", "on_close"),
             ("on_connection_close", "on_close"),
             ("write_error", "allow_request"),
-            ("set_default_headers", "answers no request"),
+            ("set_default_headers", "a @classmethod, set_default_headers(cls, request, answer)"),
             ("check_xsrf_cookie", "allowed_origins"),
         ]:
             self.assertRefused({name: lambda self: None}, f"Chat.{name}", ours)
@@ -14576,6 +14576,14 @@ class SubclassTests(unittest.TestCase):
             ({"dispatch": lambda self, name: None}, "def dispatch(self, name, *args)"),
             ({"allow_request": classmethod(lambda cls: True)}, "def allow_request(cls, request)"),
             ({"on_refused": staticmethod(lambda request: None)}, "on_refused(cls, request, why)"),
+            (
+                {"set_initial_headers": classmethod(lambda cls, request: None)},
+                "set_initial_headers(cls, request, answer)",
+            ),
+            (
+                {"set_default_headers": staticmethod(lambda headers: None)},
+                "set_default_headers(cls, request, answer)",
+            ),
         ]:
             with self.subTest(cure):
                 self.assertRefused(body, f"Chat.{next(iter(body))}(", cure)
@@ -16288,12 +16296,352 @@ class CookieTests(RecorderTestCase):
                     self.assertNotIn("set-cookie", headers)
 
     @gen_test
+    async def test_the_cookie_has_the_attributes_of_a_dict(self):
+        for option, expected in [
+            ({"name": "io"}, "Path=/; HttpOnly; SameSite=Lax"),
+            (
+                {"name": "io", "path": "/chat", "samesite": "None", "secure": True, "max_age": 60},
+                "Path=/chat; Max-Age=60; HttpOnly; Secure; SameSite=None",
+            ),
+            (
+                {"name": "io", "httpOnly": False, "sameSite": "strict", "maxAge": 5, "domain": "a.example"},
+                "Domain=a.example; Path=/; Max-Age=5; SameSite=Strict",
+            ),
+            (
+                {"name": "io", "samesite": None, "secure": True, "partitioned": True},
+                "Path=/; HttpOnly; Secure; Partitioned",
+            ),
+        ]:  # fmt: skip
+            self.handler.cookie = option
+            _, headers, body = await (await self.wire()).request("GET", ENGINE_URL)
+            sid = self.sid_in(body)
+            self.assertEqual(headers["set-cookie"], f"io={sid}; {expected}")
+
+    def test_a_cookie_that_no_browser_would_keep_is_refused_when_the_class_is_made(self):
+        for option, words in [
+            ("a b", "cannot be the name of a cookie"),
+            ("io\r\nSet-Cookie: x=1", "cannot be the name of a cookie"),
+            ({"samesite": "Lax"}, "a cookie has a name"),
+            ({"name": "io", "samesite": "None"}, "SameSite=None without Secure: say secure=True"),
+            ({"name": "io", "samesite": "Sometimes"}, "SameSite is Strict, Lax or None"),
+            ({"name": "io", "path": "/\r\nX: y"}, "is no path"),
+            ({"name": "io", "domain": "a;b"}, "is no domain"),
+            ({"name": "io", "max_ages": 5}, "max_ages is none of domain"),
+            ({"name": "__Host-io"}, "__Host-io without Secure"),
+            (True, "must be str or Mapping or None"),
+        ]:
+            with self.subTest(words), self.assertRaises((TypeError, ValueError)) as refused:
+                type("Chat", (SocketIOHandler,), {"cookie": option})
+            self.assertIn("Chat.cookie", str(refused.exception))
+            self.assertIn(words, str(refused.exception))
+
+    @gen_test
     async def test_no_cookie_is_set_by_default(self):
         self.handler.cookie = None
         _, headers, _ = await (await self.wire()).request(
             "GET", "/socket.io/?EIO=4&transport=polling"
         )
         self.assertNotIn("set-cookie", headers)
+
+
+class AnswerHeaderTests(unittest.TestCase):
+    """What an application puts on an answer is a header and nothing else, or an error at once."""
+
+    def setUp(self):
+        self.answer = socket_io.AnswerHeaders({"cookie_secret": "s" * 32})
+
+    def test_a_line_end_or_a_nul_raises_at_once_and_names_the_header(self):
+        for text in ("a\r\nSet-Cookie: b=1", "a\nb", "a\rb", "a\0b", "a\x7fb"):
+            for put in (self.answer.set_header, self.answer.add_header):
+                with (
+                    self.subTest(text),
+                    self.assertRaisesRegex(ValueError, "header X-Mine: .*line end"),
+                ):
+                    put("X-Mine", text)
+                with self.subTest(text), self.assertRaisesRegex(ValueError, "header X-Mine"):
+                    put("X-Mine", text.encode())
+                with self.assertRaisesRegex(ValueError, "cannot be the name of a header"):
+                    put(text, "a")
+                with self.assertRaisesRegex(ValueError, "header Set-Cookie"):
+                    put("Set-Cookie", f"a={text}")
+            with self.assertRaisesRegex(ValueError, "cookie mine: .*line end"):
+                self.answer.set_cookie("mine", text)
+            with self.assertRaisesRegex(ValueError, "name of a cookie"):
+                self.answer.set_cookie(text, "mine")
+            for attribute in ("path", "domain"):
+                with self.assertRaisesRegex(ValueError, f"cookie mine: .* is no {attribute}"):
+                    self.answer.set_cookie("mine", "x", **{attribute: text})
+        self.assertEqual((self.answer.headers, self.answer.cookies), ({}, []))
+
+    def test_a_header_that_the_server_needs_cannot_be_set(self):
+        for name in ("Content-Length", "transfer-encoding", "Connection", "Sec-WebSocket-Accept",
+                     "Content-Type", "Upgrade"):  # fmt: skip
+            with self.subTest(name), self.assertRaisesRegex(ValueError, "the server's own"):
+                self.answer.set_header(name, "x")
+
+    def test_values_may_be_what_tornado_takes(self):
+        self.answer.set_header("x-number", 5)
+        self.answer.set_header("X-Bytes", b"abc")
+        self.answer.set_header("X-Time", datetime.datetime(2026, 1, 2))
+        self.answer.add_header("Link", "a")
+        self.answer.add_header("link", "b")
+        self.answer.set_header("X-Gone", "x")
+        self.answer.clear_header("x-gone")
+        self.assertEqual(
+            self.answer.headers,
+            {"X-Number": "5", "X-Bytes": "abc", "X-Time": "Fri, 02 Jan 2026 00:00:00 GMT", "Link": "a, b"},
+        )  # fmt: skip
+        for value in (None, 1.5, True, ["a"]):
+            with self.assertRaisesRegex(TypeError, "header X-Mine"):
+                self.answer.set_header("X-Mine", value)
+
+    def test_cookies_are_written_as_tornado_writes_them(self):
+        for args, attributes, expected in [
+            (("a", "b"), {}, "a=b; Path=/"),
+            (("a", "b;c"), {"path": None}, 'a="b\\073c"'),
+            (("a", "b"), {"httponly": True, "secure": True}, "a=b; Path=/; HttpOnly; Secure"),
+            (
+                ("a", "b"),
+                {"HttpOnly": True, "SameSite": "lax"},
+                "a=b; Path=/; HttpOnly; SameSite=Lax",
+            ),
+            (("a", 5), {"max_age": 0}, "a=5; Path=/; Max-Age=0"),
+            (
+                ("a", "b", "x.example", datetime.datetime(2026, 1, 2), "/p"),
+                {},
+                "a=b; Domain=x.example; Path=/p; Expires=Fri, 02 Jan 2026 00:00:00 GMT",
+            ),
+        ]:
+            with self.subTest(expected):
+                self.answer.set_cookie(*args, **attributes)
+                self.assertEqual(self.answer.cookies, [expected])
+        self.answer.set_cookie("other", "x", expires_days=1)
+        self.assertRegex(self.answer.cookies[1], r"other=x; Path=/; Expires=\w+, .* GMT")
+        self.answer.clear_cookie("other")
+        self.assertIn("Expires=Thu, 01 Jan 1970", self.answer.cookies[1])
+        self.assertIn("other=", self.answer.cookies[1])
+        for attributes, words in [
+            ({"samesite": "None"}, "secure=True"),
+            ({"partitioned": True}, "secure=True"),
+            ({"samesite": "maybe"}, "Strict, Lax or None"),
+        ]:
+            with self.subTest(words), self.assertRaisesRegex(ValueError, words):
+                self.answer.set_cookie("a", "b", **attributes)
+        with self.assertRaisesRegex(TypeError, "maxxage is none of"):
+            self.answer.set_cookie("a", "b", maxxage=1)
+
+    def test_a_signed_cookie_needs_the_secret(self):
+        with self.assertRaisesRegex(ValueError, "cookie_secret"):
+            socket_io.AnswerHeaders({}).set_signed_cookie("a", "b")
+
+
+#: Requests by which sessions begin: generation, path, and whether it is a WebSocket's.
+HANDSHAKES = [
+    ("EIO4", "/socket.io/?EIO=4&transport=polling", False),
+    ("EIO4 JSONP", "/socket.io/?EIO=4&transport=polling&j=0", False),
+    ("EIO4 WebSocket", "/socket.io/?EIO=4&transport=websocket", True),
+    ("EIO3", "/socket.io/?EIO=3&transport=polling", False),
+    ("EIO3 JSONP", "/socket.io/?EIO=3&transport=polling&j=0", False),
+    ("EIO3 WebSocket", "/socket.io/?EIO=3&transport=websocket", True),
+    ("0.9", "/socket.io/1/?t=1", False),
+    ("0.9 JSONP", "/socket.io/1/?t=1&jsonp=0", False),
+    ("0.6", "/socket.io/xhr-polling//1", False),
+    ("0.6 JSONP", "/socket.io/jsonp-polling//1/0", False),
+    ("0.6 multipart", "/socket.io/xhr-multipart//1", False),
+    ("0.6 htmlfile", "/socket.io/htmlfile//1", False),
+    ("0.6 WebSocket", "/socket.io/websocket", True),
+    ("0.6 Flash", "/socket.io/flashsocket", True),
+]
+
+
+class HeaderBehaviour:
+    """`set_initial_headers` and `set_default_headers` put headers and cookies on answers to clients."""
+
+    settings = {"cookie_secret": "s" * 32}
+
+    class base(Recorder):
+        @classmethod
+        def set_initial_headers(cls, request, answer):
+            assert isinstance(request, tornado.httputil.HTTPServerRequest)
+            answer.set_header("X-Initial", request.path)
+            answer.set_cookie("seen", "yes", max_age=60, samesite="None", secure=True)
+            answer.set_signed_cookie("user", "ada")
+            answer.add_header("Vary", "X-Whim")
+
+        @classmethod
+        def set_default_headers(cls, request, answer):
+            answer.set_header("X-Default", request.method)
+
+    async def head(self, path, websocket=False, **headers):
+        """Ask for *path*; return the wire, the status, and the answer's headers as a list of pairs."""
+        wire = await self.wire()
+        if websocket:
+            headers |= {"Upgrade": "websocket", "Connection": "Upgrade", "Sec_WebSocket_Version": "13",
+                        "Sec_WebSocket_Key": "dGhlIHNhbXBsZSBub25jZQ=="}  # fmt: skip
+        wire.send_request("GET", path, **headers)
+        head = (await wire.within(wire.reader.readuntil(b"\r\n\r\n"))).decode("latin-1")
+        first, *lines = head[:-4].split("\r\n")
+        return wire, int(first.split()[1]), [tuple(line.split(": ", 1)) for line in lines]
+
+    def assertInitial(self, pairs, path):
+        self.assertIn(("X-Initial", path.split("?")[0]), pairs)
+        self.assertIn(("X-Default", "GET"), pairs)
+        cookies = [value for name, value in pairs if name == "Set-Cookie"]
+        self.assertEqual(cookies[0], "seen=yes; Path=/; Max-Age=60; Secure; SameSite=None")
+        self.assertRegex(cookies[1], r'^user="?2\|1:0\|.*; Path=/; Expires=')
+        self.assertEqual(len(cookies), 2)
+        names = [name for name, _ in pairs]
+        self.assertEqual(len(names) - 1, len(set(names)), pairs)  # Set-Cookie alone comes twice
+
+    @gen_test
+    async def test_the_answer_to_a_handshake_has_them_in_every_generation_and_transport(self):
+        for round in range(2):  # the first request of an application goes another way
+            for name, path, websocket in HANDSHAKES:
+                with self.subTest(name, round=round):
+                    _, status, pairs = await self.head(
+                        path, websocket, Origin="http://test.example"
+                    )
+                    self.assertEqual(status, 101 if websocket else 200)
+                    self.assertInitial(pairs, path)
+                    if not websocket:
+                        vary = dict(pairs)["Vary"]
+                        self.assertIn("X-Whim", vary)
+                        self.assertIn("Origin", vary)
+
+    @gen_test
+    async def test_the_websocket_and_the_stream_of_0_9_have_them_too(self):
+        for transport, websocket in (
+            ("websocket", True),
+            ("flashsocket", True),
+            ("htmlfile", False),
+        ):
+            _, _, body = await (await self.wire()).request("GET", "/socket.io/1/?t=1")
+            path = f"/socket.io/1/{transport}/{body.decode().split(':')[0]}"
+            _, status, pairs = await self.head(path, websocket)
+            self.assertEqual(status, 101 if websocket else 200)
+            self.assertInitial(pairs, path)
+
+    @gen_test
+    async def test_later_answers_have_only_the_default_headers(self):
+        wire = await self.wire()
+        _, headers, body = await wire.request("GET", ENGINE_URL)
+        url = f"{ENGINE_URL}&sid={self.sid_in(body)}"
+        for method, data in (("POST", b"40"), ("GET", b""), ("OPTIONS", b"")):
+            _, headers, _ = await wire.request(method, url, data)
+            self.assertEqual(headers["x-default"], method)
+            self.assertNotIn("x-initial", headers)
+            self.assertNotIn("set-cookie", headers)
+        path = f"{url.replace('polling', 'websocket')}"
+        _, status, pairs = await self.head(path, True)
+        self.assertEqual(status, 101)
+        self.assertIn(("X-Default", "GET"), pairs)
+        self.assertNotIn("X-Initial", dict(pairs))
+        _, headers, _ = await wire.request("GET", "/socket.io/?EIO=9&transport=polling")
+        self.assertEqual(headers["x-default"], "GET")
+        _, headers, _ = await (await self.wire()).request("GET", "/socket.io/socket.io.js")
+        self.assertEqual(headers["x-default"], "GET")
+
+    @gen_test
+    async def test_the_hook_runs_after_allow_request_and_in_its_context(self):
+        variable = contextvars.ContextVar("variable")
+
+        async def allow_request(cls, request):
+            await asyncio.sleep(0)
+            variable.set(request.headers["X-User"])
+            return request.headers["X-User"] != "nobody"
+
+        def set_initial_headers(cls, request, answer):
+            answer.set_header("X-User", variable.get())
+
+        self.handler.allow_request = classmethod(allow_request)
+        self.handler.set_initial_headers = classmethod(set_initial_headers)
+        for name, path, websocket in HANDSHAKES:
+            with self.subTest(name):
+                _, _, pairs = await self.head(path, websocket, X_User="ada")
+                self.assertIn(("X-User", "ada"), pairs)
+                _, _, pairs = await self.head(path, websocket, X_User="nobody")
+                self.assertNotIn("X-User", dict(pairs))
+                self.assertIn(("X-Default", "GET"), pairs)
+
+    @gen_test
+    async def test_a_hook_that_fails_refuses_the_client_and_is_logged(self):
+        def set_initial_headers(cls, request, answer):
+            answer.set_header("X-First", "x")
+            answer.set_header("X-Evil", "a\r\nSet-Cookie: b=c")
+
+        self.handler.set_initial_headers = classmethod(set_initial_headers)
+        for name, path, websocket in HANDSHAKES:
+            with self.subTest(name), self.assertLogs("socket_io", "ERROR") as logged:
+                _, status, pairs = await self.head(path, websocket)
+            self.assertGreaterEqual(status, 200)
+            self.assertNotIn("b=c", str(pairs))
+            self.assertNotIn("X-First", dict(pairs))
+            self.assertIn("base.set_initial_headers failed", logged.output[0])
+            self.assertIn("header X-Evil", logged.output[0])
+        self.assertEqual(self.handler._home[0].sessions, {})
+
+        def refuse(cls, request, answer):
+            raise tornado.web.HTTPError(403, reason="Not you")
+
+        self.handler.set_initial_headers = classmethod(refuse)
+        status, _, body = await (await self.wire()).request("GET", ENGINE_URL)
+        self.assertEqual((status, json.loads(body)["message"]), (403, "Not you"))
+
+    @gen_test
+    async def test_default_headers_that_fail_are_logged_and_left_out(self):
+        self.handler.set_default_headers = classmethod(lambda cls, request, answer: 1 // 0)
+        with self.assertLogs("socket_io", "ERROR") as logged:
+            _, status, pairs = await self.head(ENGINE_URL)
+        self.assertEqual(status, 200)
+        self.assertIn("X-Initial", dict(pairs))
+        self.assertIn("base.set_default_headers failed", logged.output[0])
+
+    @gen_test
+    async def test_clients_of_every_generation_connect_all_the_same(self):
+        for dialect, transport in SpawnTests.CLIENTS:
+            with self.subTest(dialect, transport=transport):
+                client = await self.client(dialect, transport)
+                await client.send("hello")
+                await self.noted("message", "hello")
+
+
+class HeaderTests(HeaderBehaviour, RecorderTestCase):
+    def test_hooks_for_requests_belong_to_the_class_that_is_routed(self):
+        chat = type("Chat", (SocketIOHandler,), {})
+        for name in ("set_initial_headers", "set_default_headers"):
+            with self.subTest(name):
+                hook = classmethod(lambda cls, request, answer: None)
+                admin = type("Admin", (SocketIOHandler,), {name: hook})
+                with self.assertRaisesRegex(ValueError, f"Admin.{name} would never be asked"):
+                    chat.routes("socket.io", namespaces={"/admin": admin})
+                with self.assertRaisesRegex(TypeError, "make it a @classmethod|use a @classmethod"):
+                    type("Chat", (SocketIOHandler,), {name: lambda self: None})
+
+                async def slow(cls, request, answer): ...
+
+                with self.assertRaisesRegex(TypeError, "cannot be a coroutine"):
+                    type("Chat", (SocketIOHandler,), {name: classmethod(slow)})
+
+    def test_a_mixin_may_have_tornados_set_default_headers(self):
+        class BaseHandler(tornado.web.RequestHandler):
+            def set_default_headers(self):
+                self.set_header("X-Mine", "x")
+
+        with self.assertLogs("socket_io", "WARNING") as logged:
+            admin = type("Admin", (BaseHandler, SocketIOHandler), {})
+            self.handler.routes("socket.io", namespaces={"/admin": admin})
+        self.assertIn("BaseHandler.set_default_headers", logged.output[0])
+
+    @gen_test
+    async def test_a_handler_that_sets_a_header_is_told_of_the_hook(self):
+        await self.client()
+        for name in ("set_header", "set_cookie", "set_signed_cookie", "clear_cookie"):
+            with self.assertRaisesRegex(RuntimeError, "class method set_initial_headers"):
+                getattr(await self.only(), name)("a", "b")
+
+
+class HeaderTLSTests(OverTLS, HeaderBehaviour, RecorderTestCase):
+    pass
 
 
 # ---- Process -------------------------------------------------------------------------
@@ -17874,6 +18222,10 @@ class LaneOptionTests(OnLane, RecorderTestCase):
         wire = await self.on_the_lane()
         _, headers, _ = await wire.request("GET", ENGINE_URL)
         self.assertIn("; Secure", headers["set-cookie"])
+
+
+class LaneHeaderTests(OnLane, HeaderBehaviour, RecorderTestCase):
+    pass
 
 
 class LaneWithoutKeepAliveTests(OnLane, RecorderTestCase):
