@@ -26,7 +26,7 @@ its classes.
     10  Cluster             what 9 does, across several servers (optional); the crew of workers
                             that share a port -> the server (13) takes what they hand over
     11  Transports          the only section that touches a client's socket: WebSocket, polling,
-                            JSONP, streams -> `allow_request` (12), the router (13)
+                            JSONP, streams -> `allow_request` and its kin (12), the router (13)
     12  SocketIOHandler     the public door: subclass this; options, operators; start reading here
     13  Serving             the way of a request to its hub; SocketIOServer, the Flash policy
 

@@ -16640,6 +16640,73 @@ class HeaderTests(HeaderBehaviour, RecorderTestCase):
                 getattr(await self.only(), name)("a", "b")
 
 
+class LogFunctionBehaviour:
+    """An application with its own `log_function` hears of the requests of its clients, too."""
+
+    def get_app(self):
+        self.logged = []
+        self.settings = {"log_function": self.log}
+        return super().get_app()
+
+    def log(self, handler):
+        # What tornado.web.Application.log_request asks of a handler.
+        seconds = handler.request.request_time()
+        self.assertTrue(0 <= seconds < 5, seconds)
+        self.logged.append((handler.get_status(), handler._request_summary()))
+        if handler.get_status() == 418:
+            raise KeyError("log_function")
+
+    def assertLogged(self, *lines):
+        self.assertEqual([f"{status} {summary}" for status, summary in self.logged], list(lines))
+        self.logged.clear()
+
+    @gen_test
+    async def test_every_answer_is_logged_once(self):
+        for _ in range(2):  # the first request of an application goes another way
+            wire = await self.wire()
+            _, _, body = await wire.request("GET", ENGINE_URL)
+            url = f"{ENGINE_URL}&sid={self.sid_in(body)}"
+            await wire.request("POST", url, b"40")
+            await wire.request("GET", url)
+            self.assertLogged(f"200 GET {ENGINE_URL} (127.0.0.1)", f"200 POST {url} (127.0.0.1)",
+                              f"200 GET {url} (127.0.0.1)")  # fmt: skip
+        path = "/socket.io/?EIO=9&transport=polling"
+        await wire.request("GET", path)
+        self.assertLogged(f"400 GET {path} (127.0.0.1)")
+        path = "/socket.io/?EIO=4&transport=websocket"
+        await (await self.wire()).upgrade(path)
+        self.assertLogged(f"101 GET {path} (127.0.0.1)")
+        client = await self.client("0.6", "xhr-multipart")
+        self.assertEqual(self.logged[0][0], 200)
+        await client.send("hello")
+        await self.noted("message", "hello")
+
+    @gen_test
+    async def test_a_log_function_that_fails_is_logged_and_the_client_is_answered(self):
+        def refuse(cls, request):
+            raise tornado.web.HTTPError(418, reason="Teapot")
+
+        self.handler.allow_request = classmethod(refuse)
+        with self.assertLogs("socket_io", "ERROR") as logged:
+            status, _, _ = await (await self.wire()).request("GET", ENGINE_URL)
+        self.assertEqual(status, 418)
+        self.assertIn("log_function failed", logged.output[0])
+
+
+class LogFunctionTests(LogFunctionBehaviour, RecorderTestCase):
+    @gen_test
+    async def test_tornados_own_log_function_takes_what_it_is_given(self):
+        del self._app.settings["log_function"]
+        log_request = self._app.log_request
+        self._app.settings["log_function"] = self.logged.append
+        await (await self.wire()).request("GET", ENGINE_URL)
+        (handler,) = self.logged
+        del self._app.settings["log_function"]
+        with self.assertLogs("tornado.access", "INFO") as logged:
+            log_request(handler)
+        self.assertRegex(logged.output[0], r"INFO:tornado.access:200 GET /socket.io/.* [0-9.]+ms")
+
+
 class HeaderTLSTests(OverTLS, HeaderBehaviour, RecorderTestCase):
     pass
 
@@ -18225,6 +18292,10 @@ class LaneOptionTests(OnLane, RecorderTestCase):
 
 
 class LaneHeaderTests(OnLane, HeaderBehaviour, RecorderTestCase):
+    pass
+
+
+class LaneLogFunctionTests(OnLane, LogFunctionBehaviour, RecorderTestCase):
     pass
 
 
@@ -20963,6 +21034,38 @@ class ReadmeTests(SocketIOTestCase):
         self.assertEqual((await ada.receive())[0], "joined")
         self.assertEqual(await ada.call("chat message", "hello"), "sent")
         self.assertEqual((await bob.receive())[0::2], ("chat message", "hello"))
+
+
+class ReadmeMetricsTests(RecorderTestCase):
+    """The README's handler for Prometheus writes lines that Prometheus reads."""
+
+    def get_app(self):
+        app = super().get_app()
+        text = pathlib.Path(__file__).with_name("README.md").read_text(encoding="utf-8")
+        (block,) = re.findall(r"```python\n(class Metrics.*?)```", text, re.DOTALL)
+        names: dict[str, Any] = {"Chat": self.handler, "RequestHandler": tornado.web.RequestHandler}
+        exec(block, names)
+        app.add_handlers(".*", [("/metrics", names["Metrics"])])
+        return app
+
+    @gen_test
+    async def test_the_metrics_count_the_clients(self):
+        for dialect, transport in (
+            ("EIO4", "websocket"),
+            ("0.9", "xhr-polling"),
+            ("EIO4", "websocket"),
+        ):
+            await self.client(dialect, transport)
+        _, headers, body = await (await self.wire()).request("GET", "/metrics")
+        self.assertEqual(headers["content-type"], "text/plain; version=0.0.4")
+        lines = body.decode().splitlines()
+        for line in lines:
+            self.assertRegex(
+                line, r'^[a-z_]+(\{[a-z]+="[^"\\]+"(,[a-z]+="[^"\\]+")*\})? [0-9.e-]+$'
+            )
+        self.assertIn('socketio_clients{dialect="EIO4",transport="websocket"} 2', lines)
+        self.assertIn('socketio_clients{dialect="0.9",transport="xhr-polling"} 1', lines)
+        self.assertTrue(any(line.startswith("socketio_messages_sent ") for line in lines))
 
 
 class ExampleTests(SocketIOTestCase):
