@@ -10510,12 +10510,13 @@ class HomeIO:
 
 def answers_nothing(name: str) -> RuntimeError:
     """Make the error for RequestHandler's method *name*, which would answer a request."""
-    use = "send or emit"
-    if "cookie" in name or "header" in name:
-        use = "the class method set_initial_headers, which has an answer to put it on"
-    return RuntimeError(
-        f"{name}() answers a request, and a Socket.IO client is not waiting for one: use {use}"
+    text = (
+        f"{name}() answers a request, and a Socket.IO client is not waiting for one: "
+        "use send or emit"
     )
+    if "cookie" in name or "header" in name:
+        text += "; the class method set_initial_headers has an answer to put it on"
+    return RuntimeError(text)
 
 
 def _answers_nothing(name: str) -> Any:
