@@ -21088,12 +21088,105 @@ class ExampleTests(SocketIOTestCase):
         self.assertEqual(said[0][1]["text"], "hello")
         self.assertEqual(await ada.call("say", 5), {"error": "there is no text"})
 
+    @gen_test
+    async def test_people_of_the_example_app_are_listed_by_version_and_present_transport(self):
+        doors = [("0.6", "websocket", "0.6"), ("0.9", "xhr-polling", "0.9")]
+        doors += [("EIO3", "xhr-polling", "2"), ("EIO4", "websocket", "4")]
+        for dialect, transport, _ in doors:
+            client = await self.client(dialect, transport)
+        name, people = await client.receive()
+        while len(people) < len(doors):
+            name, people = await client.receive()
+        self.assertEqual(name, "people")
+        self.assertEqual(
+            {(person["client"], person["transport"]) for person in people},
+            {(f"socket.io {version}", transport) for _, transport, version in doors},
+        )
+
+    @gen_test
+    async def test_a_private_message_in_the_example_app_reaches_one_person_and_is_confirmed(self):
+        ada, bob = await self.client(auth={"name": "Ada"}), await self.client(auth={"name": "Bob"})
+        eve = await self.client(auth={"name": "Eve"})
+        await self.client("0.6")
+        asking = asyncio.ensure_future(ada.call("private", bob.id, "psst"))
+        name, told = await bob.answer()
+        self.assertEqual((name, told["name"], told["text"]), ("private", "Ada", "psst"))
+        self.assertEqual(await asking, {"ok": True, "note": "delivered"})
+        people = [event async for event in self.heard(ada, 1) if event[0] == "people"][-1][1]
+        (old_id,) = [person["id"] for person in people if person["client"] == "socket.io 0.6"]
+        answer = await ada.call("private", old_id, "psst")
+        self.assertEqual(answer["note"], "sent; socket.io 0.6 cannot confirm it")
+        for nobody in ("nobody", [old_id], {}, None):
+            answer = await ada.call("private", nobody, "psst")
+            self.assertEqual(answer, {"error": "they have left"})
+        heard = [event[0] async for event in self.heard(eve, 1)]
+        self.assertNotIn("private", heard)
+
     async def heard(self, client, least):
         """What a client has been told, *least* events and what else is there."""
         for _ in range(least):
             yield await client.receive()
         while not client._packets.empty():
             yield await client.receive()
+
+
+class ExamplePictureTests(SocketIOTestCase):
+    """Clients of four generations draw one picture in the example app."""
+
+    def get_app(self):
+        import example_app
+
+        self.handler = example_app.DrawingHandler
+        self.handler.lines.clear()
+        return example_app.make_generations_app()
+
+    @gen_test
+    async def test_every_generation_sees_what_the_others_draw(self):
+        doors = [("0.6", "xhr-polling"), ("0.9", "jsonp-polling"), ("EIO3", "xhr-polling")]
+        pens = [await self.client(*door) for door in [*doors, ("EIO4", "websocket")]]
+        for pen in pens:
+            self.assertEqual(await self.heard_by(pen), ("picture", []))
+        for ink, pen in enumerate(pens):
+            await pen.emit("draw", ink, 0, 10, 20, 1000)
+            for other in pens:
+                if other is not pen:
+                    self.assertEqual(await self.heard_by(other), ("draw", ink, 0, 10, 20, 1000))
+        for pen in pens:
+            await pen.emit("transport")
+            self.assertEqual(await self.heard_by(pen), ("transport", pen.transport))
+        late = await self.client()
+        lines = [[ink, 0, 10, 20, 1000] for ink in range(4)]
+        self.assertEqual(await self.heard_by(late), ("picture", lines))
+        await late.emit("wipe")
+        for pen in [*pens, late]:
+            self.assertEqual(await self.heard_by(pen), ("picture", []))
+
+    async def heard_by(self, client):
+        """Return the next event; to a 0.6 client it comes as a message."""
+        name, *args = await client.receive()
+        return (args[0]["name"], *args[0]["args"]) if name == "message" else (name, *args)
+
+    @gen_test
+    async def test_what_is_no_line_is_drawn_for_nobody(self):
+        pen, other = await self.client(), await self.client("0.6")
+        self.assertEqual(await self.heard_by(other), ("picture", []))
+        for line in ([], [1, 2, 3, 4], [0, -1, 0, 0, 0], [0, 1001, 0, 0, 0], [0, 0.5, "0", 0, 0]):
+            await pen.emit("draw", *line)
+        await pen.emit("draw", 3, 1, 2, 3, 4)
+        self.assertEqual(await self.heard_by(other), ("draw", 3, 1, 2, 3, 4))
+
+    @gen_test
+    async def test_the_page_has_a_pane_and_a_script_for_each_generation(self):
+        wire = await self.wire()
+        status, _, page = await wire.request("GET", "/")
+        panes = re.findall(r'src="(/pane\?version=([^&]+)&[^"]+)"', page.decode())
+        self.assertEqual((status, len(panes)), (200, 4))
+        for pane, version in panes:
+            self.assertEqual((await wire.request("GET", pane.replace("&amp;", "&")))[0], 200)
+            status, headers, _ = await wire.request("GET", f"/client/{version}.js")
+            cdn, package = headers["location"].split("@")
+            self.assertEqual((status, cdn[:28]), (302, "https://cdn.jsdelivr.net/npm"))
+            self.assertTrue(package.startswith(version), package)
 
 
 def unused_port() -> int:
