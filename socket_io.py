@@ -5289,10 +5289,12 @@ class Hub:
         ]  # fmt: skip
         self.sweep_seconds = min(1.0, min(timeouts) / 4)
         self.application: tornado.web.Application | None = None
-        #: The workers that share our port, if there are several; set by SocketIOServer.
+        #: The workers that share our port, if there are several.
         self.crew: Crew | None = None
         #: The application's own log of requests; without one, requests of clients are not logged.
         self.log_function: Callable[[Any], None] | None = None
+        #: Which of its application's hubs this is, in every worker; -1 where a router hides its door.
+        self.number = -1
         self.transports: frozenset[str] = frozenset(TRANSPORTS)
         self._reset()
 
@@ -5393,6 +5395,7 @@ class Hub:
         self.application = application
         self.log_function = application.settings.get("log_function")
         self.transports = enabled_transports(application)
+        self.crew = application_crews.get(application)
         application_hubs.setdefault(application, weakref.WeakSet()).add(self)
 
     def _deadline_failed(self, owner: object) -> None:
@@ -5675,6 +5678,10 @@ application_hubs: weakref.WeakKeyDictionary[tornado.web.Application, weakref.Wea
 )
 
 
+#: The crews of the workers that serve these applications here.
+application_crews: weakref.WeakKeyDictionary[tornado.web.Application, Crew] = (
+    weakref.WeakKeyDictionary()
+)
 #: The hubs that a loop of this process serves, or has served: a forked child is not to use them.
 bound_hubs: weakref.WeakSet[Hub] = weakref.WeakSet()
 #: The tables of the parent process, which a forked child keeps from garbage collection.
@@ -7713,9 +7720,12 @@ class Crew:
     # What comes.
 
     def receive(self, letter: str, kind: int, body: bytes) -> None:
-        """Hand a message to the function for its kind."""
+        """Hand a message to the function for its kind, if there is one."""
+        receive = self.receivers.get(kind)
+        if receive is None:
+            return log.debug("nobody takes messages of kind %d from worker %r", kind, letter)
         try:
-            self.receivers[kind](letter, body)
+            receive(letter, body)
         except Exception:
             log.exception("a message of kind %d from worker %r was lost", kind, letter)
 
@@ -8124,13 +8134,28 @@ class Answer:
                 session.end("transport error")
 
 
+def encode_head(request: tornado.httputil.HTTPServerRequest) -> bytes:
+    """Write the line and the headers of *request* as the client has sent them."""
+    lines = [f"{request.method} {request.uri} {request.version}"]
+    for name, value in request.headers.get_all():
+        # Tornado has renamed this one where it is to unpack the body.
+        if name == "X-Consumed-Content-Encoding":
+            name = "Content-Encoding"
+        lines.append(f"{name}: {value}")
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
 class TornadoConnection:
     """The connection of an Exchange whose request Tornado has read."""
 
-    __slots__ = ("http",)
+    __slots__ = ("http", "handed", "closes")
 
     def __init__(self, http: HTTP1Connection) -> None:
         self.http = http
+        self.handed = False  # another worker has handed over the connection with this request
+        self.closes = False  # the answer is the last on this connection
+        if isinstance(http.stream, EarlyStream):
+            self.handed, http.stream.handed = http.stream.handed, False
 
     def is_alive(self) -> bool:
         """Tell whether the client can still be answered."""
@@ -8159,6 +8184,8 @@ class TornadoConnection:
         cookies: Sequence[str] = (),
     ) -> None:
         """Send the answer; *session* is given if it carries messages of one."""
+        if self.closes:
+            headers["Connection"] = "close"
         reason = http.client.responses.get(status, "Refused")
         line = tornado.httputil.ResponseStartLine("HTTP/1.1", status, reason)
         piece, rest = body[:READ_SIZE], memoryview(body)[READ_SIZE:]
@@ -8172,6 +8199,8 @@ class TornadoConnection:
             return
         if session is not None:
             self._watch_writing(hub, session)
+        elif self.closes:
+            self._close_when_sent()
         self.http.finish()
 
     async def _write_rest(self, rest: memoryview, answer: Answer) -> None:
@@ -8217,9 +8246,34 @@ class TornadoConnection:
 
         left.add_done_callback(written)
 
+    def _close_when_sent(self) -> None:
+        stream = self.http.stream
+
+        def written(left: asyncio.Future[None]) -> None:
+            left.exception()
+            stream.close()
+
+        with contextlib.suppress(tornado.iostream.StreamClosedError):
+            asyncio.ensure_future(stream.write(b"")).add_done_callback(written)
+
     async def give_up(self, protocol: TakenOver) -> None:
         """Leave the connection to *protocol*."""
         await take_over(self.http.detach(), protocol)
+
+    def hand_over(self, line: Line, request: tornado.httputil.HTTPServerRequest) -> bool:
+        """Give the connection to another worker, which reads *request* anew; False if it cannot move.
+
+        A TLS connection cannot: its keys are in this process.
+        """
+        if isinstance(self.http.stream, tornado.iostream.SSLIOStream):
+            return False
+        try:
+            sock, early = release_socket(self.http.detach())
+        except OSError as error:  # out of file descriptors
+            log.debug("connection not handed over: %s", error)
+        else:
+            line.hand_over(sock, encode_head(request) + early)
+        return True
 
     def return_to_lane(self) -> LaneConnection | None:
         """Give the connection back to the lane that gave it to Tornado; None if none did."""
@@ -8363,6 +8417,7 @@ class LaneConnection:
     __slots__ = (
         "lane", "sock", "address", "remote_ip", "received_before", "heads", "head", "head_size",
         "exchange", "missing", "closes", "ending", "reading", "unsent", "answer_under_way", "deadline",
+        "handed",
     )  # fmt: skip
 
     def __init__(
@@ -8373,8 +8428,9 @@ class LaneConnection:
         self.address = address
         # The client's address as Tornado gives it, also for a Unix socket.
         self.remote_ip = address[0] if isinstance(address, tuple) else "0.0.0.0"
-        # What Tornado had read ahead when the connection came back from it.
+        # What was read ahead, by Tornado or another worker, before the connection came to this lane.
         self.received_before = received_before
+        self.handed = False  # another worker has handed it over with the request that comes next
         # By method: the headers of the last request, which mostly come again.
         self.heads: dict[str, PlainHead] = {}
         self.head, self.head_size = NO_HEAD, 0  # of the request that is served
@@ -8434,7 +8490,7 @@ class LaneConnection:
         plain = self._parse(data.decode("latin-1"))
         exchange = None if plain is None else self.lane.find(plain, self.head)
         if exchange is None:
-            return self.lane.give_to_tornado(self)
+            return self.lane.pass_on(self, plain)
         head = self.head
         taken = self.sock.recv(min(self.head_size + head.body_size, READ_SIZE))
         self.deadline = math.inf
@@ -8608,22 +8664,35 @@ class LaneConnection:
             self.close()
 
 
-class LaneStream(tornado.iostream.IOStream):
+class EarlyStream(tornado.iostream.IOStream):
+    """A connection of which some bytes have been read before: these come first.
+
+    If it was handed over by another worker, so was its first request.
+    """
+
+    def __init__(
+        self, sock: socket.socket, early: bytes = b"", handed: bool = False, **options: Any
+    ) -> None:
+        super().__init__(sock, **options)
+        self.early = early
+        self.handed = handed
+
+    def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
+        if not self.early:
+            return super().read_from_fd(buf)
+        size = min(len(self.early), len(buf))
+        buf[:size] = self.early[:size]
+        self.early = self.early[size:]
+        return size
+
+
+class LaneStream(EarlyStream):
     """A connection that Tornado serves for a `Lane`, to which it may come back."""
 
     def __init__(self, connection: LaneConnection, **options: Any) -> None:
-        super().__init__(connection.sock, **options)
+        super().__init__(connection.sock, connection.received_before, connection.handed, **options)
         self.lane, self.address = connection.lane, connection.address
-        self.received_before = connection.received_before
         self.returns = False
-
-    def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
-        if not self.received_before:
-            return super().read_from_fd(buf)
-        size = min(len(self.received_before), len(buf))
-        buf[:size] = self.received_before[:size]
-        self.received_before = self.received_before[size:]
-        return size
 
     def close_fd(self) -> None:
         if not self.returns:
@@ -8632,8 +8701,7 @@ class LaneStream(tornado.iostream.IOStream):
     def return_to_lane(self) -> LaneConnection:
         self.returns = True
         self.close()
-        received = left_in(self) + self.received_before
-        return LaneConnection(self.lane, self.socket, self.address, received)
+        return LaneConnection(self.lane, self.socket, self.address, left_in(self))
 
 
 class Lane:
@@ -8767,6 +8835,34 @@ class Lane:
         self.hub = exchange.hub
         return exchange
 
+    def pass_on(self, connection: LaneConnection, plain: PlainRequest | None) -> None:
+        """Give a connection, untouched, to the worker that has the session of *plain*, or to Tornado."""
+        line = None
+        if plain is not None and self.server.crew is not None and not connection.handed:
+            line = self._line_for(plain)
+        if line is None:
+            return self.give_to_tornado(connection)
+        line.hand_over(connection.release())
+
+    def _line_for(self, plain: PlainRequest) -> Line | None:
+        """Return the line to the worker that has the session of *plain*, if another one has it."""
+        sid = plain.sid
+        exchange = self._ask_router(plain, None) if sid else None
+        if exchange is None or sid in exchange.hub.sessions:
+            return None
+        line = exchange.hub.line_of(sid)
+        return line if line is not None and line.has_room else None
+
+    def take_handed(self, sock: socket.socket, address: Any, early: bytes) -> None:
+        """Serve the request with which another worker has handed over its connection."""
+        connection = LaneConnection(self, sock, address, early)
+        connection.handed = True
+        if early:
+            return self.give_to_tornado(connection)
+        connection.wait_for_request()
+        connection._readable()
+        connection.handed = False
+
     def give_to_tornado(self, connection: LaneConnection) -> None:
         connection.release()
         self.server.serve_by_tornado(connection)
@@ -8838,18 +8934,20 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
 
     def headers_received(self, start_line: Any, headers: Any) -> Awaitable[None] | None:
         pending = self.begin()
-        if pending is None and isinstance(self.connection, TornadoConnection):
-            whole = not any(name in self.headers for name in BODY_HEADERS)
-            request = self.http_request
-            if whole and request.method == "GET" and request.version == "HTTP/1.1":
-                # Nothing is left to read, and what follows may be plain.
-                connection = (
-                    self.connection.return_to_lane() if request.tail in ENGINE_TAILS else None
-                )
-                if connection is not None:
-                    self.connection = connection
-                    connection.go_on(self)
+        if pending is None and not self.answered and isinstance(self.connection, TornadoConnection):
+            self._return_to_lane(self.connection)
         return pending
+
+    def _return_to_lane(self, connection: TornadoConnection) -> None:
+        """Be served on the lane, if nothing is left to read: what follows may be plain."""
+        request = self.http_request
+        whole = not any(name in self.headers for name in BODY_HEADERS)
+        plain = whole and request.method == "GET" and request.version == "HTTP/1.1"
+        if plain and request.tail in ENGINE_TAILS and not connection.closes:
+            on_lane = connection.return_to_lane()
+            if on_lane is not None:
+                self.connection = on_lane
+                on_lane.go_on(self)
 
     def begin(self) -> Awaitable[None] | None:
         """The headers are there: find the session, refuse, or take the connection over."""
@@ -8862,6 +8960,12 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
                 if http_request.method == "OPTIONS" or self._client_file() is not None:
                     return None
                 self.request = self._parse()
+            if (
+                self.session is None
+                and self.hub.crew is not None
+                and self._hand_over(self.request.sid)
+            ):
+                return None
             self._check(self.request)
             if self.request.sid:
                 return self._enter(self.request)
@@ -9000,6 +9104,18 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
                 "Server error", FORBIDDEN, 500, "turned away", "allow_request failed"
             )
 
+    def _hand_over(self, sid: str) -> bool:
+        """Give the connection to the worker that has the session *sid*; False if no other has it."""
+        line = None if sid in self.hub.sessions else self.hub.line_of(sid)
+        connection = self.connection
+        if line is None or connection.handed or not isinstance(connection, TornadoConnection):
+            return False
+        if not line.has_room:
+            why = "the worker that has its session takes no more connections"
+            raise Refused("Server is overloaded", 3, 503, "turned away", why)
+        self.answered = connection.hand_over(line, self.http_request)
+        return self.answered
+
     def _check(self, request: Request) -> None:
         """Refused unless *request* may be made here and now."""
         session = self.session
@@ -9018,6 +9134,8 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         if request.sid:
             self.session = session
             if session is None or session.dialect.name != request.dialect.name:
+                # Else an invented sid could move the connection again at each request.
+                self.connection.closes = self.connection.closes or self.connection.handed
                 raise Refused("Session ID unknown", UNKNOWN_SID, cause="unknown sid")
             if session.dialect.base64 and not request.dialect.base64:
                 # A client says so in one request, and means the whole session.
@@ -9835,14 +9953,10 @@ async def take_over(stream: tornado.iostream.IOStream, protocol: TakenOver) -> N
     if stream.closed():
         return
     try:
-        adopted = stream.socket.dup()
+        adopted, protocol.received_before = release_socket(stream)
     except OSError as error:  # out of file descriptors
         log.debug("connection not taken over: %s", error)
         return
-    finally:
-        stream.close()
-    protocol.received_before = left_in(stream)
-    adopted.setblocking(False)
     await adopt(adopted, protocol)
 
 
@@ -9866,8 +9980,18 @@ async def adopt(sock: socket.socket, protocol: TakenOver) -> None:
         raise
 
 
+def release_socket(stream: tornado.iostream.IOStream) -> tuple[socket.socket, bytes]:
+    """Close *stream*; return its socket and the bytes that it had read. OSError without a descriptor."""
+    try:
+        sock = stream.socket.dup()
+    finally:
+        stream.close()
+    sock.setblocking(False)
+    return sock, left_in(stream)
+
+
 def left_in(stream: tornado.iostream.IOStream) -> bytes:
-    """Return what *stream* had read before it was closed.
+    """Return what *stream* had read, or was given, before it was closed.
 
     Tornado still gives it. A stream that is open would make a system call to look for more.
     """
@@ -9877,6 +10001,8 @@ def left_in(stream: tornado.iostream.IOStream) -> bytes:
             chunks.append(
                 asyncio.ensure_future(stream.read_bytes(READ_SIZE, partial=True)).result()
             )
+    if isinstance(stream, EarlyStream):
+        chunks.append(stream.early)
     return b"".join(chunks)
 
 
@@ -11650,6 +11776,8 @@ class Door(tornado.routing.Router):
         """Return the hub behind this door, bound to the running loop and to *application*."""
         hub = self.hub = self.hubs.of(application)
         if not hub.clock.is_bound():
+            doors = enumerate(doors_of(application))
+            hub.number = next((number for number, door in doors if door is self), -1)
             hub.bind(application)
         elif hub.application is None:
             hub.serve(application)
@@ -12043,6 +12171,9 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
     `flash_policy_port` (843) and `flash_policy_file` is there, or "flashsocket" stands in
     `enabled_protocols`, Flash's policy is served too.
 
+    Servers with the same *workers_folder* are workers: a request may come to any of them, from a proxy
+    or on a port that they share. Only this user may be able to enter the folder.
+
     With `xheaders=True`, behind a proxy, the origin of a page is compared with the first host in
     X-Forwarded-Host. For an HTTPServer of your own, the application's setting `xheaders` does so.
 
@@ -12081,6 +12212,12 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
         self.worker: int | None = None  # the number that a foreman has given to this process
         if self.workers > 1:
             check_workers(application, auto_start)
+        self.crew: Crew | None = None
+        if kwargs.get("ssl_options") and (self.workers > 1 or workers_folder is not None):
+            raise ValueError(
+                "workers cannot hand TLS connections to each other: let a proxy end TLS in front of "
+                "them, without ssl_options here"
+            )
         self.flash_policy: FlashPolicyServer | None = None
         # Called for its error: an unknown transport is to be told before the first request.
         enabled_transports(application)
@@ -12153,10 +12290,12 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
     def _listen(self, listeners: list[Listener]) -> None:
         for hub in application_hubs.get(self.application, ()):
             hub.reopen()
-        # A server belongs to its cluster as soon as it listens, before the first request.
+        if self.workers_folder is not None:
+            self.crew = Crew(self.workers_folder, self.take_handed, self.worker)
         if is_loop_running():
-            for door in doors_of(self.application):
-                door.open(self.application)
+            self._open_doors()
+        elif self.crew is not None:
+            tornado.ioloop.IOLoop.current().add_callback(self._open_doors)
         self.add_sockets(listeners)
         if self.worker is None:
             log.info("listening on %s", places_of(listeners))
@@ -12166,6 +12305,15 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
         # The Application has started autoreload as well, but on the loop on which it was made.
         if self.application.settings.get("autoreload"):
             tornado.autoreload.start()
+
+    def _open_doors(self) -> None:
+        """Bind the hubs: a server belongs to its crew and cluster before the first request comes."""
+        if self.crew is not None:
+            self.crew.open()
+            application_crews[self.application] = self.crew
+        for door in doors_of(self.application):
+            hub = door.open(self.application)
+            hub.crew = application_crews.get(self.application)
 
     async def _serve(self, listeners: list[Listener], line: socket.socket | None = None) -> None:
         """Serve until a signal, or the end of the foreman at the other end of *line*."""
@@ -12199,12 +12347,11 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
 
     def handle_stream(self, stream: tornado.iostream.IOStream, address: Any) -> Any:
         """Serve a client that has connected; see Lane."""
-        if not self.may_have_lane or isinstance(stream, tornado.iostream.SSLIOStream):
+        lane = None if isinstance(stream, tornado.iostream.SSLIOStream) else self._find_lane()
+        if lane is None:
             return super().handle_stream(stream, address)
-        if self.lane is None or self.lane.loop is not asyncio.get_running_loop():
-            self.lane = Lane(self, self.lane_options)
         try:
-            self.lane.take(stream.socket, address)
+            lane.take(stream.socket, address)
         except NotImplementedError:
             log.info(
                 "Tornado's own loop reads every request of this server: the loop has no add_reader"
@@ -12212,10 +12359,33 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
             self.may_have_lane = False
             super().handle_stream(stream, address)
 
+    def _find_lane(self) -> Lane | None:
+        """Return the lane of the loop that runs, if this server can have one."""
+        if self.may_have_lane and (
+            self.lane is None or self.lane.loop is not asyncio.get_running_loop()
+        ):
+            self.lane = Lane(self, self.lane_options)
+        return self.lane if self.may_have_lane else None
+
+    @property
+    def _sizes(self) -> dict[str, Any]:
+        return {"max_buffer_size": self.max_buffer_size, "read_chunk_size": self.read_chunk_size}
+
     def serve_by_tornado(self, connection: LaneConnection) -> None:
         """Serve *connection*, on which its lane has touched nothing."""
-        sizes = {"max_buffer_size": self.max_buffer_size, "read_chunk_size": self.read_chunk_size}
-        super().handle_stream(LaneStream(connection, **sizes), connection.address)
+        super().handle_stream(LaneStream(connection, **self._sizes), connection.address)
+
+    def take_handed(self, sock: socket.socket, early: bytes) -> None:
+        """Serve a connection that another worker has handed over; *early* has been read from it."""
+        try:
+            address = sock.getpeername()
+        except OSError:  # the client has gone
+            return sock.close()
+        sock.setblocking(False)
+        lane = self._find_lane()
+        if lane is not None:
+            return lane.take_handed(sock, address, early)
+        super().handle_stream(EarlyStream(sock, early, handed=True, **self._sizes), address)
 
     async def close_all_connections(self) -> None:
         """Close the connections of the lane too."""
@@ -12230,10 +12400,20 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
             self.flash_policy.stop()
         for hub in list(application_hubs.get(self.application, ())):
             await hub.close()
+        await self._leave_crew()
         lane, self.lane = self.lane, None
         if lane is not None:
             await lane.close()
         await self.close_all_connections()
+
+    async def _leave_crew(self) -> None:
+        """Hand nothing over any more, and take nothing."""
+        crew, self.crew = self.crew, None
+        if crew is not None:
+            application_crews.pop(self.application, None)
+            for hub in application_hubs.get(self.application, ()):
+                hub.crew = None
+            await crew.close()
 
 
 def doors_of(application: Any) -> Iterator[Door]:

@@ -789,8 +789,8 @@ class RecorderTestCase(SocketIOTestCase):
         self.assertEqual(status, 200)
         return f"{path}&sid={json.loads(body[1:])['sid']}"
 
-    async def join_polling(self, wire, connect=b"40"):
-        url = await self.open_polling(wire)
+    async def join_polling(self, wire, connect=b"40", path="/socket.io/?EIO=4&transport=polling"):
+        url = await self.open_polling(wire, path)
         self.assertEqual((await wire.request("POST", url, connect))[2], b"ok")
         self.assertTrue((await wire.request("GET", url))[2].startswith(b'40{"sid":"'))
         return url
@@ -20960,6 +20960,585 @@ ctypes.CDLL(None).prctl(36, 1)
                 self.assertTrue((await flash.end()).endswith(b"</cross-domain-policy>\n\0"))
                 flash.close()
             self.assertNotIn("ERROR", await self.end())
+
+
+# ---- Workers that hand connections over ----------------------------------------------
+
+
+def count_descriptors():
+    """The number of open file descriptors, where the system tells; else 0."""
+    with contextlib.suppress(FileNotFoundError):
+        return len(os.listdir("/proc/self/fd"))
+    return 0
+
+
+class NomadWire(Wire):
+    """A wire that begins each HTTP request on a new connection, to the next worker."""
+
+    @classmethod
+    async def of(cls, client):
+        wire = cls(*await asyncio.open_connection("127.0.0.1", client.port))
+        wire.client, wire.fresh = client, True
+        return wire
+
+    async def request(self, *args, **headers):
+        if not self.fresh:
+            self.writer.close()
+            self.reader, self.writer = await asyncio.open_connection(
+                "127.0.0.1", self.client.port, limit=64 * 1024 * 1024
+            )
+        self.fresh = False
+        return await super().request(*args, **headers)
+
+
+class Nomad(Attacker):
+    """A client each of whose requests comes to another worker."""
+
+    ports: Any  # an iterator without end
+
+    @property
+    def port(self):
+        return next(self.ports)
+
+    @port.setter
+    def port(self, ports):
+        self.ports = ports
+
+    async def _shake_hands(self):
+        if self.transport in POLLING:
+            for wire in self.wires:
+                wire.close()
+            self._wire, self._post_wire = await NomadWire.of(self), await NomadWire.of(self)
+        await super()._shake_hands()
+
+    async def post(self, body, **headers):
+        async with self._posting:
+            status, _, _ = await self._post_wire.request("POST", self._url("send"), body, **headers)
+        return status
+
+
+class WorkersTestCase(RecorderTestCase):
+    """Serves one handler with three workers that share a folder. `self.ports` has the port of each."""
+
+    server_options: dict[str, Any] = {}
+    server = None  # the class of the servers, if it is another
+
+    def get_app(self):
+        self.applications = [super().get_app()]
+        for _ in range(2):
+            rules = [self.handler.routes("socket.io", namespaces=self.namespaces)]
+            self.applications.append(tornado.web.Application(rules, **self.settings))
+        for application in self.applications:
+            application.add_handlers(".*", [("/page", Page)])
+        return self.applications[0]
+
+    def get_http_server(self):
+        self.folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.servers = [
+            (self.server or LaneServer)(
+                application, auto_start=False, workers_folder=self.folder, **self.server_options
+            )
+            for application in self.applications
+        ]
+        return self.servers[0]
+
+    def setUp(self):
+        super().setUp()
+        self.ports = [self.get_http_port()]
+        for server in self.servers[1:]:
+            sock, port = tornado.testing.bind_unused_port()
+            server.add_sockets([sock])
+            self.ports.append(port)
+        self.io_loop.run_sync(lambda: self.until(self.all_know_each_other))
+        self.moved = []
+        hand_over = socket_io.Line.hand_over
+
+        def noting(line, connection, early=b""):
+            self.moved.append((line.crew.letter + line.letter, early))
+            hand_over(line, connection, early)
+
+        patch = mock.patch.object(socket_io.Line, "hand_over", noting)
+        patch.start()
+        self.addCleanup(patch.stop)
+
+    def tearDown(self):
+        for server in self.servers:
+            self.io_loop.run_sync(server._leave_crew)
+            server.stop()
+            self.io_loop.run_sync(server.close_all_connections)
+        super().tearDown()
+
+    def all_know_each_other(self):
+        return all(server.crew and len(server.crew.heard) == 2 for server in self.servers)
+
+    async def until(self, condition):
+        for _ in range(500):
+            if condition():
+                return
+            await asyncio.sleep(0.002)
+        self.fail("it did not come about")
+
+    async def to(self, worker):
+        """A wire to one worker."""
+        wire = await Wire.open(self.ports[worker])
+        self._clients.append(wire)
+        return wire
+
+    async def nomad(self, dialect, transport, first=0):
+        ports = itertools.islice(itertools.cycle(self.ports), first, None)
+        client = Nomad(ports, dialect, transport)
+        self._clients.append(client)
+        return await client.connect()
+
+    def hub(self, worker):
+        return next(iter(socket_io.application_hubs[self.applications[worker]]))
+
+    async def joined(self, worker):
+        """The URL of a session of one worker, which has joined "/"."""
+        return await self.join_polling(await self.to(worker))
+
+    async def post(self, wire, url, number):
+        """Post a message, which must arrive."""
+        status, _, body = await wire.request("POST", url, b'42["message",%d]' % number)
+        self.assertEqual((status, body), (200, b"ok"))
+        await self.noted("message", number)
+
+
+class HandOverTests(WorkersTestCase):
+    """A request finds its session, whichever worker it comes to; its connection stays there."""
+
+    @gen_test
+    async def test_clients_of_every_generation_and_transport_are_served_whichever_worker_they_meet(
+        self,
+    ):
+        self.handler.max_buffered_bytes = 50_000_000
+        for number, (dialect, transport) in enumerate(EndOfProcessTests.DOORS):
+            with self.subTest(dialect=dialect, transport=transport):
+                client = await self.nomad(dialect, transport, number)
+                handler = self.handler.handlers[-1]
+                for text in ("é😀", "x" * 300_000, "last"):
+                    handler.send(text)
+                    self.assertEqual(await client.receive(), ("message", text))
+                    await client.send(text)
+                    await self.noted("message", text)
+                if transport not in ("websocket", *(STREAMS if dialect == "0.6" else ())):
+                    self.assertNotEqual(self.moved, [])
+                self.moved.clear()
+                handler.disconnect(close=True)
+                await within(client.disconnected.wait())
+                await self.assertClosedFor("server namespace disconnect")
+        self.assertEqual([len(self.hub(worker).sessions) for worker in range(3)], [0, 0, 0])
+
+    @gen_test
+    async def test_a_sid_begins_with_the_letter_of_its_worker(self):
+        for worker in range(3):
+            url = await self.joined(worker)
+            self.assertRegex(url, f"&sid={worker}[0-9A-Za-z_-]{{19}}$")
+
+    @gen_test
+    async def test_routes_that_are_added_while_the_workers_run_belong_to_the_crew(self):
+        for application in self.applications:
+            application.add_handlers(".*", [self.handler.routes("later")])
+        polling = await self.to(1)
+        for _ in range(2):  # the first is a RequestHandler's
+            url = await self.join_polling(polling, path="/later/?EIO=4&transport=polling")
+            self.assertIn("&sid=1", url)
+            wire = await self.to(1)
+            await self.post(wire, url, 1)
+        for number in range(2):
+            wire = await self.to(0)
+            await self.post(wire, url, number)
+        self.assertEqual([way for way, _ in self.moved], ["01"] * 2)
+        numbers = {hub.number for hub in socket_io.application_hubs[self.applications[1]]}
+        self.assertEqual(numbers, {0, 1})
+
+    @gen_test
+    async def test_a_plain_request_moves_once_with_its_connection_untouched(self):
+        url, wire = await self.joined(1), await self.to(0)
+        for number in range(3):
+            await self.post(wire, url, number)
+        self.assertEqual(self.moved, [("01", b"")])
+
+    @gen_test
+    async def test_sessions_of_every_worker_take_turns_on_one_connection(self):
+        urls, wire = [await self.joined(worker) for worker in range(3)], await self.to(0)
+        for number in range(9):
+            await self.post(wire, urls[(number + 1) % 3], number)
+        self.assertEqual([way for way, _ in self.moved], ["01", "12", "20"] * 3)
+
+    @gen_test
+    async def test_handshake_page_post_and_poll_of_several_workers_take_turns_on_one_connection(
+        self,
+    ):
+        url, wire = await self.joined(2), await self.to(0)
+        for number in range(2):
+            self.assertEqual((await wire.request("GET", "/page"))[2], b"a page for 127.0.0.1")
+            own = await self.join_polling(wire)
+            await self.post(wire, url, number)
+            await self.post(wire, own, number)
+
+    @gen_test
+    async def test_a_request_split_at_any_byte_finds_its_session(self):
+        url = await self.joined(1)
+        head = f"POST {url} HTTP/1.1\r\nHost: test.example\r\nContent-Length: 17\r\n\r\n"
+        raw = head.encode() + b'42["message","x"]'
+        for cut in range(1, len(raw)):
+            wire = await self.to(0)
+            wire.writer.write(raw[:cut])
+            await asyncio.sleep(0.001)
+            wire.writer.write(raw[cut:])
+            self.assertEqual((await wire.answer())[2], b"ok", cut)
+            await self.noted("message", "x")
+            wire.close()
+        self.assertEqual({way for way, _ in self.moved}, {"01"})
+        self.assertIn(b"", [early for _, early in self.moved])
+        self.assertIn(b"POST", [early[:4] for _, early in self.moved])
+
+    @gen_test
+    async def test_a_request_that_comes_byte_by_byte_finds_its_session(self):
+        url, wire = await self.joined(1), await self.to(0)
+        head = f"POST {url} HTTP/1.1\r\nHost: test.example\r\nContent-Length: 17\r\n\r\n"
+        for byte in head.encode() + b'42["message","x"]':
+            wire.writer.write(bytes([byte]))
+            await asyncio.sleep(0)
+        self.assertEqual((await wire.answer())[2], b"ok")
+        await self.noted("message", "x")
+
+    @gen_test
+    async def test_requests_sent_ahead_for_sessions_of_several_workers_are_answered_in_turn(self):
+        urls, wire = [await self.joined(worker) for worker in range(3)], await self.to(0)
+        for number in range(6):
+            wire.send_request("POST", urls[number % 3], b'42["message",%d]' % number)
+        wire.send_request("GET", "/page")
+        for number in range(6):
+            self.assertEqual((await wire.answer())[2], b"ok")
+            await self.noted("message", number)
+        self.assertEqual((await wire.answer())[2], b"a page for 127.0.0.1")
+
+    @gen_test
+    async def test_what_only_tornado_reads_finds_its_session_as_well(self):
+        url, text = await self.joined(1), b'42["message",1]'
+        chunks = b"7\r\n" + text[:7] + b"\r\n8\r\n" + text[7:] + b"\r\n0\r\n\r\n"
+        head, odd = f"POST {url} HTTP/1.1\r\nHost: test.example\r\n", "X-Odd: a\r\n b"
+        length = f"Content-Length: {len(text)}\r\n"
+        for why, raw, body in (
+            ("chunks", f"{head}Transfer-Encoding: chunked\r\n\r\n", chunks),
+            ("a folded header", f"{head}{odd}\r\n{length}\r\n", text),
+            ("a header twice", f"{head}X-A: é\r\nx-a: b\r\n{length}\r\n", text),
+            ("HTTP/1.0", f"{head.replace('1.1', '1.0')}{length}\r\n", text),
+            ("an absolute target", f"{head.replace('/', 'http://test.example/', 1)}{length}\r\n", text),
+        ):  # fmt: skip
+            with self.subTest(why):
+                answers = []
+                for worker in (1, 0):
+                    wire = await self.to(worker)
+                    wire.writer.write(raw.encode("latin-1") + body)
+                    answers.append(await wire.answer())
+                self.assertEqual(answers[0], answers[1])
+                # Tornado serves no absolute targets, and not every version reads folded headers.
+                self.assertIn(answers[0][0], (200, 400, 404))
+                for status, _, _ in answers:
+                    if status == 200:
+                        await self.noted("message", 1)
+
+    @gen_test
+    async def test_a_client_that_waits_to_be_asked_for_its_body_is_asked_once(self):
+        url, wire = await self.joined(1), await self.to(0)
+        wire.send_request("POST", url, b"", Content_Length="15", Expect="100-continue")
+        self.assertEqual((await wire.head())[0], 100)
+        wire.writer.write(b'42["message",1]')
+        self.assertEqual((await wire.answer())[2], b"ok")
+        await self.noted("message", 1)
+
+    @gen_test
+    async def test_a_body_of_a_megabyte_comes_whole_in_one_piece_or_in_many(self):
+        url, body = await self.joined(1), b'42["message","%b"]' % (b"x" * 900_000)
+        for pieces in (1, 50):
+            for odd in ({}, {"X_A": "\x80"}):  # the second is Tornado's
+                wire = await self.to(0)
+                size = len(body) // pieces + 1
+                wire.send_request("POST", url, body[:size], Content_Length=str(len(body)), **odd)
+                for start in range(size, len(body), size):
+                    await asyncio.sleep(0.001)
+                    wire.writer.write(body[start : start + size])
+                self.assertEqual((await wire.answer())[2], b"ok")
+                await self.noted("message", "x" * 900_000)
+                wire.close()
+
+    @gen_test
+    async def test_frames_sent_along_with_an_upgrade_to_another_worker_are_read(self):
+        for odd in ({}, {"X_A": "\x80"}):
+            polling = await self.to(1)
+            url = await self.join_polling(polling)
+            polling.send_request("GET", url)
+            wire = await self.to(0)
+            upgrade = asyncio.ensure_future(
+                wire.upgrade(url.replace("polling", "websocket"), **odd)
+            )
+            await asyncio.sleep(0)
+            wire.send_frame("2probe")
+            for _ in range(20):
+                wire.send_frame("x" * 120, opcode=PONG_FRAME)
+            self.assertEqual((await upgrade)[0], 101)
+            self.assertEqual(await wire.text(), "3probe")
+            self.assertEqual((await polling.answer())[2], b"6")
+            wire.send_frame("5")
+            wire.send_frame('42["message",1]')
+            await self.noted("message", 1)
+
+    @gen_test
+    async def test_a_sid_that_no_worker_knows_is_told_in_the_words_of_its_generation(self):
+        paths = {
+            "/socket.io/?EIO=4&transport=polling&sid={}": b'{"code":1,"message":"Session ID unknown"}',
+            "/socket.io/?EIO=3&transport=polling&sid={}": b'{"code":1,"message":"Session ID unknown"}',
+            "/socket.io/?EIO=4&transport=websocket&sid={}": b"Session ID unknown",
+        }
+        old = ["/socket.io/1/xhr-polling/{}", "/socket.io/xhr-polling/{}/send/0", "/socket.io/1/websocket/{}",
+               "/socket.io/1/jsonp-polling/{}?i=0", "/socket.io/jsonp-polling/{}/5/0"]  # fmt: skip
+        for path in [*paths, *old]:
+            alone = await self.ask(0, path.format("0" + "x" * 19))  # its own worker's answer
+            self.assertIn(b"nknown" if path in paths else b"", alone[2])
+            for letter, moves in (("1", 1), ("9", 0), ("-", 0)):
+                with self.subTest(path=path, letter=letter):
+                    self.moved.clear()
+                    status, headers, body = await self.ask(0, path.format(letter + "x" * 19))
+                    self.assertEqual((status, body), (alone[0], alone[2]))
+                    self.assertEqual(len(self.moved), moves)
+                    self.assertEqual(headers.get("connection") == "close", moves == 1)
+                    if path in paths:
+                        self.assertEqual((status, body), (400, paths[path]))
+
+    async def ask(self, worker, path):
+        """The answer to a GET, which may ask for an upgrade; its connection ends if it says so."""
+        wire = await self.to(worker)
+        if "websocket" in path:
+            status, headers = await wire.upgrade(path)
+            body = await wire.within(wire.reader.readexactly(int(headers["content-length"])))
+        else:
+            status, headers, body = await wire.request("GET", path)
+        if headers.get("connection") == "close":
+            self.assertEqual(await wire.end(), b"")
+        wire.close()
+        return status, headers, body
+
+    @gen_test
+    async def test_a_post_with_an_invented_sid_costs_one_move_and_its_connection(self):
+        for size in (10, 90_000):
+            wire = await self.to(0)
+            self.moved.clear()
+            status, _, body = await wire.request(
+                "POST", f"{ENGINE_URL}&sid=1{'x' * 19}", b"4" * size
+            )
+            self.assertEqual((status, body), (400, b'{"code":1,"message":"Session ID unknown"}'))
+            self.assertEqual(await wire.end(), b"")
+            self.assertEqual([way for way, _ in self.moved], ["01"])
+
+    @gen_test
+    async def test_a_request_that_is_no_session_s_is_not_moved(self):
+        url = await self.joined(1)
+        for path in (url.replace("/socket.io/", "/page"), url.replace("/socket.io/", "/other/"),
+                     url.replace("/socket.io/", "/socket.io/static/")):  # fmt: skip
+            wire = await self.to(0)
+            await wire.request("GET", path)
+        self.assertEqual(self.moved, [])
+
+    @gen_test
+    async def test_descriptors_do_not_leak(self):
+        urls = [await self.joined(worker) for worker in range(3)]
+        before = count_descriptors()
+        for number in range(60):
+            wire = await Wire.open(self.ports[0])
+            for step in range(5):
+                await self.post(wire, urls[(number + step) % 3], step)
+            wire.close()
+            await wire.writer.wait_closed()
+        self.assertGreater(len(self.moved), 200)
+        await self.until(lambda: count_descriptors() <= before)
+
+    @gen_test
+    async def test_a_client_that_is_gone_when_it_arrives_is_forgotten(self):
+        url, taken = await self.joined(1), []
+        take_handed = self.servers[1].crew.take
+
+        def take_late(sock, early):
+            taken.append((sock, early))
+
+        self.servers[1].crew.take = take_late
+        wire = await self.to(0)
+        wire.send_request("POST", url, b"4")
+        await self.until(lambda: taken)
+        wire.reset()
+        await asyncio.sleep(0.01)
+        take_handed(*taken[0])
+        await self.until(lambda: taken[0][0].fileno() < 0)
+        self.assertEqual(self.hub(1).closing, False)
+
+
+class HandOverEndTests(WorkersTestCase):
+    """Workers that end, stand still, or say goodbye."""
+
+    @gen_test
+    async def test_the_clients_of_a_worker_that_has_gone_are_told_and_all_others_are_served(self):
+        urls = [await self.joined(worker) for worker in range(3)]
+        await self.servers[1]._leave_crew()
+        await self.until(lambda: len(self.servers[0].crew.lines) == 1)
+        wire = await self.to(0)
+        status, _, body = await wire.request("POST", urls[1], b'42["message",1]')
+        self.assertEqual((status, body), (400, b'{"code":1,"message":"Session ID unknown"}'))
+        for number, worker in enumerate((2, 0, 2)):
+            await self.post(wire, urls[worker], number)
+        status, _, body = await wire.request("POST", urls[1], b'42["message",1]')
+        self.assertEqual(status, 400)
+
+    @gen_test
+    async def test_connections_that_wait_for_a_worker_when_it_dies_are_answered(self):
+        urls = [await self.joined(worker) for worker in range(2)]
+        old = f"/socket.io/1/xhr-polling/{urls[1][-20:]}"
+        self.freeze(1)
+        self.fill(0, 1)
+        wires = [await self.to(0) for _ in range(4)]
+        for wire, path in zip(wires, (urls[1], urls[1], old, old), strict=True):
+            wire.send_request("GET", path)
+        line = self.servers[0].crew.lines["1"]
+        await self.until(lambda: len(line.connections) == 4)
+        await self.servers[1]._leave_crew()
+        for wire, body in zip(wires, [b"Session ID unknown"] * 2 + [b"7::"] * 2, strict=True):
+            _, headers, answer = await wire.answer()
+            self.assertIn(body, answer)
+            self.assertEqual(headers["connection"], "close")
+            self.assertEqual(await wire.end(), b"")
+
+    def freeze(self, worker):
+        for reader in self.servers[worker].crew.readers:
+            reader.crew.loop.remove_reader(reader.sock.fileno())
+
+    def fill(self, sender, receiver):
+        """Fill the socket between two workers, so that what follows waits."""
+        line = self.servers[sender].crew.lines[str(receiver)]
+        while not line.writing:
+            line.send(99, b"x" * 100_000)
+        return line
+
+    @gen_test
+    async def test_a_worker_that_stands_still_has_its_clients_refused_when_too_many_wait(self):
+        urls = [await self.joined(worker) for worker in range(2)]
+        self.freeze(1)
+        line = self.fill(0, 1)
+        with mock.patch.object(socket_io, "MAX_WAITING_CONNECTIONS", 2):
+            waiting = [await self.to(0) for _ in range(2)]
+            for number, wire in enumerate(waiting):
+                wire.send_request("POST", urls[1], b'42["message",%d]' % number)
+            await self.until(lambda: len(line.connections) == 2)
+            wire = await self.to(0)
+            status, _, body = await wire.request("POST", urls[1], b'42["message",9]')
+            self.assertEqual((status, json.loads(body)["message"]), (503, "Server is overloaded"))
+            await self.post(wire, urls[0], 5)  # the connection is still good
+            for reader in self.servers[1].crew.readers:
+                reader.crew.watch(reader.sock, reader._read)
+            for number, other in enumerate(waiting):
+                self.assertEqual((await other.answer())[2], b"ok")
+                await self.noted("message", number)
+            self.assertEqual(await self.post(wire, urls[1], 7), None)
+
+    @gen_test
+    async def test_a_goodbye_is_fetched_through_another_worker(self):
+        url, wire = await self.joined(1), await self.to(0)
+        old = await self.nomad("0.9", "xhr-polling", 1)
+        closing = asyncio.ensure_future(self.servers[1].close())
+        await self.until(lambda: self.hub(1).closing)
+        self.assertIn(b"1", (await wire.request("GET", url))[2])
+        await within(old.disconnected.wait())
+        await within(closing)
+        for _ in range(2):
+            await self.assertClosedFor("server shutting down")
+        await self.joined(2)
+
+    @gen_test
+    async def test_a_worker_that_comes_again_serves_new_clients_and_refuses_the_old(self):
+        url = await self.joined(1)
+        await self.servers[1]._leave_crew()
+        await self.until(lambda: len(self.servers[0].crew.lines) == 1)
+        application = tornado.web.Application([self.handler.routes("socket.io")])
+        again = LaneServer(application, auto_start=False, workers_folder=self.folder)
+        self.servers.append(again)
+        await self.until(lambda: len(again.crew.heard) == 2)
+        self.assertEqual(again.crew.letter, "1")
+        wire = await self.to(0)
+        status, headers, _ = await wire.request("POST", url, b"4")
+        self.assertEqual((status, headers["connection"]), (400, "close"))
+
+
+class HandOverWithoutLaneTests(HandOverTests):
+    """The same, where Tornado's loop reads every request."""
+
+    class server(LaneServer):
+        def start_request(self, *args):
+            return super().start_request(*args)
+
+    test_a_plain_request_moves_once_with_its_connection_untouched = None
+    test_a_request_split_at_any_byte_finds_its_session = None
+    test_descriptors_do_not_leak = None
+
+
+class HandOverOptionTests(WorkersTestCase):
+    """Options that change how a request is read or which worker a sid names."""
+
+    options: ClassVar = {"sid_prefix": "m-7"}
+    server_options: ClassVar = {"xheaders": True, "decompress_request": True}
+
+    @gen_test
+    async def test_the_letter_stands_behind_the_prefix(self):
+        url, wire = await self.joined(1), await self.to(0)
+        self.assertRegex(url, "&sid=m-71[0-9A-Za-z_-]{16}$")
+        await self.post(wire, url, 1)
+        self.assertEqual([way for way, _ in self.moved], ["01"])
+        status, headers, _ = await wire.request("POST", url.replace("m-7", "m-8"), b"4")
+        self.assertEqual((status, headers.get("connection")), (400, None))
+
+    @gen_test
+    async def test_a_body_that_tornado_unpacks_is_packed_when_it_moves(self):
+        url, wire = await self.joined(1), await self.to(0)
+        body = gzip.compress(b'42["message",1]')
+        self.assertEqual((await wire.request("POST", url, body, Content_Encoding="gzip"))[2], b"ok")
+        await self.noted("message", 1)
+        self.assertEqual(self.moved[0][1].count(b"Content-Encoding: gzip\r\n"), 1)
+
+    @gen_test
+    async def test_the_address_of_the_client_is_that_of_the_proxy_s_headers(self):
+        url, wire = await self.joined(1), await self.to(0)
+        await self.post(wire, url, 1)
+        status, _, body = await wire.request("GET", "/page", X_Real_Ip="198.51.100.7")
+        self.assertEqual((status, body), (200, b"a page for 198.51.100.7"))
+
+
+class HandOverRefusalTests(unittest.TestCase):
+    """What cannot work with workers is refused in a sentence, when the server is made."""
+
+    def test_tls_of_our_own_is_refused(self):
+        with self.assertRaisesRegex(ValueError, "let a proxy end TLS"):
+            LaneServer(
+                tornado.web.Application([]),
+                auto_start=False,
+                workers_folder="/nowhere",
+                ssl_options={"certfile": "x"},
+            )
+
+    def test_a_prefix_is_short_and_of_the_characters_of_a_sid(self):
+        for prefix, good in (
+            ("", True),
+            ("A", True),
+            ("eu-1", True),
+            ("eu-10", False),
+            ("é", False),
+            ("a b", False),
+        ):
+            with self.subTest(prefix=prefix):
+                if good:
+                    type("Chat", (SocketIOHandler,), {"sid_prefix": prefix}).routes("socket.io")
+                else:
+                    with self.assertRaisesRegex(ValueError, "Chat.sid_prefix must be 0 to 4"):
+                        type("Chat", (SocketIOHandler,), {"sid_prefix": prefix})
 
 
 # -- README.md and example_app.py ------------------------------------------------------
