@@ -152,7 +152,9 @@ def main():
     parse_command_line()
     make = make_generations_app if options.generations else make_app
     app = make(options.client_path, socket_io_port=options.port)
-    print(f"Open http://localhost:{options.port} in two windows. Ctrl-C stops it.", flush=True)
+    print(
+        f"Open http://localhost:{options.port} in a browser. Ctrl-C stops the server.", flush=True
+    )
     SocketIOServer(app, address=options.address)
 
 
@@ -519,15 +521,14 @@ PICTURE = """<!DOCTYPE html>
 <link rel="icon" href="data:,">
 <style>
 * { box-sizing: border-box; margin: 0; }
-body { height: 100dvh; max-width: 88rem; margin: auto; padding: clamp(.75rem, 2vmin, 1.5rem);
-       display: flex; flex-direction: column; gap: clamp(.5rem, 2vmin, 1.25rem);
-       color-scheme: light dark; background: light-dark(#ededf5, #0d0d13);
+body { height: 100dvh; padding: clamp(.75rem, 2vmin, 1.5rem); display: flex;
+       flex-direction: column; gap: clamp(.5rem, 2vmin, 1.25rem); color-scheme: light dark; background: light-dark(#ededf5, #0d0d13);
        color: light-dark(#1d1d28, #ececf3); font: 16px/1.4 system-ui, sans-serif; }
 header { display: flex; align-items: center; justify-content: space-between; }
-h1 { font-size: 1.15rem; }
+h1 { font-size: 1.1rem; }
 p { color: light-dark(#6a6a7c, #9a9aad); font-size: .82rem; }
-button { padding: .4rem 1rem; border: 0; border-radius: 1rem; font: inherit; cursor: pointer;
-         background: light-dark(#dcdcea, #2a2a36); color: inherit; }
+button { padding: .4rem 1rem; border: 0; border-radius: 1rem; cursor: pointer;
+         background: light-dark(#dcdcea, #2a2a36); color: inherit; font: .85rem system-ui; }
 main { flex: 1; min-height: 0; display: grid; grid: 1fr 1fr / 1fr 1fr; gap: inherit; }
 iframe { width: 100%; height: 100%; border: 0; }
 @media (max-width: 46rem) { p { display: none; } main { grid: repeat(4, 1fr) / 1fr; } }
