@@ -136,11 +136,10 @@ class PageHandler(RequestHandler):
         self.finish(self.page)
 
 
-def make_app(client_path=None, **settings):
+def make_app(client_path=None):
     """Return the application of the chat; *client_path* is the official client, if it is here."""
     ChatHandler.client_path = client_path
-    routes = [ChatHandler.routes("socket.io"), ("/", PageHandler, {"page": CHAT})]
-    return Application(routes, **settings)
+    return Application([ChatHandler.routes("socket.io"), ("/", PageHandler, {"page": CHAT})])
 
 
 def main():
@@ -151,11 +150,9 @@ def main():
     define("client_path", type=str, help="where the official clients are; default: public CDNs")
     parse_command_line()
     make = make_generations_app if options.generations else make_app
-    app = make(options.client_path, socket_io_port=options.port)
-    print(
-        f"Open http://localhost:{options.port} in a browser. Ctrl-C stops the server.", flush=True
-    )
-    SocketIOServer(app, address=options.address)
+    app = make(options.client_path)
+    print(f"Open http://localhost:{options.port} in a browser. Ctrl-C ends it.", flush=True)
+    SocketIOServer(app, port=options.port, address=options.address)
 
 
 CHAT = r"""<!DOCTYPE html>
@@ -499,7 +496,7 @@ class DrawingHandler(SocketIOHandler):
         self.emit("transport", self.protocol)
 
 
-def make_generations_app(client_path=None, **settings):
+def make_generations_app(client_path=None):
     """Return the application of the picture; *client_path* is the folder of the four clients."""
     if client_path:
         scripts = [("/client/(.*)", StaticFileHandler, {"path": client_path})]
@@ -509,7 +506,7 @@ def make_generations_app(client_path=None, **settings):
             for version, path in SCRIPTS.items()
         ]
     pages = [("/", PageHandler, {"page": PICTURE}), ("/pane", PageHandler, {"page": PANE})]
-    return Application([DrawingHandler.routes("socket.io"), *pages, *scripts], **settings)
+    return Application([DrawingHandler.routes("socket.io"), *pages, *scripts])
 
 
 PICTURE = """<!DOCTYPE html>
@@ -522,7 +519,8 @@ PICTURE = """<!DOCTYPE html>
 <style>
 * { box-sizing: border-box; margin: 0; }
 body { height: 100dvh; padding: clamp(.75rem, 2vmin, 1.5rem); display: flex;
-       flex-direction: column; gap: clamp(.5rem, 2vmin, 1.25rem); color-scheme: light dark; background: light-dark(#ededf5, #0d0d13);
+       flex-direction: column; gap: clamp(.5rem, 2vmin, 1.25rem);
+       color-scheme: light dark; background: light-dark(#ededf5, #0d0d13);
        color: light-dark(#1d1d28, #ececf3); font: 16px/1.4 system-ui, sans-serif; }
 header { display: flex; align-items: center; justify-content: space-between; }
 h1 { font-size: 1.1rem; }
