@@ -129,8 +129,10 @@ import tornado.tcpserver
 import tornado.web
 from tornado.http1connection import HTTP1Connection
 
+# A type checker need not know the packages that may be missing.
+json_writer: Any
 try:
-    import simplejson as json_writer
+    json_writer = importlib.import_module("simplejson")
 
     def encode_decimal(value: decimal.Decimal) -> Any:
         """Write a Decimal digit for digit, for simplejson; ValueError unless it is finite.
@@ -148,8 +150,7 @@ try:
     }  # fmt: skip
     NUMBERS: tuple[type, ...] = (int, float, decimal.Decimal)
 except ImportError:
-    json_writer = json  # type: ignore[misc]
-
+    json_writer = json
     JSON_OPTIONS = {}
     NUMBERS = (int, float)
 
@@ -756,7 +757,8 @@ class StrictJSON:
             raise ValueError("nested too deep to be sent") from None
 
     def _encode_any(self, value: Any) -> str:
-        return self._encoder.encode(value)
+        text: str = self._encoder.encode(value)
+        return text
 
     def _replace(self, value: Any) -> Any:
         """Return what the encoder writes in place of *value*, which it cannot write."""
@@ -1214,7 +1216,7 @@ class Dialect(abc.ABC):
         key = tuple(facts.items())
         if key not in self._variants:
             variant = copy.copy(self)
-            variant.__dict__.update(facts, _variants={})
+            vars(variant).update(facts, _variants={})
             self._variants[key] = variant
         return self._variants[key]
 
@@ -2952,6 +2954,7 @@ class Outlet(Protocol):
     @property
     def unsent_bytes(self) -> int:
         """The bytes that this outlet has taken and could not send yet."""
+        ...
 
     def wake(self) -> None:
         """Send what the outbox holds, now or soon; if the session is closing, end it after that."""
@@ -5575,7 +5578,8 @@ class Hub:
         request.connection = types.SimpleNamespace(set_close_callback=id)
         try:
             handler_class = member.namespace.handler_class
-            handler = handler_class(self.application, request, **self.kwargs[handler_class])
+            kwargs = self.kwargs[handler_class]
+            handler: SocketIOHandler = handler_class(self.application, request, **kwargs)
         finally:
             request.connection = None
         handler._member = member
@@ -5691,7 +5695,8 @@ kept_for_parents: list[Any] = []
 class ParentsTable(dict[str, Any]):
     """The tables of sessions and namespaces in a forked child; looking a client up there raises."""
 
-    __contains__ = __getitem__ = __iter__ = __len__ = get = values = items = pop = refuse_in_child
+    _refuse: Any = refuse_in_child
+    __contains__ = __getitem__ = __iter__ = __len__ = get = values = items = pop = _refuse
 
 
 def leave_hubs_to_parent() -> None:
@@ -5852,10 +5857,10 @@ def _as_json(value: Any) -> Any:
         return {key: _as_json(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_as_json(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
     if isinstance(value, cluster_package("msgpack").Timestamp):
         return _iso_time(value.seconds * 1000 + value.nanoseconds // 1_000_000)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     return value
 
 
@@ -8151,11 +8156,12 @@ class TornadoConnection:
     __slots__ = ("http", "handed", "closes")
 
     def __init__(self, http: HTTP1Connection) -> None:
-        self.http = http
+        self.http: Any = http  # a type checker would doubt its stream, which it has until `detach`
         self.handed = False  # another worker has handed over the connection with this request
         self.closes = False  # the answer is the last on this connection
-        if isinstance(http.stream, EarlyStream):
-            self.handed, http.stream.handed = http.stream.handed, False
+        stream: Any = http.stream
+        if isinstance(stream, EarlyStream):
+            self.handed, stream.handed = stream.handed, False
 
     def is_alive(self) -> bool:
         """Tell whether the client can still be answered."""
@@ -8701,7 +8707,9 @@ class LaneStream(EarlyStream):
     def return_to_lane(self) -> LaneConnection:
         self.returns = True
         self.close()
-        return LaneConnection(self.lane, self.socket, self.address, left_in(self))
+        received, sock = left_in(self), self.socket
+        assert sock is not None
+        return LaneConnection(self.lane, sock, self.address, received)
 
 
 class Lane:
@@ -10179,8 +10187,9 @@ def event(name: Any = ...) -> Any:
 
     Raises TypeError for a name that is no text, ValueError for one that is never sent as an event.
     """
+    method: Any = name
     if callable(name) or isinstance(name, classmethod):
-        return event(name.__name__)(name)
+        return event(method.__name__)(method)
     if name is not ... and not isinstance(name, str):
         raise TypeError("@event takes the event's name, or nothing")
     if name in RESERVED_EVENTS:
@@ -10653,9 +10662,6 @@ def _answers_nothing(name: str) -> Any:
     return refuse
 
 
-Handler = TypeVar("Handler", bound="SocketIOHandler")
-
-
 class SocketIOHandler(tornado.web.RequestHandler):
     """A client in a namespace, from before `on_open` until after `on_close`. Subclass it.
 
@@ -10729,15 +10735,13 @@ class SocketIOHandler(tornado.web.RequestHandler):
     _home: ClassVar[tuple[Hub, str | Family]]  # the newest home; this reference keeps its hub
     _homes: ClassVar[weakref.WeakKeyDictionary[Hub, str | Family]]  # all homes that are served
 
-    def __new__(
-        cls: type[Handler], application: tornado.web.Application, request: Any, **kwargs: Any
-    ) -> Handler:
+    def __new__(cls, application: tornado.web.Application, request: Any, **kwargs: Any) -> Any:
         """Make a handler, or a PlainRule if Tornado asks because the class stands in a plain rule.
 
         Such a request still has its own connection.
         """
         if isinstance(request.connection, tornado.httputil.HTTPConnection):
-            return PlainRule(application, request, handler_class=cls)  # type: ignore[return-value]
+            return PlainRule(application, request, handler_class=cls)
         return super().__new__(cls)
 
     # Applications override these methods. They are annotated with `Any`, so that a subclass may
@@ -11174,7 +11178,8 @@ class SocketIOHandler(tornado.web.RequestHandler):
             raise TypeError(f'routes("socket.io") takes a path as text, not {resource!r:.100}')
         if not isinstance(namespaces, (Mapping, NOTHING)):
             raise TypeError('routes(namespaces={"/name": HandlerClass}) takes a dict')
-        for handler_class in (cls, *(namespaces or {}).values()):
+        classes: list[Any] = [cls, *(namespaces or {}).values()]
+        for handler_class in classes:
             if not isinstance(handler_class, type) or not issubclass(
                 handler_class, SocketIOHandler
             ):
@@ -11519,17 +11524,27 @@ def _ours_for(cls: type[SocketIOHandler], base: type, name: str) -> str | None:
     return None if ours is None or name in annotated_names(base) else ours
 
 
-def _check_option(cls: type[SocketIOHandler], name: str, value: Any) -> None:
-    """Raise TypeError or ValueError if the option *name* cannot have this *value*."""
-    where, option = f"{cls.__name__}.{name}", OPTIONS[name]
-    if not isinstance(value, option.types) or isinstance(value, bool) and bool not in option.types:
-        wanted = " or ".join("None" if kind is NOTHING else kind.__name__ for kind in option.types)
-        raise TypeError(f"{where} must be {wanted}, not {value!r}")
+def _check_number(where: str, option: Option, value: Any) -> None:
+    """Raise ValueError if *value* is a number that the option cannot be."""
     if isinstance(value, (int, float)) and option.types is not SWITCH:
         if not math.isfinite(value):
             raise ValueError(f"{where} must be a finite number, not {value!r}")
         if value < 0 or value == 0 and not option.zero:
             raise ValueError(f"{where} must be above zero, not {value!r}")
+
+
+def _check_type(where: str, option: Option, value: Any) -> None:
+    """Raise TypeError if *value* has none of the option's types."""
+    if not isinstance(value, option.types) or isinstance(value, bool) and bool not in option.types:
+        wanted = " or ".join("None" if kind is NOTHING else kind.__name__ for kind in option.types)
+        raise TypeError(f"{where} must be {wanted}, not {value!r}")
+
+
+def _check_option(cls: type[SocketIOHandler], name: str, value: Any) -> None:
+    """Raise TypeError or ValueError if the option *name* cannot have this *value*."""
+    where, option = f"{cls.__name__}.{name}", OPTIONS[name]
+    _check_type(where, option, value)
+    _check_number(where, option, value)
     has_codec = hasattr(value, "dumps") and hasattr(value, "loads")
     if name == "sid_prefix" and not SID_PREFIX.fullmatch(value):
         raise ValueError(f"{where} must be 0 to 4 digits, letters, _ or -, not {value!r}")
@@ -12120,8 +12135,8 @@ class Foreman:
             code = 0
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else int(end.code is not None)
-        except BaseException:
-            sys.excepthook(*sys.exc_info())
+        except BaseException as error:
+            sys.excepthook(type(error), error, error.__traceback__)
         finally:
             logging.shutdown()
             flush_output()
@@ -12350,6 +12365,7 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
         lane = None if isinstance(stream, tornado.iostream.SSLIOStream) else self._find_lane()
         if lane is None:
             return super().handle_stream(stream, address)
+        assert stream.socket is not None
         try:
             lane.take(stream.socket, address)
         except NotImplementedError:
@@ -12576,11 +12592,9 @@ def run_loop(work: Coroutine[Any, Any, None], reloading: bool) -> None:
 
     With *reloading* it runs on Tornado's current loop, where the application watches its files.
     """
-    run: Callable[..., None] = asyncio.run
+    run: Callable[..., Any] = asyncio.run
     with contextlib.suppress(ImportError):
-        import uvloop
-
-        run = uvloop.run
+        run = importlib.import_module("uvloop").run
     if reloading:
         tornado.ioloop.IOLoop.current().run_sync(lambda: work)
     else:
