@@ -1,10 +1,32 @@
+# A project that has a copy of this file may have pyright at its strictest: here mypy's strict mode holds.
+# pyright: basic
 """Socket.IO for Tornado in one file, for clients of four protocol generations.
 
     class Chat(SocketIOHandler):
+        ping_interval = 10.0  # an option is a class attribute
+
+        def on_open(self):
+            self.join("lobby")
+
+        @event("chat message")
+        def chat(self, text):
+            self.to("lobby").emit("chat message", self.id, text)
+            return "sent"  # the acknowledgement
+
         def on_message(self, message):
             self.send(message)
 
+        def on_close(self):
+            self.to("lobby").emit("left", self.id, self.close_reason)
+
     SocketIOServer(Application([Chat.routes("socket.io")]))
+
+A handler is one client in one namespace. `help(SocketIOHandler)` begins with all options, and tells
+what to override and what to call. `help(NamespaceIO)` is about `self.io` and `Chat.io`, which reach
+all clients, `help(SocketIOServer)` about ports and the end of a process, `help(Emitter)` about
+processes that only send. What this file raises is a `SocketIOError`.
+
+The rest of this text is for readers of the source.
 
 Map. New code goes in its section. A section calls those above it. It calls one below only where
 the map names it with an arrow. Only 11 to 13 work with Tornado; 7 and 9 know the names of a few of
@@ -164,6 +186,8 @@ except ImportError:
         key = (mask * (size // 4 + 1))[:size]
         return (int.from_bytes(data, "big") ^ int.from_bytes(key, "big")).to_bytes(size, "big")
 
+
+__version__ = "1.0.0"
 
 __all__ = [
     "NO_ACK",
@@ -9990,8 +10014,9 @@ async def adopt(sock: socket.socket, protocol: TakenOver) -> None:
 
 def release_socket(stream: tornado.iostream.IOStream) -> tuple[socket.socket, bytes]:
     """Close *stream*; return its socket and the bytes that it had read. OSError without a descriptor."""
+    held: Any = stream.socket
     try:
-        sock = stream.socket.dup()
+        sock: socket.socket = held.dup()
     finally:
         stream.close()
     sock.setblocking(False)
@@ -10669,61 +10694,130 @@ class SocketIOHandler(tornado.web.RequestHandler):
     All methods that read a request work: `request`, `settings`, `current_user`, `get_cookie`,
     `get_argument`. The methods that answer a request raise RuntimeError.
 
-    Options are class attributes; times are in seconds.
+    Override `on_open`, `on_message`, `on_event`, `on_close`, or decorate methods with `@event`; also
+    `dispatch`, `on_error`, `on_any`, `on_any_outgoing`. `allow_request`, `on_refused`,
+    `set_initial_headers` and `set_default_headers` are class methods for requests.
+
+    Options are class attributes. Times are in seconds, sizes in bytes.
+
+    Who may come in, and what for:
+
+        allowed_origins = ()
+            Origins to admit besides the server's own: texts with a scheme, patterns, "*", or a
+            callable.
+        enabled_dialects = ("0.6", "0.9", "EIO3", "EIO4")
+            The generations to serve.
+        allow_upgrades = True
+            Whether a client may go from polling to WebSocket.
+        id_is_sid = False
+            Whether the `id` of a client of socket.io 1 or 2 is the one that the client computes
+            itself. Set it to replace a server whose pages compare ids. Whoever reads such an id can
+            speak for that client.
+
+    Times:
+
+        ping_interval = 25.0
+            The time between heartbeats.
+        ping_timeout = 20.0
+            The time that a client has to answer a heartbeat.
+        connect_timeout = 45.0
+            The time that a client has to join a namespace, and `on_open` to accept it.
+        upgrade_timeout = 10.0
+            The time from a WebSocket's arrival to the end of polling.
+        poll_duration = 20.0
+            The time that a poll of the 0.x generations is held.
+        close_timeout = 60.0
+            The time that a poll has to fetch the goodbye, and a handler to finish before
+            `on_close`.
+        recovery_window = 0.0
+            The time within which a client of 4.6 or later may come back to the events that it has
+            missed; 0: never. Namespaces may differ.
+
+    Limits:
+
+        max_message_bytes = 1_000_000
+            The size of a message or POST body, attachments included.
+        max_buffered_bytes = 4_194_304
+            The bytes not yet sent to one client. Above this limit none of the client's events is
+            run, and the client is cut off unless half leaves within `ping_timeout`. At sixteen
+            times as much the client is cut off at once.
+        max_packets = 100_000
+            The packets in one payload.
+        max_attachments = 10
+            The attachments of one packet.
+        max_namespaces = 100
+            The namespaces that one client may join.
+        max_rooms = 1000
+            The rooms that one client may be in, per namespace. Namespaces may differ.
+
+    What is sent:
+
+        json = None
+            An object with `dumps` and `loads`, such as the module orjson; None: simplejson.
+        json_default = None
+            A function, mostly a static method, that gives what to send in place of a value that
+            JSON lacks, such as a datetime or a UUID; `bytes` in it are attachments. It raises
+            TypeError for a value that it does not know. It is asked about what `json`, if that is
+            set, cannot write.
+        http_compression = True
+            Whether answers of 1 kB and more are compressed.
+        websocket_compression = None
+            The size from which a WebSocket message is compressed; None: never.
+        client_path = None
+            The file or `dist` folder of the client behind /socket.io.js; None: a CDN.
+
+    Several servers:
+
+        cookie = None
+            The name of a cookie that polling handshakes set, for proxies that need one to be
+            sticky; or a dict of its name and attributes, {"name": "io", "max_age": 3600}. Its value
+            is the session id, which is secret. For other cookies see `set_initial_headers`.
+        sid_prefix = ""
+            The first characters, at most 4, of every session id, by which a proxy can tell the
+            machine: digits, letters, "_" and "-".
+        cluster = None
+            The URL of a Redis through which several servers act as one.
+        cluster_key = "socket.io"
+            The prefix of the cluster's channels: node's option `key`.
+        cluster_timeout = 5.0
+            The time that other servers of the cluster have to answer.
+        python_socketio_channel = None
+            The Redis channel on which python-socketio is heard; its own default is "socketio".
     """
 
-    # Options.
-    ping_interval = 25.0  #: the time between heartbeats
-    ping_timeout = 20.0  #: the time that a client has to answer a heartbeat
-    #: The time that a client has to join a namespace, and `on_open` to accept it.
-    connect_timeout = 45.0
-    upgrade_timeout = 10.0  #: the time from a WebSocket's arrival to the end of polling
-    poll_duration = 20.0  #: the time that a poll of the 0.x generations is held
-    #: The time that a poll has to fetch the goodbye, and a handler to finish before `on_close`.
-    close_timeout = 60.0
-    max_message_bytes = 1_000_000  #: the size of a message or POST body, attachments included
-    #: The bytes not yet sent to one client. Above this limit none of the client's events is run,
-    #: and the client is cut off unless half leaves within `ping_timeout`. At sixteen times as much
-    #: the client is cut off at once.
-    max_buffered_bytes = 4 * 1024 * 1024
-    max_packets = 100_000  #: the packets in one payload
-    max_attachments = 10  #: the attachments of one packet
-    max_namespaces = 100  #: the namespaces that one client may join
-    max_rooms = 1000  #: the rooms that one client may be in, per namespace
-    allow_upgrades = True  #: whether a client may go from polling to WebSocket
-    #: Origins to admit besides the server's own: texts with a scheme, patterns, "*", or a callable.
+    # Options, in the order of the text above, which explains them.
     allowed_origins: AllowedOrigins = ()
-    enabled_dialects: Sequence[str | Dialect] = tuple(DIALECTS)  #: the generations to serve
-    #: Whether the `id` of a client of socket.io 1 or 2 is the one that the client computes itself.
-    #: Set it to replace a server whose pages compare ids. Whoever reads such an id can speak for
-    #: that client.
+    enabled_dialects: Sequence[str | Dialect] = tuple(DIALECTS)
+    allow_upgrades = True
     id_is_sid = False
-    #: The time within which a client of 4.6 or later may come back to the events that it has
-    #: missed; 0: never.
+
+    ping_interval = 25.0
+    ping_timeout = 20.0
+    connect_timeout = 45.0
+    upgrade_timeout = 10.0
+    poll_duration = 20.0
+    close_timeout = 60.0
     recovery_window = 0.0
-    http_compression = True  #: whether answers of 1 kB and more are compressed
-    #: The size in bytes from which a WebSocket message is compressed; None: never.
-    websocket_compression: int | None = None
-    #: The name of a cookie that polling handshakes set, for proxies that need one to be sticky; or
-    #: a dict of its name and attributes, {"name": "io", "max_age": 3600}. Its value is the session
-    #: id, which is secret. Cookies of another value: see `set_initial_headers`.
-    cookie: str | Mapping[str, Any] | None = None
-    #: The file or `dist` folder of the client behind /socket.io.js; None: a CDN.
-    client_path: str | os.PathLike[str] | None = None
-    cluster: str | None = None  #: the URL of a Redis through which several servers act as one
-    cluster_key = "socket.io"  #: the prefix of the cluster's channels: node's option `key`
-    cluster_timeout = 5.0  #: the time that other servers of the cluster have to answer
-    #: The Redis channel on which python-socketio is heard; its own default is "socketio".
-    python_socketio_channel: str | None = None
-    #: The first characters, at most 4, of every session id, by which a proxy can tell the machine:
-    #: digits, letters, "_" and "-".
-    sid_prefix = ""
-    #: An object with `dumps` and `loads`, such as the module orjson; None: simplejson.
+
+    max_message_bytes = 1_000_000
+    max_buffered_bytes = 4 * 1024 * 1024
+    max_packets = 100_000
+    max_attachments = 10
+    max_namespaces = 100
+    max_rooms = 1000
+
     json: Any = None
-    #: A function, mostly a static method, that gives what to send in place of a value that JSON
-    #: lacks, such as a datetime or a UUID; `bytes` in it are attachments. It raises TypeError for a
-    #: value that it does not know. It is asked about what `json`, if that is set, cannot write.
     json_default: Any = None
+    http_compression = True
+    websocket_compression: int | None = None
+    client_path: str | os.PathLike[str] | None = None
+
+    cookie: str | Mapping[str, Any] | None = None
+    sid_prefix = ""
+    cluster: str | None = None
+    cluster_key = "socket.io"
+    cluster_timeout = 5.0
+    python_socketio_channel: str | None = None
 
     io = HomeIO()  #: all clients in this namespace; also on the class, once it has routes
 
@@ -11297,7 +11391,7 @@ TIMES = ("ping_interval", "ping_timeout", "connect_timeout", "upgrade_timeout", 
          "close_timeout", "cluster_timeout")  # fmt: skip
 LIMITS = ("max_message_bytes", "max_buffered_bytes", "max_packets", "max_attachments",
           "max_namespaces")  # fmt: skip
-#: Every option of SocketIOHandler; its meaning stands at its default, in the class.
+#: Every option of SocketIOHandler; its meaning stands in the text of the class.
 OPTIONS = {
     **dict.fromkeys(TIMES, Option(SECONDS)),
     "recovery_window": Option(SECONDS, zero=True, per_class=True),

@@ -561,6 +561,7 @@ import math
 import os
 import pathlib
 import pickle
+import pydoc
 import random
 import shutil
 import signal
@@ -14836,6 +14837,28 @@ def late(answer: Missing): ...
             if not name.startswith("_") and not callable(value) and not hasattr(value, "__get__")
         }
         self.assertEqual(public, set(OPTIONS))
+
+    def test_the_help_of_the_class_explains_every_option_and_tells_its_default(self):
+        help_text = inspect.getdoc(SocketIOHandler)
+        told = re.findall(r"^    (\w+) = (.*)\n        (\S.*)", help_text, re.MULTILINE)
+        in_class = [name for name in vars(SocketIOHandler) if name in OPTIONS]
+        self.assertEqual([name for name, _, _ in told], in_class)
+        self.assertEqual(set(in_class), set(OPTIONS))
+        for name, default, sentence in told:
+            with self.subTest(name):
+                self.assertEqual(ast.literal_eval(default), getattr(SocketIOHandler, name))
+                self.assertRegex(sentence, "^(The|Whether|Origins|An?) ")
+
+    def test_pydoc_begins_with_what_a_user_needs_and_shows_the_version(self):
+        text = pydoc.plain(pydoc.render_doc(socket_io))
+        example, options, source_map = (
+            text.index(words)
+            for words in ("class Chat(SocketIOHandler):", "help(SocketIOHandler)", "Map. New code")
+        )
+        self.assertLess(example, options)
+        self.assertLess(options, source_map)
+        self.assertRegex(text, r"VERSION\n    \d+\.\d+\.\d+\n")
+        self.assertIn("The time between heartbeats.", text)
 
     def test_an_allowed_origin_that_can_match_nothing_is_refused(self):
         for entry, cure in [
