@@ -28,6 +28,7 @@ class Example {
   static async start(...options) {
     const port = await freePort();
     const server = spawn(python, [EXAMPLE, `--port=${port}`, ...options]);
+    process.on("exit", () => server.kill());    // also when a check has failed
     const example = new Example(server, `http://localhost:${port}/`);
     await eventually("the server listens", () => example.log.includes("listening on port"));
     return example;
@@ -198,6 +199,7 @@ async function step(name, work) {
 }
 
 const errors = [];
+process.on("SIGTERM", () => process.exit(1));    // so that the servers are ended
 const folder = await mkdtemp(path.join(os.tmpdir(), "clients-"));
 for (const [version, script] of Object.entries(CLIENTS)) await cp(MODULES + script, path.join(folder, `${version}.js`));
 const browser = await launch();
