@@ -393,7 +393,7 @@ $("#door form").onsubmit = () => {
   me.room = $("#room").value.trim();
   localStorage.setItem("chat name", me.name);
   location.hash = new URLSearchParams({ room: me.room });
-  const as = make("small", "cut", `as ${me.name} · change`);
+  const as = make("small", "cut", "as ", make("bdi", "", me.name), " · change");
   $("#where").replaceChildren(make("b", "", `# ${me.room}`), as);
   writeTo(null);
   if (isNew) connect();    // `auth` has the name and the room
