@@ -6124,20 +6124,34 @@ def decode_timeout(options: Any, default: float) -> float:
     return min(ms, MAX_REQUEST_SECONDS * 1000) / 1000
 
 
+#: A function that takes a message: its channel, its body, and the name of the server that sent it,
+#: which is empty where the bus cannot tell.
+Receive = Callable[[str, bytes, str], None]
+
+
 class Bus(Protocol):
     """A bus carries messages between servers; those of one server arrive in their order."""
 
     def publish(self, channel: str, body: bytes, volatile: bool = False) -> None:
         """Send *body* to all that have subscribed to *channel*; a volatile one never waits."""
 
-    def subscribe(self, channel: str, receive: Callable[[str, bytes], None]) -> None:
+    def subscribe(self, channel: str, receive: Receive) -> None:
         """Have *receive* called for *channel*; for all that begin with it if it ends in a star."""
 
     def unsubscribe(self, channel: str) -> None: ...
 
-    async def count(self, channel: str) -> int:
-        """Return how many others have subscribed to exactly *channel*, once the bus is there."""
+    async def listeners(self, channel: str) -> list[str]:
+        """Return the other servers that have subscribed to exactly *channel*, once the bus is there.
+
+        Where the bus can only count them, their names are empty.
+        """
         ...
+
+    def watch(self, gone: Callable[[str, str], None]) -> None:
+        """Have *gone* called with a channel and the name of a server that listens there no longer.
+
+        A bus that knows no names never calls it.
+        """
 
     async def close(self) -> None:
         """Send what waits to be sent, within a second, and end."""
@@ -6151,7 +6165,7 @@ class MemoryBus:
 
     def __init__(self, url: str, hub: Hub) -> None:
         self.hub = hub
-        self.receivers: dict[str, Callable[[str, bytes], None]] = {}
+        self.receivers: dict[str, Receive] = {}
         self.buses_here = self.buses.setdefault(url, {})
         self.buses_here[hub] = self
 
@@ -6169,16 +6183,19 @@ class MemoryBus:
     def _deliver(self, channel: str, body: bytes) -> None:
         for wanted, receive in list(self.receivers.items()):
             if wanted == channel or (wanted[-1] == "*" and channel.startswith(wanted[:-1])):
-                receive(channel, body)
+                receive(channel, body, "")
 
-    def subscribe(self, channel: str, receive: Callable[[str, bytes], None]) -> None:
+    def subscribe(self, channel: str, receive: Receive) -> None:
         self.receivers[channel] = receive
 
     def unsubscribe(self, channel: str) -> None:
         self.receivers.pop(channel, None)
 
-    async def count(self, channel: str) -> int:
-        return sum(channel in bus.receivers for bus in self._others())
+    async def listeners(self, channel: str) -> list[str]:
+        return ["" for bus in self._others() if channel in bus.receivers]
+
+    def watch(self, gone: Callable[[str, str], None]) -> None:
+        pass
 
     async def close(self) -> None:
         self.receivers.clear()
@@ -6256,7 +6273,7 @@ class RedisBus:
         self.client = redis_client("redis.asyncio", url)
         # This one waits for as long as nothing comes.
         self.listening_client = redis_client("redis.asyncio", url, socket_timeout=None)
-        self.receivers: dict[str, Callable[[str, bytes], None]] = {}
+        self.receivers: dict[str, Receive] = {}
         self.pubsub: Any = None  # while the listening connection lives
         self.heard = 0.0  # when it last brought anything
         self.confirmed: set[str] = set()  # channels to which Redis says that we have subscribed
@@ -6305,7 +6322,7 @@ class RedisBus:
                 )
         self.queued.set()
 
-    def subscribe(self, channel: str, receive: Callable[[str, bytes], None]) -> None:
+    def subscribe(self, channel: str, receive: Receive) -> None:
         self.receivers[channel] = receive
         self._change(channel, True)
 
@@ -6313,17 +6330,20 @@ class RedisBus:
         if self.receivers.pop(channel, None) is not None:
             self._change(channel, False)
 
-    async def count(self, channel: str) -> int:
+    async def listeners(self, channel: str) -> list[str]:
         while not self.joined.is_set() or channel in self.receivers.keys() - self.confirmed:
             await self.joined.wait()
             if channel in self.receivers.keys() - self.confirmed:
                 self.confirming.clear()
                 await self.confirming.wait()
         try:
-            return await self._numsub(channel) - (channel in self.receivers)
+            return [""] * (await self._numsub(channel) - (channel in self.receivers))
         except self._failures as error:
             self._lost(error)
-            return await self.count(channel)
+            return await self.listeners(channel)
+
+    def watch(self, gone: Callable[[str, str], None]) -> None:
+        pass
 
     async def _numsub(self, channel: str) -> int:
         counts = await self.client.pubsub_numsub(channel)
@@ -6472,7 +6492,7 @@ class RedisBus:
                 self._spawn(self._settle())
             return
         if receive is not None:
-            receive(channel, response[-1])
+            receive(channel, response[-1], "")
 
     async def _settle(self) -> None:
         """Publish again when as many listen as before, or after a while without them."""
@@ -6588,57 +6608,87 @@ def make_bus(url: str, hub: Hub) -> Bus:
 
 
 class Question:
-    """A request of ours that other servers answer, until as many have as are asked."""
+    """A request of ours on *channel* that other servers answer, until as many have as are asked."""
 
-    def __init__(self, key: str, take: Callable[[Any], None]) -> None:
+    def __init__(self, channel: str, key: str, take: Callable[[Any], None]) -> None:
+        self.channel = channel
         self.key = key  # under which the answer stands in a response
         self.take = take  # raises PayloadError for what is no answer
-        self.asked: int | None = None  # servers, once they are counted
+        self.asked: int | None = None  # servers, once they are known
+        #: The servers that have not answered, by name; those without a name are counted.
+        self.silent: collections.Counter[str] = collections.Counter()
         self.answers = 0
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def answered(self, response: dict[str, Any]) -> None:
-        if self.done.done():
-            return
-        self.take(response.get(self.key))
-        self.answers += 1
-        if self.answers == self.asked:
+    def ask(self, servers: list[str]) -> None:
+        """Wait for these servers; perhaps some have answered already."""
+        self.asked = len(servers)
+        self.silent.update(servers)
+        self.look()
+
+    def answered(self, response: dict[str, Any], server: str) -> None:
+        """Take the response of *server*; PayloadError if it is none."""
+        if not self.done.done():
+            self.take(response.get(self.key))
+            self.answers += 1
+            self.silent[server] -= 1
+            self.look()
+
+    def left(self, server: str) -> None:
+        """Wait no longer for *server*, which has gone."""
+        self.silent.pop(server, None)
+        self.look()
+
+    def look(self) -> None:
+        """Be done if nobody is waited for any more."""
+        if self.asked is not None and self._is_complete() and not self.done.done():
             self.done.set_result(None)
 
+    def _is_complete(self) -> bool:
+        return max(self.silent.values(), default=0) <= 0
 
-class AckQuestion:
+
+class AckQuestion(Question):
     """An event for clients of other servers, each of which says how many it asks, then what came.
 
-    It is over when every server has said a number, and as many acks as these make have come.
+    It is over when every server has said a number, and has sent as many acks.
     """
 
-    def __init__(self) -> None:
-        self.servers: int | None = None  # None until the servers have been counted
-        self.counts: list[int] = []
+    def __init__(self, channel: str) -> None:
+        super().__init__(channel, "", lambda answer: None)
+        self.expected = 0  # clients that were asked
+        #: The acks that are still to come, by the name of the server.
+        self.owed: collections.Counter[str] = collections.Counter()
         self.named: dict[str, Any] = {}  # by client id: our own kind tells it
         self.unnamed: list[Any] = []
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def answered(self, response: dict[str, Any]) -> None:
+    def answered(self, response: dict[str, Any], server: str) -> None:
         if self.done.done():
             return
         if response.get("type") == CLIENT_COUNT:
             count = response.get("clientCount")
             if type(count) is not int or count < 0:
                 raise PayloadError("clientCount is a number")
-            self.counts.append(count)
+            self.silent[server] -= 1
+            self.expected += count
+            self.owed[server] += count
         elif response.get("type") == CLIENT_ACK:
-            if isinstance(response.get("id"), str):
-                self.named[response["id"]] = response.get("packet")
-            else:
+            id = response.get("id")
+            if not isinstance(id, str):
                 self.unnamed.append(response.get("packet"))
+            elif id not in self.named:
+                self.named[id] = response.get("packet")
+            else:
+                return
+            self.owed[server] -= 1
         self.look()
 
-    def look(self) -> None:
-        complete = self.servers is not None and len(self.counts) >= self.servers
-        came = len(self.named) + len(self.unnamed)
-        if complete and came >= sum(self.counts) and not self.done.done():
-            self.done.set_result(None)
+    def left(self, server: str) -> None:
+        self.owed.pop(server, None)
+        super().left(server)
+
+    def _is_complete(self) -> bool:
+        return super()._is_complete() and max(self.owed.values(), default=0) <= 0
 
 
 class Everywhere(Here):
@@ -6659,7 +6709,8 @@ class Everywhere(Here):
         self.bus = bus
         self.words = words
         self.uid = words.uid
-        self.questions: dict[str, Question | AckQuestion] = {}  # by request id
+        self.questions: dict[str, Question] = {}  # by request id
+        self.bus.watch(self._server_left)
         self.python: PythonChannel | None = None
         if options.python_socketio_channel is not None:
             self.python = PythonChannel(self, options.python_socketio_channel)
@@ -6701,8 +6752,19 @@ class Everywhere(Here):
             self.closed(namespace)
         await self.bus.close()
 
+    def _server_left(self, channel: str, server: str) -> None:
+        """Wait no longer for a server that does not hear the requests on *channel* any more."""
+        for question in list(self.questions.values()):
+            if question.channel == channel:
+                question.left(server)
+
     def _guard(
-        self, take: Callable[[str, str, bytes], None], name: str, channel: str, body: bytes
+        self,
+        take: Callable[[str, str, bytes, str], None],
+        name: str,
+        channel: str,
+        body: bytes,
+        server: str,
     ) -> None:
         """Take one message; what is wrong with it ends nothing but the message."""
         try:
@@ -6710,7 +6772,7 @@ class Everywhere(Here):
             longest = self.hub.options.max_buffered_bytes
             if len(body) > (16 * longest if take == self._take_response else longest):
                 raise PayloadError("too long")
-            take(name, channel, body)
+            take(name, channel, body, server)
         except PayloadError as error:
             log.debug("cluster: a message on %.100r is dropped: %s", channel, error)
         except Exception as error:
@@ -6737,7 +6799,7 @@ class Everywhere(Here):
             return [scope]
         return [namespace.name for namespace in self.hub.namespaces_at(scope)]
 
-    def _take_broadcast(self, name: str, channel: str, body: bytes) -> None:
+    def _take_broadcast(self, name: str, channel: str, body: bytes, server: str) -> None:
         if self.words.is_own(body):
             return
         namespace = self.hub.namespaces.get(name)
@@ -6761,21 +6823,21 @@ class Everywhere(Here):
         local = super().call(scope, target, data, seconds)
         acks, questions = await asyncio.gather(local, asyncio.gather(*others))
         for question in questions:
-            acks.add(BroadcastAcks(question.named, set(), question.unnamed, sum(question.counts)))
+            acks.add(BroadcastAcks(question.named, set(), question.unnamed, question.expected))
         return acks
 
     async def _call_others(
         self, name: str, target: Target, data: list[Any], seconds: float | None
     ) -> AckQuestion:
         """Ask the clients of other servers; return what came, all of it or until the time is up."""
-        request_id, question = random_id(), AckQuestion()
+        request_id, question = random_id(), AckQuestion(self._requests(name))
         timeout = MAX_REQUEST_SECONDS if seconds is None else min(seconds, MAX_REQUEST_SECONDS)
         hears_answers = name in self.hub.namespaces
         self.questions[request_id] = question
         with self._presence(name), contextlib.suppress(asyncio.TimeoutError):
             try:
                 if not hears_answers:  # before Redis has counted us among the others
-                    await asyncio.wait_for(self._count_others(name), timeout)
+                    await asyncio.wait_for(self._others(name), timeout)
                 self._publish_request(
                     name,
                     BROADCAST_WITH_ACKS,
@@ -6791,16 +6853,15 @@ class Everywhere(Here):
     async def _all_acks(
         self, name: str, target: Target, data: list[Any], question: AckQuestion
     ) -> None:
-        question.servers = await self._count_others(name)
-        question.look()
+        question.ask(await self._others(name))
         await question.done
         if self.python is None or len(target.rooms) != 1:
             return
         (id,) = target.rooms
-        is_here = sum(question.counts) or self.find(name, target)
+        is_here = question.expected or self.find(name, target)
         if not is_here and PYTHON_SOCKETIO_ID.fullmatch(id):  # its client, or nobody's
             question.named[id] = await self.python.call(name, target, data)
-            question.counts.append(1)
+            question.expected += 1
 
     def _take_broadcast_with_acks(self, name: str, request: dict[str, Any]) -> None:
         """Ask our clients; say at once how many they are, then what each of them acknowledges."""
@@ -6874,7 +6935,7 @@ class Everywhere(Here):
 
     async def server_count(self) -> int:
         try:
-            return 1 + await asyncio.wait_for(self._count_others("/"), self.seconds)
+            return 1 + len(await asyncio.wait_for(self._others("/"), self.seconds))
         except asyncio.TimeoutError:
             raise ClusterTimeout("Redis does not say how many servers there are", 1) from None
 
@@ -6901,7 +6962,7 @@ class Everywhere(Here):
         ClusterTimeout if one does not in time: its `partial` is *found*, which *take* adds to.
         """
         for name in self._names(scope):
-            request_id, question = random_id(), Question(key, take)
+            request_id, question = random_id(), Question(self._requests(name), key, take)
             self.questions[request_id] = question
             work = self._all_answers(name, type, request_id, question, fields)
             try:
@@ -6920,10 +6981,10 @@ class Everywhere(Here):
     async def _all_answers(
         self, name: str, type: int, request_id: str, question: Question, fields: dict[str, Any]
     ) -> None:
-        question.asked = await self._count_others(name)
+        question.ask(await self._others(name))
         if question.asked:
             self._publish_request(name, type, requestId=request_id, **fields)
-            await question.done
+        await question.done
 
     @contextlib.contextmanager
     def _presence(self, name: str) -> Iterator[None]:
@@ -6936,9 +6997,9 @@ class Everywhere(Here):
             namespace.visitors -= 1
             self.hub.forget_unused(namespace)
 
-    async def _count_others(self, name: str) -> int:
-        """Return how many other servers there are; while Redis is away it does not return."""
-        return await self.bus.count(self._requests(name))
+    async def _others(self, name: str) -> list[str]:
+        """Return the other servers; while Redis is away this does not return."""
+        return await self.bus.listeners(self._requests(name))
 
     # Requests and responses.
 
@@ -6958,7 +7019,7 @@ class Everywhere(Here):
         response = {**fields, "requestId": request.get("requestId")}
         self.bus.publish(channel, self.words.encode_request(response))
 
-    def _take_response(self, name: str, channel: str, body: bytes) -> None:
+    def _take_response(self, name: str, channel: str, body: bytes, server: str) -> None:
         if not self.questions:
             return  # the question was another server's: all hear the answers to events
         response = self.words.decode_request(body)
@@ -6966,9 +7027,9 @@ class Everywhere(Here):
             raise PayloadError("a response is a map")
         question = self.questions.get(response.get("requestId"))  # type: ignore[arg-type]
         if question is not None:
-            question.answered(response)
+            question.answered(response, server)
 
-    def _take_request(self, name: str, channel: str, body: bytes) -> None:
+    def _take_request(self, name: str, channel: str, body: bytes, server: str) -> None:
         """Do what another server asks; our own requests are heard too, and are done already."""
         request = self.words.decode_request(body)
         if not isinstance(request, dict):
@@ -7144,7 +7205,7 @@ class PythonChannel:
 
     # In.
 
-    def _take(self, name: str, channel: str, body: bytes) -> None:
+    def _take(self, name: str, channel: str, body: bytes, server: str) -> None:
         if body[:1] != b"{":
             return
         message = decode_json(decode_text(body))
