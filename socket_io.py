@@ -5380,10 +5380,16 @@ class Hub:
         self.ended = asyncio.Event()
 
     @property
-    def cluster(self) -> tuple[str, str] | None:
-        """The cluster to which this hub belongs now, by URL and key; None if it belongs to none."""
-        url, key = self.options.cluster, self.options.cluster_key
-        return None if url is None or not self.clock.is_bound() or self.closing else (url, key)
+    def cluster(self) -> tuple[Any, Any] | None:
+        """The cluster to which this hub belongs now, by URL and key; None if it belongs to none.
+
+        Where the workers of a crew are the cluster, it is known by their folder and our number.
+        """
+        if not self.clock.is_bound() or self.closing:
+            return None
+        if self.options.cluster is not None:
+            return self.options.cluster, self.options.cluster_key
+        return None if self.crew is None else (self.crew.folder, self.number)
 
     def leave_to_parent(self) -> None:
         """Write to no session any more: in a forked child their sockets are the parent's."""
@@ -5410,12 +5416,24 @@ class Hub:
         self.join_cluster()
 
     def join_cluster(self) -> None:
-        """Join the cluster that the option names, with all namespaces that there are."""
+        """Join the cluster that the option names, or our crew, with all namespaces that there are."""
         if self.options.cluster is not None:
             bus = make_bus(self.options.cluster, self)
             self.verbs = Everywhere(self, bus, NodeWords(self.json))
-            for namespace in self.namespaces.values():
-                self.verbs.opened(namespace)
+        elif self.crew is not None:
+            words = WorkerWords(self.json, self.crew.letter)
+            self.verbs = Everywhere(self, LineBus(self, self.crew), words)
+        else:
+            self.verbs = Here(self)
+        for namespace in self.namespaces.values():
+            self.verbs.opened(namespace)
+
+    def join_crew(self, crew: Crew | None) -> None:
+        """Belong to the workers of *crew*; they are our cluster where the option names no other."""
+        if crew is not self.crew:
+            self.crew = crew
+            if self.options.cluster is None:
+                self.join_cluster()
 
     def serve(self, application: tornado.web.Application) -> None:
         """Note *application*, whose requests this hub serves."""
@@ -6806,6 +6824,8 @@ class Everywhere(Here):
         room = channel[len(self._broadcasts(name)) :]
         if namespace is None or (room[-1:] == "#" and not namespace.has_room(room[:-1])):
             return  # nobody here: not even decoded
+        if not namespace.members and namespace.history is None:
+            return
         event = self.words.decode_event(name, body)
         if event is not None:
             target, data = event
@@ -7496,8 +7516,8 @@ class Line:
     one, where nobody knows their sids any more: their clients are told so, and begin anew.
     """
 
-    __slots__ = ("crew", "letter", "sock", "connections", "messages", "waiting_bytes", "unsent",
-                 "writing")  # fmt: skip
+    __slots__ = ("crew", "letter", "sock", "connections", "messages", "waiting_bytes", "dropped",
+                 "unsent", "due", "writing")  # fmt: skip
 
     def __init__(self, crew: Crew, letter: str, sock: socket.socket) -> None:
         self.crew = crew
@@ -7506,6 +7526,8 @@ class Line:
         self.connections: collections.deque[tuple[socket.socket, bytes]] = collections.deque()
         self.messages: collections.deque[bytes] = collections.deque()
         self.waiting_bytes = 0  # of the messages
+        self.dropped = 0  # messages, since the socket was full
+        self.due = False  # the messages of this turn are sent at its end, in one write
         self.unsent = memoryview(encode_line_frame(GREETING, crew.letter.encode()))
         self.writing = False  # the socket is full, and the loop tells when it takes more
         crew.lines[letter] = self
@@ -7533,24 +7555,31 @@ class Line:
 
         Where too many bytes wait, the oldest messages are dropped.
         """
-        frame = encode_line_frame(kind, body)
         if self.writing and volatile:
             return
+        frame = encode_line_frame(kind, body)
         self.messages.append(frame)
         self.waiting_bytes += len(frame)
         while self.waiting_bytes > MAX_WAITING_BYTES and len(self.messages) > 1:
             self.waiting_bytes -= len(self.messages.popleft())
+            self.dropped += 1
             warn_once(
                 "worker stands still",
                 "worker %d reads nothing of what worker %d sends: messages for it are dropped",
                 CREW_LETTERS.index(self.letter),
                 self.crew.number,
             )
-        if not self.writing:
+        if self.writing:
+            return
+        if self.waiting_bytes > READ_SIZE:
             self._send()
+        elif not self.due:
+            self.due = True
+            self.crew.soon(self._send)
 
     def _send(self) -> None:
         """Send until all has left or the socket is full."""
+        self.due = False
         try:
             while not self.is_idle:
                 if self.unsent:
@@ -7558,8 +7587,7 @@ class Line:
                 elif self.connections:
                     self._send_connection(*self.connections[0])
                 else:
-                    self.unsent = memoryview(self.messages.popleft())
-                    self.waiting_bytes -= len(self.unsent)
+                    self.unsent = memoryview(self._take_messages())
         except (BlockingIOError, InterruptedError):
             self._set_writing(True)
         except OSError as error:
@@ -7567,6 +7595,25 @@ class Line:
             self.close()
         else:
             self._set_writing(False)
+            self.crew.line_emptied.set()
+            if self.dropped:
+                log.info(
+                    "worker %d reads again; %d messages for it were dropped",
+                    CREW_LETTERS.index(self.letter),
+                    self.dropped,
+                )
+                self.dropped = 0
+                self.crew.introduce(self.letter)
+
+    def _take_messages(self) -> bytes:
+        """Take from the queue as many messages as the other worker takes in one read, or one."""
+        taken = [self.messages.popleft()]
+        size = len(taken[0])
+        while self.messages and size + len(self.messages[0]) <= READ_SIZE:
+            size += len(self.messages[0])
+            taken.append(self.messages.popleft())
+        self.waiting_bytes -= size
+        return taken[0] if len(taken) == 1 else b"".join(taken)
 
     def _send_connection(self, connection: socket.socket, early: bytes) -> None:
         frame = encode_line_frame(HANDED, early)
@@ -7587,7 +7634,6 @@ class Line:
             self.crew.watch(self.sock, self._send, writing=True)
         elif self.writing and not writing:
             self.crew.loop.remove_writer(self.sock.fileno())
-            self.crew.line_emptied.set()
         self.writing = writing
 
     def close(self) -> None:
@@ -7599,6 +7645,8 @@ class Line:
         self.crew.loop.remove_reader(self.sock.fileno())
         self.sock.close()
         self.messages.clear()
+        self.unsent = memoryview(b"")
+        self.crew.line_emptied.set()
         while self.connections:
             self.crew.serve(*self.connections.popleft())
         self.crew.miss(self.letter)
@@ -7687,6 +7735,8 @@ class Crew:
         self.on_line: list[Callable[[str], None]] = []
         #: The functions to call with the letter of a worker that has gone.
         self.on_gone: list[Callable[[str], None]] = []
+        #: Who listens to what, where the crew is a cluster of its own.
+        self.switchboard = Switchboard(self)
         self.lines: dict[str, Line] = {}
         self.readers: set[LineReader] = set()
         self.heard: dict[str, LineReader] = {}  # the readers of the workers that have greeted us
@@ -7753,7 +7803,7 @@ class Crew:
         except OSError as error:  # no descriptor is left; the other worker waits in the kernel
             log.debug("no worker is let in for a moment: %s", error)
             self.loop.remove_reader(self.listener.fileno())
-            return self._soon(self.watch, self.listener, self._accept)
+            return self._look_again(self.watch, self.listener, self._accept)
         sock.setblocking(False)
         if is_of_our_user(sock):
             LineReader(self, sock)
@@ -7775,6 +7825,10 @@ class Crew:
                 log.debug("no line to worker %r: %s", letter, error)
             return sock.close()
         Line(self, letter, sock)
+        self.introduce(letter)
+
+    def introduce(self, letter: str) -> None:
+        """Let those who send messages say who they are, on a new line or on one that dropped some."""
         for tell in self.on_line:
             tell(letter)
 
@@ -7798,9 +7852,13 @@ class Crew:
 
     def miss(self, letter: str) -> None:
         """Look soon for a worker to which the line broke: it, or its successor, may be there."""
-        self._soon(self._connect, letter)
+        self._look_again(self._connect, letter)
 
-    def _soon(self, act: Callable[..., None], *args: Any) -> None:
+    def soon(self, act: Callable[[], None]) -> None:
+        """Call *act* in the next turn."""
+        self.loop.call_soon(act, context=self.context.copy())
+
+    def _look_again(self, act: Callable[..., None], *args: Any) -> None:
         def unless_closing() -> None:
             if not self.closing:
                 act(*args)
@@ -7816,6 +7874,8 @@ class Crew:
             return log.debug("nobody takes messages of kind %d from worker %r", kind, letter)
         try:
             receive(letter, body)
+        except PayloadError as error:
+            log.debug("a message of kind %d from worker %r is dropped: %s", kind, letter, error)
         except Exception:
             log.exception("a message of kind %d from worker %r was lost", kind, letter)
 
@@ -7851,7 +7911,7 @@ class Crew:
         return [*self.lines.values(), *self.readers]
 
     async def _send_all(self) -> None:
-        while any(line.writing for line in self.lines.values()):
+        while not all(line.is_idle for line in self.lines.values()):
             self.line_emptied.clear()
             await self.line_emptied.wait()
 
@@ -7878,6 +7938,201 @@ def leave_crews_to_parent() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=leave_crews_to_parent)
+
+
+# The crew is a cluster of its own where the option `cluster` names none: what servers say to each
+# other by Redis, workers say on their lines. A line carries these kinds of messages:
+#
+#     CHANNELS    all channels that the sender listens to, as JSON; it replaces what was known
+#     LISTENS     one more channel that the sender listens to
+#     DESERTS     a channel that the sender does not listen to any more
+#     PUBLISHED   a message behind its channel, which stands behind its length in four bytes
+
+CHANNELS, LISTENS, DESERTS, PUBLISHED = 16, 17, 18, 19
+
+
+class Channels:
+    """A set of channels; a name that ends in a star stands for all that begin like it."""
+
+    __slots__ = ("names", "lengths")
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self.names: set[str] = set()
+        # How many names with a star there are of each length: a search tries so many beginnings.
+        self.lengths: collections.Counter[int] = collections.Counter()
+        for name in names:
+            self.add(name)
+
+    def add(self, name: str) -> None:
+        if name not in self.names:
+            self.names.add(name)
+            if name.endswith("*"):
+                self.lengths[len(name)] += 1
+
+    def discard(self, name: str) -> None:
+        if name in self.names:
+            self.names.discard(name)
+            if name.endswith("*"):
+                self.lengths[len(name)] -= 1
+                self.lengths += collections.Counter()  # which drops a length that is not used
+
+    def matching(self, channel: str) -> list[str]:
+        """Return the names that mean *channel*."""
+        found = [channel] if channel in self.names else []
+        for length in self.lengths:
+            name = channel[: length - 1] + "*"
+            if name in self.names and len(name) == length:
+                found.append(name)
+        return found
+
+
+def encode_published(channel: str, body: bytes) -> bytes:
+    name = channel.encode()
+    return b"%b%b%b" % (len(name).to_bytes(4, "big"), name, body)
+
+
+def decode_published(message: bytes) -> tuple[str, bytes]:
+    start = 4 + int.from_bytes(message[:4], "big")
+    if len(message) < start:
+        raise PayloadError("cut short")
+    return decode_text(message[4:start]), message[start:]
+
+
+class Switchboard:
+    """The channels of a crew: who listens to which, here and at the other workers.
+
+    A message goes to the workers that listen to its channel, and to one that has not said yet to
+    what it listens.
+    """
+
+    def __init__(self, crew: Crew) -> None:
+        self.crew = crew
+        self.channels = Channels()  # that somebody here listens to
+        self.receivers: dict[str, Receive] = {}  # by these channels
+        self.others: dict[str, Channels] = {}  # by the letter of another worker
+        self.introduced = asyncio.Event()  # one more worker has said to what it listens
+        #: The functions to call with a channel and the letter of a worker that has deserted it.
+        self.watchers: list[Callable[[str, str], None]] = []
+        crew.receivers.update({
+            CHANNELS: self._take_channels, LISTENS: self._take_listens, DESERTS: self._take_deserts,
+            PUBLISHED: self._take_published,
+        })  # fmt: skip
+        crew.on_line.append(self._introduce)
+        crew.on_gone.append(self._forget)
+
+    def publish(self, channel: str, body: bytes, volatile: bool) -> None:
+        """Send a message to the workers that listen."""
+        message = b""
+        for letter, line in self.crew.lines.items():
+            channels = self.others.get(letter)
+            if channels is None or channels.matching(channel):
+                message = message or encode_published(channel, body)
+                line.send(PUBLISHED, message, volatile)
+
+    def subscribe(self, channel: str, receive: Receive) -> None:
+        """Have *receive* called for what the others publish on *channel*."""
+        self.receivers[channel] = receive
+        self.channels.add(channel)
+        self._tell(LISTENS, channel)
+
+    def unsubscribe(self, channel: str) -> None:
+        if self.receivers.pop(channel, None) is not None:
+            self.channels.discard(channel)
+            self._tell(DESERTS, channel)
+
+    async def listeners(self, channel: str) -> list[str]:
+        """Return the letters of the workers that listen, once all that are there have said so."""
+        lines = self.crew.lines
+        while lines.keys() - self.others.keys():
+            self.introduced.clear()
+            await self.introduced.wait()
+        return [letter for letter in lines if channel in self.others[letter].names]
+
+    # What the workers tell each other.
+
+    def _introduce(self, letter: str) -> None:
+        """Tell a worker to which there is a line all our channels."""
+        names = STRICT_JSON.encode([*self.channels.names])
+        self.crew.lines[letter].send(CHANNELS, names.encode())
+
+    def _tell(self, kind: int, channel: str) -> None:
+        for line in list(self.crew.lines.values()):
+            line.send(kind, channel.encode())
+
+    def _take_channels(self, letter: str, body: bytes) -> None:
+        names = decode_json(decode_ascii(body))
+        known = self.others.get(letter, Channels()).names
+        self.others[letter] = Channels(decode_names(names))
+        self.introduced.set()
+        self._note_deserted(letter, known - self.others[letter].names)
+
+    def _take_listens(self, letter: str, body: bytes) -> None:
+        if letter in self.others:
+            self.others[letter].add(decode_text(body))
+
+    def _take_deserts(self, letter: str, body: bytes) -> None:
+        if letter in self.others:
+            channel = decode_text(body)
+            self.others[letter].discard(channel)
+            self._note_deserted(letter, [channel])
+
+    def _take_published(self, letter: str, message: bytes) -> None:
+        channel, body = decode_published(message)
+        for name in self.channels.matching(channel):
+            self.receivers[name](channel, body, letter)
+
+    def _forget(self, letter: str) -> None:
+        """Forget a worker that has gone."""
+        channels = self.others.pop(letter, Channels())
+        self.introduced.set()
+        self._note_deserted(letter, channels.names)
+
+    def _note_deserted(self, letter: str, channels: Iterable[str]) -> None:
+        for watcher in list(self.watchers):
+            for channel in channels:
+                watcher(channel, letter)
+
+
+class LineBus:
+    """The bus of one hub on the lines of its crew.
+
+    A channel begins with the number of its hub on these lines: the hubs of one application do not
+    hear each other. A message for a worker that stands still waits in its `Line`.
+    """
+
+    def __init__(self, hub: Hub, crew: Crew) -> None:
+        self.hub = hub
+        self.switchboard = crew.switchboard
+        # A hub whose door is hidden has no number; classes have their names.
+        self.start = f"{hub.number if hub.number >= 0 else hub.options.__qualname__}#"
+
+    def publish(self, channel: str, body: bytes, volatile: bool = False) -> None:
+        self.switchboard.publish(self.start + channel, body, volatile)
+
+    def subscribe(self, channel: str, receive: Receive) -> None:
+        def take(name: str, body: bytes, server: str) -> None:
+            self.hub.clock.context.run(receive, name[len(self.start) :], body, server)
+
+        self.switchboard.subscribe(self.start + channel, take)
+
+    def unsubscribe(self, channel: str) -> None:
+        self.switchboard.unsubscribe(self.start + channel)
+
+    async def listeners(self, channel: str) -> list[str]:
+        return await self.switchboard.listeners(self.start + channel)
+
+    def watch(self, gone: Callable[[str, str], None]) -> None:
+        self.gone = gone
+        self.switchboard.watchers.append(self._deserted)
+
+    def _deserted(self, channel: str, server: str) -> None:
+        if channel.startswith(self.start):
+            self.gone(channel[len(self.start) :], server)
+
+    async def close(self) -> None:
+        """Hear no more of the others; what a goodbye publishes still goes to them."""
+        with contextlib.suppress(ValueError):  # closed before
+            self.switchboard.watchers.remove(self._deserted)
 
 
 # -- 11. Transports --------------------------------------------------------------------
@@ -11945,9 +12200,9 @@ class Door(tornado.routing.Router):
     def open(self, application: tornado.web.Application) -> Hub:
         """Return the hub behind this door, bound to the running loop and to *application*."""
         hub = self.hub = self.hubs.of(application)
+        doors = enumerate(doors_of(application))
+        hub.number = next((number for number, door in doors if door is self), -1)
         if not hub.clock.is_bound():
-            doors = enumerate(doors_of(application))
-            hub.number = next((number for number, door in doors if door is self), -1)
             hub.bind(application)
         elif hub.application is None:
             hub.serve(application)
@@ -12482,8 +12737,7 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
             self.crew.open()
             application_crews[self.application] = self.crew
         for door in doors_of(self.application):
-            hub = door.open(self.application)
-            hub.crew = application_crews.get(self.application)
+            door.open(self.application).join_crew(application_crews.get(self.application))
 
     async def _serve(self, listeners: list[Listener], line: socket.socket | None = None) -> None:
         """Serve until a signal, or the end of the foreman at the other end of *line*."""

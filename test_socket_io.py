@@ -5669,7 +5669,7 @@ def check_json(value: Any) -> None:
         assert all(type(key) is str for key in value), value
     if isinstance(value, (dict, list)):
         return [check_json(item) for item in (value.values() if type(value) is dict else value)]
-    assert value is None or isinstance(value, (str, bool, int, float, bytes)), value
+    assert value is None or isinstance(value, (str, bool, int, float, Decimal, bytes)), value
     assert not isinstance(value, float) or math.isfinite(value), value
 
 
@@ -6031,7 +6031,7 @@ class ClusterTestCase(SocketIOTestCase):
 
     def setUp(self):
         self.published = []
-        for kind in (socket_io.MemoryBus, socket_io.RedisBus):
+        for kind in (socket_io.MemoryBus, socket_io.RedisBus, socket_io.LineBus):
 
             def record(bus, channel, body, volatile=False, publish=kind.publish):
                 self.published.append((channel, body))
@@ -6041,14 +6041,26 @@ class ClusterTestCase(SocketIOTestCase):
             patch.start()
             self.addCleanup(patch.stop)
         super().setUp()
-        self.io_loop.run_sync(self.first.io.start)
-        self.io_loop.run_sync(self.second.io.start)
+        self.io_loop.run_sync(self.join)
+
+    async def join(self):
+        """Have both servers join their cluster."""
+        for server in self.servers:
+            await server.io.start()
 
     def tearDown(self):
         super().tearDown()
         self.assertEqual([self.hub(server).verbs.questions for server in self.servers], [{}, {}])
         for channel, body in self.published:
-            check_published(channel, body)
+            self.check(channel, body)
+
+    def check(self, channel, body):
+        check_published(channel, body)
+
+    async def until_servers_are(self, count):
+        """Wait until the first server has counted so many, itself included."""
+        while await self.first.io.server_count() != count:
+            await asyncio.sleep(0)
 
     @property
     def servers(self):
@@ -6151,9 +6163,9 @@ class ClusterBroadcastTests(ClusterTestCase):
             socket_io.StrictJSON, "encode", autospec=True, side_effect=socket_io.StrictJSON.encode
         ) as encode:
             self.first.io.local.emit("two dialects", {"a": 1})
-            written_alone, _ = encode.call_count, encode.reset_mock()
-            self.first.io.emit("two dialects", {"a": 1})
-            self.assertEqual((written_alone, encode.call_count), (2, 1))
+            self.first.io.emit("two dialects", {"b": 1})
+            written = [str(call.args[1][1]) for call in encode.mock_calls if len(call.args[1]) == 2]
+            self.assertEqual(written, [*["{'a': 1}"] * 2, "{'b': 1}"])
         for client in clients:
             while (await client.receive())[0] != "two dialects":
                 pass
@@ -6246,11 +6258,11 @@ class ClusterBroadcastTests(ClusterTestCase):
 
     @gen_test
     async def test_a_server_that_leaves_or_begins_again_is_counted_rightly(self):
-        self.assertEqual(await self.first.io.server_count(), 2)
+        await self.until_servers_are(2)
         await self.second.io.close()
-        self.assertEqual(await self.first.io.server_count(), 1)
+        await self.until_servers_are(1)
         self.hub(self.second).reopen()
-        self.assertEqual(await self.first.io.server_count(), 2)
+        await self.until_servers_are(2)
 
     def test_a_hub_on_a_new_loop_leaves_the_cluster_of_the_old_one(self):
         async def count():
@@ -6539,14 +6551,11 @@ class ClusterCallTests(ClusterTestCase):
         self,
     ):
         here, there = await self.pair()
-        clock = mock.Mock(loop=asyncio.get_running_loop(), context=contextvars.Context())
-        clock.is_over.return_value = False
-        hub = mock.Mock(clock=clock)
-        third = socket_io.MemoryBus(self.url, hub)
+        third = self.silent_bus()
         third.subscribe("socket.io-request#/#", lambda *message: None)
+        await self.until_servers_are(3)
         io = self.first.io
         self.second.io.on("ask", lambda: "known")
-        self.assertEqual(await io.server_count(), 3)
         with self.assertRaisesRegex(socket_io.ClusterTimeout, "1 of 2 other servers") as caught:
             await io.fetch_sockets()
         self.assertEqual({one.id for one in caught.exception.partial}, {here.id, there.id})
@@ -6559,8 +6568,15 @@ class ClusterCallTests(ClusterTestCase):
         self.assertIsInstance(caught.exception, TimeoutError)
         acks = await io.to("nobody").call("question", timeout=0.1)
         self.assertEqual((acks.answers, acks.expected), ({}, 0))
+        third.unsubscribe("socket.io-request#/#")
+        await self.until_servers_are(2)
         await third.close()
-        self.assertEqual(await io.server_count(), 2)
+
+    def silent_bus(self):
+        """Return the bus of a third server, on which nothing answers."""
+        clock = mock.Mock(loop=asyncio.get_running_loop(), context=contextvars.Context())
+        clock.is_over.return_value = False
+        return socket_io.MemoryBus(self.url, mock.Mock(clock=clock))
 
 
 @needs_cluster_packages
@@ -7989,6 +8005,347 @@ class WorkersFolderTests(CrewTestCase):
             self.assertEqual(await within(reader.read()), b"")
             writer.close()
         self.assertEqual(crew.readers, set())
+
+
+class WorkersClusterTestCase(ClusterTestCase):
+    """The two servers of a cluster as two workers: the lines of their crews are the bus."""
+
+    __unittest_skip__ = False  # the packages of a cluster are not needed
+    url = None
+
+    async def join(self):
+        self.folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.crews = []
+        for server in self.servers:
+            await self.become_worker(server)
+        for server in self.servers:
+            while await server.io.server_count() < 2:
+                await asyncio.sleep(0)
+
+    def crew(self):
+        crew = socket_io.Crew(self.folder, lambda sock, early: sock.close())
+        crew.open()
+        self.crews.append(crew)
+        return crew
+
+    async def become_worker(self, server, crew=None, number=0):
+        """Have *server* join the crew; *number* is the place of its hub in its application."""
+        self.hub(server).crew, self.hub(server).number = crew or self.crew(), number
+        await server.io.start()
+
+    async def third_server(self):
+        """Return one more worker, which no client can reach."""
+        third = type("Third", (SocketIOHandler,), dict(self.options))
+        third.routes("third")
+        await self.become_worker(third)
+        return third
+
+    def silent_bus(self):
+        """Return the bus of one more worker, on which nothing answers by itself."""
+        clock = mock.Mock(context=contextvars.copy_context())
+        bus = socket_io.LineBus(mock.Mock(clock=clock, number=0), self.crew())
+        bus.watch(lambda channel, server: None)
+        return bus
+
+    def kill(self, crew):
+        """Have a worker die: the system closes its sockets, and it says nothing any more."""
+        for end in [*crew.lines.values(), *crew.readers]:
+            crew.loop.remove_reader(end.sock.fileno())
+            crew.loop.remove_writer(end.sock.fileno())
+        crew.loop.remove_reader(crew.listener.fileno())
+        crew.leave_to_parent()
+
+    def tearDown(self):
+        async def leave():
+            for crew in self.crews:
+                await crew.close()
+
+        self.io_loop.run_sync(leave)
+        super().tearDown()
+
+    def check(self, channel, body):
+        """Raise AssertionError unless workers would understand *body*."""
+        kind, name = re.match("socket.io(-request|-response|)#(/[^#]*)#", channel).groups()
+        words = socket_io.WorkerWords(STRICT_JSON, "0")
+        if kind == "":
+            _, data = words.decode_event(name, body)
+            check_event(data)
+        elif kind == "-request":
+            check_request(words.decode_request(body))
+        else:
+            check_response(words.decode_request(body))
+
+
+class WorkersBroadcastTests(WorkersClusterTestCase, ClusterBroadcastTests):
+    """An event for many reaches the clients of all workers, each once."""
+
+    # These are about other buses.
+    test_a_class_that_serves_twice_in_one_cluster_sends_once = None
+    test_a_hub_on_a_new_loop_leaves_the_cluster_of_the_old_one = None
+
+    @gen_test
+    async def test_a_volatile_event_is_published_with_its_flag_and_reaches_the_other_server(self):
+        _, there = await self.pair()
+        self.first.io.volatile.emit("maybe")
+        self.assertEqual(await there.receive(), ("maybe",))
+        target, _ = self.hub(self.second).verbs.words.decode_event("/", self.published[-1][1])
+        self.assertTrue(target.volatile)
+
+    @gen_test
+    async def test_the_channels_of_a_dynamic_namespace_are_joined_and_left_with_its_clients(self):
+        known = self.crews[0].switchboard.others
+        before = set(known["1"].names)
+        client = await self.client(path="/second", namespace="/room/7")
+        self.assertEqual(len(known["1"].names), len(before) + 4)
+        await client.close()
+        while known["1"].names != before:
+            await asyncio.sleep(0.005)
+
+    @gen_test
+    async def test_many_namespaces_leave_no_channels_behind(self):
+        hub, boards = self.hub(self.first), [crew.switchboard for crew in self.crews]
+        before = [(set(board.channels.names), len(board.receivers)) for board in boards]
+        for number in range(500):
+            hub.forget_unused(hub.find_or_make(f"/room/{'x' * (number % 50)}{number}"))
+        await self.until_servers_are(2)
+        await self.first.io.server_side_call("until all has been heard")
+        after = [(set(board.channels.names), len(board.receivers)) for board in boards]
+        self.assertEqual(after, before)
+        self.assertEqual(boards[1].others["0"].names, before[0][0])
+        self.assertEqual(len(boards[1].others["0"].lengths), 2)  # of "/" and of "/chat"
+
+    @gen_test
+    async def test_two_hubs_of_one_application_do_not_hear_each_other(self):
+        others = [type("Other", (SocketIOHandler,), {}) for _ in self.servers]
+        for number, (server, crew) in enumerate(zip(others, self.crews, strict=True)):
+            self._app.add_handlers(".*", [server.routes(f"other{number}")])
+            await self.become_worker(server, crew, number=1)
+        await self.pair()
+        other = await self.client(path="/other1")
+        while await others[0].io.server_count() < 2:
+            await asyncio.sleep(0)
+        self.first.io.emit("of the one")
+        others[0].io.emit("of the other")
+        self.assertEqual(await other.receive(), ("of the other",))
+        self.assertEqual([one.id for one in await others[0].io.fetch_sockets()], [other.id])
+        self.assertEqual(len(await self.first.io.fetch_sockets()), 2)
+        for server in others:
+            await self.hub(server).verbs.leave_cluster()
+
+    @gen_test
+    async def test_a_thousand_events_each_way_come_in_order_and_once(self):
+        here, there = await self.pair()
+        for number in range(1000):
+            self.first.io.emit("first", number)
+            self.second.io.emit("second", number)
+            if number % 100 == 99:
+                await asyncio.sleep(0)
+        for client in (here, there):
+            got = [await client.receive() for _ in range(2000)]
+            for name in ("first", "second"):
+                numbers = [event[1] for event in got if event[0] == name]
+                self.assertEqual(numbers, list(range(1000)))
+            self.assertEqual(await self.got(client), [])
+
+    @gen_test
+    async def test_decimals_and_large_integers_keep_their_digits(self):
+        _, there = await self.pair()
+        old = await self.client("0.9", "xhr-polling", path="/second")
+        self.first.io.emit("numbers", Decimal("0.10"), 10**400)
+        for client in (there, old):
+            with mock.patch.object(socket_io.StrictJSON, "decode", socket_io.StrictJSON.decode_own):
+                _, *numbers = await client.receive()
+            self.assertEqual([str(number) for number in numbers], ["0.10", str(10**400)])
+
+    @gen_test
+    async def test_the_first_words_of_a_new_worker_are_heard(self):
+        here, there = await self.pair()
+        third = await self.third_server()
+        third.io.emit("first words")
+        for client in (here, there):
+            self.assertEqual(await client.receive(), ("first words",))
+
+    @gen_test
+    async def test_the_last_words_of_a_worker_are_heard(self):
+        class Parting(SocketIOHandler):
+            def on_close(self):
+                self.broadcast.emit("left", self.close_reason)
+
+        self._app.add_handlers(".*", [Parting.routes("parting")])
+        await self.become_worker(Parting)
+        here = await self.client(path="/first")
+        await self.client(path="/parting")
+        await within(Parting.io.close())
+        self.assertEqual(await here.receive(), ("left", "server shutting down"))
+
+
+class WorkersRoomTests(WorkersClusterTestCase, ClusterRoomTests):
+    """A worker acts on the clients of another, and learns about them what is no secret."""
+
+    # It makes further servers of the same cluster.
+    test_an_event_or_an_attribute_named_data_stays_what_it_is = None
+
+
+class WorkersCallTests(WorkersClusterTestCase, ClusterCallTests):
+    """A call collects the acks of clients of several workers."""
+
+    test_acks_of_node_servers_are_counted_and_given_without_ids = None
+
+    @gen_test
+    async def test_clients_of_every_generation_acknowledge_to_another_worker(self):
+        for dialect, transport in (("0.9", "xhr-polling"), ("EIO3", "websocket"), ("EIO3", "xhr-polling"),
+                                   ("EIO4", "xhr-polling"), ("EIO4", "websocket")):  # fmt: skip
+            client = await self.client(dialect, transport, path="/second")
+            handler = self.second.io.sockets()[-1]
+            calling = asyncio.ensure_future(self.first.io.to(handler.id).call("question"))
+            self.assertEqual(await client.answer("yes"), ("question",))
+            with self.subTest(dialect, transport=transport):
+                self.assertEqual((await within(calling)).answers, {handler.id: "yes"})
+
+
+class WorkersServerSideEventTests(WorkersClusterTestCase, ServerSideEventTests):
+    """Events that workers emit to each other."""
+
+    @gen_test
+    async def test_every_other_worker_answers_a_call(self):
+        third = await self.third_server()
+        for name, server in (("first", self.first), ("second", self.second), ("third", third)):
+            server.io.on("who", lambda name=name: name)
+        self.assertEqual(sorted(await third.io.server_side_call("who")), ["first", "second"])
+        await self.until_servers_are(3)
+        self.assertEqual(sorted(await self.first.io.server_side_call("who")), ["second", "third"])
+
+
+class WorkersFailureTests(WorkersClusterTestCase):
+    """A worker that dies is waited for by nobody; one that stands still holds up nobody for long."""
+
+    namespaces = {re.compile("/room/.*"): SocketIOHandler}
+    options = {"cluster_timeout": 60.0}  # no test waits so long
+
+    async def third_that_hears(self):
+        """Return the bus of a third worker, and a queue of the requests that come there."""
+        third, heard = self.silent_bus(), asyncio.Queue()
+        words = self.hub(self.first).verbs.words
+        third.subscribe(
+            "socket.io-request#/#",
+            lambda channel, body, server: heard.put_nowait(words.decode_request(body)),
+        )
+        await self.until_servers_are(3)
+        return third, heard
+
+    def respond(self, third, request, **response):
+        words = socket_io.WorkerWords(STRICT_JSON, "2")
+        body = words.encode_request({**response, "requestId": request["requestId"]})
+        third.publish(f"socket.io-response#/#{request['uid']}#", body)
+
+    @gen_test
+    async def test_a_question_is_over_when_a_worker_dies_that_has_not_answered(self):
+        clients = await self.pair()
+        ids = {client.id for client in clients}
+        self.second.io.on("who", lambda: "second")
+        for ask, expected in (
+            (self.first.io.fetch_sockets, ids),
+            (self.first.io.all_rooms, ids),
+            (functools.partial(self.first.io.server_side_call, "who"), {"second"}),
+        ):
+            _, heard = await self.third_that_hears()
+            asking = asyncio.ensure_future(ask())
+            await within(heard.get())
+            self.kill(self.crews.pop())
+            found = await within(asking)
+            self.assertEqual({getattr(one, "id", one) for one in found}, expected)
+            await self.until_servers_are(2)
+
+    @gen_test
+    async def test_a_call_is_over_when_the_worker_dies_that_owes_acks(self):
+        here, there = await self.pair()
+        for answers in (0, 1):
+            third, heard = await self.third_that_hears()
+            calling = asyncio.ensure_future(self.first.io.call("question", timeout=None))
+            await here.answer("here")
+            await there.answer("there")
+            request = await within(heard.get())
+            if answers:
+                self.respond(third, request, type=8, clientCount=2)
+                self.respond(third, request, type=9, packet="third", id="x")
+                while len(self.hub(self.first).verbs.questions[request["requestId"]].named) < 2:
+                    await asyncio.sleep(0)
+            self.assertFalse(calling.done())
+            self.kill(self.crews.pop())
+            acks = await within(calling)
+            expected = {here.id: "here", there.id: "there", **({"x": "third"} if answers else {})}
+            self.assertEqual((acks.answers, acks.expected), (expected, 2 + 2 * answers))
+
+    @gen_test
+    async def test_a_question_is_over_when_the_worker_leaves_the_namespace(self):
+        third, heard = await self.third_that_hears()
+        asking = asyncio.ensure_future(self.first.io.fetch_sockets())
+        await within(heard.get())
+        third.unsubscribe("socket.io-request#/#")
+        self.assertEqual(await within(asking), [])
+
+    @gen_test
+    async def test_a_worker_that_died_is_followed_by_another_of_its_number(self):
+        here, _ = await self.pair()
+        self.kill(self.crews.pop())
+        await self.until_servers_are(1)
+        third = await self.third_server()
+        self.assertEqual(self.hub(third).crew.letter, "1")
+        await self.until_servers_are(2)
+        third.io.emit("hello")
+        self.assertEqual(await here.receive(), ("hello",))
+
+    @gen_test
+    async def test_a_worker_that_stands_still_holds_up_no_event_and_learns_afterwards_what_it_missed(
+        self,
+    ):
+        here, there = await self.pair()
+        third, heard = await self.third_that_hears()
+        third.subscribe("socket.io#/#*", lambda channel, body, server: heard.put_nowait(body))
+        crew = self.crews[2]
+        for reader in crew.readers:
+            crew.loop.remove_reader(reader.sock.fileno())
+        line = self.crews[0].lines["2"]
+        with mock.patch.object(socket_io, "MAX_WAITING_BYTES", 200_000):
+            with self.assertLogs("socket_io", "WARNING") as logged:
+                self.hub(self.first).find_or_make("/room/new")  # whose channels are dropped
+                for number in range(400):
+                    self.first.io.emit("many", number, "x" * 2000)
+                    for client in (here, there):
+                        self.assertEqual((await client.receive())[1], number)
+            self.assertLessEqual(line.waiting_bytes, 200_000)
+        self.assertEqual(len(logged.output), 1)
+        self.assertIn("worker 2 reads nothing of what worker 0 sends", logged.output[0])
+        with (
+            mock.patch.object(self.hub(self.first).verbs, "seconds", 0.05),
+            self.assertRaises(socket_io.ClusterTimeout),
+        ):
+            await self.first.io.fetch_sockets()
+        with self.assertLogs("socket_io", "INFO") as logged:
+            for reader in crew.readers:
+                crew.watch(reader.sock, reader._read)
+            while line.dropped or not line.is_idle:
+                await asyncio.sleep(0.001)
+        self.assertRegex(
+            logged.output[0], "worker 2 reads again; [0-9]+ messages for it were dropped"
+        )
+        while "0#socket.io-request#/room/new#" not in crew.switchboard.others["0"].names:
+            await asyncio.sleep(0.001)
+
+    @gen_test
+    async def test_nonsense_on_a_line_is_dropped_by_itself(self):
+        _, there = await self.pair()
+        line = self.crews[0].lines["1"]
+        bodies = [b"", b"\0", b"\xff" * 10, b"{", b"[1]", b"[[]]", b'["a', b"\0\0\0\1\xff",
+                  b"\0\0\0\1a", socket_io.encode_published("0#socket.io#/#", b"\xff")]  # fmt: skip
+        with self.assertNoLogs("socket_io", "WARNING"):
+            for body, kind in itertools.product(bodies, range(2, 256)):
+                line.send(kind, body)
+            self.crews[0].introduce("1")
+            self.first.io.emit("after it")
+            self.assertEqual(await there.receive(), ("after it",))
+        self.assertEqual(await self.second.io.server_count(), 2)
 
 
 # -- 11. Transports --------------------------------------------------------------------
@@ -21396,6 +21753,39 @@ class HandOverTests(WorkersTestCase):
         take_handed(*taken[0])
         await self.until(lambda: taken[0][0].fileno() < 0)
         self.assertEqual(self.hub(1).closing, False)
+
+
+class WorkersTogetherTests(WorkersTestCase):
+    """Several workers act as one server, without Redis."""
+
+    @gen_test
+    async def test_clients_of_every_generation_are_reached_from_every_worker(self):
+        clients = {}
+        for number, (dialect, transport) in enumerate(EndOfProcessTests.DOORS):
+            client = await self.nomad(dialect, transport, number)
+            clients[self.handler.handlers[-1].id] = client
+        workers = [
+            next(
+                one
+                for one in self.handler.handlers
+                if one._member.namespace.hub is self.hub(number)
+            )
+            for number in range(3)
+        ]
+        self.assertEqual(await self.handler.io.server_count(), 3)
+        everywhere = [*workers, self.handler]  # the class reaches each client once, too
+        for number, place in enumerate(everywhere):
+            place.io.emit("news", number)
+            for client in clients.values():
+                self.assertEqual(await client.receive(), self.as_event(client, number))
+            found = await place.io.fetch_sockets()
+            self.assertEqual({one.id for one in found}, clients.keys())
+
+    def as_event(self, client, number):
+        """What a client is told of the event "news": one of 0.6 gets a message."""
+        if client.dialect.name == "0.6":
+            return ("message", {"name": "news", "args": [number]})
+        return ("news", number)
 
 
 class HandOverEndTests(WorkersTestCase):
