@@ -8636,6 +8636,11 @@ class TornadoConnection:
 # came: the lane is no second HTTP server. What it does not understand completely it has not touched.
 
 PLAIN_LINE = re.compile(r"(GET|POST) (/[!->@-~]*)\?([!-~]*) HTTP/1\.1\r\n")
+# A request line that names a session, in its path or its query.
+SID_IN_LINE = re.compile(
+    rf"[A-Z]{{3,7}} [!-~]*?(?:[?&]sid=|/(?:{'|'.join(TRANSPORTS)})/)([0-9A-Za-z_-]{{20}})[/?& ]",
+    re.ASCII,
+)
 PLAIN_HEADERS = re.compile(r"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*\r\n)+")
 PLAIN_HEADER = re.compile(r"([^:]+):[ \t]*([^\r]*)\r\n")
 PLAIN_HOST = re.compile(r"[0-9A-Za-z.:_\[\]-]+", re.ASCII)
@@ -8833,10 +8838,11 @@ class LaneConnection:
         data = self.sock.recv(self.lane.max_head, socket.MSG_PEEK)
         if not data:
             return self.close()
-        plain = self._parse(data.decode("latin-1"))
+        text = data.decode("latin-1")
+        plain = self._parse(text)
         exchange = None if plain is None else self.lane.find(plain, self.head)
         if exchange is None:
-            return self.lane.pass_on(self, plain)
+            return self.lane.pass_on(self, text)
         head = self.head
         taken = self.sock.recv(min(self.head_size + head.body_size, READ_SIZE))
         self.deadline = math.inf
@@ -9183,23 +9189,24 @@ class Lane:
         self.hub = exchange.hub
         return exchange
 
-    def pass_on(self, connection: LaneConnection, plain: PlainRequest | None) -> None:
-        """Give a connection, untouched, to the worker that has the session of *plain*, or to Tornado."""
+    def pass_on(self, connection: LaneConnection, text: str) -> None:
+        """Give a connection, untouched, to the worker that its request names, or to Tornado.
+
+        *text* begins with that request. What it is the worker decides, and may leave it to Tornado.
+        """
         line = None
-        if plain is not None and self.server.crew is not None and not connection.handed:
-            line = self._line_for(plain)
+        if self.server.crew is not None and not connection.handed:
+            line = self._line_for(text)
         if line is None:
             return self.give_to_tornado(connection)
         line.hand_over(connection.release())
 
-    def _line_for(self, plain: PlainRequest) -> Line | None:
-        """Return the line to the worker that has the session of *plain*, if another one has it."""
-        sid = plain.sid
-        exchange = self._ask_router(plain, None) if sid else None
-        if exchange is None or sid in exchange.hub.sessions:
+    def _line_for(self, text: str) -> Line | None:
+        match = SID_IN_LINE.match(text)
+        if match is None:
             return None
-        line = exchange.hub.line_of(sid)
-        return line if line is not None and line.has_room else None
+        lines = [hub.line_of(match[1]) for hub in application_hubs.get(self.application, ())]
+        return next((line for line in lines if line is not None and line.has_room), None)
 
     def take_handed(self, sock: socket.socket, address: Any, early: bytes) -> None:
         """Serve the request with which another worker has handed over its connection."""
