@@ -34,10 +34,10 @@ its classes.
 
      1  Limits and errors   the numbers that are no options; one exception family
      2  Packets             EnginePacket and Packet: the words all dialects translate to
-     3  Text and bytes      UTF-16 lengths, wire integers, base64, JSON, script quoting
+     3  Text and bytes      UTF-16 lengths, wire integers, base64, JSON, script quoting, msgpack
      4  Attachments         binary out of JSON and back into it
-     5  Dialects            SocketIO06, SocketIO09, EngineIO3, EngineIO4:
-                            bytes <-> packets; facts, no state
+     5  Dialects            SocketIO06, SocketIO09, EngineIO3, EngineIO4, and MsgPack4
+                            beside it: bytes <-> packets; facts, no state
      6  Frames              RFC 6455, server side: bytes in, messages out;
                             built frames are shareable bytes
      7  Requests            method + URL + headers -> Request, or Refused
@@ -76,8 +76,9 @@ call of `routes` serves. A *turn* is one round of the event loop.
 
 Sources, cited as [TAG "Heading"]: [EIO3] [EIO4] engine.io-protocol, revisions 3 and 4, [SIO5]
 socket.io-protocol, revision 5, [SIO1] the text of protocol 1 and the npm package socket.io 0.9.19,
-[SIO06] server and browser client of the npm package socket.io 0.6.18, [SIO] the documentation of
-socket.io 4, [RFC6455], [RFC7692], [RFC9110], [Fetch] of the WHATWG.
+[SIO06] server and browser client of the npm package socket.io 0.6.18, [MSGPACK] the npm package
+socket.io-msgpack-parser 3.0, [SIO] the documentation of socket.io 4, [RFC6455], [RFC7692],
+[RFC9110], [Fetch] of the WHATWG.
 """
 
 from __future__ import annotations
@@ -116,6 +117,7 @@ import shutil
 import signal
 import socket
 import ssl
+import struct
 import sys
 import tempfile
 import threading
@@ -349,6 +351,14 @@ MISTAKES = {
     # In what a client sends.
     "nonsense": Mistake(Fate.ENDED, _FOREIGN),
     "broken frame": Mistake(Fate.ENDED, _FOREIGN, "transport error"),
+    "msgpack": Mistake(
+        Fate.ENDED,
+        'Put "EIO4-msgpack" into {options.__name__}.enabled_dialects, if such clients are wanted',
+    ),
+    "not msgpack": Mistake(
+        Fate.ENDED,
+        'Put "EIO4" into {options.__name__}.enabled_dialects, if such clients are wanted',
+    ),
     "too large": Mistake(Fate.ENDED, _TOO_LARGE, "transport error"),
     # A part of a body or a packet is too large, which was read as a whole.
     "too large a part": Mistake(Fate.ENDED, _TOO_LARGE),
@@ -922,6 +932,264 @@ def script_string(text: str) -> str:
     return encode_json(text).replace("<", "\\u003c")
 
 
+# Of msgpack we read and write what JSON could have said too, and bytes: an event means the same to
+# the application and to all of its receivers, whatever a client speaks. The package msgpack reads
+# nearly every packet; where these bytes occur, `read_msgpack` decides. They may begin bytes, an
+# extension, a number that JSON lacks, or a long list: the package makes room for as many items as a
+# list claims to have, before any has come, and once more for each list inside.
+MSGPACK_ODDITY = re.compile(
+    rb"[\xc4-\xcb\xd4-\xd8\xdc\xdd\xdf](?:(?<=[\xc4-\xc9\xd4-\xd8\xdd\xdf])"
+    rb"|(?<=\xcb)[\x7f\xff][\xf0-\xff]|(?<=\xca)[\x7f\xff][\x80-\xff]|(?<=\xdc)[\x04-\xff])"
+)
+#: The form of a value that begins with this byte, and the bytes of its length or of itself.
+# fmt: off
+MSGPACK_FORMS = {
+    0xC4: ("bytes", 1), 0xC5: ("bytes", 2), 0xC6: ("bytes", 4),
+    0xC7: ("extension", 1), 0xC8: ("extension", 2), 0xC9: ("extension", 4),
+    0xCA: (">f", 4), 0xCB: (">d", 8),
+    0xCC: (">B", 1), 0xCD: (">H", 2), 0xCE: (">I", 4), 0xCF: (">Q", 8),
+    0xD0: (">b", 1), 0xD1: (">h", 2), 0xD2: (">i", 4), 0xD3: (">q", 8),
+    0xD4: ("type", 1), 0xD5: ("type", 2), 0xD6: ("type", 4), 0xD7: ("type", 8), 0xD8: ("type", 16),
+    0xD9: ("text", 1), 0xDA: ("text", 2), 0xDB: ("text", 4),
+    0xDC: ("list", 2), 0xDD: ("list", 4), 0xDE: ("map", 2), 0xDF: ("map", 4),
+}
+# fmt: on
+MSGPACK_CONSTANTS = {0xC0: None, 0xC2: False, 0xC3: True}
+#: Lists and maps in each other that a packet may have. The package writes 511, and reads 1024: what
+#: has come can be sent on, and inside of a few more.
+MSGPACK_DEPTH = 450
+MOST_WRITTEN = 508
+#: All bytes but those that may begin a list or a map.
+NO_CONTAINERS = bytes([*range(0x80), *range(0xA0, 0xDC), *range(0xE0, 0x100)])
+#: The types whose values are written as they are.
+SAME_IN_MSGPACK: frozenset[type] = frozenset([str, int, bool, type(None)])
+UNDEFINED = object()  # JavaScript's undefined: null in a list, and nothing in a map
+
+
+@functools.cache
+def msgpack_package() -> Any:
+    """Import the package msgpack, for a dialect that needs it."""
+    try:
+        return importlib.import_module("msgpack")
+    except ImportError as error:
+        raise ImportError(
+            'the dialect "EIO4-msgpack" in the option `enabled_dialects` needs a package: '
+            "pip install msgpack"
+        ) from error
+
+
+def decode_msgpack(data: bytes) -> Any:
+    """Return the value of a client's *data*; PayloadError unless it is one value of msgpack."""
+    if MSGPACK_ODDITY.search(data) is None:
+        try:
+            value = msgpack_package().unpackb(data)
+        # The exact reader knows numbers as keys too, and the right words for an error.
+        except (ValueError, TypeError, RecursionError):
+            return read_msgpack(data)
+        if len(data) > MSGPACK_DEPTH < len(data.translate(None, NO_CONTAINERS)):
+            _check_depth(value)
+        return value
+    return read_msgpack(data)
+
+
+def _check_depth(value: Any) -> None:
+    """Raise PayloadError if *value* has more than MSGPACK_DEPTH lists and maps in each other."""
+    level: list[Any] = [[value]]
+    for _ in range(MSGPACK_DEPTH + 1):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if type(outer) is dict else outer)
+            if type(inner) is list or type(inner) is dict
+        ]
+        if not level:
+            return
+    raise PayloadError("nested too deep")
+
+
+def read_msgpack(data: bytes) -> Any:
+    """Read exactly one value of msgpack, as the same client would have sent it as JSON.
+
+    So NaN and Infinity are None, as JSON.stringify has them, a number is a key as its text, and of
+    a key that stands twice the last counts. node's parser writes three types of JavaScript as
+    extension 0: undefined, which JSON leaves out of a map; a Date, which is its text; and an
+    ArrayBuffer, which is bytes. The package could not tell eight bytes from a Date. Every other
+    extension is refused, timestamps too.
+    """
+    position, whole = 0, len(data)
+    #: The lists and maps that are not full yet; each with the number of values that it still lacks,
+    #: and a map with the key of the next. The outermost list holds the value itself.
+    open_ones: list[tuple[list[Any] | dict[str, Any], int, Any]] = []
+    inside: Any = []
+    lacking, key, result = 1, None, inside
+    while True:
+        while not lacking:
+            if not open_ones:
+                if position < whole:
+                    raise PayloadError("more than one value of msgpack")
+                return result[0]
+            inside, lacking, key = open_ones.pop()
+        if position >= whole:
+            raise PayloadError("msgpack that is cut short")
+        head, opened = data[position], -1
+        position += 1
+        value: Any
+        if head < 0x80:
+            value = head
+        elif head < 0xA0:
+            value, opened = ([], head - 0x90) if head >= 0x90 else ({}, head - 0x80)
+        elif head < 0xC0:
+            value, position = _slice(data, position, head - 0xA0)
+            value = decode_text(value)
+        elif head >= 0xE0:
+            value = head - 0x100
+        elif head in MSGPACK_CONSTANTS:
+            value = MSGPACK_CONSTANTS[head]
+        else:
+            form, size = MSGPACK_FORMS.get(head, ("", 0))
+            if form in ("list", "map"):
+                value, position = _slice(data, position, size)
+                opened = int.from_bytes(value, "big")
+                value = [] if form == "list" else {}
+            else:
+                value, position = _read_sized(data, position, form, size)
+        if type(inside) is list:
+            inside.append(None if value is UNDEFINED else value)
+        elif key is None:
+            key = str(value) if type(value) is int else value
+            if type(key) is not str:
+                raise PayloadError("a key that is no text")
+            continue
+        else:
+            if value is UNDEFINED:
+                inside.pop(key, None)
+            else:
+                inside[key] = value
+            key = None
+        lacking -= 1
+        if opened > 0:
+            # Every value is at least a byte, and a map has two for each key.
+            if opened * (1 + (type(value) is dict)) > whole - position:
+                raise PayloadError("msgpack that is cut short")
+            if len(open_ones) >= MSGPACK_DEPTH:
+                raise PayloadError("nested too deep")
+            open_ones.append((inside, lacking, key))
+            inside, lacking = value, opened
+
+
+def _slice(data: bytes, start: int, size: int) -> tuple[bytes, int]:
+    """Return the next *size* bytes and where they end; PayloadError if there are not so many."""
+    end = start + size
+    if end > len(data):
+        raise PayloadError("msgpack that is cut short")
+    return data[start:end], end
+
+
+def _read_sized(data: bytes, position: int, form: str, size: int) -> tuple[Any, int]:
+    """Return the number, text, bytes or extension that follows, and where it ends."""
+    part, position = _slice(data, position, size + (form == "type"))
+    if form.startswith(">"):
+        number = struct.unpack(form, part)[0]
+        return (number if math.isfinite(number) else None), position
+    if form == "type":
+        return _read_extension(part), position
+    length = int.from_bytes(part, "big")
+    if form == "extension":
+        code, position = _slice(data, position, 1)
+        if code != b"\0":
+            raise PayloadError(f"extension {code.hex()} of msgpack")
+    elif form not in ("text", "bytes"):
+        raise PayloadError("a byte that begins no value of msgpack")
+    part, position = _slice(data, position, length)
+    return (decode_text(part) if form == "text" else part), position
+
+
+def _read_extension(part: bytes) -> Any:
+    """Return what node's parser means by an extension of a fixed size, its type first."""
+    code, data = part[:1], part[1:]
+    if code != b"\0" or len(data) not in (1, 8):
+        raise PayloadError(f"extension {code.hex()} of msgpack")
+    if len(data) == 1:
+        return UNDEFINED
+    try:
+        return iso_time(int.from_bytes(data, "big", signed=True))
+    except OverflowError:
+        return None  # a year that Python does not have
+
+
+def iso_time(ms: int) -> str:
+    """Write a JavaScript Date as JSON has it, such as 2023-11-14T22:13:20.123Z."""
+    when = datetime.datetime(1970, 1, 1) + datetime.timedelta(milliseconds=ms)
+    return f"{when.isoformat(timespec='milliseconds')}Z"
+
+
+def encode_msgpack(value: Any, codec: StrictJSON) -> bytes:
+    """Encode *value*, bytes in place; TypeError or ValueError for what *codec* cannot write either.
+
+    Raises RecursionError for a value that is nested too deep, though JSON may yet carry it. Half a
+    surrogate pair, which is no UTF-8, becomes a question mark.
+    """
+    packb, same = msgpack_package().packb, SAME_IN_MSGPACK
+    packed: bytes
+    try:
+        packed = packb(_plain(value, codec, same), unicode_errors="replace")
+    except OverflowError:  # an integer of more than 64 bits
+        packed = packb(_plain(value, codec, same - {int}), unicode_errors="replace")
+    return packed
+
+
+def _plain(value: Any, codec: StrictJSON, same: Set[type], depth: int = 0) -> Any:
+    """Return *value* with nothing in it but bytes and what msgpack says as *codec* does.
+
+    Values of the types in *same* stay as they are.
+    """
+    if type(value) in same:
+        return value
+    if isinstance(value, (dict, list, tuple)) and depth > MOST_WRITTEN:
+        raise RecursionError("nested too deep")
+    # A comprehension would need a second frame for every level, before Python 3.12.
+    if isinstance(value, dict):
+        items = {}
+        for key, item in value.items():
+            if type(key) is not str:
+                key = _json_key(key, codec)
+            items[key] = item if type(item) in same else _plain(item, codec, same, depth + 1)
+        return items
+    if isinstance(value, (list, tuple)):
+        parts = list(value)
+        for at, item in enumerate(parts):
+            if type(item) not in same:
+                parts[at] = _plain(item, codec, same, depth + 1)
+        return parts
+    if isinstance(value, int):
+        return near_integer(value)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    if isinstance(value, str) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    given = codec.substitute(value)
+    if given is not value:
+        return _plain(given, codec, same, depth + 1)
+    text = codec.encode(value)  # raises for what JSON cannot say
+    try:
+        return _plain(codec.decode(text), codec, same, depth + 1)
+    except PayloadError:
+        return None  # a Decimal that JavaScript reads as Infinity
+
+
+def _json_key(key: Any, codec: StrictJSON) -> str:
+    """Return the text that *codec* makes of a key that is no text; TypeError for some."""
+    (text,) = codec.decode(codec.encode({key: 0}))
+    return str(text)
+
+
+def near_integer(value: int) -> int | float | None:
+    """Return *value* as JavaScript reads it from JSON, if it is beyond the integers of msgpack."""
+    if -(2**63) <= value < 2**64:
+        return value
+    return float(value) if abs(value) < 10**308 else None
+
+
 # -- 4. Attachments --------------------------------------------------------------------
 # JSON has no bytes. A bytes value of an event or ack is sent after its packet, as an attachment,
 # and a placeholder, {"_placeholder": true, "num": 0}, keeps its place in the JSON. The receiver
@@ -1117,6 +1385,10 @@ class Assembler:
 #     ACK        none                6:::id+[..]               43id[..]          43id[..]
 #     bytes      none                none                      b4 or byte 4      b or raw
 #     several    ~m~length~m~..      U+FFFD length U+FFFD..    length:..         U+001E between
+#
+# A generation may have two dialects, as EIO4 has: its clients can be given a parser whose packets
+# are msgpack. The request cannot tell them apart, so a session begins with one dialect, which knows
+# the other. At the client's first message, `decode_packet` may return that one.
 
 # Servers offer the transports in this order, and a 0.9 client tries them in the order of the offer:
 # streams come before polling, as in its own server.
@@ -1140,13 +1412,15 @@ class TextMemory:
     and passes it to the codecs, which have none of their own.
     """
 
-    __slots__ = ("encodes_once", "encodes_twice")
+    __slots__ = ("encodes_once", "encodes_twice", "tell")
 
     def __init__(self) -> None:
         #: The client has sent text that cannot be encoded twice: it never encodes twice.
         self.encodes_once = False
         #: The client's latest text that is not ASCII looks encoded twice, which can be chance.
         self.encodes_twice = False
+        #: What is to be called as soon as the client sends text that looks encoded twice.
+        self.tell: Callable[[], None] | None = None
 
     def undouble(self, text: str) -> str:
         """Return *text* without its second encoding, if it can have one.
@@ -1161,6 +1435,8 @@ class TextMemory:
             self.encodes_once, self.encodes_twice = True, False
             return text
         self.encodes_twice = True
+        if self.tell is not None:
+            self.tell()
         return single
 
 
@@ -1180,7 +1456,13 @@ class Dialect(abc.ABC):
     """
 
     name = ""  #: the text of `session.dialect.name`
+    density = 1  #: as many values as a byte can hold, compared with JSON
     transports: frozenset[str] = frozenset()  #: names of the transports that its clients know
+
+    @property
+    def generation(self) -> str:
+        """The name of the generation of clients, whose requests and engine packets it has."""
+        return self.name
 
     # What the application decides, by options of the same names.
     json = STRICT_JSON  #: the codec that writes and reads JSON
@@ -1252,6 +1534,14 @@ class Dialect(abc.ABC):
         """
         return self
 
+    def beside(self, other: Dialect | None) -> Dialect:
+        """Return the dialect for the requests of a generation of which *other* is enabled too."""
+        return self
+
+    def spoken_as(self, other: Dialect) -> Dialect:
+        """Return the dialect of a client that speaks *other*, with the facts of this connection."""
+        return self
+
     def client_id(self, sid: str, namespace: str) -> str | None:
         """Return the id that the client computes for itself; None if CONNECT tells it."""
         return sid
@@ -1316,12 +1606,19 @@ class Dialect(abc.ABC):
         """Return the WebSocket messages that carry *packets*."""
 
     @abc.abstractmethod
-    def decode_packet(self, data: str | bytes) -> Packet | Assembler:
-        """Return the packet in the data of a MESSAGE, or an Assembler if attachments follow."""
+    def decode_packet(self, data: str | bytes) -> Packet | Assembler | Dialect:
+        """Return the packet in the data of a MESSAGE, or an Assembler if attachments follow.
+
+        If *data* are of another dialect of the same generation, return that one.
+        """
 
     @abc.abstractmethod
     def encode_packet(self, packet: Packet) -> list[EnginePacket]:
         """Return the engine packets that carry *packet*; none if this dialect has no form for it."""
+
+    def recode(self, packets: list[EnginePacket], dialect: Dialect) -> list[EnginePacket]:
+        """Return *packets* of ours, which *dialect* has encoded, as clients of this dialect read them."""
+        return packets
 
     @abc.abstractmethod
     def decode_post(
@@ -1732,13 +2029,13 @@ class EngineIO(Dialect):
     def _decode_base64(self, text: str) -> EnginePacket:
         """Return the engine packet of bytes in *text*, which stood behind a "b"."""
 
-    def decode_packet(self, data: str | bytes) -> Packet | Assembler:
+    def decode_packet(self, data: str | bytes) -> Packet | Assembler | Dialect:
         """Decode type [attachments "-"] [namespace ","] [ack id] [JSON].
 
         [SIO5 "Packet encoding"]
         """
         if isinstance(data, bytes):
-            raise PayloadError("an attachment that no packet announced")
+            return self.decode_unannounced(data)
         # The commonest packet first: an event in "/" that asks for no ack.
         if data.startswith("2["):
             packet = Packet(EVENT, "/", self.json.decode(data[1:]))
@@ -1774,6 +2071,10 @@ class EngineIO(Dialect):
         if count is not None:
             raise PayloadError("a number of attachments where none can be")
         return packet
+
+    def decode_unannounced(self, data: bytes) -> Dialect:
+        """Return the dialect whose packet *data* may be; PayloadError if they can be none."""
+        raise PayloadError("an attachment that no packet announced")
 
     def check_packet(self, packet: Packet) -> None:
         """Raise PayloadError unless *packet* has the data that its type asks for."""
@@ -1988,7 +2289,7 @@ class EngineIO3(EngineIO):
             return frames
         return [double(frame) if isinstance(frame, str) else frame for frame in frames]
 
-    def decode_packet(self, data: str | bytes) -> Packet | Assembler:
+    def decode_packet(self, data: str | bytes) -> Packet | Assembler | Dialect:
         packet = super().decode_packet(data)
         # 2.x has no auth: the parameters of CONNECT are a query behind the namespace.
         if isinstance(packet, Packet) and packet.type is CONNECT:
@@ -2059,6 +2360,39 @@ class EngineIO4(EngineIO):
     tells_limit = True
 
     SEPARATOR = "\x1e"
+    MSGPACK_MAP = re.compile(rb"[\x80-\x8f\xde\xdf]")  # its first byte
+    #: The dialect of the clients whose first packet is bytes, if that is enabled too.
+    in_bytes: EngineIO4 | None = None
+
+    def beside(self, other: Dialect | None) -> Dialect:
+        return self if other is None else self.with_facts(in_bytes=other)
+
+    def spoken_as(self, other: Dialect) -> Dialect:
+        if self.in_bytes is None or other.name == self.name:
+            return self
+        return self.in_bytes.with_facts(base64=self.base64, deflate_from=self.deflate_from)
+
+    def decode_unannounced(self, data: bytes) -> Dialect:
+        if self.in_bytes is not None:
+            return self.spoken_as(self.in_bytes)
+        # A packet in msgpack is a map, and "nsp" is one of its keys.
+        if self.MSGPACK_MAP.match(data) and b"\xa3nsp" in data:
+            raise PayloadError("its packets are msgpack, where text is due", "msgpack")
+        return super().decode_unannounced(data)
+
+    def decode_own(self, packets: list[EnginePacket]) -> Packet:
+        """Return the packet of `encode_packet`, without an offset: that has become an argument."""
+        text, *attachments = [packet.data for packet in packets]
+        head = self.PACKET_HEAD.match(text)  # type: ignore[arg-type]
+        assert head is not None
+        digit, _, namespace, ack_digits = head.groups()
+        body: Any = text[head.end() :]
+        return Packet(
+            self.PACKET_TYPES[digit],
+            namespace or "/",
+            decode_with_attachments(self.json, body, attachments) if body else None,  # type: ignore[arg-type]
+            int(ack_digits) if ack_digits else None,
+        )
 
     def decode_payload(self, text: str) -> list[EnginePacket]:
         # Counting comes first: `split` would make a list of a million parts.
@@ -2102,9 +2436,83 @@ class EngineIO4(EngineIO):
         return super().decode_post(body, content_type, jsonp, memory)
 
 
+class MsgPack4(EngineIO4):
+    """Engine.IO 4 with packets in msgpack, as a parser for node's clients writes them.  [MSGPACK]
+
+    A packet is one MESSAGE of bytes: a map of type, nsp (the namespace), data and id. Bytes stand
+    in their places, so there are no attachments. That parser refuses null where a packet has no
+    data; python-socketio, whose `serializer` is "msgpack", sends null there. Handshakes and engine
+    packets are those of EIO4.
+    """
+
+    name = "EIO4-msgpack"
+    density = 3  # a list is a byte, where JSON has two characters and a comma
+
+    NUMBERS = (CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR)
+    NUMBER_OF: ClassVar[dict[str, int]] = {name: number for number, name in enumerate(NUMBERS)}
+    #: JSON has no room for another name in a packet, and an event may be for clients of both.
+    NAMESPACE = re.compile("/[^,]*")
+
+    @property
+    def generation(self) -> str:
+        return EngineIO4.name
+
+    def beside(self, other: Dialect | None) -> Dialect:
+        msgpack_package()
+        return self if other is None else other.beside(self)
+
+    def decode_packet(self, data: str | bytes) -> Packet:
+        if isinstance(data, str):
+            # The text may be a secret, as the auth of a CONNECT is.
+            raise PayloadError("its packets are text, where msgpack is due", "not msgpack")
+        found = decode_msgpack(data)
+        if not isinstance(found, dict):
+            raise PayloadError("a packet that is no map")
+        number, namespace, ack_id = found.get("type"), found.get("nsp"), found.get("id")
+        if type(number) is not int or not 0 <= number < len(self.NUMBERS):
+            raise PayloadError("unknown packet type")
+        if not isinstance(namespace, str) or not self.NAMESPACE.fullmatch(namespace):
+            raise PayloadError("a packet without a namespace")
+        if ack_id is not None and (type(ack_id) is not int or not 0 <= ack_id < 10**MAX_ACK_DIGITS):
+            raise PayloadError("bad ack id")
+        packet = Packet(self.NUMBERS[number], namespace, found.get("data"), ack_id)
+        self.check_packet(packet)
+        if packet.data is None and packet.type in (EVENT, ACK):
+            packet.data = []
+        return packet
+
+    def encode_packet(self, packet: Packet) -> list[EnginePacket]:
+        data = packet.data
+        if packet.offset is not None and self.recovers:
+            data = [*data, packet.offset]
+        found: dict[str, Any] = {"type": self.NUMBER_OF[packet.type], "nsp": packet.namespace}
+        if data is not None:
+            found["data"] = data
+        if packet.ack_id is not None:
+            found["id"] = packet.ack_id
+        try:
+            return [EnginePacket(MESSAGE, encode_msgpack(found, self.json))]
+        except (TypeError, ValueError, RecursionError) as error:
+            super().encode_packet(packet)  # raises if no client can be sent it, and says why
+            raise NotSupported(f"not for clients with msgpack: {error}") from None
+
+    def recode(self, packets: list[EnginePacket], dialect: Dialect) -> list[EnginePacket]:
+        if packets[0].type is not MESSAGE or not isinstance(dialect, EngineIO4):
+            return packets
+        try:
+            return self.encode_packet(dialect.decode_own(packets))
+        # The value is nested too deep, or it has bytes, and a dict that looks like a placeholder.
+        except (NotSupported, PayloadError) as error:
+            log.debug("an event that was missed is not sent again: %s", error)
+            return [EnginePacket(NOOP)]
+
+
+#: The dialects that are served by default, one for each generation.
 DIALECTS: dict[str, Dialect] = {
     dialect.name: dialect for dialect in (SocketIO06(), SocketIO09(), EngineIO3(), EngineIO4())
 }
+#: All dialects. Those that need a package are served only where `enabled_dialects` names them.
+ALL_DIALECTS: dict[str, Dialect] = {**DIALECTS, MsgPack4.name: MsgPack4()}
 
 
 # -- 6. Frames -------------------------------------------------------------------------
@@ -3124,7 +3532,7 @@ class UserSession(dict[str, Any]):
     def __init__(self, sid: str, dialect: Dialect) -> None:
         super().__init__()
         self.id = sid  #: secret: who has it can speak for this client
-        self.dialect = dialect  #: `.name` is "0.6", "0.9", "EIO3" or "EIO4"
+        self.dialect = dialect  #: `.name` is one of `enabled_dialects`
 
     def save(self) -> None:
         """Does nothing: the data live in memory. (Programs of 2010 call it.)"""
@@ -3312,8 +3720,10 @@ class Session:
             packet = self.dialect.decode_packet(data)
             if isinstance(packet, Packet):
                 self._received_packet(packet, len(data))
-            else:
+            elif isinstance(packet, Assembler):
                 self.assembler = packet
+            else:
+                self._turn_to(packet, data)
             return
         whole = self.assembler.feed(data)
         attached = sum([len(attachment) for attachment in self.assembler.attachments])
@@ -3322,6 +3732,14 @@ class Session:
         if whole is not None:
             self.assembler = None
             self._received_packet(whole, attached)
+
+    def _turn_to(self, dialect: Dialect, data: str | bytes) -> None:
+        """Speak *dialect* from now on, to a client whose first message, *data*, are of it."""
+        if self.open_handlers or self.ended_namespaces:
+            raise PayloadError("an attachment that no packet announced")
+        log.debug("%s = %s", self.sid[:6], dialect.name)
+        self.dialect = dialect
+        self._received_message(data)
 
     def _received_packet(self, packet: Packet, size: int) -> None:
         """Act on one packet, which counts for *size* bytes if it has to wait."""
@@ -3528,6 +3946,9 @@ class Session:
 
     def _for_client(self, outgoing: Outgoing) -> Outgoing:
         """Encode what was encoded for others, or for another transport, as this client needs it."""
+        if outgoing.dialect.name != self.dialect.name:
+            packets = self.dialect.recode(outgoing.packets, outgoing.dialect)
+            return Outgoing(self.dialect, packets)
         if outgoing.dialect.base64 == self.dialect.base64:
             return outgoing
         return Outgoing(self.dialect, outgoing.packets)
@@ -3712,15 +4133,25 @@ class Session:
     def upgraded(self, outlet: Outlet, dialect: Dialect) -> None:
         """Send by the WebSocket *outlet* from now on, and release a poll that still waits."""
         log.debug("%s = upgraded", self.sid[:6])
-        self.upgrade, self.dialect = Upgrade.DONE, dialect
-        # Clients of 1.x that encode text twice do so in polls; only those of 1.0 do it in frames.
-        self.text_memory.encodes_twice = False
+        self.upgrade, self.dialect = Upgrade.DONE, dialect.spoken_as(self.dialect)
+        if self.text_memory.encodes_twice:
+            # Clients of 1.x that encode text twice do so in polls; only those of 1.0 do it in frames.
+            self.text_memory.encodes_twice = False
+            self.text_memory.tell = self._double_frames
         self.hub.clock.disarm(self.upgrade_over)
         old, self.outlet, self.prober, self.transport = self.outlet, None, None, WEBSOCKET
         if old is not None:
             old.release()
         self.outbox = collections.deque(map(self._for_client, self.outbox))
         self.attach(outlet)
+
+    def _double_frames(self) -> None:
+        """Encode frames twice from now on: the client, of 1.0 in Node, has sent one that is.
+
+        The names of its namespaces are not ASCII. Its parser fails at a name that is encoded once.
+        """
+        self.text_memory.tell = None
+        self.dialect = self.dialect.with_facts(doubles_frames=True)
 
     def abandon_upgrade(self) -> None:
         """Go on polling as before: the WebSocket that asked is gone."""
@@ -3743,7 +4174,7 @@ class Session:
             return
         options = self.hub.options
         one_frame = options.max_packets * QUEUED_BYTES + MAX_READ_COST
-        if self.waiting_bytes > 4 * options.max_buffered_bytes + one_frame:
+        if self.waiting_bytes * self.dialect.density > 4 * options.max_buffered_bytes + one_frame:
             self.cut_off("slow handlers", "it sends faster than its handlers work")
         elif waiting > 0 or not self.reading:
             self.update_reading()
@@ -3754,7 +4185,8 @@ class Session:
         At most `max_message_bytes` of them are few; all are, while a handler waits for an ack,
         which only reading can bring.
         """
-        reading = self.waiting_bytes <= self.hub.options.max_message_bytes or self.owed_acks > 0
+        waiting = self.waiting_bytes * self.dialect.density
+        reading = waiting <= self.hub.options.max_message_bytes or self.owed_acks > 0
         if self.outlet is not None and self.outlet.congested:
             reading = False
         if reading == self.reading:
@@ -4814,10 +5246,11 @@ class Namespace:
                 log.exception("session %s could not be sent to, and is ended", session.sid[:6])
                 session.end("forced close")
         if history is not None:
-            recovering = (sent for dialect, sent in encoded.items() if dialect.recovers)
-            known = next(recovering, None)
-            packets = history.dialect.encode_packet(packet) if known is None else known.packets
-            history.record(packets, target.rooms, target.excluded, reached)
+            name = history.dialect.name
+            alike = (sent for dialect, sent in encoded.items() if dialect.name == name)
+            known = next(alike, None) or self._encode(history.dialect, packet)
+            if known is not None:
+                history.record(known.packets, target.rooms, target.excluded, reached)
         self.hub.messages_sent += len(reached)
         if self.is_tapped:
             for member in members:
@@ -5753,17 +6186,23 @@ if hasattr(os, "register_at_fork"):
 
 
 def resolve_dialects(options: type[SocketIOHandler], codec: StrictJSON) -> dict[str, Dialect]:
-    """Return the dialects of `enabled_dialects`, names or objects, as the options want them."""
-    found = {}
+    """Return the dialects of `enabled_dialects`, names or objects, by their generation.
+
+    They are as the options want them.
+    """
+    named: dict[str, Dialect] = {}
     for entry in options.enabled_dialects:
-        dialect = DIALECTS.get(entry) if isinstance(entry, str) else entry
+        dialect = ALL_DIALECTS.get(entry) if isinstance(entry, str) else entry
         if dialect is None:
             raise ValueError(
-                f"{options.__name__}.enabled_dialects: {entry!r} is none of {', '.join(DIALECTS)}"
+                f"{options.__name__}.enabled_dialects: {entry!r} is none of {', '.join(ALL_DIALECTS)}"
             )
-        found[dialect.name] = dialect.with_facts(
+        named[dialect.name] = dialect.with_facts(
             json=codec, max_packets=options.max_packets, max_attachments=options.max_attachments
         )
+    found: dict[str, Dialect] = {}
+    for dialect in named.values():
+        found[dialect.generation] = dialect.beside(found.get(dialect.generation))
     return found
 
 
@@ -5854,9 +6293,9 @@ def _packable(value: Any, codec: StrictJSON) -> Any:
         return {key: _packable(item, codec) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_packable(item, codec) for item in value]
-    if isinstance(value, int) and not -(2**63) <= value < 2**64:
-        return float(value) if abs(value) < 10**308 else None  # JavaScript reads it so
-    if isinstance(value, (str, int, float, bytes, bytearray, memoryview, type(None))):
+    if isinstance(value, int):
+        return near_integer(value)
+    if isinstance(value, (str, float, bytes, bytearray, memoryview, type(None))):
         return value
     given = codec.substitute(value)
     return _packable(codec.decode(codec.encode(value)) if given is value else given, codec)
@@ -5883,14 +6322,8 @@ def _decode_extension(code: int, data: bytes) -> Any:
     if code != 0:
         raise PayloadError("unknown msgpack extension")
     if len(data) == 8:
-        return _iso_time(int.from_bytes(data, "big", signed=True))
+        return iso_time(int.from_bytes(data, "big", signed=True))
     return None if data == b"\0" else bytes(data)
-
-
-def _iso_time(ms: int) -> str:
-    """Write a JavaScript Date as JSON has it, such as 2023-11-14T22:13:20.123Z."""
-    when = datetime.datetime(1970, 1, 1) + datetime.timedelta(milliseconds=ms)
-    return f"{when.isoformat(timespec='milliseconds')}Z"
 
 
 def _as_json(value: Any) -> Any:
@@ -5900,7 +6333,7 @@ def _as_json(value: Any) -> Any:
     if isinstance(value, list):
         return [_as_json(item) for item in value]
     if isinstance(value, cluster_package("msgpack").Timestamp):
-        return _iso_time(value.seconds * 1000 + value.nanoseconds // 1_000_000)
+        return iso_time(value.seconds * 1000 + value.nanoseconds // 1_000_000)
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
@@ -9478,7 +9911,8 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             session = self.hub.session(request.sid)
         # The transport of a session that goes on with it was looked at in its beginning.
         goes_on = session is not None and (
-            session.transport == request.transport and session.dialect.name == request.dialect.name
+            session.transport == request.transport
+            and session.dialect.generation == request.dialect.generation
         )
         if not goes_on:
             self._check_transport(request)
@@ -9488,7 +9922,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             self.hub.refuse_origin(self.headers)
         if request.sid:
             self.session = session
-            if session is None or session.dialect.name != request.dialect.name:
+            if session is None or session.dialect.generation != request.dialect.generation:
                 # Else an invented sid could move the connection again at each request.
                 self.connection.closes = self.connection.closes or self.connection.handed
                 raise Refused("Session ID unknown", UNKNOWN_SID, cause="unknown sid")

@@ -193,7 +193,7 @@ class Client:
         query="",
     ):
         self.port = port
-        self.dialect = socket_io.DIALECTS[dialect].with_facts(
+        self.dialect = socket_io.ALL_DIALECTS[dialect].with_facts(
             max_packets=ENOUGH, max_attachments=ENOUGH
         )
         self.transport = transport
@@ -327,7 +327,7 @@ class Client:
         if self.dialect.name == "0.6":
             return f"{self.path}/{self.transport}/{sid}/{what}/0?{self.query}"  # a JSONP index comes last
         index = (
-            {"0.9": "&i=0", "EIO3": "&j=0", "EIO4": "&j=0"}[self.dialect.name]
+            {"0.9": "&i=0", "EIO3": "&j=0", "EIO4": "&j=0"}[self.dialect.generation]
             if self.transport == socket_io.JSONP_POLLING
             else ""
         )
@@ -335,7 +335,7 @@ class Client:
             return f"{self.path}/1/{self.transport + '/' if sid else ''}{sid}?{self.query}{index if sid else ''}"
         name = "websocket" if self.transport == "websocket" else "polling"
         sid = "&sid=" + sid if sid else ""
-        return f"{self.path}/?EIO={self.dialect.name[3:]}&transport={name}{sid}{index}{self.query}"
+        return f"{self.path}/?EIO={self.dialect.generation[3:]}&transport={name}{sid}{index}{self.query}"
 
     async def _shake_hands(self):
         if self.dialect.handshakes_apart:
@@ -697,6 +697,24 @@ def setUpModule():
 
 
 LONE = "\ud83d"  # half of an emoji
+BOTH_PARSERS = {"enabled_dialects": [*DIALECTS, "EIO4-msgpack"]}
+
+needs_msgpack = unittest.skipUnless(
+    importlib.util.find_spec("msgpack"), "the dialect EIO4-msgpack needs a package: msgpack"
+)
+
+
+def packed(
+    type: bytes = b"\2",
+    data: bytes = b"",
+    nsp: bytes = b"\xa1/",
+    id: bytes = b"",
+    options: bytes = b"",
+) -> bytes:
+    """A packet as socket.io-msgpack-parser writes it, of values that are msgpack already."""
+    fields = {b"type": type, b"data": data, b"options": options, b"id": id, b"nsp": nsp}
+    parts = [bytes([0xA0 + len(key)]) + key + value for key, value in fields.items() if value]
+    return bytes([0x80 + len(parts)]) + b"".join(parts)
 
 
 def module_without(name: str) -> types.ModuleType:
@@ -1637,7 +1655,7 @@ class DialectBehaviour:
         return self.dialect.decode_payload(self.dialect.encode_payload(packets))
 
     def test_the_name_of_a_dialect_finds_it(self):
-        self.assertIs(DIALECTS[self.dialect.name], self.dialect)
+        self.assertIs(socket_io.ALL_DIALECTS[self.dialect.name], self.dialect)
 
     def test_a_message_survives_the_trip_in_a_payload(self):
         for text in self.TEXTS:
@@ -2396,6 +2414,225 @@ class EngineIO4CodecTests(DialectBehaviour, Assertions):
 
     def test_the_client_is_told_its_id_by_connect(self):
         self.assertIsNone(self.dialect.client_id("the sid", "/"))
+
+
+@needs_msgpack
+class MsgPackCodecTests(DialectBehaviour, Assertions):
+    """A packet of `socket.io-msgpack-parser` is one message of bytes, in msgpack."""
+
+    dialect = socket_io.ALL_DIALECTS["EIO4-msgpack"]
+
+    VECTORS = [
+        (packed(b"\0", b"\x81\xa3sid\xa1a"), Packet(CONNECT, "/", {"sid": "a"}), "CONNECT"),
+        (packed(b"\0", nsp=b"\xa2/x"), Packet(CONNECT, "/x"), "CONNECT without data"),
+        (packed(b"\1"), Packet(DISCONNECT), "DISCONNECT has no data: node refuses null"),
+        (packed(b"\2", b"\x91\xa1x"), Packet(EVENT, "/", ["x"]), "an event"),
+        (packed(b"\2", b"\x91\xa1x", id=b"\7"), Packet(EVENT, "/", ["x"], 7), "with an ack id"),
+        (packed(b"\3", b"\x90", id=b"\0"), Packet(ACK, "/", [], 0), "an ack"),
+        (
+            packed(b"\4", b"\x81\xa7message\xa1a"),
+            Packet(CONNECT_ERROR, "/", {"message": "a"}),
+            "a refusal",
+        ),
+        (packed(b"\2", b"\x92\xa1x\xc4\2\0\xff"), Packet(EVENT, "/", ["x", b"\0\xff"]), "bytes"),
+    ]
+    #: What a client has sent as an argument, what it is, and why.
+    READ = [
+        ("d40000", None, "undefined, in a list"),
+        ("82a161d40000a16201", {"b": 1}, "undefined, in a map"),
+        ("82a16101a161d40000", {}, "undefined, of a key that stood before"),
+        ("d7000000018bcfe5687b", "2023-11-14T22:13:20.123Z", "a Date, as JSON.stringify has it"),
+        ("d700ffffffffffffffff", "1969-12-31T23:59:59.999Z", "one before 1970"),
+        ("d7007fffffffffffffff", None, "one that is invalid"),
+        ("c70100 61", b"a", "an ArrayBuffer, which is no undefined"),
+        ("c70800 0000018bcfe56ddb", bytes.fromhex("0000018bcfe56ddb"), "one that is no Date"),
+        ("c8000100 61", b"a", "one with a long length"),
+        ("c70000", b"", "an empty one"),
+        ("c40161", b"a", "a Buffer"),
+        ("cb7ff8000000000000", None, "NaN"),
+        ("cb7ff0000000000000", None, "Infinity"),
+        ("92cbfff0000000000000ca7f800000", [None, None], "minus infinity, and one of four bytes"),
+        ("cb3ff8000000000000", 1.5, "a float"),
+        ("ca3fc00000", 1.5, "a float of four bytes"),
+        ("cfffffffffffffffff", 2**64 - 1, "the largest integer"),
+        ("d38000000000000000", -(2**63), "the least"),
+        ("e0", -32, "a negative integer of a byte"),
+        ("81 07 01", {"7": 1}, "a key that is a number"),
+        ("82 07 01 a137 02", {"7": 2}, "its text, later"),
+        ("82a16101a16102", {"a": 2}, "a key twice: the last counts"),
+        ("de0001a16101", {"a": 1}, "a map with a long length"),
+        ("dc0001c3", [True], "a list with a long length"),
+        ("dc0400" + "c2" * 1024, [False] * 1024, "a list that the package does not read"),
+        ("dd00000001c0", [None], "a list with the longest length"),
+        ("d90161", "a", "a text with a long length"),
+        ("a2c3b6", "ö", "a text"),
+    ]
+
+    def test_every_packet_has_its_bytes(self):
+        for wire, packet, why in self.VECTORS:
+            with self.subTest(why):
+                read = self.dialect.decode_packet(wire)
+                self.assertEqual(read, packet)
+                (written,) = self.dialect.encode_packet(packet)
+                self.assertEqual(self.dialect.decode_packet(written.data), packet)
+                self.assertEqual(len(written.data), len(wire))
+
+    def test_a_value_is_read_as_the_same_client_would_have_sent_it_as_json(self):
+        for wire, value, why in self.READ:
+            with self.subTest(why):
+                data = packed(data=b"\x92\xa1x" + bytes.fromhex(wire))
+                self.assertEqual(self.dialect.decode_packet(data), Packet(EVENT, "/", ["x", value]))
+
+    def test_the_exact_reader_and_the_package_read_the_same(self):
+        import msgpack
+
+        chance = random.Random(7)
+
+        def value(depth):
+            kind = chance.randrange(9 if depth else 7)
+            if kind == 7:
+                return [value(depth - 1) for _ in range(chance.choice([0, 1, 5, 20, 1100]))]
+            if kind == 8:
+                return {
+                    chance.choice("aé€😀") * n: value(depth - 1)
+                    for n in range(chance.choice([0, 3, 20]))
+                }
+            size = chance.randrange(64)
+            return [
+                None, True, chance.getrandbits(size), -chance.getrandbits(size), chance.uniform(-1, 1) * 2**size,
+                chance.choice("aéͰɐ€😀") * chance.choice([0, 1, 40, 300]), chance.uniform(-1, 1),
+            ][kind]  # fmt: skip
+
+        for number in range(150):
+            with self.subTest(number):
+                made = value(2)
+                data = msgpack.packb(made)
+                self.assertEqual(socket_io.read_msgpack(data), made)
+                self.assertEqual(socket_io.decode_msgpack(data), made)
+                for cut in {chance.randrange(len(data)) for _ in range(3)}:
+                    self.assertPayloadError(socket_io.decode_msgpack, data[:cut])
+
+    def test_what_means_something_else_to_the_package_is_read_without_it(self):
+        odd = [
+            wire
+            for wire, _, why in self.READ
+            if wire[:2] in ("d4", "d7", "c7", "c8", "c4", "cb", "dd")
+        ]
+        for wire in odd:
+            if wire != "cb3ff8000000000000":
+                with self.subTest(wire):
+                    self.assertIsNotNone(socket_io.MSGPACK_ODDITY.search(bytes.fromhex(wire)))
+        for data in (b"\xcb\x3f\xf8" + b"\0" * 6, b"\xdc\3\xff", "é€😀".encode(), b"\xde\xff\xff"):
+            self.assertIsNone(socket_io.MSGPACK_ODDITY.search(data))
+
+    def test_values_leave_as_json_would_have_them(self):
+        class Flag(int): ...
+
+        rows = [
+            (Decimal("1.5"), 1.5),
+            (Decimal("1E+400"), None),
+            (2**64, 2.0**64),
+            (-(2**70), -(2.0**70)),
+            (10**400, None),
+            (Flag(7), 7),
+            ((1, (2,)), [1, [2]]),
+            ({1: 2, None: 3}, {"1": 2, "null": 3}),
+            ({True: [{2: b"x"}]}, {"true": [{"2": b"x"}]}),
+            (memoryview(b"abcd")[::2], b"ac"),
+            (bytearray(b"x"), b"x"),
+            ("a" + LONE, "a?"),
+        ]
+        for value, read in rows:
+            with self.subTest(value=value):
+                (packet,) = self.dialect.encode_packet(message(value, [value], {"a": value}))
+                expected = message(read, [read], {"a": read})
+                self.assertEqual(self.dialect.decode_packet(packet.data), expected)
+
+    def test_a_library_of_the_application_writes_what_only_it_can(self):
+        library = types.SimpleNamespace(
+            loads=json.loads, dumps=functools.partial(json.dumps, default=str)
+        )
+        dialect = self.dialect.with_facts(json=socket_io.ForeignJSON(library))
+        when = datetime.date(2026, 1, 2)
+        (packet,) = dialect.encode_packet(message(when, {"a": [when, b"x"]}))
+        self.assertEqual(
+            dialect.decode_packet(packet.data), message("2026-01-02", {"a": ["2026-01-02", b"x"]})
+        )
+
+    def test_what_json_default_gives_is_sent_with_its_bytes(self):
+        codec = socket_io.StrictJSON(lambda value: {"real": value.real, "raw": [b"x", 2**70]})
+        (packet,) = self.dialect.with_facts(json=codec).encode_packet(message(1j, [2j]))
+        given = {"real": 0.0, "raw": [b"x", 2.0**70]}
+        self.assertEqual(self.dialect.decode_packet(packet.data), message(given, [given | {}]))
+
+    def test_an_error_has_the_words_of_json(self):
+        errors = []
+        for dialect in (DIALECTS["EIO4"], self.dialect):
+            with self.assertRaises(TypeError) as raised:
+                dialect.encode_packet(message({1, 2}))
+            errors.append(str(raised.exception))
+        self.assertEqual(errors[0], errors[1])
+
+    def test_bytes_travel_in_their_places_and_as_one_message(self):
+        value = {"a": [b"\0\x80\xff", {"b": b""}]}
+        (packet,) = packets = self.dialect.encode_packet(message(value))
+        self.assertEqual(self.dialect.decode_packet(packet.data), message(value))
+        self.assertEqual(self.dialect.encode_frames(packets), [packet.data])
+        self.assertEqual(self.dialect.encode_payload(packets), "b" + encode_base64(packet.data))
+
+    def test_a_value_that_only_json_can_carry_is_not_supported(self):
+        deep: list = []
+        for _ in range(600):
+            deep = [deep]
+        DIALECTS["EIO4"].encode_packet(message(deep))
+        with self.assertRaises(NotSupported):
+            self.dialect.encode_packet(message(deep))
+
+    def test_what_may_come_in_can_be_sent_on(self):
+        for nest, level in (
+            (b"\x91", 1),
+            (b"\x81\xa1a", 1),
+            (b"\x92\xc4\0", 1),
+            (b"\x91\x81\xa1a", 2),
+        ):
+            for levels in (200, 440, 448, 449, 600, 1000, 1100):
+                with self.subTest(nest=nest, levels=levels):
+                    data = packed(data=b"\x92\xa1x" + nest * (levels // level) + b"\xc0")
+                    if levels // level * level > 448:
+                        self.assertPayloadError(self.dialect.decode_packet, data)
+                        continue
+                    value = self.dialect.decode_packet(data).data[1]
+                    (packet,) = self.dialect.encode_packet(message({"a": [value] * 2}))
+                    self.assertIn(nest * (levels // level) + b"\xc0", packet.data)
+
+    def test_an_offset_is_one_more_argument(self):
+        (packet,) = self.dialect.encode_packet(Packet(EVENT, "/", ["x"], offset="tag1"))
+        self.assertEqual(self.dialect.decode_packet(packet.data).data, ["x", "tag1"])
+
+    def test_a_packet_of_text_is_recoded_with_its_offset_and_its_bytes(self):
+        for data in (["x"], ["x", b"\0", {"a": [b"\1"] * 20}], ["x", Decimal("1E+400"), 10**30]):
+            with self.subTest(data=data):
+                text = DIALECTS["EIO4"]
+                packets = text.encode_packet(Packet(EVENT, "/é", data, offset="tag1"))
+                (recoded,) = self.dialect.recode(packets, text)
+                expected = self.dialect.encode_packet(Packet(EVENT, "/é", [*data, "tag1"]))
+                self.assertEqual([recoded], expected)
+        self.assertEqual(self.dialect.recode([EnginePacket(NOOP)], text), [EnginePacket(NOOP)])
+        deep: list = []
+        for _ in range(600):
+            deep = [deep]
+        for data in (["x", deep], ["x", b"\0", placeholder(0)]):
+            packets = text.encode_packet(Packet(EVENT, "/", data))
+            self.assertEqual(self.dialect.recode(packets, text), [EnginePacket(NOOP)])
+
+    def test_reading_grows_linearly(self):
+        for piece in (b"\x90", b"\xd4\0\0", b"\xa1a", b"\xcb" + b"\xff" * 8, b"\xdd\0\0\0\1\x90"):
+            with self.subTest(piece=piece):
+
+                def make(size, piece=piece):
+                    return b"\xdd" + size.to_bytes(4, "big") + piece * size
+
+                self.assertGrowsLinearly(socket_io.decode_msgpack, make, 1000)
 
 
 class JsonpNewlineTests(Assertions):
@@ -6324,6 +6561,32 @@ class ClusterOtherJsonDefaultTests(ClusterJsonDefaultTests):
     """The same, with a `json` of one's own."""
 
     options = {**ClusterJsonDefaultTests.options, "json": json}
+
+
+@needs_cluster_packages
+class MsgPackClusterTests(ClusterTestCase):
+    """Clients of either parser on two servers hear each other, and answer."""
+
+    options = BOTH_PARSERS
+
+    @gen_test
+    async def test_an_event_reaches_the_clients_of_both_parsers_on_both_servers(self):
+        clients = [
+            await self.client(dialect, path=path)
+            for path in ("/first", "/second")
+            for dialect in ("EIO4", "EIO4-msgpack")
+        ]
+        for server in self.servers:
+            server.io.emit("news", b"\0\xff", {"é": [1.5, None, b""]})
+            for client in clients:
+                self.assertEqual(
+                    await client.receive(), ("news", b"\0\xff", {"é": [1.5, None, b""]})
+                )
+        asked = asyncio.ensure_future(self.first.io.call("question", b"?"))
+        for number, client in enumerate(clients):
+            self.assertEqual(await client.answer([number, b"!"]), ("question", b"?"))
+        answers = (await asked).answers
+        self.assertEqual(answers, {client.id: [n, b"!"] for n, client in enumerate(clients)})
 
 
 @needs_cluster_packages
@@ -10395,6 +10658,16 @@ class Protocol1Tests(RecorderTestCase):
 class EngineIO3Tests(RecorderTestCase):
     """[EIO3]: payloads with lengths, both encodings of 1.x and 2.x, pings from the client."""
 
+    class Answering(Recorder):
+        entries: ClassVar[asyncio.Queue] = asyncio.Queue()
+        handlers: ClassVar[list] = []
+
+        @event
+        def ask(self):
+            return 7
+
+    namespaces = {"/тут": Answering}
+
     async def open(self, wire, query=""):
         _, _, body = await wire.request("GET", f"/socket.io/?EIO=3&transport=polling{query}")
         return f"/socket.io/?EIO=3&transport=polling&sid={self.sid_in(body)}", body
@@ -10533,6 +10806,29 @@ class EngineIO3Tests(RecorderTestCase):
                 self.assertEqual(((await wire.text())[0], await wire.text()), ("0", "40"))
                 wire.send_frame(packet)
                 self.assertEqual(await wire.text(), expected)
+
+    @gen_test
+    async def test_after_an_upgrade_the_first_frame_tells_whether_frames_are_encoded_twice(self):
+        for twice in (True, False):
+            with self.subTest(twice=twice):
+                wire = await self.wire()
+                url, _ = await self.open(wire)
+                joins = "40/тут".encode().decode("latin-1")  # 1.x encodes its payloads twice
+                await wire.request("POST", url, f"{len(joins)}:{joins}".encode())
+                await wire.request("GET", url)
+                websocket = await self.wire()
+                await websocket.upgrade(url.replace("polling", "websocket"))
+                for frame in ("2probe", "5"):
+                    websocket.send_frame(frame)
+                self.assertEqual(await websocket.text(), "3probe")
+                for frame in ('42/тут,1["ask"]', "40/ещё"):
+                    if twice:  # as 1.0 has it; 1.1 and later do not
+                        frame = frame.encode().decode("latin-1")
+                    websocket.send_frame(frame)
+                for expected in ("43/тут,1[7]", '44/ещё,"Invalid namespace"'):
+                    if twice:
+                        expected = expected.encode().decode("latin-1")
+                    self.assertEqual(await websocket.text(), expected)
 
     @gen_test
     async def test_a_client_that_reads_binary_payloads_only_gets_its_open_packet_alone(self):
@@ -10811,6 +11107,24 @@ class AncestorMultipartEventTests(EventBehaviour, RecorderTestCase):
 
 class AncestorHtmlfileEventTests(EventBehaviour, RecorderTestCase):
     dialect, transport = "0.6", "htmlfile"
+
+
+@needs_msgpack
+class MsgPackWebSocketEventTests(EventBehaviour, RecorderTestCase):
+    dialect, transport = "EIO4-msgpack", "websocket"
+    options = BOTH_PARSERS
+
+
+@needs_msgpack
+class MsgPackPollingEventTests(EventBehaviour, RecorderTestCase):
+    dialect, transport = "EIO4-msgpack", "xhr-polling"
+    options = {"enabled_dialects": ["EIO4-msgpack"]}
+
+
+@needs_msgpack
+class MsgPackJsonpEventTests(EventBehaviour, RecorderTestCase):
+    dialect, transport = "EIO4-msgpack", "jsonp-polling"
+    options = BOTH_PARSERS
 
 
 class MixedRoomTests(RecorderTestCase):
@@ -12916,6 +13230,19 @@ class PollingRecoveryTests(RecoveryBehaviour, RecoveryTestCase):
 
 class JsonpRecoveryTests(RecoveryBehaviour, RecoveryTestCase):
     transport = "jsonp-polling"
+
+
+@needs_msgpack
+class MsgPackRecoveryTests(RecoveryBehaviour, RecoveryTestCase):
+    transport, options = "websocket", {"enabled_dialects": ["EIO4-msgpack"]}
+
+    async def arrive(self, recovered=False, **more):
+        return await super().arrive(recovered, dialect="EIO4-msgpack", **more)
+
+
+@needs_msgpack
+class MsgPackBesideTextRecoveryTests(MsgPackRecoveryTests):
+    transport, options = "xhr-polling", BOTH_PARSERS
 
 
 class RecoveryTests(RecoveryTestCase):
@@ -15750,6 +16077,213 @@ class EnabledDialectsTests(RecorderTestCase):
         await self.client()
 
 
+class MissingMsgPackTests(unittest.TestCase):
+    """The dialect EIO4-msgpack is off by default, and needs a package."""
+
+    def test_no_class_serves_msgpack_unless_its_option_says_so(self):
+        self.assertEqual(SocketIOHandler.enabled_dialects, ("0.6", "0.9", "EIO3", "EIO4"))
+
+    def test_an_application_without_the_package_is_told_its_name_and_the_option(self):
+        class Packed(SocketIOHandler):
+            enabled_dialects = ["EIO4", "EIO4-msgpack"]
+
+        socket_io.msgpack_package.cache_clear()
+        self.addCleanup(socket_io.msgpack_package.cache_clear)
+        with (
+            mock.patch.dict(sys.modules, {"msgpack": None}),
+            self.assertRaisesRegex(ImportError, "`enabled_dialects`.* pip install msgpack"),
+        ):
+            Packed.routes("socket.io")
+
+    def test_a_class_without_the_dialect_imports_nothing(self):
+        with mock.patch.object(socket_io, "msgpack_package", side_effect=AssertionError):
+            type("Plain", (SocketIOHandler,), {}).routes("socket.io")
+
+
+class UnservedMsgPackTests(RecorderTestCase):
+    """A client whose packets are msgpack is told why it is not served, and the log names the option."""
+
+    async def assertTold(self, url, *words):
+        """Its first packet ends it, over a WebSocket and by polling, and one warning has *words*."""
+        first = packed(b"\0", b"\x81\xa5token\xda\x07\xd0" + b"t" * 2000)
+        with self.assertLogs("socket_io", "WARNING") as logged:
+            wire = await self.wire()
+            await wire.upgrade(url + "websocket")
+            await wire.text()
+            wire.send_frame(first)
+            opcode, payload = await wire.frame()
+            self.assertEqual((opcode, payload[:2]), (CLOSE_FRAME, b"\x03\xe8"))
+            self.assertIn(b"msgpack", payload)
+        self.assertEqual(len(logged.output), 1, logged.output)
+        for word in ("Recorder", "msgpack", *words):
+            self.assertIn(word, logged.output[0])
+        polling = await self.open_polling(wire := await self.wire(), url + "polling")
+        status, _, _ = await wire.request("POST", polling, b"b" + encode_base64(first).encode())
+        self.assertEqual(status, 400)
+        self.assertEqual((await wire.request("GET", polling))[0], 400)
+
+    @gen_test
+    async def test_a_server_without_the_dialect_names_it_once(self):
+        await self.assertTold("/socket.io/?EIO=4&transport=", '"EIO4-msgpack"', "enabled_dialects")
+
+    @gen_test
+    async def test_an_attachment_that_nobody_announced_is_no_packet_in_msgpack(self):
+        with self.assertLogs("socket_io", "WARNING") as logged:
+            wire = await self.wire()
+            await self.open_websocket(wire)
+            wire.send_frame(b"\x80 nothing of the kind")
+            await self.assertClosedFor("parse error")
+        self.assertIn("an attachment that no packet announced", logged.output[0])
+
+
+@needs_msgpack
+class OnlyMsgPackTests(RecorderTestCase):
+    """Where EIO4-msgpack alone is enabled, text is refused with the name of what is missing."""
+
+    options = {"enabled_dialects": ["EIO3", "EIO4-msgpack"]}
+
+    @gen_test
+    async def test_a_client_whose_packets_are_text_is_told_so(self):
+        with self.assertLogs("socket_io", "WARNING") as logged:
+            wire = await self.wire()
+            await wire.upgrade("/socket.io/?EIO=4&transport=websocket")
+            await wire.text()
+            wire.send_frame('40{"token":"secret"}')
+            _, payload = await wire.frame()
+        self.assertIn(b"msgpack is due", payload)
+        self.assertNotIn("secret", logged.output[0])
+        self.assertEqual(len(logged.output), 1, logged.output)
+        for word in ("Recorder", "msgpack is due", '"EIO4"', "enabled_dialects"):
+            self.assertIn(word, logged.output[0])
+        polling = await self.open_polling(wire := await self.wire())
+        self.assertEqual((await wire.request("POST", polling, b"40"))[0], 400)
+
+    @gen_test
+    async def test_other_generations_are_served_and_hear_each_other(self):
+        old, new = await self.client("EIO3"), await self.client("EIO4-msgpack")
+        self.handler.io.emit("news", b"\1", {"é": [1.5]})
+        for client in (old, new):
+            self.assertEqual(await client.receive(), ("news", b"\1", {"é": [1.5]}))
+
+
+@needs_msgpack
+class BothParsersTests(RecorderTestCase):
+    """Where EIO4 and EIO4-msgpack are enabled, the first packet of a client tells which one it speaks."""
+
+    options = {**BOTH_PARSERS, "websocket_compression": 100}
+    namespaces = {"/admin": Admin}
+
+    @gen_test
+    async def test_each_client_is_known_by_its_dialect(self):
+        for dialect in ("EIO4", "EIO4-msgpack"):
+            for transport in ("websocket", "xhr-polling", "jsonp-polling"):
+                with self.subTest(dialect, transport=transport):
+                    client = await self.client(dialect, transport)
+                    handler = self.handler.handlers[-1]
+                    self.assertEqual(handler.session.dialect.name, dialect)
+                    self.assertEqual(handler.id, client.id)
+        clients = self.handler.io.stats()["clients"]
+        counts = {name: sum(by_transport.values()) for name, by_transport in clients.items()}
+        self.assertEqual(counts, {"EIO4": 3, "EIO4-msgpack": 3})
+
+    @gen_test
+    async def test_the_dialect_changes_only_before_the_first_connect(self):
+        for connects in ("40", "40/admin,"):
+            wire = await self.wire()
+            await self.open_websocket(wire, connect="")
+            wire.send_frame(connects)
+            await wire.text()
+            wire.send_frame(packed(b"\0"))
+            opcode, payload = await wire.frame()
+            self.assertEqual(opcode, CLOSE_FRAME)
+            self.assertIn(b"an attachment that no packet announced", payload)
+        client = await self.client("EIO4-msgpack")
+        client._wire.send_frame('42["x"]')
+        await within(client.disconnected.wait())
+
+    @gen_test
+    async def test_an_upgrade_keeps_the_dialect_with_the_facts_of_the_new_connection(self):
+        for query in ("", "&b64=1"):
+            with self.subTest(query):
+                client = await self.client("EIO4-msgpack", "xhr-polling", query=query)
+                session = self.handler.handlers[-1]._member.session
+                websocket = await self.wire()
+                url = client._url().replace("polling", "websocket")
+                await websocket.upgrade(url, Sec_WebSocket_Extensions="permessage-deflate")
+                websocket.send_frame("2probe")
+                self.assertEqual(await websocket.text(), "3probe")
+                websocket.send_frame("5")
+                websocket.send_frame(packed(data=b"\x92\xa1x\xc4\1\xff"))
+                await self.noted("x", b"\xff")
+                self.assertEqual(session.dialect.name, "EIO4-msgpack")
+                self.assertEqual(session.dialect.base64, bool(query))
+                self.assertEqual(session.dialect.deflate_from, 100)
+                self.handler.handlers[-1].emit("y")
+                message = await websocket.message()
+                self.assertEqual(isinstance(message, str), bool(query))
+
+    @gen_test
+    async def test_a_broadcast_is_encoded_once_per_parser(self):
+        clients = [await self.client(name) for name in ("EIO4", "EIO4-msgpack") * 3]
+        encode = socket_io.MsgPack4.encode_packet
+        with mock.patch.object(socket_io.MsgPack4, "encode_packet", autospec=True) as counted:
+            counted.side_effect = encode
+            self.handler.io.emit("news", {"a": [b"\0", "é"]})
+        self.assertEqual(counted.call_count, 1)
+        for client in clients:
+            self.assertEqual(await client.receive(), ("news", {"a": [b"\0", "é"]}))
+
+    @gen_test
+    async def test_a_broadcast_that_is_too_deep_for_msgpack_reaches_the_others(self):
+        text, bytes_ = await self.client(), await self.client("EIO4-msgpack")
+        deep: list = []
+        for _ in range(600):
+            deep = [deep]
+        with self.assertLogs("socket_io", "WARNING") as logged:
+            self.handler.io.emit("deep", deep)
+        self.assertIn("EIO4-msgpack", logged.output[0])
+        self.handler.io.emit("after")
+        self.assertEqual((await text.receive())[0], "deep")
+        self.assertEqual(await bytes_.receive(), ("after",))
+
+    @gen_test
+    async def test_acks_namespaces_and_refusals_go_both_ways(self):
+        client = await self.client("EIO4-msgpack", namespace="/admin", auth={"token": "secret"})
+        self.assertEqual(client.namespace, "/admin")
+        with self.assertRaises(ConnectionRefused):
+            await client.join("/nowhere")
+        await client.join("/")
+        handler = self.handler.handlers[-1]
+        asked = asyncio.ensure_future(handler.call("question", b"\0", {"a": b"\1"}))
+        self.assertEqual(await client.answer([b"\2"], None), ("question", b"\0", {"a": b"\1"}))
+        self.assertEqual(await asked, [[b"\2"], None])
+
+    @gen_test
+    async def test_a_disconnect_with_null_as_its_data_is_one(self):
+        client = await self.client("EIO4-msgpack")
+        client._wire.send_frame(packed(b"\1", b"\xc0"))
+        await self.assertClosedFor("client namespace disconnect")
+
+    @gen_test
+    async def test_waiting_events_count_for_the_objects_that_a_byte_can_be(self):
+        client = await self.client("EIO4-msgpack")
+        handler = self.handler.handlers[-1]
+        gate = asyncio.Event()
+
+        async def wait(*args):
+            await gate.wait()
+
+        handler.on_event = wait
+        await client.emit("x", "y" * 400_000)
+        await client.emit("x", "y" * 400_000)
+        session = handler._member.session
+        while session.reading:
+            await asyncio.sleep(0)
+        gate.set()
+        while not session.reading:
+            await asyncio.sleep(0)
+
+
 class BareEngine(socket_io.EngineIO4):
     """A dialect of an application's own: bare engine messages, no Socket.IO packets inside."""
 
@@ -17945,8 +18479,7 @@ class FlashPolicyTests(tornado.testing.AsyncTestCase):
     """`flash_policy_port` serves the policy file that Flash asks for before it opens a socket."""
 
     async def ask(self, policy_file=None, question=b"<policy-file-request/>\0"):
-        sock, port = tornado.testing.bind_unused_port()
-        sock.close()
+        port = unused_port()
         server = FlashPolicyServer(port, policy_file)
         wire = await Wire.open(port)
         wire.writer.write(question)
@@ -19045,6 +19578,108 @@ HOSTILE_ROWS: dict[str, list[tuple[list, str, str]]] = {
     ],
 }  # fmt: skip
 
+#: What clients with msgpack say: their packets, as bytes.
+X = b"\x91\xa1x"  # the data of the event "x" without arguments
+X1 = b"\x92\xa1x"  # with one, which follows
+BULK = 700_000  # bytes, which base64 makes a third more
+MSGPACK_ROWS = [
+    ([b""], ENDS, "nothing at all"),
+    ([b"\xc1"], ENDS, "the byte that is never used"),
+    ([b"\x80"], ENDS, "a packet without a type"),
+    ([b"\x93\2\x91\xa1x\xa1/"], ENDS, "a packet that is a list"),
+    ([packed(data=X)[:-1]], ENDS, "a packet that is cut short"),
+    ([packed(data=X) + b"\xc0"], ENDS, "more than a packet"),
+    *[
+        ([packed(type, X)], ENDS, f"{type!r} as its type")
+        for type in (b"\5", b"\x63", b"\xff", b"\xc3", b"\xa12", b"\xc0")
+    ],
+    ([packed(b"\xcb\x40" + b"\0" * 7, X)], ENDS, "2.0 as its type"),
+    *[
+        ([packed(data=X, nsp=nsp)], ENDS, f"{nsp!r} as its namespace")
+        for nsp in (b"\xc0", b"\xa0", b"\xa1x", b"\1", b"\x90", b"\xc4\1/", b"\xa4/a,b")
+    ],
+    *[
+        ([packed(data=X, id=id)], ENDS, f"{id!r} as its ack id")
+        for id in (b"\xff", b"\xc3", b"\xa11", b"\x90", b"\xcf" + b"\xff" * 8, b"\xcb\x3f\xf8" + b"\0" * 6)
+    ],
+    ([packed()], STAYS, "an event without data, which nobody hears"),
+    ([packed(data=b"\xc0")], STAYS, "with null as its data"),
+    ([packed(data=b"\xd4\0\0")], STAYS, "with undefined"),
+    ([packed(data=b"\x90")], ENDS, "an event without a name"),
+    ([packed(data=b"\x80")], ENDS, "an event that is a map"),
+    ([packed(data=b"\xc4\1x")], ENDS, "an event that is bytes"),
+    *[
+        ([packed(data=b"\x91" + name)], ENDS, f"{name!r} as its name")
+        for name in (b"\xc0", b"\xc3", b"\x80", b"\x90", b"\xc4\1x", b"\xd4\0\0")
+    ],
+    ([packed(data=b"\x91\7")], STAYS, "an integer as its name, which is taken as text"),
+    *[
+        ([packed(data=b"\x91" + bytes([0xA0 + len(name)]) + name.encode())], ENDS, f"{name} is the life cycle's own")
+        for name in RESERVED
+    ],
+    ([packed(data=X1 + b"\xcb\x7f\xf8" + b"\0" * 6)], STAYS, "NaN, which JSON.stringify makes null"),
+    ([packed(data=X1 + b"\xca\xff\x80\0\0")], STAYS, "minus infinity, in four bytes"),
+    ([packed(data=X1 + b"\xcf" + b"\xff" * 8)], STAYS, "an integer that JavaScript rounds"),
+    ([packed(data=X1 + b"\xd4\0\0")], STAYS, "undefined"),
+    ([packed(data=X1 + b"\x81\xa1a\xd4\0\0")], STAYS, "a key that is undefined"),
+    ([packed(data=X1 + b"\xd7\0" + b"\x7f" * 8)], STAYS, "a Date beyond all years"),
+    ([packed(data=X1 + b"\xc7\x08\0" + b"\x7f" * 8)], STAYS, "an ArrayBuffer of eight bytes"),
+    ([packed(data=X1 + b"\xd6\xff" + b"\0" * 4)], ENDS, "a timestamp"),
+    ([packed(data=X1 + b"\xc7\x0c\xff" + b"\0" * 12)], ENDS, "a long timestamp"),
+    ([packed(data=X1 + b"\xd4\1\0")], ENDS, "an extension"),
+    ([packed(data=X1 + b"\xd8\0" + b"\0" * 16)], ENDS, "a size that node does not write"),
+    ([packed(data=X1 + b"\xa1\xff")], ENDS, "text that is no UTF-8"),
+    ([packed(data=X1 + b"\xa3\xed\xa0\xbd")], ENDS, "half a pair in UTF-8"),
+    ([packed(data=X1 + b"\x81\7\7")], STAYS, "an integer as a key, which is its text"),
+    *[
+        ([packed(data=X1 + b"\x81" + key + b"\7")], ENDS, f"{key!r} as a key")
+        for key in (b"\xc0", b"\xc3", b"\x90", b"\x80", b"\xc4\1a", b"\xcb" + b"\0" * 8, b"\xd4\0\0")
+    ],
+    ([packed(data=X1 + b"\x82\xa1a\1\xa1a\2")], STAYS, "a key that stands twice"),
+    ([packed(data=b"\x91" * DEEP)], ENDS, "lists without end"),
+    ([packed(data=X1 + b"\x91" * DEEP + b"\xc0")], ENDS, "lists with an end"),
+    ([packed(data=X1 + b"\x81\xa1a" * DEEP + b"\xc4\0")], ENDS, "maps"),
+    ([packed(data=X1 + b"\x81" * DEEP)], ENDS, "maps as keys"),
+    ([packed(data=b"\xdd\xff\xff\xff\xff")], ENDS, "four thousand million events"),
+    ([packed(data=b"\xdd\0\x0f\0\0" * 170_000)], ENDS, "many lists that claim to be long"),
+    ([packed(data=b"\xdf\xff\xff\xff\xff")], ENDS, "a map that claims to be"),
+    ([packed(data=b"\xdc\3\xff" * 300_000)], ENDS, "lists just short enough for the package"),
+    ([packed(data=X1 + b"\xc6\xff\xff\xff\xff")], ENDS, "bytes that claim to be long"),
+    ([packed(data=X1 + b"\xdb\xff\xff\xff\xff")], ENDS, "text that claims to be"),
+    ([packed(data=X1 + b"\xc9\xff\xff\xff\xff\0")], ENDS, "an extension that claims to be"),
+    ([packed(data=X1 + b"\xc5\0")], ENDS, "half a length"),
+    ([packed(b"\0")], ENDS, "a second CONNECT"),
+    ([packed(b"\0", b"\x90", b"\xa8/nowhere")], ENDS, "a CONNECT with a list"),
+    ([packed(b"\0", nsp=b"\xa8/nowhere")], STAYS, "a namespace that is not there"),
+    ([packed(b"\0", nsp=b"\xdb" + BULK.to_bytes(4, "big") + b"/" + b"n" * (BULK - 1))], STAYS, "with a long name"),
+    ([packed(data=X, nsp=b"\xa8/nowhere")], ENDS, "an event for a namespace never joined"),
+    ([packed(b"\1", nsp=b"\xa8/nowhere")], ENDS, "leaving it"),
+    ([packed(b"\1", b"\x80")], ENDS, "a DISCONNECT with data"),
+    ([packed(b"\3", b"\x90")], ENDS, "an ack without an id"),
+    ([packed(b"\3", b"\x80", id=b"\1")], ENDS, "an ack that is a map"),
+    ([packed(b"\3", b"\x90", id=b"\xce\0\xff\xff\xff")], STAYS, "an ack that nobody waits for"),
+    ([packed(b"\4", b"\x80")], ENDS, "CONNECT_ERROR is the server's"),
+    ([packed(data=X1 + b"\x81\xac_placeholder\xc3")], STAYS, "a placeholder, which means nothing here"),
+    (['42["x"]'], ENDS, "a packet as text"),
+    (["40"], ENDS, "a CONNECT as text"),
+    (
+        [packed(data=b"\x91\xdb" + BULK.to_bytes(4, "big") + b"\n\x1b[31m" + b"x" * (BULK - 6))],
+        STAYS, "a name that would fill a log, and colour it",
+    ),
+    (
+        [packed(data=b"\x92\xa4ping\xdd" + BULK.to_bytes(4, "big") + b"\x90" * BULK)],
+        STAYS, "as many lists as there are bytes",
+    ),
+    (
+        [packed(data=b"\x94\xa1x\xc4\3\xc1\xd4\xff\xc7\1\0a\xc0", options=b"\x81\xa8compress\xc3")],
+        STAYS, "bytes in their places",
+    ),
+    (["2"], ENDS, "PING is the server's"),
+    (["6"], STAYS, "a noop"),
+    ([packed(data=b"\x92\xa4echo" + b"\x91" * 300 + b"\xc0")], STAYS, "as deep as anybody needs"),
+]  # fmt: skip
+HOSTILE_ROWS["EIO4-msgpack"] = MSGPACK_ROWS
+
 #: What may stand on a WebSocket, whoever speaks on it: bytes, what becomes of the session, close code.
 FRAME_ROWS = [
     (b"\x81\x05hello", 1002, "not masked"),
@@ -19130,6 +19765,7 @@ MORE_POST_ROWS = {
         (b"data=" + b"~m~0~m~" * 1001, {}, (400,), ENDS, "more messages than `max_packets`"),
     ],
 }  # fmt: skip
+MORE_POST_ROWS["EIO4-msgpack"] = MORE_POST_ROWS["EIO4"]
 
 
 class Attacker(Client):
@@ -19190,7 +19826,7 @@ class Attacker(Client):
             return 0
 
     def _payload(self, frames):
-        if self.dialect.name == "EIO4":
+        if self.dialect.generation == "EIO4":
             return self._body(
                 "\x1e".join("b" + encode_base64(f) if isinstance(f, bytes) else f for f in frames)
             )
@@ -19290,6 +19926,7 @@ class HostilityBehaviour:
     dialect = transport = ""
     innocent_tasks = 0  # of the hub, for as long as those live who must not suffer
     samples_packets = False  # where another class sends every row through the same code
+    sends_half_pairs = True  # to a client, which gets them as they are
     base = Victim
     options = {"max_packets": 1000}
 
@@ -19511,6 +20148,8 @@ class HostilityBehaviour:
         for text in strings:
             self.handler.handlers[-1].send(text)
         for text in strings:
+            if not self.sends_half_pairs:
+                text = text.replace(LONE, "?")
             self.assertEqual(await attacker.receive(), ("message", text))
         for script in attacker.answers:
             if self.transport == XHR_MULTIPART:
@@ -19721,6 +20360,26 @@ class PostingHostilityBehaviour(HostilityBehaviour):
                 await attacker.close()
                 await self.assertNobodyElseSuffers()
         self.assertQuiet()
+
+
+@needs_msgpack
+class MsgPackWebSocketHostilityTests(WebSocketHostilityBehaviour, RecorderTestCase):
+    dialect, transport, sends_half_pairs = "EIO4-msgpack", "websocket", False
+    options = {"max_packets": 1000, **BOTH_PARSERS}
+
+
+@needs_msgpack
+class MsgPackPollingHostilityTests(PostingHostilityBehaviour, RecorderTestCase):
+    dialect, transport, sends_half_pairs = "EIO4-msgpack", "xhr-polling", False
+    options = {"max_packets": 1000, **BOTH_PARSERS}
+    samples_packets = True
+
+
+@needs_msgpack
+class MsgPackUpgradeHostilityTests(WebSocketHostilityBehaviour, RecorderTestCase):
+    dialect, transport, sends_half_pairs = "EIO4-msgpack", "upgrade", False
+    options = {"max_packets": 1000, **BOTH_PARSERS}
+    samples_packets = True
 
 
 class EIO4WebSocketHostilityTests(WebSocketHostilityBehaviour, RecorderTestCase):

@@ -33,8 +33,8 @@ from server import Errors, Server, Stage, application, return_soon, run, tables
 from wire import (
     BINARY_FRAME,
     CLOSE_FRAME,
+    DIALECTS,
     FORM,
-    GENERATIONS,
     STREAMS,
     TEXT_FRAME,
     UPGRADE,
@@ -42,11 +42,14 @@ from wire import (
     Client,
     Generation,
     Line,
+    MsgPack4,
+    Raw,
     frame,
     http_request,
     masked,
 )
 
+import socket_io
 from socket_io import FrameError, FrameParser
 
 AT_ONCE = 100  # inputs under way
@@ -59,6 +62,7 @@ OPTIONS = {
     "max_message_bytes": 20_000, "max_buffered_bytes": 150_000, "max_packets": 60, "max_attachments": 3,
     "max_namespaces": 3, "max_rooms": 4, "poll_duration": 0.4, "upgrade_timeout": 1.5, "connect_timeout": 3.0,
     "close_timeout": 1.5, "ping_interval": 6.0, "ping_timeout": 6.0, "allowed_origins": ["http://friend.example"],
+    "enabled_dialects": [*socket_io.ALL_DIALECTS],
 }  # fmt: skip
 
 
@@ -111,8 +115,76 @@ ANCESTOR_PACKETS = [
 ]
 
 
+#: Values that msgpack can say, and JSON cannot, or not so.
+ODD_VALUES = [
+    b"", b"\xff" * 300, float("nan"), float("-inf"), -(2**63), 1.5, "\ud800", {7: 1}, {None: 1}, {b"a": 1}, HELD,
+    *map(Raw, [
+        b"\xd4\0\0", b"\xd7\0" + b"\0" * 8, b"\xd7\0" + b"\x7f" * 8, b"\xc7\x08\0" + b"\0" * 8,
+        b"\xd6\xff\0\0\0\0", b"\xd8\1" + b"\0" * 16, b"\xca\x7f\x80\0\0", b"\xcf" + b"\xff" * 8, b"\xc1",
+        b"\x82\xa1a\1\xa1a\2", b"\xa2\xff\xff", b"\xdc\xff\xff", b"\xdd\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff",
+        b"\xc6\xff\xff\xff\xff", b"\xdb\xff\xff\xff\xff", b"\x91" * 1000 + b"\xc0", b"\x91" * 5000 + b"\xc0",
+        b"\x81\xa1a" * 1000 + b"\xc0", b"\xdd\0\0\x10\0" + b"\x90" * 4096, b"\xdc\3\xff" * 3000,
+    ]),
+]  # fmt: skip
+
+
+def msgpack_vocabulary(generation: MsgPack4) -> list[list[str | bytes]]:
+    packet = generation.packet
+    data = [
+        *[list(event) for event in EVENTS],
+        ["connect", {}],
+        [],
+        ["x"],
+        [7],
+        [None],
+        {},
+        "x",
+        None,
+        b"x",
+        Raw(b"\xd4\0\0"),
+    ]
+    data += [["echo", value] for value in ODD_VALUES] + [
+        ["ask", {"a": [value]}] for value in ODD_VALUES
+    ]
+    said = [packet(2, one) for one in data] + [packet(2, one, id=17) for one in data]
+    said += [packet(2, one, "/admin", id=12) for one in data[:4]]
+    said += [
+        packet(3, ["ok"], id=0),
+        packet(3, ["ok"]),
+        packet(3, {}, id=1),
+        packet(4, {"message": "x"}),
+    ]
+    names = [
+        "/",
+        "/admin",
+        "/refused",
+        "/slow",
+        "/nowhere",
+        "admin",
+        "",
+        "/a,b",
+        "/" + "n" * 300,
+        7,
+        None,
+        b"/",
+    ]
+    said += [
+        packet(0, one, name)
+        for name in names
+        for one in (None, {"token": "x"}, [], Raw(b"\xd4\0\0"))
+    ]
+    said += [packet(1, one, name) for name in names for one in (None, {})]
+    said += [packet(number, ["x"]) for number in (-1, 5, 6, 99, 2.0, True, "2", None, b"2")]
+    said += [
+        packet(2, ["ask"], id=number) for number in (-1, 10**15, 2**62, 1.5, True, "1", None, b"1")
+    ]
+    return [[one] for one in [*said, b"", b"\x80", b"\x90", b"\xc0", *ENGINE_PACKETS]]
+
+
 def vocabulary(generation: Generation) -> list[list[str | bytes]]:
     """Return the packets that a client may send: each entry is a packet with its attachments."""
+    if isinstance(generation, MsgPack4):
+        return msgpack_vocabulary(generation)
     if generation.name == "0.6":
         said = [*ANCESTOR_PACKETS, *[generation.event(*event) for event in EVENTS]]
     elif generation.name == "0.9":
@@ -125,7 +197,7 @@ def vocabulary(generation: Generation) -> list[list[str | bytes]]:
     return [[packet] for packet in said]
 
 
-VOCABULARY = {name: vocabulary(generation) for name, generation in GENERATIONS.items()}
+VOCABULARY = {name: vocabulary(generation) for name, generation in DIALECTS.items()}
 
 
 # -- Mutations -------------------------------------------------------------------------
@@ -680,13 +752,13 @@ class Attacker:
         generation = self.plan.generation
         line.write(generation.frames([generation.message(self.token)]))
         if generation.name == "EIO3":  # the attacker may have left "/": join it again
-            line.write(generation.frames(["40", generation.message(self.token)]))
+            line.write(generation.frames([generation.join, generation.message(self.token)]))
         seen = await line.until(
             lambda: self._seen(line), PATIENCE / 4 if generation.upgrades else PATIENCE
         )
         # The server may have refused the attacker in "/", or disconnected it there: it joins again.
         if not seen and not line.ended and generation.upgrades:
-            line.write(generation.frames(["40", generation.message(self.token)]))
+            line.write(generation.frames([generation.join, generation.message(self.token)]))
             seen = await line.until(lambda: self._seen(line), PATIENCE)
         if not seen and not line.ended and name not in self.plan.strange:
             raise Failure(
@@ -729,7 +801,7 @@ class Attacker:
         for attempt in range(2):
             packets = [generation.message(self.token)]
             if generation.upgrades and (generation.name == "EIO3" or attempt):
-                packets.insert(0, "40")
+                packets.insert(0, generation.join)
             content_type, body = generation.post(plan.transport, generation.payload(packets))
             status, answer = await self._request(
                 "POST", generation.post_url(plan.transport, self.sid), body, content_type
@@ -783,7 +855,7 @@ class Attacker:
         while time.monotonic() < end:
             open_lines = []
             for name, line in self.lines.items():
-                if self.token.encode() in line.received:
+                if self.token.encode() in self.plan.generation.shown(bytes(line.received)):
                     return "works"
                 refused = line.received.startswith(b"HTTP/1.1 4") or b"7:::1+0" in line.received
                 if name.startswith("check") and refused:
@@ -1013,7 +1085,7 @@ async def fuzz(generation: Generation, options: argparse.Namespace) -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--generation", choices=GENERATIONS)
+    parser.add_argument("--generation", choices=DIALECTS)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--count", type=int, default=2000)
@@ -1029,12 +1101,12 @@ def main() -> None:
 
         run(read())
         sys.exit(not sound[0])
-    names = [options.generation] if options.generation else list(GENERATIONS)
+    names = [options.generation] if options.generation else list(DIALECTS)
     failed = []
     for name in names:
 
         async def work(name=name):
-            if not await fuzz(GENERATIONS[name], options):
+            if not await fuzz(DIALECTS[name], options):
                 failed.append(name)
 
         run(work())

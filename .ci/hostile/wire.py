@@ -7,6 +7,7 @@ one is not a mistake of the other.
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import re
 import socket
@@ -74,6 +75,39 @@ def units(text: str) -> int:
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
+class Raw(bytes):
+    """Bytes that `msgpack` puts in as they are: a value that it has no other way to say."""
+
+
+def msgpack(value: object) -> bytes:
+    """Write *value* in msgpack, though not always as short as can be."""
+    if isinstance(value, Raw):
+        return value
+    if value is None or isinstance(value, bool):
+        return {None: b"\xc0", False: b"\xc2", True: b"\xc3"}[value]
+    if isinstance(value, int):
+        return (
+            bytes([value]) if 0 <= value < 128 else b"\xd3" + value.to_bytes(8, "big", signed=True)
+        )
+    if isinstance(value, float):
+        return b"\xcb" + struct.pack(">d", value)
+    if isinstance(value, str):
+        data = value.encode("utf-8", "surrogatepass")
+        short = (
+            bytes([0xA0 + len(data)]) if len(data) < 32 else b"\xdb" + len(data).to_bytes(4, "big")
+        )
+        return short + data
+    if isinstance(value, bytes):
+        return b"\xc6" + len(value).to_bytes(4, "big") + value
+    if isinstance(value, dict):
+        size, first, long = len(value), 0x80, b"\xdf"
+        inside = b"".join([msgpack(key) + msgpack(item) for key, item in value.items()])
+    else:
+        size, first, long = len(value), 0x90, b"\xdd"  # type: ignore[arg-type]
+        inside = b"".join([msgpack(item) for item in value])  # type: ignore[attr-defined]
+    return (bytes([first + size]) if size < 16 else long + size.to_bytes(4, "big")) + inside
+
+
 # -- Generations -----------------------------------------------------------------------
 
 
@@ -84,7 +118,8 @@ class Generation:
     transports: tuple[str, ...] = ()
     upgrades = False
     sid = re.compile(rb'"sid\\?":\\?"([\w-]{20})')  # in a JSONP script the quotes are escaped
-    joins: tuple[str, ...] = ()  # packets without which the server hears nothing else
+    joins: tuple[str | bytes, ...] = ()  # packets without which the server hears nothing else
+    join: str | bytes = "40"  # the packet of EIO3 and EIO4 that enters "/" anew
     farewell: str | None = "1"
     pings: tuple[str, str] | None = None  # the server's ping, and the client's answer
     own_pings: tuple[str, ...] = ()  # packets that a client sends unasked, to be believed alive
@@ -114,6 +149,10 @@ class Generation:
 
     def frames(self, packets: list[str]) -> bytes:
         return b"".join([frame(packet) for packet in packets])
+
+    def shown(self, received: bytes) -> bytes:
+        """Return what came, with all texts in it readable."""
+        return received
 
     def post_url(self, transport: str, sid: str) -> str:
         return self.url(transport, sid)
@@ -232,9 +271,42 @@ class Engine4(Engine3):
         return "\x1e".join(packets)
 
 
+class MsgPack4(Engine4):
+    """Clients of EIO4 whose packets are msgpack: each is bytes, which polls carry in base64."""
+
+    name = "EIO4-msgpack"
+    transports = ("websocket", "polling")
+    join = msgpack({"type": 0, "nsp": "/"})
+    joins = (join,)
+    BASE64 = re.compile(rb"(?:\n|\x1e)b([A-Za-z0-9+/]{8,}=*)")
+
+    def payload(self, packets):
+        texts = [
+            packet if isinstance(packet, str) else "b" + base64.b64encode(packet).decode()
+            for packet in packets
+        ]
+        return super().payload(texts)
+
+    def packet(self, type, data, namespace="/", **more):
+        return msgpack(
+            {"type": type, "data": data, "options": {"compress": True}, "nsp": namespace, **more}
+        )
+
+    def message(self, text):
+        return self.packet(2, ["message", text])
+
+    def event(self, name, *args):
+        return self.packet(2, [name, *args])
+
+    def shown(self, received):
+        whole = [text for text in self.BASE64.findall(b"\n" + received) if len(text) % 4 == 0]
+        return received + b"".join([base64.b64decode(text) for text in whole])
+
+
 GENERATIONS = {
     generation.name: generation for generation in (Ancestor(), Protocol1(), Engine3(), Engine4())
 }
+DIALECTS = {**GENERATIONS, MsgPack4.name: MsgPack4()}
 
 
 # -- Connections -----------------------------------------------------------------------
@@ -515,7 +587,7 @@ class Client:
 
     async def _answer_pings_in(self, body: bytes) -> None:
         """Answer the pings in the body of a poll or in a part of a stream, which brings a ping in one piece."""
-        if self.generation.name == "EIO4":
+        if isinstance(self.generation, Engine4):
             text = (
                 json.loads(body[body.index(b"(") + 1 : body.rindex(b")")])
                 if body[:3] == b"___"
@@ -560,7 +632,7 @@ class Client:
                     "GET", self.generation.url(self.transport, self.sid), seconds=3600.0
                 )
                 self.lost = status != 200
-                self.got += body + b"\n"
+                self.got += self.generation.shown(body) + b"\n"
                 await self._answer_pings_in(body)
             line.wake()
         if self._polling:

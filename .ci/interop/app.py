@@ -190,6 +190,10 @@ class ModernHandler(StageHandler):
     enabled_dialects = ["EIO4"]
 
 
+class MsgPackHandler(StageHandler):
+    enabled_dialects = ["EIO4", "EIO4-msgpack"]
+
+
 class AncientHandler(StageHandler):
     enabled_dialects = ["0.6", "0.9"]
 
@@ -280,6 +284,7 @@ def make_application(ports):
         [
             StageHandler.routes("socket.io", namespaces={"/admin": AdminHandler}),
             ModernHandler.routes("modern"),
+            MsgPackHandler.routes("msgpack", namespaces={"/admin": AdminHandler}),
             AncientHandler.routes("ancient"),
             WireHandler.routes("wire", namespaces={"/chat": WireHandler, "/closed": ClosedHandler}),
             RecoverHandler.routes("recover"),

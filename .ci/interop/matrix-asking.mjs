@@ -9,6 +9,7 @@
 //     cutLine(number, seconds)    cuts the connections of that proxy, and keeps it down for so long
 //     closeReason(id)             why the server thinks that a client left; waits until the server knows
 //     bytes(numbers)              the type in which this client sends bytes
+//     parser                      the parser that the client is to be given, if any
 //     report(result)              takes { transport, check, error } of each check; no error means that it passed
 
 import { next, pause, within } from "./checks.mjs";
@@ -30,7 +31,9 @@ export class Clients {
 
   // A client that is connecting, over a connection of its own. It does not reconnect unless told to.
   open({ namespace = "", address = this.stage.server, parameters = {}, reconnects = false, ...more } = {}) {
-    const options = { ...this.way.options, ...more };
+    const { parser } = this.stage;
+    const { path } = this.dialect;
+    const options = { ...this.way.options, ...(parser && { parser }), ...(path && { path }), ...more };
     const socket = this.dialect.open(this.stage.io, { address, namespace, parameters, options, reconnects });
     this.opened.push(socket);
     return socket;

@@ -115,6 +115,15 @@ const ENGINE_IO_4 = {
   refusalOfNoNamespace: "Invalid namespace",
 };
 
+// 4.x with packets in msgpack. In Node the parser is an option; the bundle for pages has no other.
+const MSGPACK = {
+  ...ENGINE_IO_4,
+  name: "EIO4-msgpack",
+  path: "/msgpack",
+  parser: "socket.io-msgpack-parser",
+  close: (socket) => socket.io.disconnect(),    // the bundle is minified: its `_close` has another name
+};
+
 function query(parameters) {
   return Object.keys(parameters).length ? `?${new URLSearchParams(parameters)}` : "";
 }
@@ -152,12 +161,16 @@ const UNORDERED = {
 const PYTHON_HTTP = ["requests==2.34.2", "websocket-client==1.9.2"];
 const HIXIE = { websocket: "its WebSocket library needs a Node of 2011 (http.createClient), and speaks hixie-76" };
 
+function packageOf(version) {
+  return `client-${version.split(" ")[0]}`;
+}
+
 function inNode(version, dialect, rest = {}) {
-  return { version, dialect, place: "Node", package: `client-${version}`, ...rest, cannot: { ...IN_NODE, ...rest.cannot } };
+  return { version, dialect, place: "Node", package: packageOf(version), ...rest, cannot: { ...IN_NODE, ...rest.cannot } };
 }
 
 function inChromium(version, dialect, bundle, rest = {}) {
-  return { version, dialect, place: "Chromium", bundle: `client-${version}/${bundle}`, ...rest, cannot: { ...IN_A_PAGE, ...rest.cannot } };
+  return { version, dialect, place: "Chromium", bundle: `${packageOf(version)}/${bundle}`, ...rest, cannot: { ...IN_A_PAGE, ...rest.cannot } };
 }
 
 // A library from PyPI, for matrix_client.py. Its dependencies are pinned too; each library has its own environment.
@@ -196,6 +209,7 @@ export const CLIENTS = [
   inNode("4.6.2", ENGINE_IO_4),
   inNode("4.7.5", ENGINE_IO_4),
   inNode("4.8.4", ENGINE_IO_4, { cannot: { fetch: undefined } }),
+  inNode("4.8.4 msgpack", MSGPACK),
   inChromium("0.9.17", PROTOCOL_1, "dist/socket.io.js", { cannot: { upgrade: NO_UPGRADE } }),
   inChromium("1.0.6", LEAVES_AT_ONCE, "socket.io.js", { cannot: { jsonp: NEVER_ABORTS } }),
   inChromium("1.3.7", ENGINE_IO_3, "socket.io.js", { skips: { jsonp: LARGE_BYTES_AND_LETTERS } }),
@@ -203,6 +217,7 @@ export const CLIENTS = [
   inChromium("2.5.0", ENGINE_IO_3, "dist/socket.io.js", { skips: { jsonp: LARGE_BYTES } }),
   inChromium("3.1.3", ENGINE_IO_4, "dist/socket.io.js"),
   inChromium("4.8.4", ENGINE_IO_4, "dist/socket.io.js", { cannot: { jsonp: NO_JSONP } }),
+  inChromium("4.8.4 msgpack", MSGPACK, "dist/socket.io.msgpack.min.js", { cannot: { jsonp: NO_JSONP } }),
   inPython("socketIO-client 0.5.7.2", PROTOCOL_1, ["socketIO-client==0.5.7.2", "six==1.17.0", ...PYTHON_HTTP], {
     cannot: { upgrade: NO_UPGRADE },
     skips: {
@@ -223,11 +238,13 @@ export const CLIENTS = [
   inPython("python-socketio 5.11.4", ENGINE_IO_4, ["python-socketio==5.11.4", "python-engineio==4.15.1", ...PYTHON_HTTP], {
     skips: UNORDERED,
   }),
+  inPython("python-socketio 5.11.4 msgpack", MSGPACK,
+    ["python-socketio==5.11.4", "python-engineio==4.15.1", "msgpack==1.2.4", ...PYTHON_HTTP], { skips: UNORDERED }),
 ];
 
 // The newest client once more, for the questions that only this one is asked, and over one way more.
 export const NEWEST = {
-  ...inNode("4.8.4 in depth", ENGINE_IO_4, { package: "client-4.8.4", isAskedInDepth: true }),
+  ...inNode("4.8.4 in depth", ENGINE_IO_4, { isAskedInDepth: true }),
   dialect: {
     ...ENGINE_IO_4,
     transports: {

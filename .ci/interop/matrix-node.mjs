@@ -16,7 +16,9 @@ process.EventEmitter = events.EventEmitter;    // Node of 2011 had it there, and
 const io = require(client.package);
 const fetchTransport = transportsOf(client).includes("fetch") ? engineOf(client).Fetch : undefined;
 
-await act(client, { ...surroundings(server), io, bytes: Buffer.from }, words, fetchTransport);
+const parser = client.dialect.parser && require(client.dialect.parser);
+
+await act(client, { ...surroundings(server), io, bytes: Buffer.from, parser }, words, fetchTransport);
 process.exit();
 
 // The package engine.io-client that this client itself uses.

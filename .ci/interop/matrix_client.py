@@ -27,15 +27,17 @@ class PythonSocketIO:
         import socketio
 
         self.namespace = namespace
-        self.client = socketio.Client(reconnection=False)
+        has_parser = dialect == "EIO4-msgpack"
+        self.client = socketio.Client(reconnection=False, **({"serializer": "msgpack"} if has_parser else {}))
         self.wait = time.sleep
         self.connected = threading.Event()
         self.client.on("connect", self.connected.set, namespace=namespace)
-        if dialect == "EIO4":
+        if dialect.startswith("EIO4"):
             how = {"auth": parameters or None, "wait_timeout": SECONDS}
         else:
             server, how = server + query(parameters), {}
-        self.client.connect(server, transports=self.TRANSPORTS[transport], namespaces=[namespace], **how)
+        path = "msgpack" if has_parser else "socket.io"
+        self.client.connect(server, socketio_path=path, transports=self.TRANSPORTS[transport], namespaces=[namespace], **how)
         until("the connect", self.connected.is_set, self)
 
     def on(self, name, handler):
