@@ -9055,9 +9055,12 @@ class TornadoConnection:
         return True
 
     def return_to_lane(self) -> LaneConnection | None:
-        """Give the connection back to the lane that gave it to Tornado; None if none did."""
+        """Give the connection back to the lane that gave it to Tornado.
+
+        None if no lane did, or if the client has hung up behind its request.
+        """
         stream = self.http.stream
-        if not isinstance(stream, LaneStream):
+        if not isinstance(stream, LaneStream) or stream.closed():
             return None
         self.http.detach()
         return stream.return_to_lane()

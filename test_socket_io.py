@@ -18693,6 +18693,17 @@ class LaneTests(OnLane, RecorderTestCase):
         self.assertEqual(served, [])
 
     @gen_test
+    async def test_a_client_that_hangs_up_behind_the_poll_that_comes_back_is_no_error(self):
+        url = await self.join_polling(await self.on_the_lane())
+        with self.assertNoLogs("tornado", "ERROR"):
+            for target, how in itertools.product((ENGINE_URL, url), ("close", "reset")):
+                wire = await self.wire()
+                await wire.request("GET", "/page")
+                wire.send_request("GET", target)
+                getattr(wire, how)()  # Tornado reads the request and the end at once
+                self.assertEqual((await (await self.wire()).request("GET", "/page"))[0], 200)
+
+    @gen_test
     async def test_what_was_sent_ahead_behind_the_poll_that_comes_back_is_served(self):
         wire = await self.on_the_lane()
         head = "Host: test.example\r\n\r\n"

@@ -324,8 +324,13 @@ class Line(asyncio.Protocol):
         self._waiters: list[asyncio.Future[None]] = []
 
     @classmethod
-    async def open(cls, port: int) -> Line:
-        return (await asyncio.get_running_loop().create_connection(cls, "127.0.0.1", port))[1]
+    async def open(cls, port: int, address: str = "") -> Line:
+        """Connect, from the loopback *address* if one is given."""
+        return (
+            await asyncio.get_running_loop().create_connection(
+                cls, "127.0.0.1", port, local_addr=(address, 0) if address else None
+            )
+        )[1]
 
     def connection_made(self, transport) -> None:
         self.transport = transport
@@ -451,8 +456,11 @@ class Line(asyncio.Protocol):
 class Client:
     """A well-behaved client of any generation, which sends texts and looks for texts in the bytes that come."""
 
-    def __init__(self, port: int, generation: Generation, transport: str) -> None:
+    def __init__(
+        self, port: int, generation: Generation, transport: str, address: str = ""
+    ) -> None:
         self.port = port
+        self.address = address  # from which it connects
         self.generation = generation
         self.transport = transport
         self.sid = ""
@@ -467,9 +475,9 @@ class Client:
     async def connect(self) -> Client:
         """Connect; raises ConnectionError if the server turns the client away."""
         generation, transport = self.generation, self.transport
-        self.line = await Line.open(self.port)
+        self.line = await Line.open(self.port, self.address)
         if transport not in WEBSOCKETS:
-            self.posts = await Line.open(self.port)
+            self.posts = await Line.open(self.port, self.address)
         if transport not in WEBSOCKETS or generation.name == "0.9":
             if transport in STREAMS and generation.name == "0.6":
                 self.line.write(http_request("GET", generation.hello(transport)))
@@ -517,7 +525,7 @@ class Client:
         )
         url = self.generation.post_url(self.transport, self.sid)
         if self.posts.ended:  # the server ends a connection that was idle for long
-            self.posts = await Line.open(self.port)
+            self.posts = await Line.open(self.port, self.address)
         status, _ = await self.posts.request(
             "POST", url, body, self.patience, Content_Type=content_type
         )
