@@ -14523,6 +14523,121 @@ class EagerSpawnTests(SpawnTests):
         self.io_loop.asyncio_loop.set_task_factory(asyncio.eager_task_factory)
 
 
+class BrokenOffTests(RecorderTestCase):
+    """A client may go at any byte, in any way: the server has no error, and forgets the client."""
+
+    options = {
+        "ping_interval": 0.2,
+        "ping_timeout": 0.2,
+        "connect_timeout": 0.3,
+        "upgrade_timeout": 0.2,
+        "poll_duration": 0.2,
+        "close_timeout": 0.3,
+    }
+    #: Method, path and body of the requests of a session; of a WebSocket, its first frame.
+    SESSIONS: ClassVar = {
+        "EIO4 by polling": [
+            ("GET", "/socket.io/?EIO=4&transport=polling", b""),
+            ("POST", "/socket.io/?EIO=4&transport=polling&sid={}", b"40"),
+            ("GET", "/socket.io/?EIO=4&transport=polling&sid={}", b""),
+            ("POST", "/socket.io/?EIO=4&transport=polling&sid={}", b'42["message","x"]'),
+            ("GET", "/socket.io/?EIO=4&transport=polling&sid={}", b""),
+        ],
+        "EIO3 by JSONP": [
+            ("GET", "/socket.io/?EIO=3&transport=polling&j=0", b""),
+            ("POST", "/socket.io/?EIO=3&transport=polling&j=0&sid={}", b'd=17:42["message","x"]'),
+            ("GET", "/socket.io/?EIO=3&transport=polling&j=0&sid={}", b""),
+        ],
+        "EIO4 by an upgrade": [
+            ("GET", "/socket.io/?EIO=4&transport=polling", b""),
+            ("WS", "/socket.io/?EIO=4&transport=websocket&sid={}", masked_frame(1, b"2probe")),
+        ],
+        "EIO3 over WebSocket": [
+            ("WS", "/socket.io/?EIO=3&transport=websocket", masked_frame(1, b'42["message","x"]')),
+        ],
+        "0.9 by polling": [
+            ("GET", "/socket.io/1/", b""),
+            ("GET", "/socket.io/1/xhr-polling/{}", b""),
+            ("POST", "/socket.io/1/xhr-polling/{}", b"3:::x"),
+            ("GET", "/socket.io/1/xhr-polling/{}", b""),
+        ],
+        "0.9 over WebSocket": [
+            ("GET", "/socket.io/1/", b""),
+            ("WS", "/socket.io/1/websocket/{}", masked_frame(1, b"3:::x")),
+        ],
+        "0.6 by polling": [
+            ("GET", "/socket.io/xhr-polling//1", b""),
+            ("POST", "/socket.io/xhr-polling/{}/send", b"data=~m~1~m~x"),
+            ("GET", "/socket.io/xhr-polling/{}/1", b""),
+        ],
+        "0.6 by htmlfile": [("GET", "/socket.io/htmlfile//1", b"")],
+    }
+    HEADERS: ClassVar = {
+        "GET": "",
+        "POST": "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n",
+        "WS": "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+    }
+
+    def raw(self, method, path, body, sid):
+        head = (
+            f"{method.replace('WS', 'GET')} {path.format(sid)} HTTP/1.1\r\nHost: test.example\r\n"
+        )
+        return f"{head}{self.HEADERS[method].format(len(body))}\r\n".encode() + body
+
+    async def break_off(self, requests, where, how):
+        """Make all *requests* but the last, of which only the part up to *where* is sent."""
+        wire, sid = await self.wire(), ""
+        for request in requests[:-1]:
+            wire.writer.write(self.raw(*request, sid))
+            _, _, body = await wire.answer()
+            sid = sid or re.search(rb"[\w-]{20}", body)[0].decode()
+        data = self.raw(*requests[-1], sid)
+        head = data.index(b"\r\n\r\n") + 4
+        parts = {
+            "a byte": 1,
+            "half a head": head // 2,
+            "the head": head,
+            "half a body": (head + len(data)) // 2,
+        }
+        wire.writer.write(data[: parts.get(where, len(data))])
+        if how == "reset later":
+            await asyncio.sleep(0.05)
+        if how == "end":
+            wire.writer.write_eof()
+        elif how == "close":
+            wire.close()
+        else:
+            wire.reset()
+
+    def rows(self):
+        for requests in self.SESSIONS.values():
+            wheres = ["a byte", "half a head", "the head", "half a body", "all"]
+            hows = ["reset", "reset later", "close", "end"]
+            for count, where, how in itertools.product(range(1, len(requests) + 1), wheres, hows):
+                yield requests[:count], where, how
+
+    @gen_test
+    async def test_a_client_that_goes_at_any_byte_leaves_nothing_and_is_no_error(self):
+        await (await self.client()).close()
+        hub = self.handler.io._at[-1][0]
+        with (
+            mock.patch.object(socket_io, "POLL_GRACE", 0.1),
+            mock.patch.object(socket_io.SocketIO06, "poll_return", 0.1),
+            mock.patch.object(socket_io.SocketIO09, "poll_return", 0.1),
+            self.assertNoLogs(level="ERROR"),
+        ):
+            await asyncio.gather(*[self.break_off(*row) for row in self.rows()])
+            for _ in range(500):
+                lane = getattr(self, "connections", ())
+                left = len(hub.sessions), len(hub.connections), len(lane)
+                if left == (0, 0, 0):
+                    break
+                await asyncio.sleep(0.01)
+            self.assertEqual(left, (0, 0, 0))
+            await (await self.client()).send("still here")
+
+
 class StuckHandlerTests(RecorderTestCase):
     """A handler that hangs or cancels itself does not keep its client from ending."""
 
@@ -19164,6 +19279,10 @@ class LaneCutOffAnswerTests(OnLane, CutOffAnswerTests):
     """What holds for long answers by Tornado's way holds on the lane."""
 
 
+class LaneBrokenOffTests(OnLane, BrokenOffTests):
+    """What a client leaves that goes from the lane."""
+
+
 class LaneOptionTests(OnLane, RecorderTestCase):
     """The server's options hold on the lane too."""
 
@@ -21623,11 +21742,7 @@ class DescriptorTests(ServedTestCase):
             self.assertEqual(await innocent.receive(2), ("message", number))
         for wire in crowd:
             wire.close()
-        while True:  # the places are free when the server has read of it
-            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-                newcomer = await self.client()
-                break
-            await asyncio.sleep(0.05)
+        newcomer = await self.client_at_last()
         await newcomer.send("hello")
         self.assertEqual(await newcomer.receive(), ("message", "hello"))
         printed = await self.end()
@@ -21635,6 +21750,54 @@ class DescriptorTests(ServedTestCase):
             [line for line in printed.splitlines() if "file descriptors" not in line], []
         )
         self.assertEqual(len(printed.splitlines()), 1)
+
+    @gen_test(timeout=30)
+    async def test_without_free_descriptors_clients_of_every_kind_go_on_and_the_loop_rests(self):
+        await self.serve("resource.setrlimit(resource.RLIMIT_NOFILE, (80, 80))")
+        kinds = [
+            (dialect, transport)
+            for dialect in DIALECTS
+            for transport in (WEBSOCKET, XHR_POLLING, JSONP_POLLING)
+        ]
+        innocents = [await self.client(*kind) for kind in kinds]
+        crowd = [await self.wire() for _ in range(100)]
+        for wire in crowd:
+            wire.writer.write(b"GET /socket.io/?EIO=4")  # a head that ends later
+        for kind, innocent in zip(kinds, innocents, strict=True):
+            await innocent.send("still here")
+            self.assertEqual(await innocent.receive(2), ("message", "still here"), kind)
+        before = self.cpu_seconds()
+        await asyncio.sleep(0.4)
+        self.assertLess(self.cpu_seconds() - before, 0.2)
+        answered = []
+        for wire in crowd:
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+                wire.writer.write(b"&transport=polling HTTP/1.1\r\nHost: test.example\r\n\r\n")
+                answered.append((await wire.answer())[0])
+            wire.close()
+        self.assertEqual(set(answered), {200})
+        for kind in kinds:
+            newcomer = await self.client_at_last(*kind)
+            await newcomer.send("hello")
+            self.assertEqual(await newcomer.receive(), ("message", "hello"), kind)
+        self.program.kill()  # the goodbye would wait for the clients that do not poll
+        printed, _ = await within(self.program.communicate())
+        self.assertEqual(printed.count(b"\n"), 1)  # the warning
+
+    async def client_at_last(self, *kind):
+        """A client, once the server has read of the places that are free."""
+        while True:
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+                return await self.client(*kind)
+            await asyncio.sleep(0.05)
+
+    def cpu_seconds(self):
+        """The time that the program has had a processor, where the system tells; else 0."""
+        try:
+            fields = pathlib.Path(f"/proc/{self.program.pid}/stat").read_text().split()
+        except FileNotFoundError:
+            return 0.0
+        return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
 
     @gen_test(timeout=30)
     async def test_all_descriptors_that_the_process_may_have_are_for_clients(self):

@@ -868,11 +868,16 @@ static void parse_options(int count, char **arguments)
         options.receivers = options.clients;
 }
 
+static int count_connections(void)
+{
+    return options.mode == BY_DEFAULT ? 2 * options.clients : count_clients();
+}
+
 static void make_clients(void)
 {
     for (int i = 0; i < options.dialect_count; i++)
         prepare_event(options.dialects[i], options.event, options.bytes);
-    int connections = options.mode == BY_DEFAULT ? 2 * options.clients : count_clients();
+    int connections = count_connections();
     clients = calloc(connections, sizeof *clients);
     epoll = epoll_create1(0);
     if (!clients || epoll < 0)
@@ -891,7 +896,7 @@ static void make_clients(void)
 int main(int count, char **arguments)
 {
     parse_options(count, arguments);
-    allow_files(2 * options.clients + 32);
+    allow_files(count_connections() + 32);
     make_clients();
     long memory_before = server_memory();
     wait_for_clients();
