@@ -848,9 +848,12 @@ class StrictJSON:
         Raises PayloadError unless *text* is strict JSON.
         """
         try:
-            return self._own_decoder.decode(text)
+            value, end = self._own_decoder.raw_decode(text)
         except (ValueError, RecursionError) as error:
             raise PayloadError("bad JSON") from error
+        if end < len(text):
+            raise PayloadError("more than one JSON value")
+        return value
 
 
 class ForeignJSON(StrictJSON):
@@ -6230,11 +6233,12 @@ def enabled_transports(application: tornado.web.Application) -> frozenset[str]:
 # process at once and is published for the others, in the words of node's Redis adapter
 # (`@socket.io/redis-adapter`, the classic one), so that node servers and emitters of any
 # language take part. `PythonChannel` speaks with python-socketio in its own words. Both stand
-# on a bus of four verbs: publish, subscribe, unsubscribe, count. `RedisBus` is the real one;
-# `MemoryBus` joins the hubs of one process. A message from the bus is checked before anything
-# is done with it, and a bad one is dropped by itself: nothing that is published can end a
-# server. What we publish is well-formed to the byte: one bad message would end every node
-# server that hears it. At the end of the section stand the workers of one machine.
+# on a bus of four verbs: publish, subscribe, unsubscribe, listeners. `RedisBus` joins servers
+# of any machine; `LineBus` joins the workers of one, whose words are JSON; `MemoryBus` joins the
+# hubs of one process, for tests. A message from the bus is checked before anything is done with
+# it, and a bad one is dropped by itself: nothing that is published can end a server. What we
+# publish is well-formed to the byte: one bad message would end every node server that hears it.
+# At the end of the section stand the workers of one machine.
 
 # Types of requests and responses. Node calls 0 to 5 SOCKETS, ALL_ROOMS, REMOTE_JOIN,
 # REMOTE_LEAVE, REMOTE_DISCONNECT and REMOTE_FETCH.
@@ -6243,6 +6247,7 @@ BROADCAST_WITH_ACKS, CLIENT_COUNT, CLIENT_ACK = 7, 8, 9
 
 UID_CHARACTERS = 6  # as many as node's servers and requests have
 MAX_REQUEST_SECONDS = 3600.0  # a request of another server waits no longer for acks
+MAX_KEPT_HEAD = 300  # bytes of an event's head that is decoded only once
 MAX_PIPELINE = 1000  # messages that go to Redis in one write
 COMMAND_SECONDS = 5.0  # Redis takes a connection, or answers, within this time
 
@@ -6428,7 +6433,7 @@ class WorkerWords:
         if len(parts) < 2:
             raise PayloadError("an event has a head and data")
         head, text, *attachments = parts
-        place, target = self._decode_head(decode_json(decode_ascii(head)))
+        place, target = decode_head(head) if len(head) > MAX_KEPT_HEAD else known_head(head)
         if place != name:
             return None
         json_text = decode_ascii(text)
@@ -6436,13 +6441,6 @@ class WorkerWords:
         if decode_event_data(data)[0] != data[0]:
             raise PayloadError("an event's name is text")
         return target, EncodedData(data, json_text, attachments)
-
-    def _decode_head(self, head: Any) -> tuple[str, Target]:
-        if not isinstance(head, list) or len(head) < 3 or type(head[2]) is not int or head[2] < 0:
-            raise PayloadError("a head is a list of a name, a flag, a number, and rooms")
-        place, volatile, count, *names = head
-        rooms, excluded = decode_names(names[:count]), decode_names(names[count:])
-        return place, Target(rooms, excluded, volatile=bool(volatile), local=True)
 
     def encode_request(self, request: dict[str, Any]) -> bytes:
         text, attachments = encode_with_attachments(self.json, request)
@@ -6453,6 +6451,22 @@ class WorkerWords:
     def decode_request(self, body: bytes) -> Any:
         text, *attachments = split_parts(body)
         return decode_with_attachments(self.json, decode_ascii(text), attachments)
+
+
+def decode_head(head: bytes) -> tuple[str, Target]:
+    """Return the namespace of an event between workers, and the clients there that it is for."""
+    decoded = decode_json(decode_ascii(head))
+    if not isinstance(decoded, list) or len(decoded) < 3:
+        raise PayloadError("a head is a list of a name, a flag, a number, and rooms")
+    place, volatile, count, *names = decoded
+    if type(count) is not int or count < 0:
+        raise PayloadError("a number of rooms")
+    rooms, excluded = decode_names(names[:count]), decode_names(names[count:])
+    return place, Target(rooms, excluded, volatile=bool(volatile), local=True)
+
+
+#: `decode_head` for short heads: most events are for the same few rooms.
+known_head = functools.lru_cache(maxsize=1000)(decode_head)
 
 
 def join_parts(*parts: bytes) -> bytes:
@@ -8485,8 +8499,9 @@ class Switchboard:
 
     def _introduce(self, letter: str) -> None:
         """Tell a worker to which there is a line all our channels."""
-        names = STRICT_JSON.encode([*self.channels.names])
-        self.crew.lines[letter].send(CHANNELS, names.encode())
+        if letter in self.crew.lines:  # a line may break as soon as it is made
+            names = STRICT_JSON.encode([*self.channels.names])
+            self.crew.lines[letter].send(CHANNELS, names.encode())
 
     def _tell(self, kind: int, channel: str) -> None:
         for line in list(self.crew.lines.values()):
@@ -8536,6 +8551,7 @@ class LineBus:
     def __init__(self, hub: Hub, crew: Crew) -> None:
         self.hub = hub
         self.switchboard = crew.switchboard
+        self.closed = False
         # A hub whose door is hidden has no number; classes have their names.
         self.start = f"{hub.number if hub.number >= 0 else hub.options.__qualname__}#"
 
@@ -8552,7 +8568,8 @@ class LineBus:
         self.switchboard.unsubscribe(self.start + channel)
 
     async def listeners(self, channel: str) -> list[str]:
-        return await self.switchboard.listeners(self.start + channel)
+        # Whoever has left hears no answers any more, and so has nobody to ask.
+        return [] if self.closed else await self.switchboard.listeners(self.start + channel)
 
     def watch(self, gone: Callable[[str, str], None]) -> None:
         self.gone = gone
@@ -8564,7 +8581,8 @@ class LineBus:
 
     async def close(self) -> None:
         """Hear no more of the others; what a goodbye publishes still goes to them."""
-        with contextlib.suppress(ValueError):  # closed before
+        if not self.closed:
+            self.closed = True
             self.switchboard.watchers.remove(self._deserted)
 
 

@@ -8549,6 +8549,14 @@ class WorkersFailureTests(WorkersClusterTestCase):
         self.assertEqual(await within(asking), [])
 
     @gen_test
+    async def test_a_worker_that_has_said_goodbye_asks_nobody(self):
+        await self.pair()
+        await self.second.io.close()
+        self.assertEqual(await within(self.second.io.fetch_sockets()), [])
+        self.assertEqual(await within(self.second.io.server_side_call("who")), [])
+        await self.second.io.close()  # once more changes nothing
+
+    @gen_test
     async def test_a_worker_that_died_is_followed_by_another_of_its_number(self):
         here, _ = await self.pair()
         self.kill(self.crews.pop())
