@@ -1973,6 +1973,16 @@ class SocketIO09(Dialect):
         return refused.status, TEXT, text.encode()
 
 
+@functools.lru_cache(100)
+def handshake_facts(
+    transports: tuple[str, ...], interval: float, timeout: float, limit: int | None
+) -> str:
+    """Return what stands behind the sid in an OPEN packet."""
+    names = ",".join([f'"{name}"' for name in transports])
+    times = f'"pingInterval":{round(interval * 1000)},"pingTimeout":{round(timeout * 1000)}'
+    return f'"upgrades":[{names}],{times}' + ("" if limit is None else f',"maxPayload":{limit}')
+
+
 class EngineIO(Dialect):
     """The part that the generations since 1.0 share.
 
@@ -2005,10 +2015,8 @@ class EngineIO(Dialect):
         self, sid: str, transports: list[str], interval: float, timeout: float, max_bytes: int
     ) -> str:
         # Every value is ASCII that we have made ourselves: there is nothing to escape.
-        names = ",".join([f'"{name}"' for name in transports])
-        times = f'"pingInterval":{round(interval * 1000)},"pingTimeout":{round(timeout * 1000)}'
-        limit = f',"maxPayload":{max_bytes}' if self.tells_limit else ""
-        return f'{{"sid":"{sid}","upgrades":[{names}],{times}{limit}}}'
+        limit = max_bytes if self.tells_limit else None
+        return f'{{"sid":"{sid}",{handshake_facts(tuple(transports), interval, timeout, limit)}}}'
 
     def client_id(self, sid: str, namespace: str) -> str | None:
         return None
@@ -2041,8 +2049,10 @@ class EngineIO(Dialect):
             return self.decode_unannounced(data)
         # The commonest packet first: an event in "/" that asks for no ack.
         if data.startswith("2["):
-            packet = Packet(EVENT, "/", self.json.decode(data[1:]))
-            self.check_packet(packet)
+            event = self.json.decode(data[1:])
+            packet = Packet(EVENT, "/", event)
+            if not event or type(event[0]) is not str or event[0] in RESERVED_EVENTS:
+                self.check_packet(packet)
             return packet
         head = self.PACKET_HEAD.match(data)
         if head is None:
@@ -2407,6 +2417,8 @@ class EngineIO4(EngineIO):
         return EnginePacket(MESSAGE, decode_base64(text))
 
     def encode_payload(self, packets: list[EnginePacket]) -> str:
+        if len(packets) == 1:  # nearly always; joining takes as long again
+            return self._encode_text(packets[0])
         return self.SEPARATOR.join([self._encode_text(packet) for packet in packets])
 
     def _encode_text(self, packet: EnginePacket) -> str:
@@ -2846,19 +2858,19 @@ def parse_request(
 
 
 def parse_poll(
-    method: str, query: str, headers: Headers, dialects: dict[str, Dialect]
+    method: str, words: Sequence[str], headers: Headers, dialects: dict[str, Dialect]
 ) -> Request | None:
     """Parse the query that Engine.IO clients nearly always send; None leaves it to `parse_request`.
 
     That takes eight times as long. Both understand the same, but for facts that a handshake tells:
-    a session keeps them, so a query with a sid is not asked for them.
+    a session keeps them, so a query with a sid is not asked for them. *words* are the groups of
+    POLL_QUERY, empty if the query is another.
     """
-    match = POLL_QUERY.fullmatch(query)
-    if match is None or "Upgrade" in headers:
+    revision, cache_buster, sid = words
+    dialect = dialects.get("EIO" + revision)
+    if dialect is None or "Upgrade" in headers:
         return None
-    revision, cache_buster, sid = match.groups("")
-    dialect = dialects.get(f"EIO{revision}")
-    if dialect is None or method != "GET" and not (method == "POST" and sid):
+    if method != "GET" and not (method == "POST" and sid):
         return None
     if not sid:
         browser = headers.get("User-Agent", "").startswith(BROWSERS)
@@ -3322,9 +3334,9 @@ class Clock:
         else:
             self.next_sweep = math.inf
 
-    def meet(self, act: Deadline, now: float) -> None:
-        """Meet *act* if it is due at *now*, and do not wait for the sweep."""
-        if self.table.get(act, math.inf) <= now:
+    def meet(self, act: Deadline) -> None:
+        """Meet *act* if it is due, and do not wait for the sweep."""
+        if self.table.get(act, math.inf) <= self.now():
             del self.table[act]
             self._meet(act)
 
@@ -3552,6 +3564,10 @@ class Backlog:
         self.stopped: dict[Member, None] = {}  # members that wait with their events for its end
 
 
+#: The outbox of every session for which nothing waits: an empty deque of its own takes 620 bytes.
+NO_MESSAGES: collections.deque[Outgoing] = collections.deque(maxlen=0)
+
+
 class Session:
     """A client, from its handshake until it is gone or has been told to go."""
 
@@ -3592,7 +3608,7 @@ class Session:
         self.outlet: Outlet | None = None
         # `WebSocket.write`, while the outlet is a WebSocket that keeps up and the outbox is empty.
         self.write_now: Callable[[bytes], None] | None = None
-        self.outbox: collections.deque[Outgoing] = collections.deque()
+        self.outbox = NO_MESSAGES
         self.outbox_bytes = 0
         self.held_bytes = 0  # bytes that members hold back until after their CONNECT
         self.answers: tuple[Answer, ...] = ()  # answers to polls that have not all left
@@ -3940,10 +3956,14 @@ class Session:
             return
         if self.life is CLOSED:
             return
-        self.outbox.append(outgoing)
-        self.outbox_bytes += outgoing.size
+        size = outgoing.size
+        if self.outbox:
+            self.outbox.append(outgoing)
+        else:
+            self.outbox = collections.deque((outgoing,))
+        self.outbox_bytes += size
         if self.backlog is not None or self.outbox_bytes > self.hub.options.max_buffered_bytes:
-            self.fall_behind(outgoing.size)
+            self.fall_behind(size)
         if self.outlet is not None:
             self.outlet.wake()
 
@@ -3964,23 +3984,21 @@ class Session:
     def send_engine(self, type: str, data: str | bytes = "") -> None:
         self.enqueue(Outgoing(self.dialect, [EnginePacket(type, data)]))
 
-    def take_outbox(self, most: float = math.inf) -> list[Outgoing]:
+    def take_outbox(self, most: float = math.inf) -> collections.deque[Outgoing]:
         """Return what waits, for an outlet that can send it now.
 
         That is all, or the first of it, up to the message that makes it *most* bytes or more.
         """
         if self.outbox_bytes <= most:
-            taken = list(self.outbox)
-            self.outbox.clear()
-            self.outbox_bytes = 0
+            taken, self.outbox, self.outbox_bytes = self.outbox, NO_MESSAGES, 0
             return taken
-        taken, size = [], 0
+        taken, size = collections.deque(), 0
         while self.outbox and size < most:
             taken.append(self.take_next())
             size += taken[-1].size
         return taken
 
-    def take_payload(self) -> list[Outgoing]:
+    def take_payload(self) -> Collection[Outgoing]:
         """Return what a poll may bring: up to `max_buffered_bytes`, and one message more.
 
         Clients with `greets_alone` read nothing behind an OPEN. Clients with `close_overtakes` act
@@ -3990,7 +4008,7 @@ class Session:
             return [self.take_next()]
         taken = self.take_outbox(self.hub.options.max_buffered_bytes)
         if self.dialect.close_overtakes and len(taken) > 1 and taken[-1].packets[0].type is CLOSE:
-            self.outbox.append(taken.pop())
+            self.outbox = collections.deque((taken.pop(),))
             self.outbox_bytes = self.outbox[0].size
         return taken
 
@@ -3998,6 +4016,8 @@ class Session:
         """Return the first message that waits."""
         outgoing = self.outbox.popleft()
         self.outbox_bytes -= outgoing.size
+        if not self.outbox:
+            self.outbox = NO_MESSAGES
         return outgoing
 
     @property
@@ -4145,7 +4165,8 @@ class Session:
         old, self.outlet, self.prober, self.transport = self.outlet, None, None, WEBSOCKET
         if old is not None:
             old.release()
-        self.outbox = collections.deque(map(self._for_client, self.outbox))
+        if self.outbox:
+            self.outbox = collections.deque(map(self._for_client, self.outbox))
         self.attach(outlet)
 
     def _double_frames(self) -> None:
@@ -4223,12 +4244,12 @@ class Session:
     def meet_deadlines(self) -> None:
         """End here and now if the client is too late, whatever the sweep is doing."""
         clock, heartbeat = self.hub.clock, self.heartbeat
-        now = clock.now()
-        if heartbeat is not None and heartbeat.due <= now:
-            clock.meet(self.heartbeat_due, now)
-        clock.meet(self.return_over, now)
+        if heartbeat is not None and heartbeat.due <= clock.now():
+            clock.meet(self.heartbeat_due)
+        if self.return_over in clock.table:
+            clock.meet(self.return_over)
         if self.life is not Life.OPEN:
-            clock.meet(self.connect_over, now)
+            clock.meet(self.connect_over)
 
     def heartbeat_due(self) -> None:
         """Ping the client, or end the session of one that has been silent for too long."""
@@ -4306,8 +4327,7 @@ class Session:
                     connection.release()
                 else:
                     connection.drop()
-        self.outbox.clear()
-        self.outbox_bytes = 0
+        self.outbox, self.outbox_bytes = NO_MESSAGES, 0
         self.hub.clock.disarm(
             self.connect_over,
             self.heartbeat_due,
@@ -5915,9 +5935,10 @@ class Hub:
     def session(self, sid: str) -> Session | None:
         """Return the living session *sid*; a client that is too late is not served once more."""
         session = self.sessions.get(sid)
-        if session is not None:
-            session.meet_deadlines()
-        return self.sessions.get(sid)
+        if session is None:
+            return None
+        session.meet_deadlines()
+        return session if session.life is not CLOSED else None
 
     def forget(self, session: Session) -> None:
         """Take *session*, which has ended, out of the table; a `close` may wait for this."""
@@ -9089,7 +9110,9 @@ class TornadoConnection:
 # request that is plain and ours. It gives everything else to Tornado, which finds every byte as it
 # came: the lane is no second HTTP server. What it does not understand completely it has not touched.
 
-PLAIN_LINE = re.compile(r"(GET|POST) (/[!->@-~]*)\?([!-~]*) HTTP/1\.1\r\n")
+PLAIN_LINE = re.compile(
+    rf"(GET|POST) (/[!->@-~]*)\?({POLL_QUERY.pattern}|[!-~]*) HTTP/1\.1\r\n", re.ASCII
+)
 # A request line that names a session, in its path or its query.
 SID_IN_LINE = re.compile(
     rf"[A-Z]{{3,7}} [!-~]*?(?:[?&]sid=|/(?:{'|'.join(TRANSPORTS)})/)([0-9A-Za-z_-]{{20}})[/?& ]",
@@ -9293,38 +9316,45 @@ class LaneConnection:
         if not data:
             return self.close()
         text = data.decode("latin-1")
-        plain = self._parse(text)
-        exchange = None if plain is None else self.lane.find(plain, self.head)
+        plain, words = self._parse(text)
+        exchange = None if plain is None else self.lane.find(plain, self.head, words)
         if exchange is None:
             return self.lane.pass_on(self, text)
-        head = self.head
-        taken = self.sock.recv(min(self.head_size + head.body_size, READ_SIZE))
+        head, size = self.head, self.head_size
+        taken = self.sock.recv(min(size + head.body_size, READ_SIZE))
         self.deadline = math.inf
         self.exchange, self.missing, self.closes = exchange, head.body_size, head.is_last
         pending = exchange.begin()
         if pending is not None:
             exchange.hub.clock.spawn(self._go_on_when(pending, exchange))
-        elif self.exchange is exchange:
-            self._take_body(exchange, taken[self.head_size :])
+        elif self.exchange is not exchange:
+            pass  # refused for its size
+        elif head.body_size:
+            self._take_body(exchange, taken[size:])
+        else:
+            exchange.finish()
 
-    def _parse(self, text: str) -> PlainRequest | None:
-        """Return the request whose head *text* begins with, if it is whole and plain."""
+    def _parse(self, text: str) -> tuple[PlainRequest | None, Sequence[str]]:
+        """Return the request that *text* begins with, if its head is whole and plain.
+
+        Behind it are the words of its query, for `parse_poll`.
+        """
         line = PLAIN_LINE.match(text)
         if line is None:
-            return None
-        method, path, query = line.groups()
-        if "EIO=" not in query or query.count("&") >= MAX_PLAIN_PARAMETERS:
-            return None
+            return None, ()
+        method, path, query, *words = line.groups("")
+        if not words[0] and ("EIO=" not in query or query.count("&") >= MAX_PLAIN_PARAMETERS):
+            return None, ()
         start = line.end()
         end = text.find("\r\n\r\n", start - 2) + 2
         lines, head = text[start:end], self.heads.get(method)
         if head is None or lines != head.lines:
             head = self.lane.parse_head(method, lines)
             if head is None:
-                return None
+                return None, ()
             self.heads[method] = head
         self.head, self.head_size = head, end + 2
-        return PlainRequest(self, method, path, query, lines)
+        return PlainRequest(self, method, path, query, lines), words
 
     async def _go_on_when(self, pending: Awaitable[None], exchange: Exchange) -> None:
         """Serve a GET, which has no body, once *pending* has let it in."""
@@ -9396,7 +9426,9 @@ class LaneConnection:
             self.close()
             return session.end("transport error") if session is not None else None
         if sent == len(data):
-            return self._answered()
+            if self.closes or self.received_before:
+                return self._answered()
+            return self.wait_for_request()
         self.set_reading(False)
         self.unsent = memoryview(data)[sent:]
         self.answer_under_way = Answer(hub, session, self.close, len(self.unsent))
@@ -9603,11 +9635,11 @@ class Lane:
             return None
         return PlainHead(lines, headers, int(length), self.is_last(headers))
 
-    def find(self, plain: PlainRequest, head: PlainHead) -> Exchange | None:
-        """Return the Exchange for a request that is ours."""
+    def find(self, plain: PlainRequest, head: PlainHead, words: Sequence[str]) -> Exchange | None:
+        """Return the Exchange for a request that is ours; see `parse_poll` for the *words*."""
         hub = self.hub
         dialects = DIALECTS if hub is None else hub.dialects
-        request = parse_poll(plain.method, plain.query, head.headers, dialects)
+        request = parse_poll(plain.method, words, head.headers, dialects)
         sid = plain.sid if request is None else request.sid
         if not sid:
             return self._ask_router(plain, request) if self.shakes_hands else None
@@ -9798,13 +9830,13 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
     def _parse(self) -> Request:
         http_request, dialects = self.http_request, self.hub.dialects
         tail, method = http_request.tail, http_request.method
-        if tail in ENGINE_TAILS:
-            request = parse_poll(method, http_request.query, self.headers, dialects)
+        quick = POLL_QUERY.fullmatch(http_request.query) if tail in ENGINE_TAILS else None
+        if quick is not None:
+            request = parse_poll(method, quick.groups(""), self.headers, dialects)
             if request is not None:
                 return request
-        is_plain = isinstance(
-            http_request, PlainRequest
-        )  # its attribute would be made with all others
+        # A PlainRequest would make all its attributes for this one.
+        is_plain = isinstance(http_request, PlainRequest)
         query = parse_plain_query(http_request.query) if is_plain else http_request.query_arguments
         return parse_request(method, tail, query, self.headers, dialects)
 
@@ -9862,9 +9894,9 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         elif request.method == "POST":
             self._take_post(session, request)
         elif (
-            session.transport == request.transport
+            session.outlet is not None
             and session.dialect.overlap_closes
-            and session.outlet is not None
+            and session.transport == request.transport
         ):
             session.cut_off("overlap", "a second poll came while one waits")
             self._refuse(Refused("Overlapping polls", cause="overlap"))
@@ -9929,20 +9961,24 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         """Refused unless *request* may be made here and now."""
         session = self.session
         if session is None and request.sid:
-            session = self.hub.session(request.sid)
-        # The transport of a session that goes on with it was looked at in its beginning.
+            session = self.session = self.hub.session(request.sid)
+        # A session that goes on as it has begun need not be looked at again.
         goes_on = session is not None and (
-            session.transport == request.transport
-            and session.dialect.generation == request.dialect.generation
+            session.transport == request.transport and session.dialect is request.dialect
         )
         if not goes_on:
             self._check_transport(request)
-        if not self.admitted and request.upgrade and session is not None:
-            self.admitted = self.hub.admits(self.headers, session.http_request.headers)
         if not self.admitted:
-            self.hub.refuse_origin(self.headers)
+            if request.upgrade and session is not None:
+                self.admitted = self.hub.admits(self.headers, session.http_request.headers)
+            if not self.admitted:
+                self.hub.refuse_origin(self.headers)
+        if not goes_on:
+            self._check_session(request, session)
+
+    def _check_session(self, request: Request, session: Session | None) -> None:
+        """Refused unless *session* is there, if *request* needs one, and speaks the same dialect."""
         if request.sid:
-            self.session = session
             if session is None or session.dialect.generation != request.dialect.generation:
                 # Else an invented sid could move the connection again at each request.
                 self.connection.closes = self.connection.closes or self.connection.handed
@@ -10238,16 +10274,16 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         if self.answered or not self.connection.is_alive():
             return
         self.answered = True
-        headers = {}
+        hub, headers = self.hub, {}
         if content_type:
             headers = {
                 "Content-Type": content_type,
                 "Cache-Control": "no-store",
                 "X-Content-Type-Options": "nosniff",
             }
-        if self.admitted and "Origin" in self.headers:
+        if "Origin" in self.headers and self.admitted:
             headers |= cors_headers(self.headers, self.request.dialect if self.request else None)
-        if len(body) >= COMPRESS_FROM and self.hub.options.http_compression:
+        if len(body) >= COMPRESS_FROM and hub.options.http_compression:
             headers["Vary"] = "Accept-Encoding" + (", Origin" if "Vary" in headers else "")
             if accepts_gzip(self.headers):
                 body = gzip.compress(body, DEFLATE_LEVEL, mtime=0)
@@ -10257,14 +10293,14 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         if more:
             headers |= more
         cookies: Sequence[str] = ()
-        if self.own is not None or self.hub.options._sets_headers:
+        if self.own is not None or hub.options._sets_headers:
             cookies = self._answer_headers().add_to(headers)
-        self.hub.bytes_sent += len(body)
+        hub.bytes_sent += len(body)
         if self.http_request.method == "HEAD":
             body = b""
-        if self.hub.log_function is not None:
-            self._log(self.hub.log_function, status)
-        self.connection.answer(status, headers, body, self.hub, messages_of, cookies)
+        if hub.log_function is not None:
+            self._log(hub.log_function, status)
+        self.connection.answer(status, headers, body, hub, messages_of, cookies)
 
 
 class Poll:

@@ -19179,6 +19179,15 @@ class LaneUnixTests(OnLane, RecorderTestCase):
 class LaneParsingTests(unittest.TestCase):
     """The quick ways to parse understand what Tornado and the general ones understand, or nothing."""
 
+    def words_of(self, method, query):
+        """The groups of POLL_QUERY, as both ways of a request find them."""
+        line = socket_io.PLAIN_LINE.match(f"{method} /socket.io/?{query} HTTP/1.1\r\n")
+        self.assertEqual(line.groups()[:3], (method, "/socket.io/", query))
+        match = socket_io.POLL_QUERY.fullmatch(query)
+        words = ("", "", "") if match is None else match.groups("")
+        self.assertEqual(line.groups("")[3:], words)
+        return words
+
     def test_the_quick_parser_of_polls_agrees_with_the_general_one(self):
         queries = [
             "EIO=4&transport=polling&sid=abc", "EIO=3&transport=polling&t=P1.x-_&sid=abc",
@@ -19195,7 +19204,8 @@ class LaneParsingTests(unittest.TestCase):
                 ("GET", "POST"), ("Mozilla/5.0 (X11)", "okhttp/4")
             ):
                 headers = {"User-Agent": agent}
-                got = socket_io.parse_poll(method, query, headers, socket_io.DIALECTS)
+                words = self.words_of(method, query)
+                got = socket_io.parse_poll(method, words, headers, socket_io.DIALECTS)
                 if got is None:
                     continue
                 quick.append(query)
@@ -19206,7 +19216,8 @@ class LaneParsingTests(unittest.TestCase):
                 self.assertEqual(got, whole)
         self.assertEqual(list(dict.fromkeys(quick)), queries[:6])
         upgrade = {"Upgrade": "websocket"}
-        self.assertIsNone(socket_io.parse_poll("GET", queries[0], upgrade, socket_io.DIALECTS))
+        words = self.words_of("GET", queries[0])
+        self.assertIsNone(socket_io.parse_poll("GET", words, upgrade, socket_io.DIALECTS))
         with self.assertRaises(socket_io.Refused):
             socket_io.parse_request(
                 "POST", "/", {"EIO": [b"4"], "transport": [b"polling"]}, {}, socket_io.DIALECTS
