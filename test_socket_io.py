@@ -18950,6 +18950,22 @@ class LaneTests(OnLane, RecorderTestCase):
         await self.assertClosedFor("transport error")
 
     @gen_test
+    async def test_a_connection_that_is_closed_before_its_answer_has_left_ends_the_session(self):
+        wire = await self.on_the_lane()
+        url = await self.join_polling(wire)
+        (await self.only_of(2)).send("lost")
+        send_soon = socket_io.Lane.send_soon
+
+        def send_and_close(lane, connection, *args):
+            send_soon(lane, connection, *args)
+            connection.close()
+
+        with mock.patch.object(socket_io.Lane, "send_soon", send_and_close):
+            wire.send_request("GET", url)
+            await self.assertClosedFor("transport error")
+        self.assertEqual(await wire.end(), b"")
+
+    @gen_test
     async def test_a_client_that_does_not_read_is_cut_off_for_that(self):
         wire = await self.on_the_lane()
         url = await self.join_polling(wire)
