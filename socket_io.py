@@ -9579,6 +9579,9 @@ class Lane:
         self.body_seconds = options["body_timeout"] or math.inf
         # With xheaders the client's address is in headers, by rules that only Tornado knows.
         self.shakes_hands = not options.get("xheaders")
+        # Else its own code may find a handler by whatever it likes.
+        find_handler = type(self.application).find_handler
+        self.routes_plainly = find_handler is tornado.web.Application.find_handler
         self.connections: set[LaneConnection] = set()
         # The answers of this turn, with the hub and the session of each.
         self.answers: list[tuple[LaneConnection, Hub, Session | None]] = []
@@ -9695,7 +9698,10 @@ class Lane:
     def _ask_router(self, plain: PlainRequest, request: Request | None) -> Exchange | None:
         plain.note_arrival()
         try:
-            exchange: Any = self.application.find_handler(plain)
+            door = (
+                find_door(self.application.default_router, plain) if self.routes_plainly else None
+            )
+            exchange: Any = (self.application if door is None else door).find_handler(plain)
         except Exception:  # Tornado will meet it again, and knows how to tell
             return None
         if not isinstance(exchange, Exchange) or plain.tail not in ENGINE_TAILS:
@@ -13367,6 +13373,39 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
             for hub in application_hubs.get(self.application, ()):
                 hub.crew = None
             await crew.close()
+
+
+#: The routers in an Application that has no classes of its own for them.
+PLAIN_ROUTERS = (
+    tornado.routing.RuleRouter,
+    tornado.routing.ReversibleRuleRouter,
+    type(tornado.web.Application().default_router),
+)
+
+
+def find_door(router: Any, request: Any) -> Door | None:
+    """Find the door to which *router* leads *request*, if only paths decide about that.
+
+    None leaves the request to Tornado. It asks the same rules in the same order, and takes 4 µs
+    more.
+    """
+    if type(router) not in PLAIN_ROUTERS:
+        return None
+    for rule in router.rules:
+        matcher = rule.matcher
+        kind = type(matcher)
+        if kind is Resource:
+            matches = matcher.match(request) is not None
+        elif kind is tornado.routing.PathMatches:
+            matches = matcher.regex.match(request.path) is not None
+        elif kind is tornado.routing.AnyMatches:
+            matches = True
+        else:
+            return None
+        if matches:
+            target = rule.target
+            return target if type(target) is Door else find_door(target, request)
+    return None
 
 
 def doors_of(application: Any) -> Iterator[Door]:

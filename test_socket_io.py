@@ -19440,6 +19440,72 @@ class LaneAdmissionTests(OnLane, RecorderTestCase):
         self.assertEqual((await wire.request("GET", ENGINE_URL))[0], 200)
 
 
+class LaneRoutingTests(OnLane, RecorderTestCase):
+    """The quick way to a route is Tornado's way, or none; rules that are added later are asked as well."""
+
+    def get_app(self):
+        return super(OnLane, self).get_app()
+
+    async def answers(self, wire):
+        """The status of a handshake, and whether it took the quick way."""
+        found = []
+        find_door = socket_io.find_door
+
+        def noting(router, request):
+            found.append(find_door(router, request))
+            return found[-1]
+
+        with mock.patch.object(socket_io, "find_door", noting):
+            status, _, _ = await wire.request("GET", ENGINE_URL)
+        return status, found[-1] is not None
+
+    @gen_test
+    async def test_a_rule_that_is_added_for_the_path_or_for_a_host_takes_effect_at_once(self):
+        wire = await self.on_the_lane()
+        self.assertEqual(await self.answers(wire), (200, True))
+        rules = self._app.wildcard_router.rules
+        self._app.add_handlers(r"other\.example", [("/socket.io/", Page)])
+        self.assertEqual(await self.answers(wire), (200, False))
+        del self._app.default_router.rules[0]
+        self.assertEqual(await self.answers(wire), (200, True))
+        for path, quick in (("/other", True), ("/socket.io/", False)):
+            rules.insert(0, tornado.routing.Rule(tornado.routing.PathMatches(path), Page))
+            _, _, body = await wire.request("GET", ENGINE_URL)
+            self.assertEqual(body.startswith(b"a page"), not quick)
+        del rules[:2]
+        await wire.request("GET", ENGINE_URL)  # by which the connection comes back from Tornado
+        self.assertEqual(await self.answers(wire), (200, True))
+
+    @gen_test
+    async def test_rules_and_routers_of_the_application_s_own_are_asked_by_tornado(self):
+        class Nobody(tornado.routing.Matcher):
+            def match(self, request):
+                return None
+
+        class Own(tornado.routing.RuleRouter):
+            pass
+
+        wire = await self.on_the_lane()
+        router = self._app.default_router
+        router.rules.insert(0, tornado.routing.Rule(Nobody(), Page))
+        self.assertEqual(await self.answers(wire), (200, False))
+        router.rules[0] = tornado.routing.Rule(tornado.routing.AnyMatches(), Own([]))
+        self.assertEqual(await self.answers(wire), (200, False))
+        router.rules[0] = tornado.routing.Rule(tornado.routing.PathMatches("/else"), Own([]))
+        self.assertEqual(await self.answers(wire), (200, True))
+
+    @gen_test
+    async def test_an_application_with_a_way_of_its_own_to_find_handlers_is_asked(self):
+        class Routing(tornado.web.Application):
+            def find_handler(self, request, **kwargs):
+                return super().find_handler(request, **kwargs)
+
+        self._app.__class__ = Routing
+        wire = await self.on_the_lane()
+        with mock.patch.object(socket_io, "find_door", side_effect=AssertionError):
+            self.assertEqual((await wire.request("GET", ENGINE_URL))[0], 200)
+
+
 class LaneNeighbourTests(OnLane, RecorderTestCase):
     """Two servers in one process, asked by the same Host, are two; a goodbye ends the connections of one."""
 
