@@ -882,8 +882,7 @@ class ForeignJSON(StrictJSON):
             self.takes_bytes = False
 
     def _encode_any(self, value: Any) -> str:
-        found: list[bytes] = []
-        if self.takes_bytes and take_attachments(value, found) and found:
+        if self.takes_bytes and holds_bytes(value):
             # `encode_with_attachments` catches this error and takes the bytes out.
             raise TypeError("bytes cannot be JSON")
         try:
@@ -891,7 +890,7 @@ class ForeignJSON(StrictJSON):
         # A library may raise any error for what it cannot write; `encode_with_attachments` expects
         # a TypeError.
         except Exception as error:
-            if take_attachments(value, found) and found:
+            if holds_bytes(value):
                 raise TypeError("bytes cannot be JSON") from None
             if self.default is not None and not isinstance(error, (TypeError, RecursionError)):
                 raise TypeError(f"{type(error).__name__}: {error}") from error
@@ -905,8 +904,9 @@ class ForeignJSON(StrictJSON):
         return self.NOT_ASCII.sub(lambda match: self._writers[str](match[0])[1:-1], text)
 
     def substitute(self, value: Any) -> Any:
-        if self.default is None or value is None or isinstance(value, (str, int, float)):
+        if self.default is None or type(value) is float or type(value) in self._writers:
             return value
+        # orjson, for example, does not know the subclass of float that numpy has.
         try:
             self.library.dumps(value)
         except Exception:
@@ -1223,6 +1223,13 @@ def take_attachments(
     return value if given is value else take_attachments(given, found, substitute)
 
 
+def holds_bytes(value: Any) -> bool:
+    """Tell whether there are bytes in *value*, which may be no JSON otherwise."""
+    found: list[bytes] = []
+    take_attachments(value, found)
+    return bool(found)
+
+
 def encode_with_attachments(
     codec: StrictJSON, value: Any, packet: Packet | None = None
 ) -> tuple[str, list[bytes]]:
@@ -1249,7 +1256,8 @@ def encode_with_attachments(
             raise
         kind = TypeError if isinstance(error, TypeError) else ValueError
         text = str(error)
-        if kind is TypeError and codec.default is None and "json_default" not in text:
+        # No function is asked about the keys of a dict.
+        if kind is TypeError and codec.default is None and not re.search("json_default|key", text):
             text += " (json_default can say how a value is sent)"
         raise kind(f"event {packet.data[0][:40]!r}: {text}") from error
 

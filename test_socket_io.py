@@ -16838,13 +16838,61 @@ class OrjsonDefaultTests(RecorderTestCase):
 
     @gen_test
     async def test_orjson_is_asked_first(self):
+        class Float(float):
+            pass
+
         client = await self.client()
         moment = datetime.datetime(2026, 1, 2, 3, 4)
-        (await self.only()).emit("news", moment, [moment, Decimal("1.5")], {1})
+        (await self.only()).emit("news", moment, [moment, Decimal("1.5")], {1}, Float(2.5))
         self.assertEqual(
             await client.receive(),
-            ("news", "2026-01-02T03:04:00", ["2026-01-02T03:04:00", "1.5"], "{1}"),
+            ("news", "2026-01-02T03:04:00", ["2026-01-02T03:04:00", "1.5"], "{1}", "2.5"),
         )
+
+
+class Array:
+    """A value that is neither true nor false, as an array of numpy."""
+
+    def __bool__(self):
+        raise ValueError("the truth of an array is ambiguous")
+
+
+class ArrayTests(RecorderTestCase):
+    """A value whose truth cannot be told is sent as any other that JSON lacks."""
+
+    options = {"json_default": staticmethod(lambda array: [1, 2])}
+
+    class base(Recorder):
+        @event
+        def ask(self):
+            return Array()
+
+        @event
+        async def ask_later(self):
+            return Array(), b"1"
+
+    @gen_test
+    async def test_it_is_sent_in_events_and_acks_of_every_generation(self):
+        for dialect in DIALECTS:
+            client = await self.client(dialect)
+            handler = self.handler.handlers[-1]
+            handler.send(Array())
+            self.assertEqual(await client.receive(), ("message", [1, 2]))
+            await asyncio.to_thread(handler.io.to(handler.id).emit, "news", {"a": Array()})
+            got = await client.receive()
+            self.assertIn(
+                got,
+                [("news", {"a": [1, 2]}), ("message", {"name": "news", "args": [{"a": [1, 2]}]})],
+            )
+            if client.dialect.has_acks:
+                self.assertEqual(await client.call("ask"), [1, 2])
+        self.assertEqual(await client.call("ask_later"), [[1, 2], b"1"])
+
+
+class ArrayWithOtherJsonTests(ArrayTests):
+    """The same, with a `json` of one's own."""
+
+    options = {**ArrayTests.options, "json": json}
 
 
 class WithoutJsonDefaultTests(RecorderTestCase):
