@@ -5805,8 +5805,6 @@ class Hub:
                 )
         for name in REQUEST_HOOKS:
             asked = inspect.getattr_static(handler_class, name)
-            if not isinstance(asked, (classmethod, staticmethod)):
-                continue  # a mixin's `set_default_headers`, of which `check_class` has warned
             known = [inspect.getattr_static(cls, name) for cls in (self.options, SocketIOHandler)]
             if asked not in known:
                 raise ValueError(
@@ -8777,7 +8775,7 @@ def sid_cookie(option: str | Mapping[str, Any], sid: str, secure: bool) -> str:
 class AnswerHeaders:
     """Headers and cookies of the application for the answer to one request of a client.
 
-    `SocketIOHandler.set_initial_headers` and `set_default_headers` get one. Its methods are those
+    `SocketIOHandler.set_initial_headers` and `set_answer_headers` get one. Its methods are those
     of Tornado's RequestHandler. They raise ValueError or TypeError for what cannot be a header, such
     as text with a line end.
     """
@@ -10152,9 +10150,9 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             self.own = AnswerHeaders(self.hub.application.settings)
             if self.hub.options._sets_headers:
                 try:
-                    self._call_for_headers(self.hub.options.set_default_headers, self.own)
+                    self._call_for_headers(self.hub.options.set_answer_headers, self.own)
                 except Exception:
-                    log.exception("%s.set_default_headers failed", self.hub.options.__name__)
+                    log.exception("%s.set_answer_headers failed", self.hub.options.__name__)
         return self.own
 
     def _ask_for_headers(self, initial: Callable[..., Any] | None = None) -> None:
@@ -11554,7 +11552,7 @@ class SocketIOHandler(tornado.web.RequestHandler):
 
     Override `on_open`, `on_message`, `on_event`, `on_close`, or decorate methods with `@event`; also
     `dispatch`, `on_error`, `on_any`, `on_any_outgoing`. `allow_request`, `on_refused`,
-    `set_initial_headers` and `set_default_headers` are class methods for requests.
+    `set_initial_headers` and `set_answer_headers` are class methods for requests.
 
     Options are class attributes. Times are in seconds, sizes in bytes.
 
@@ -11824,14 +11822,14 @@ class SocketIOHandler(tornado.web.RequestHandler):
         """
 
     @classmethod
-    def set_default_headers(  # type: ignore[override]
+    def set_answer_headers(
         cls, request: tornado.httputil.HTTPServerRequest, answer: AnswerHeaders
     ) -> None:
         """Set headers of every answer: polls, POSTs, WebSockets' 101s, refusals, the client file.
 
-        This is the event `headers` of node's engine, and Tornado's method of this name, but a class
-        method, because requests have no handler. On a handshake `set_initial_headers` comes after.
-        If the method fails, the log says so, and the answer goes without.
+        This is the event `headers` of node's engine, and Tornado's `set_default_headers`, but a
+        class method, because requests have no handler. On a handshake `set_initial_headers` comes
+        after. If the method fails, the log says so, and the answer goes without.
         """
 
     # Facts about this client.
@@ -12162,7 +12160,7 @@ class SocketIOHandler(tornado.web.RequestHandler):
         cls._taps_incoming = cls.on_any is not SocketIOHandler.on_any
         cls._taps_outgoing = cls.on_any_outgoing is not SocketIOHandler.on_any_outgoing
         cls._sets_initial_headers = sets_headers(cls, "set_initial_headers")
-        cls._sets_headers = sets_headers(cls, "set_default_headers")
+        cls._sets_headers = sets_headers(cls, "set_answer_headers")
         check_class(cls)
 
     # Private.
@@ -12276,7 +12274,7 @@ NEVER_CALLED = {
     "prepare": "on_open",
     "on_finish": "on_close",
     "on_connection_close": "on_close",
-    "set_default_headers": "a @classmethod, set_default_headers(cls, request, answer)",
+    "set_default_headers": "set_answer_headers(cls, request, answer), a class method",
     "write_error": "allow_request, which may raise an HTTPError with a reason",
     "check_xsrf_cookie": "allowed_origins",
 }
@@ -12295,10 +12293,10 @@ HOOKS = {
     "allow_request": "request",
     "on_refused": "request, why",
     "set_initial_headers": "request, answer",
-    "set_default_headers": "request, answer",
+    "set_answer_headers": "request, answer",
 }
 #: The hooks for requests, of which no namespace knows: only the class that is routed has them.
-REQUEST_HOOKS = ("allow_request", "on_refused", "set_initial_headers", "set_default_headers")
+REQUEST_HOOKS = ("allow_request", "on_refused", "set_initial_headers", "set_answer_headers")
 #: What the parameters of other servers' methods are here.
 KNOWN_AS = {
     "on_open": "self.id, self.request and self.auth tell who comes",
@@ -12321,7 +12319,7 @@ def check_class(cls: type[SocketIOHandler]) -> None:
         if base not in SocketIOHandler.__mro__ and not known:
             _check_never_called(cls, base, refused)
             _check_names(cls, base, refused)
-    for name in ("allow_request", "on_refused", "set_initial_headers"):
+    for name in REQUEST_HOOKS:
         if not is_class_method(cls, name):
             raise TypeError(
                 f"{cls.__name__}.{name} is asked before there is a handler: make it a @classmethod"
@@ -12330,9 +12328,7 @@ def check_class(cls: type[SocketIOHandler]) -> None:
         if inspect.iscoroutinefunction(getattr(cls, name)):
             raise TypeError(f"{cls.__name__}.{name} cannot be a coroutine: nobody waits for it")
     for name, parameters in HOOKS.items():
-        # A mixin may have Tornado's own set_default_headers(self).
-        if name != "set_default_headers" or is_class_method(cls, name):
-            _check_parameters(cls, name, parameters)
+        _check_parameters(cls, name, parameters)
     receivers = [receiver.method for receiver in cls._events.values()]
     for name in ("on_open", "on_message", "on_event", "on_close", "dispatch", *receivers):
         method = getattr(cls, name)
@@ -12352,9 +12348,8 @@ def is_class_method(cls: type[SocketIOHandler], name: str) -> bool:
 
 
 def sets_headers(cls: type[SocketIOHandler], name: str) -> bool:
-    """Tell whether *cls* has its own class method *name*, one of the hooks for headers."""
-    is_own = inspect.getattr_static(cls, name) is not vars(SocketIOHandler)[name]
-    return is_own and is_class_method(cls, name)
+    """Tell whether *cls* has its own method *name*, one of the hooks for headers."""
+    return inspect.getattr_static(cls, name) is not vars(SocketIOHandler)[name]
 
 
 def _check_parameters(cls: type[SocketIOHandler], name: str, parameters: str) -> None:
@@ -12408,7 +12403,6 @@ def _check_never_called(cls: type[SocketIOHandler], base: type, refused: bool) -
         for name, cure in NEVER_CALLED.items()
         if inspect.getattr_static(cls, name) is vars(base).get(name)
         and getattr(cls, name) is not getattr(tornado.web.RequestHandler, name)
-        and not (name in HOOKS and is_class_method(cls, name))
     }
     # A class with its own `allow_request` has decided which clients to let in.
     theirs, ours = (inspect.getattr_static(one, "allow_request") for one in (cls, SocketIOHandler))
@@ -12621,7 +12615,7 @@ def is_slip(name: str, known: str) -> bool:
 OWN_NAMES = {
     squeezed(name): name
     for name in [*OPTIONS, "on_open", "on_message", "on_event", "on_close", "on_error", "on_any",
-                 "on_any_outgoing", "allow_request", "set_initial_headers", "set_default_headers"]
+                 "on_any_outgoing", "allow_request", "set_initial_headers", "set_answer_headers"]
 }  # fmt: skip
 #: The names that an attribute may be a misspelling of, squeezed, and ours for each. `JSON` and
 #: `Cookie` are left out, because applications have attributes of these names.

@@ -1,12 +1,14 @@
 """The README's first program with annotations, and what else a typed program says: mypy and pyright accept it, strict."""
 
 import asyncio
+import datetime
 from typing import Any
 
 from tornado.httputil import HTTPServerRequest
 from tornado.web import Application
 
 from socket_io import (
+    AnswerHeaders,
     Broadcast,
     BroadcastAcks,
     NamespaceIO,
@@ -23,7 +25,7 @@ from socket_io import (
 class Chat(SocketIOHandler):
     ping_interval = 10
     allowed_origins = ["https://example.com"]
-    cookie = "io"
+    cookie = {"name": "io", "max_age": 3600}
     enabled_dialects = ["EIO4"]
 
     def initialize(self, db: dict[str, str]) -> None:
@@ -67,6 +69,20 @@ class Chat(SocketIOHandler):
 
     async def on_close(self) -> None:
         self.to("lobby").emit("left", self.id, self.close_reason)
+
+    @staticmethod
+    def json_default(value: object) -> object:
+        if isinstance(value, datetime.datetime):
+            return value.isoformat()
+        raise TypeError
+
+    @classmethod
+    def set_initial_headers(cls, request: HTTPServerRequest, answer: AnswerHeaders) -> None:
+        answer.set_cookie("seen", request.path, max_age=3600, secure=True, samesite="None")
+
+    @classmethod
+    def set_answer_headers(cls, request: HTTPServerRequest, answer: AnswerHeaders) -> None:
+        answer.set_header("X-Server", "blue")
 
     @classmethod
     async def allow_request(cls, request: HTTPServerRequest) -> bool:
