@@ -11562,7 +11562,8 @@ class SocketIOHandler(tornado.web.RequestHandler):
             Origins to admit besides the server's own: texts with a scheme, patterns, "*", or a
             callable.
         enabled_dialects = ("0.6", "0.9", "EIO3", "EIO4")
-            The generations to serve.
+            The generations to serve. "EIO4-msgpack" beside them is for clients of socket.io 3 and 4
+            with the msgpack parser, and needs the package msgpack.
         allow_upgrades = True
             Whether a client may go from polling to WebSocket.
         id_is_sid = False

@@ -268,11 +268,6 @@ class PortsHandler(RequestHandler):
         self.write(self.ports)
 
 
-class FlashPolicyServerOnAnyPort(FlashPolicyServer):
-    def listen(self, port, *args, **kwargs):
-        self.port = listen(self, 0)
-
-
 def listen(server, port):
     sockets = bind_sockets(port, "127.0.0.1")
     server.add_sockets(sockets)
@@ -300,7 +295,7 @@ def make_polling_application():
 
 async def serve(port):
     ports = {
-        "flash policy": FlashPolicyServerOnAnyPort().port,
+        "flash policy": FlashPolicyServer(0, address="127.0.0.1").bound[0].getsockname()[1],
         "polling only": listen(HTTPServer(make_polling_application()), 0),
     }
     print("READY", listen(HTTPServer(make_application(ports)), port), flush=True)
