@@ -7431,7 +7431,7 @@ class Everywhere(Here):
         try:
             return 1 + len(await asyncio.wait_for(self._others("/"), self.seconds))
         except asyncio.TimeoutError:
-            raise ClusterTimeout("Redis does not say how many servers there are", 1) from None
+            raise ClusterTimeout("nobody says how many servers there are", 1) from None
 
     def server_side_emit(self, scope: Scope, data: list[Any]) -> None:
         for name in self._names(scope):

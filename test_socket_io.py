@@ -8142,7 +8142,9 @@ class CrewTests(CrewTestCase):
         with self.assertLogs("socket_io", "ERROR") as logged:
             for kind in (3, 4):
                 first.lines["1"].send(kind, b"")
-            await self.assertHandedOver(first, second)
+            first.lines["1"].send(2, b"after them")
+            await within(second.heard_of.get())
+        await self.assertHandedOver(first, second)
         self.assertIn("a message of kind 3 from worker '0' was lost", "".join(logged.output))
 
     @gen_test
@@ -8495,6 +8497,8 @@ class WorkersFailureTests(WorkersClusterTestCase):
             lambda channel, body, server: heard.put_nowait(words.decode_request(body)),
         )
         await self.until_servers_are(3)
+        while len(self.crews[-1].heard) < 2:
+            await asyncio.sleep(0)
         return third, heard
 
     def respond(self, third, request, **response):
