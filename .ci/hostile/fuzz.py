@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
+import collections
 import dataclasses
 import gc
 import json
@@ -1042,10 +1043,17 @@ class Fuzz:
     async def _expect_nothing_left(self) -> None:
         """Wait until the server's tables are as they were before the first client, for the longest timeout."""
         end = time.monotonic() + HEARTBEAT_SECONDS + 6
-        while (left := tables(self.hub)) != self.empty and time.monotonic() < end:
+        while (left := self._left()) != self.empty and time.monotonic() < end:
             await asyncio.sleep(0.2)
         if left != self.empty:
             self.fail(-1, f"the server has not forgotten all: {left - self.empty}")
+
+    def _left(self) -> collections.Counter[str]:
+        """Count what the server has in its tables, and on its lane."""
+        found, lane = tables(self.hub), self.server.lane
+        if lane is not None and lane.connections:
+            found["Lane.connections"] = len(lane.connections)
+        return found
 
     async def _expect_no_errors(self) -> None:
         """Fail for every logged error; the suspects play again, one by one, to find the input that causes it."""
