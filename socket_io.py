@@ -1065,9 +1065,9 @@ def read_msgpack(data: bytes) -> Any:
             continue
         else:
             if value is UNDEFINED:
-                inside.pop(key, None)
+                inside.pop(key, None)  # pyright: ignore[reportCallIssue]  # it is a map
             else:
-                inside[key] = value
+                inside[key] = value  # pyright: ignore[reportCallIssue, reportArgumentType]
             key = None
         lacking -= 1
         if opened > 0:
