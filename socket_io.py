@@ -5931,12 +5931,18 @@ class Hub:
         start = self.options.sid_prefix + (ALONE if self.crew is None else self.crew.letter)
         return start + secrets.token_urlsafe(SID_BYTES)[len(start) :]
 
-    def line_of(self, sid: str) -> Line | None:
-        """Return the line to the other worker that *sid* names; None if it names none of our crew."""
-        prefix = self.options.sid_prefix
-        if self.crew is None or not sid.startswith(prefix):
+    def line_for(self, sid: str) -> Line | None:
+        """Return the line to the other worker that a request with *sid* is for; None if it is for us.
+
+        While we say goodbye, any other worker may have the requests of those who have no sid yet.
+        """
+        if self.crew is None:
             return None
-        return self.crew.lines.get(sid[len(prefix) : len(prefix) + 1])
+        if not sid and self.closing:
+            return next(iter(self.crew.lines.values()), None)
+        prefix = self.options.sid_prefix
+        letter = sid[len(prefix) : len(prefix) + 1] if sid.startswith(prefix) else ""
+        return self.crew.lines.get(letter)
 
     def session(self, sid: str) -> Session | None:
         """Return the living session *sid*; a client that is too late is not served once more."""
@@ -9712,6 +9718,8 @@ class Lane:
             return None
         if not isinstance(exchange, Exchange) or plain.tail not in ENGINE_TAILS:
             return None
+        if exchange.hub.closing:  # another worker may serve it
+            return None
         if exchange.hub is self.hub:
             exchange.request = request
         self.hub = exchange.hub
@@ -9731,9 +9739,8 @@ class Lane:
 
     def _line_for(self, text: str) -> Line | None:
         match = SID_IN_LINE.match(text)
-        if match is None:
-            return None
-        lines = [hub.line_of(match[1]) for hub in application_hubs.get(self.application, ())]
+        sid = "" if match is None else match[1]
+        lines = [hub.line_for(sid) for hub in application_hubs.get(self.application, ())]
         return next((line for line in lines if line is not None and line.has_room), None)
 
     def take_handed(self, sock: socket.socket, address: Any, early: bytes) -> None:
@@ -9988,8 +9995,8 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             )
 
     def _hand_over(self, sid: str) -> bool:
-        """Give the connection to the worker that has the session *sid*; False if no other has it."""
-        line = None if sid in self.hub.sessions else self.hub.line_of(sid)
+        """Give the connection to the worker that a request with *sid* is for; False if it is for us."""
+        line = None if sid in self.hub.sessions else self.hub.line_for(sid)
         connection = self.connection
         if line is None or connection.handed or not isinstance(connection, TornadoConnection):
             return False

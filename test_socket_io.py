@@ -22863,6 +22863,24 @@ class HandOverEndTests(WorkersTestCase):
         await self.joined(2)
 
     @gen_test
+    async def test_who_comes_to_a_worker_that_says_goodbye_is_served_by_another(self):
+        url, kept, old = await self.joined(1), await self.to(1), await self.to(1)
+        self.assertEqual((await kept.request("POST", url, b'42["message",1]'))[2], b"ok")
+        await old.request("GET", f"/socket.io/1/xhr-polling/-{'x' * 19}")  # Tornado keeps it
+        closing = asyncio.ensure_future(self.servers[1].close())
+        await self.until(lambda: self.hub(1).closing)
+        for wire, path in ((kept, ENGINE_URL), (old, "/socket.io/1/")):
+            status, _, body = await wire.request("GET", path)
+            self.assertEqual(status, 200)
+            self.assertRegex(body, rb'^(0\{"sid":")?[02][\w-]{19}')
+        self.assertEqual([way[0] for way, _ in self.moved], ["1", "1"])
+        wire = await self.to(0)
+        self.assertEqual(
+            (await wire.request("GET", url))[0], 200
+        )  # its own client fetches the goodbye
+        await within(closing)
+
+    @gen_test
     async def test_a_worker_that_comes_again_serves_new_clients_and_refuses_the_old(self):
         url = await self.joined(1)
         await self.servers[1]._leave_crew()
