@@ -67,12 +67,17 @@ One death: what is due at a time is a method that `Clock` (8) calls, such as
 go of the client, each member leaves its rooms at once, and its `on_close` runs in the next turn
 (9, `Member.end`). A connection that is lost comes to `Session.end` by `Session.outlet_lost`.
 
+One request at the wrong worker: `Lane.pass_on` (11) finds by the sid in its first line whose it is
+(9, `Hub.line_for`). The connection leaves by a `Line` (10), with the request unread, and
+`SocketIOServer.take_handed` (13) of the other worker serves it as if it had come there.
+
 Words. An *engine packet* is a unit of the lower layer, Engine.IO: it opens, checks, upgrades and
 closes a session, or carries a message. A *packet* is a unit of the upper layer, Socket.IO: it joins
 or leaves a *namespace*, or is an event or an ack in one. An *attachment* is a bytes value of an
 event or ack. A *payload* is one HTTP body of engine packets; a *frame* is one WebSocket message.
 A *sid* names a session. A *dialect* is what one generation of clients speaks. A *hub* is what one
-call of `routes` serves. A *turn* is one round of the event loop.
+call of `routes` serves. A *turn* is one round of the event loop. A *worker* is one of several
+processes that serve one port, and its *crew* are all of them.
 
 Sources, cited as [TAG "Heading"]: [EIO3] [EIO4] engine.io-protocol, revisions 3 and 4, [SIO5]
 socket.io-protocol, revision 5, [SIO1] the text of protocol 1 and the npm package socket.io 0.9.19,
@@ -10001,7 +10006,13 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         if line is None or connection.handed or not isinstance(connection, TornadoConnection):
             return False
         if not line.has_room:
-            why = "the worker that has its session takes no more connections"
+            number = CREW_LETTERS.index(line.letter)
+            warn_once(
+                "worker stands still",
+                "worker %d takes no connections: its clients are refused",
+                number,
+            )
+            why = f"worker {number}, which has its session, takes no more connections"
             raise Refused("Server is overloaded", 3, 503, "turned away", why)
         self.answered = connection.hand_over(line, self.http_request)
         return self.answered

@@ -22839,8 +22839,10 @@ class HandOverEndTests(WorkersTestCase):
                 wire.send_request("POST", urls[1], b'42["message",%d]' % number)
             await self.until(lambda: len(line.connections) == 2)
             wire = await self.to(0)
-            status, _, body = await wire.request("POST", urls[1], b'42["message",9]')
+            with self.assertLogs("socket_io", "WARNING") as logged:
+                status, _, body = await wire.request("POST", urls[1], b'42["message",9]')
             self.assertEqual((status, json.loads(body)["message"]), (503, "Server is overloaded"))
+            self.assertIn("worker 1 takes no connections", logged.output[0])
             await self.post(wire, urls[0], 5)  # the connection is still good
             for reader in self.servers[1].crew.readers:
                 reader.crew.watch(reader.sock, reader._read)
