@@ -12,7 +12,9 @@ import random
 import socket
 import sys
 import types
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import tornado.httpserver
 import tornado.httputil
@@ -22,6 +24,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import socket_io
 
+MAX_HEAD = socket_io.MAX_PLAIN_HEAD
+MAX_BODY = 10**9  # so that the length alone decides
 SID = "AehuGF24abSm-M5xunW0"
 TARGETS = [
     "/socket.io/?EIO=4&transport=polling", f"/socket.io/?EIO=4&transport=polling&sid={SID}",
@@ -83,16 +87,21 @@ class Reader:
         request.connection.write_headers(line, tornado.httputil.HTTPHeaders())
         request.connection.finish()
 
-    def by_lane(self, data: bytes) -> socket_io.PlainRequest | None:
-        """Return the request that the lane would take."""
+    def by_lane(self, data: bytes) -> tuple[socket_io.LaneConnection, Any, Sequence[str]] | None:
+        """Return the connection with the request that the lane would take, and the words of its query."""
         ours, theirs = socket.socketpair()
         with ours, theirs:
-            lane = types.SimpleNamespace(max_head=socket_io.MAX_PLAIN_HEAD, add=id)
+            lane = types.SimpleNamespace(
+                max_head=MAX_HEAD, max_body=MAX_BODY, no_keep_alive=False, protocol="http", add=id
+            )
+            lane.is_last = types.MethodType(socket_io.Lane.is_last, lane)
+            lane.parse_head = types.MethodType(socket_io.Lane.parse_head, lane)
             connection = socket_io.LaneConnection(lane, ours, ("127.0.0.1", 1))
-            plain = connection.parse(data)
-            if plain is not None:
-                plain.query_arguments  # noqa: B018  (fails here, if it fails)
-            return plain
+            plain, words = connection._parse(data[:MAX_HEAD].decode("latin-1"))
+            if plain is None:
+                return None
+            plain.query_arguments  # noqa: B018  (fails here, if it fails)
+            return connection, plain, words
 
     async def by_tornado(self, data: bytes) -> tornado.httputil.HTTPServerRequest | None:
         """Return the first request that Tornado serves; None if it refuses."""
@@ -113,22 +122,24 @@ class Reader:
 
     async def difference(self, data: bytes) -> tuple[bool, str]:
         """Tell whether the lane takes *data*, and how Tornado reads it otherwise; empty if it does not."""
-        plain = self.by_lane(data)
-        if plain is None:
+        taken = self.by_lane(data)
+        if taken is None:
             return False, ""
-        whole = data.ljust(plain.size + plain.body_size, b"x")[: plain.size + plain.body_size]
+        connection, plain, words = taken
+        head, size = connection.head, connection.head_size
+        whole = data.ljust(size + head.body_size, b"x")[: size + head.body_size]
         request = await self.by_tornado(whole)
         if request is None:
             return True, "Tornado refuses it"
-        headers = tornado.httputil.HTTPHeaders(dict(plain.headers))
+        headers = tornado.httputil.HTTPHeaders(dict(head.headers))
         pairs = {
             "method": (plain.method, request.method),
             "path": (plain.path, request.path),
             "query": (plain.query, request.query),
             "arguments": (plain.query_arguments, request.query_arguments),
             "headers": (sorted(headers.get_all()), sorted(request.headers.get_all())),
-            "body": (whole[plain.size :], request.body),
-            "request": (self._meant(plain), self._meant(request)),
+            "body": (whole[size:], request.body),
+            "request": (self._meant(plain, words), self._meant(request)),
         }
         different = [
             f"{name}: {ours!r}, by Tornado {its!r}"
@@ -138,15 +149,13 @@ class Reader:
         return True, "; ".join(different)
 
     @staticmethod
-    def _meant(request) -> tuple[str, ...]:
+    def _meant(request, words: Sequence[str] | None = None) -> tuple[str, ...]:
         """Return what our parsers understand of it: the quick one, where it is the lane's and understands anything."""
         dialects = socket_io.DIALECTS
         try:
             meant = None
-            if isinstance(request, socket_io.PlainRequest):
-                meant = socket_io.parse_poll(
-                    request.method, request.query, request.headers, dialects
-                )
+            if words is not None:
+                meant = socket_io.parse_poll(request.method, words, request.headers, dialects)
             meant = meant or socket_io.parse_request(
                 request.method, "/", request.query_arguments, request.headers, dialects
             )
