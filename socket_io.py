@@ -6130,8 +6130,11 @@ class Hub:
         """Log why *request* is refused, and tell the application."""
         # Mistakes with another fate have been logged by their session.
         if MISTAKES[refused.cause].fate is Fate.REFUSED:
-            # During our own goodbye, a request for a session that has gone is no client's mistake.
-            cause = "turned away" if self.closing else refused.cause
+            # No proxy is to blame for an unknown sid during our own goodbye, or among workers, who
+            # hand requests over: the session has ended, or its worker has.
+            is_ours = self.closing or (self.crew is not None and not self.options.sid_prefix)
+            gone = is_ours and refused.cause == "unknown sid"
+            cause = "turned away" if gone or self.closing else refused.cause
             blame(self.options, cause, refused.why, cure=refused.cure)
         try:
             answer = in_own_context(self.options.on_refused, request, refused.why)
@@ -6163,6 +6166,8 @@ class Hub:
             "buffered_bytes": sum([session.outbox_bytes for session in self.sessions.values()])
             + sum([connection.unsent_bytes for connection in self.connections]),
             "lag": self.clock.lag,
+            "worker": 0 if self.crew is None else self.crew.number,
+            "workers": self.clock.is_bound() + (0 if self.crew is None else len(self.crew.lines)),
         }
 
     def reopen(self) -> None:
@@ -9104,7 +9109,7 @@ class TornadoConnection:
             return False
         try:
             sock, early = release_socket(self.http.detach())
-        except OSError as error:  # out of file descriptors
+        except OSError as error:
             log.debug("connection not handed over: %s", error)
         else:
             line.hand_over(sock, encode_head(request) + early)
@@ -10856,11 +10861,9 @@ async def take_over(stream: tornado.iostream.IOStream, protocol: TakenOver) -> N
         isolate_connections(stream)
         StreamCarrier(stream, protocol).start()
         return
-    if stream.closed():
-        return
     try:
         adopted, protocol.received_before = release_socket(stream)
-    except OSError as error:  # out of file descriptors
+    except OSError as error:
         log.debug("connection not taken over: %s", error)
         return
     await adopt(adopted, protocol)
@@ -10887,7 +10890,12 @@ async def adopt(sock: socket.socket, protocol: TakenOver) -> None:
 
 
 def release_socket(stream: tornado.iostream.IOStream) -> tuple[socket.socket, bytes]:
-    """Close *stream*; return its socket and the bytes that it had read. OSError without a descriptor."""
+    """Close *stream*; return its socket and the bytes that it had read.
+
+    Raises OSError if the client has gone already, or if there is no descriptor left.
+    """
+    if stream.closed():
+        raise ConnectionResetError("the client has gone")
     held: Any = stream.socket
     try:
         sock: socket.socket = held.dup()
@@ -11460,10 +11468,12 @@ class NamespaceIO(Broadcast):
 
         `clients` by generation and transport; `messages_received` and `messages_sent`, which count
         events and acks; `bytes_received`, `bytes_sent`; `buffered_bytes`, which clients have not
-        taken yet; `lag`, the seconds by which the loop is late.
+        taken yet; `lag`, the seconds by which the loop is late; `worker`, the number of this one of
+        all `workers` that serve now.
         """
         first, *others = [hub.stats() for hub, _ in self._at]
         for stats in others:
+            del stats["worker"], stats["workers"]
             for dialect, transports in stats.pop("clients").items():
                 counts = collections.Counter(first["clients"].get(dialect, {}))
                 first["clients"][dialect] = dict(counts + collections.Counter(transports))
@@ -13066,8 +13076,8 @@ class Foreman:
             self._end(signal.SIGTERM)
 
     def _start(self, worker: Worker) -> None:
-        worker.line, line = socket.socketpair()
         flush_output()  # what is still buffered would be written by both processes
+        worker.line, line = socket.socketpair()
         # A signal for the new process must not be written to our alarm: it is held back meanwhile.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, self.signals)
         try:
@@ -13100,6 +13110,7 @@ class Foreman:
             code = 0
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else int(end.code is not None)
+            log.error("worker %s ends by SystemExit: %s", number, end)
         except BaseException as error:
             sys.excepthook(type(error), error, error.__traceback__)
         finally:

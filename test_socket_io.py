@@ -15141,6 +15141,12 @@ class StatsTests(RecorderTestCase):
         while self.handler.io.stats()["lag"] > 0.1:
             await asyncio.sleep(0.01)
 
+    @gen_test
+    async def test_stats_of_a_server_without_siblings_call_it_worker_0_of_1(self):
+        await self.client()
+        stats = self.handler.io.stats()
+        self.assertEqual((stats["worker"], stats["workers"]), (0, 1))
+
     def test_stats_are_zero_before_the_first_client(self):
         stats = self.handler.io.stats()
         self.assertEqual(stats.pop("clients"), {})
@@ -22123,6 +22129,8 @@ import asyncio, logging, os, sys, time, tornado.web, socket_io
 class Chat(socket_io.SocketIOHandler):
     def on_open(self): self.send(os.getpid())
     def on_message(self, message): exec(message)
+    @socket_io.event
+    def stats(self): return self.io.stats()
     def on_close(self): print(f"CLOSED {self.close_reason}", flush=True)
 class Server(socket_io.SocketIOServer): ...
 options = {"workers": 2}
@@ -22166,6 +22174,13 @@ print("ENDED", flush=True)
             client, pid = await self.client_and_pid()
             clients[pid] = client
         return clients
+
+    @gen_test(timeout=30)
+    async def test_stats_say_which_worker_it_is_and_of_how_many(self):
+        await self.serve()
+        stats = [await client.call("stats") for client in (await self.clients_of_both()).values()]
+        told = sorted((found["worker"], found["workers"]) for found in stats)
+        self.assertEqual(told, [(0, 2), (1, 2)])
 
     @gen_test(timeout=30)
     async def test_sigterm_ends_all_workers_with_a_goodbye_and_the_program_with_0(self):
@@ -22816,6 +22831,29 @@ class HandOverEndTests(WorkersTestCase):
             self.assertIn(body, answer)
             self.assertEqual(headers["connection"], "close")
             self.assertEqual(await wire.end(), b"")
+
+    @gen_test
+    async def test_a_client_that_hangs_up_before_its_hand_over_is_no_error(self):
+        sid = (await self.joined(1))[-20:]
+        with self.assertNoLogs(level="ERROR"):
+            for _ in range(2):  # the first request of an Application goes through a RequestHandler
+                client = socket.create_connection(("127.0.0.1", self.ports[0]))
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                client.sendall(f"POST /socket.io/1/xhr-polling/{sid} HTTP/1.1\r\n".encode())
+                await self.until(lambda: self.servers[0]._connections)
+                client.sendall(b"Host: a\r\nContent-Length: 9\r\n\r\n")
+                client.close()  # the loop hears of the rest and of the end at once
+                await self.until(lambda: not self.servers[0]._connections)
+
+    @gen_test
+    async def test_an_unknown_sid_is_not_blamed_on_a_proxy(self):
+        socket_io._warned.clear()
+        with self.assertNoLogs("socket_io", "WARNING"):
+            for path in (
+                "/socket.io/?EIO=4&transport=polling&sid=1gone",
+                "/socket.io/1/xhr-polling/1gone",
+            ):
+                await (await self.to(0)).request("GET", path)
 
     def freeze(self, worker):
         for reader in self.servers[worker].crew.readers:
