@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 
+import posts
 import redis
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -121,7 +122,8 @@ class Server:
         self.name = name
         self.port = free_port()
         command = [part.format(port=self.port) for part in SERVERS[name]]
-        self.command = [*on_core(core), *command, *options.split()]
+        pinned = [] if "workers=" in options else on_core(core)  # workers have all cores, beside the load
+        self.command = [*pinned, *command, *options.split()]
 
     def __enter__(self):
         if self.name in NEED_NODE_MODULES and not MODULES.exists():
@@ -532,6 +534,64 @@ def compare_cluster(bench, options):
     print_table(["broadcast by another server", *columns], rows)
 
 
+WORKERS_CASES = {
+    "echo, 50 clients, 1 in flight": "--mode echo",
+    "echo, 50 clients, 16 in flight": "--mode echo --depth 16",
+    "broadcast to 500, a delivery": "--mode broadcast --clients 500",
+    "echo by long-polling": "--mode poll",
+    "connect by default": BY_DEFAULT,
+}
+FOR_STICKY = list(WORKERS_CASES)[:3]
+
+
+def compare_workers(bench, options):
+    """Two workers against one server, beside node; then what it takes to hand a POST over."""
+    jobs = {
+        (title, name, workers): Job(name, load, workers)
+        for title, load in WORKERS_CASES.items()
+        for name in (OURS, NODE)
+        for workers in ("", "workers=2")
+        # @socket.io/sticky closes each connection after one request: this load keeps them.
+        if (name, workers) != (NODE, "workers=2") or title in FOR_STICKY
+    }
+    figures = bench.measure(jobs.values())
+    rows = []
+    for title in WORKERS_CASES:
+        row = [title]
+        for name in (OURS, NODE):
+            one, two = [figures.get(jobs.get((title, name, workers))) for workers in ("", "workers=2")]
+            row += [micros(one), micros(two), ratio(two, one), rate(one), rate(two)]
+        rows.append(row)
+    columns = ["CPU µs, one server", "two workers", "two / one", "per second, one", "two"]
+    print_table(["", *[f"{name}: {column}" for name in ("ours", "node") for column in columns]], rows)
+    compare_posts(bench)
+
+
+def compare_posts(bench):
+    """What a POST takes at the session's own worker, and where it has to be handed over first."""
+    found = {}
+    for _ in range(bench.rounds):
+        try:
+            with contextlib.ExitStack() as stack:
+                folder = stack.enter_context(tempfile.TemporaryDirectory())
+                servers = [stack.enter_context(Server(OURS, f"folder={folder}")) for _ in range(2)]
+                for case in posts.CASES:
+                    found.setdefault(("ours", case), []).append(posts.measure(case, servers, bench.seconds))
+            with Server(NODE, "workers=2") as server:
+                for case in posts.FOR_STICKY:
+                    found.setdefault(("node", case), []).append(posts.measure(case, [server], bench.seconds))
+        except Failed as problem:
+            bench.tell(Job("posts", ""), problem)
+            return
+    medians = {key: statistics.median(values) for key, values in found.items()}
+    first = medians["ours", next(iter(posts.CASES))]
+    rows = []
+    for case in posts.CASES:
+        ours, node = medians["ours", case], medians.get(("node", case))
+        rows.append([case, number(ours * 1e6), f"{ours / first:.2f}", number(node and node * 1e6)])
+    print_table(["a POST of one event", "CPU of all workers, µs", "/ at its owner", "node, cluster and sticky"], rows)
+
+
 TABLES = {
     "peers": compare_peers,
     "generations": compare_generations,
@@ -541,6 +601,7 @@ TABLES = {
     "payload": compare_payloads,
     "mixed": compare_mixed,
     "cluster": compare_cluster,
+    "workers": compare_workers,
 }
 
 
@@ -563,6 +624,7 @@ def smoke(bench):
     ]
     if shutil.which("redis-server"):
         jobs.append(in_cluster(OURS, "--clients 40 --depth 4"))
+    jobs.append(Job(OURS, "--mode poll", "workers=2"))
     jobs = [dataclasses.replace(job, load=f"{job.load} --warm 0") for job in jobs]
     worked = bench.measure(jobs)
     print(f"{len(worked)} of {len(jobs)} kinds of load worked")

@@ -26,7 +26,7 @@
  * size of what a message carries. Every answer is compared, byte by byte, with what has to come.
  *
  * Prints one line of JSON: the messages answered (deliveries, connections, handshakes) within --seconds, the CPU time
- * that the server, which is the process --pid, took meanwhile, and by how many bytes for each client it has grown; also
+ * that the server, which is the process --pid with its children, took meanwhile, and by how many bytes for each client it has grown; also
  * the CPU time of the sender's server, and how many messages were sent to be broadcast. First comes a warm-up, for
  * compilers in the server: --warm seconds of its CPU time. Says what went wrong on stderr, and ends with 1 then.
  */
@@ -276,14 +276,30 @@ static double now(void)
     return time.tv_sec + time.tv_nsec / 1e9;
 }
 
-/* The CPU time of all threads of a server, in seconds. */
-static double cpu_of(pid_t pid)
+/* The CPU time of all threads of a process, in seconds. */
+static double cpu_of_one(pid_t pid)
 {
     clockid_t clock;
     struct timespec time;
     if (clock_getcpuclockid(pid, &clock) || clock_gettime(clock, &time))
         die("process %d is gone", pid);
     return time.tv_sec + time.tv_nsec / 1e9;
+}
+
+/* The CPU time of a server and of its workers, which are its children. */
+static double cpu_of(pid_t pid)
+{
+    char path[64];
+    int child;
+    double seconds = cpu_of_one(pid);
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", pid, pid);
+    FILE *file = fopen(path, "r");
+    if (!file)
+        return seconds;     /* a kernel without this file */
+    while (fscanf(file, "%d", &child) == 1)
+        seconds += cpu_of_one(child);
+    fclose(file);
+    return seconds;
 }
 
 static long server_memory(void)

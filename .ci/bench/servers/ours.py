@@ -1,7 +1,8 @@
 """socket_io.py, as all servers here: `echo` and `aecho` come back, `all` goes to everybody, /page is a page.
 
-ours.py PORT [uvloop] [xheaders] [rooms=N] [cluster=PATH]: with rooms, ten clients in each; `room` goes to the first of
-them. PATH is the Unix socket of the Redis by which several servers are one.
+ours.py PORT [uvloop] [xheaders] [rooms=N] [cluster=PATH] [workers=N] [folder=PATH]: with rooms, ten clients in each;
+`room` goes to the first of them. The cluster is the Unix socket of the Redis by which several servers are one, the folder
+that of the workers that are started one by one. Several workers run on uvloop where it is installed.
 """
 
 import asyncio
@@ -41,6 +42,10 @@ class Bench(SocketIOHandler):
     async def aecho(self, *args):
         self.emit("aecho", *args)
 
+    @event
+    def nothing(self):
+        """Do nothing: this shows what the way to here costs."""
+
     @event("all")
     def to_all(self, *args):
         self.io.emit("all", *args)
@@ -62,16 +67,25 @@ class Page(tornado.web.RequestHandler):
         self.write("a page")
 
 
-async def main():
+def make_server(**options):
     transports = ["websocket", "polling", "xhr-multipart", "htmlfile"]  # without Flash, and its port
     application = tornado.web.Application(
-        [Bench.routes("socket.io"), ("/page", Page)], socket_io_port=PORT, enabled_protocols=transports
+        [Bench.routes("socket.io"), ("/page", Page)], enabled_protocols=transports
     )
-    SocketIOServer(application, auto_start=False, address="127.0.0.1", xheaders="xheaders" in sys.argv)
+    SocketIOServer(
+        application, address="127.0.0.1", port=PORT, xheaders="xheaders" in sys.argv,
+        workers_folder=OPTIONS.get("folder"), **options,
+    )
+
+
+async def main():
+    make_server(auto_start=False)
     await asyncio.Event().wait()
 
 
-if "uvloop" in sys.argv:
+if "workers" in OPTIONS:
+    make_server(workers=int(OPTIONS["workers"]))
+elif "uvloop" in sys.argv:
     import uvloop
 
     uvloop.run(main())
