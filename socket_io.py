@@ -12936,7 +12936,8 @@ class Foreman:
 
     A worker that dies is started again, after a pause that grows if it dies soon. SIGINT and
     SIGTERM make all workers say goodbye and end; after a second of these signals they are killed.
-    SIGHUP has the workers say goodbye and be replaced, one after the other.
+    SIGHUP has the workers say goodbye and be replaced, one after the other; that of a terminal
+    which is closed ends the program, as it would have without workers.
 
     A worker learns from its end of `line` that the foreman has died. *serve* is what a worker does,
     given its number and that socket; *place* is for the log.
@@ -12967,6 +12968,8 @@ class Foreman:
             sock.setblocking(False)
         self.selector = selectors.PollSelector()  # nothing of it is shared with the workers
         self.selector.register(self.alarm, selectors.EVENT_READ)
+        ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # by nohup
+        self.ends_with_terminal = has_terminal() and not ignored
         # Without a handler of Python's no signal would be written.
         handlers = {name: signal.signal(name, lambda *_: None) for name in self.signals}
         wakeup_before = signal.set_wakeup_fd(self.wakeup.fileno())
@@ -13015,6 +13018,8 @@ class Foreman:
 
     def _heed(self, number: int) -> None:
         """Do what the signal *number* asks for."""
+        if number == signal.SIGHUP and self.ends_with_terminal and not has_terminal():
+            number = signal.SIGTERM
         if number == signal.SIGHUP:
             log.info("SIGHUP: the workers are replaced, one after the other")
             self.outdated_before = monotonic()
@@ -13130,6 +13135,15 @@ class Foreman:
                 self.selector.unregister(worker.line)
             worker.line.close()
             worker.line = None
+
+
+def has_terminal() -> bool:
+    """Tell whether this process belongs to a terminal that is still open."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def flush_output() -> None:

@@ -551,6 +551,7 @@ import contextvars
 import dataclasses
 import datetime
 import enum
+import fcntl
 import functools
 import gc
 import gzip
@@ -561,6 +562,7 @@ import math
 import os
 import pathlib
 import pickle
+import pty
 import pydoc
 import random
 import shutil
@@ -569,6 +571,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
 import tracemalloc
@@ -21845,13 +21848,14 @@ Server(tornado.web.Application([Chat.routes("socket.io")], socket_io_port=int(sy
         await self.launch(*command, cwd=cwd)
         self.assertIn(b"listening", await self.line())
 
-    async def launch(self, *command, cwd=None):
+    async def launch(self, *command, cwd=None, **options):
         self.program = await asyncio.create_subprocess_exec(
             *command,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             limit=self.READER_LIMIT,
             cwd=cwd or pathlib.Path(__file__).parent,
+            **options,
         )
 
     async def line(self):
@@ -22143,11 +22147,11 @@ Server(application, port=int(sys.argv[1]), **options)
 print("ENDED", flush=True)
 """
 
-    async def serve(self, more="", listening=2):
+    async def serve(self, more="", listening=2, **options):
         """Start the program with *more* in it; returns when so many workers are *listening*."""
         self.printed = []
         program = self.PROGRAM % (more, self.TRANSPORTS)
-        await self.launch(sys.executable, "-c", program, str(self.port))
+        await self.launch(sys.executable, "-c", program, str(self.port), **options)
         for _ in range(listening):
             await self.printed_line("is listening on")
 
@@ -22296,6 +22300,29 @@ socket_io.Foreman.PAUSES = (0.01,)
         after = await self.clients_of_both()
         self.assertFalse(before.keys() & after.keys())
         self.assertNotIn("ERROR", await self.end())
+
+    @gen_test(timeout=30)
+    async def test_a_terminal_that_is_closed_ends_the_program_unless_nohup_has_started_it(self):
+        for nohup, last in ((False, "SIGTERM: the workers say goodbye"), (True, "are replaced")):
+            terminal, inside = pty.openpty()
+
+            def begin(nohup=nohup, inside=inside):
+                os.setsid()
+                fcntl.ioctl(inside, termios.TIOCSCTTY, 0)
+                if nohup:
+                    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+            await self.serve(stdin=inside, preexec_fn=begin)
+            os.close(inside)
+            self.program.send_signal(
+                signal.SIGHUP
+            )  # which somebody has sent: the terminal is there
+            for _ in range(2):
+                await self.printed_line("is listening on")
+            os.close(terminal)
+            await self.printed_line(last)
+            self.program.kill()
+            await self.program.communicate()
 
     @gen_test(timeout=30)
     async def test_workers_whose_parent_has_died_say_goodbye_and_end(self):
