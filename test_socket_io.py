@@ -22325,6 +22325,43 @@ socket_io.Foreman.PAUSES = (0.01,)
             await self.program.communicate()
 
     @gen_test(timeout=30)
+    async def test_questions_to_all_workers_are_over_when_one_of_them_is_killed(self):
+        await self.serve("""
+class Chat(Chat):
+    cluster_timeout = 20.0
+    @socket_io.event
+    def enter(self): self.join("both")
+    @socket_io.event
+    async def ask_both(self):
+        both = self.io.to("both")
+        found, asked = await asyncio.gather(both.fetch_sockets(), both.call("well?", timeout=20))
+        return [sorted(socket.id for socket in found), asked.answers]
+""")
+        (_, asking), (killed, other) = (await self.clients_of_both()).items()
+        for client in (asking, other):
+            await client.call("enter")
+        os.kill(killed, signal.SIGSTOP)  # it gets the questions, and does not answer
+        try:
+            asked = asyncio.ensure_future(asking.call("ask_both", timeout=10))
+            await asking.answer("well")
+        finally:
+            os.kill(killed, signal.SIGKILL)
+        self.assertEqual(await asked, [[asking.id], {asking.id: "well"}])
+        await self.end()
+
+    @gen_test(timeout=30)
+    async def test_what_a_worker_says_in_its_goodbye_is_heard_by_clients_of_others(self):
+        await self.serve("""
+class Chat(Chat):
+    def on_close(self): self.io.emit("left", self.id)
+""")
+        (_, staying), (leaving, client) = (await self.clients_of_both()).items()
+        os.kill(leaving, signal.SIGTERM)
+        while await staying.receive() != ("left", client.id):
+            pass  # the worker may have several clients
+        await self.end()
+
+    @gen_test(timeout=30)
     async def test_workers_whose_parent_has_died_say_goodbye_and_end(self):
         await self.serve()
         clients = await self.clients_of_both()
@@ -22866,9 +22903,10 @@ class HandOverEndTests(WorkersTestCase):
             for _ in range(2):  # the first request of an Application goes through a RequestHandler
                 client = socket.create_connection(("127.0.0.1", self.ports[0]))
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                client.sendall(f"POST /socket.io/1/xhr-polling/{sid} HTTP/1.1\r\n".encode())
+                client.sendall(b"POST /socket.io/1/xhr-polling/")
                 await self.until(lambda: self.servers[0]._connections)
-                client.sendall(b"Host: a\r\nContent-Length: 9\r\n\r\n")
+                await asyncio.sleep(0.01)  # Tornado waits for the rest
+                client.sendall(f"{sid} HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n".encode())
                 client.close()  # the loop hears of the rest and of the end at once
                 await self.until(lambda: not self.servers[0]._connections)
 

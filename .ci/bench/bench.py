@@ -560,9 +560,9 @@ def compare_workers(bench, options):
         row = [title]
         for name in (OURS, NODE):
             one, two = [figures.get(jobs.get((title, name, workers))) for workers in ("", "workers=2")]
-            row += [micros(one), micros(two), ratio(two, one), rate(one), rate(two)]
+            row += [micros(one), micros(two), ratio(two, one, "rate")]
         rows.append(row)
-    columns = ["CPU µs, one server", "two workers", "two / one", "per second, one", "two"]
+    columns = ["one server, CPU µs", "two workers", "so many times as many a second"]
     print_table(["", *[f"{name}: {column}" for name in ("ours", "node") for column in columns]], rows)
     compare_posts(bench)
 
