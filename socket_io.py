@@ -2833,6 +2833,8 @@ AllowedOrigins = str | re.Pattern[str] | Callable[[str], bool] | Collection[str 
 # Query parameters that belong to the protocols, not to the application.
 PARAMETERS = frozenset(["EIO", "transport", "sid", "t", "j", "i", "jsonp", "b64"])
 SID = re.compile(r"[0-9A-Za-z_-]{1,64}", re.ASCII)
+# The time in a URL of 0.6; a sid is longer.
+TIMESTAMP = re.compile(r"[0-9]{13}", re.ASCII)
 SID_PREFIX = re.compile(r"[0-9A-Za-z_-]{0,4}", re.ASCII)
 # The User-Agent of a browser begins so; those of okhttp (Android) and CFNetwork (iOS) do not.
 BROWSERS = ("Mozilla/", "Opera/")
@@ -2904,11 +2906,17 @@ def parse_poll(
 
 
 def _parse_path(method: str, segments: list[str], dialects: dict[str, Dialect]) -> Request:
-    """Parse transport/[sid]/[anything], with the JSONP index in the last place.  [SIO06]"""
+    """Parse transport/[sid]/[anything], with the JSONP index in the last place.  [SIO06]
+
+    A handshake has nothing between two slashes, //1300000000000, which many proxies merge to one when
+    they take a prefix off the path. So a time in the place of a sid is a handshake as well.
+    """
     dialect = dialects.get(SocketIO06.name)
     if dialect is None:
         raise Refused("Unsupported protocol version", 5, 404, "generation", "a client of 0.6")
     request = Request(dialect, segments[0], method, segments[1] if len(segments) > 1 else "")
+    if method == "GET" and TIMESTAMP.fullmatch(request.sid):
+        request.sid = ""
     if request.transport == JSONP_POLLING:
         # The path may end with a slash behind the index.
         index = segments[-1] or segments[-2]
