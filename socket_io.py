@@ -3074,6 +3074,9 @@ def _is_ours_or_allowed(origin: str, host: str, allowed: AllowedOrigins) -> bool
     scheme, place = _split_origin(origin)
     if place and place == host.lower().removesuffix(DEFAULT_PORTS.get(scheme, "")):
         return True
+    # The clients of 0.9 and 1.0 in Node send the host without a scheme with a WebSocket. No page can.
+    if origin.lower() == host.lower() not in ("*", "null"):
+        return True
     if allowed == "*":
         return True
     if callable(allowed):
@@ -3126,8 +3129,8 @@ def origin_admitted(
     speaks for the page that began the session, because a sid is secret. So the first rule holds for
     *handshake*, the headers of that session's first request, as well.
 
-    An origin is ours if its host and port are those that the request was sent to. Its scheme is not
-    compared with our own, which differs behind a proxy that ends TLS.
+    An origin is ours if its host and port are those that the request was sent to. Its scheme, if it
+    has one, is not compared with our own, which differs behind a proxy that ends TLS.
     """
     for sent in (headers, handshake or {}):
         if sent.get("Sec-Fetch-Site", "") == "same-origin":

@@ -3543,6 +3543,9 @@ class OriginDecisionTests(unittest.TestCase):
         ("ws://[2001:DB8::1]:80", "[2001:db8::1]", "an address of six, and its letters"),
         ("https://[::1]", "[::1]:443", "with the default port in one"),
         ("wss://chat.example:8443", "chat.example:8443", "another port in both"),
+        ("chat.example:8888", "chat.example:8888", "without a scheme: 0.9 and 1.0 in Node"),
+        ("Chat.example", "chat.example", "the same, on the default port"),
+        ("localhost", "localhost", "the same, at home"),
     ]
     OTHER = [
         ("http://evil.example", "chat.example", "another host"),
@@ -3561,7 +3564,9 @@ class OriginDecisionTests(unittest.TestCase):
         ("null", "null", "an opaque one is nobody's own"),
         ("null", "", "and there is no Host"),
         ("file://", "", "a file"),
-        ("chat.example", "chat.example", "no scheme"),
+        ("chat.example", "evil.example", "another host, without a scheme"),
+        ("chat.example", "chat.example:8080", "without a scheme, on another port"),
+        ("//chat.example", "chat.example", "two slashes, and no scheme"),
         ("ws://chat.example:443", "chat.example", "not the default of ws"),
         ("wss://chat.example:80", "chat.example", "not that of wss"),
         ("wss://chat.example:443", "chat.example:80", "two ports"),
