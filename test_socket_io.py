@@ -181,6 +181,8 @@ class Client:
     the session's secret. It uses the dialects of socket_io.py in the opposite direction.
     """
 
+    wire_type = Wire  #: the class of its connections
+
     def __init__(
         self,
         port,
@@ -222,9 +224,9 @@ class Client:
 
     async def connect(self):
         """Connect to the namespace; `ConnectionRefused` if the server refuses."""
-        self._wire = await Wire.open(self.port)
+        self._wire = await self.wire_type.open(self.port)
         if self.transport not in socket_io.WEBSOCKETS or self.dialect.handshakes_apart:
-            self._post_wire = await Wire.open(self.port)
+            self._post_wire = await self.wire_type.open(self.port)
         await self._shake_hands()
         self._reader = asyncio.ensure_future(self._read())
         if not self.dialect.has_namespaces:
