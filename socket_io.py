@@ -1172,7 +1172,7 @@ def _plain(value: Any, codec: StrictJSON, same: Set[type], depth: int = 0) -> An
         items = {}
         for key, item in value.items():
             if type(key) is not str:
-                key = _json_key(key, codec)
+                (key,) = codec.decode(codec.encode({key: 0}))
             items[key] = item if type(item) in same else _plain(item, codec, same, depth + 1)
         return items
     if isinstance(value, (list, tuple)):
@@ -1181,8 +1181,9 @@ def _plain(value: Any, codec: StrictJSON, same: Set[type], depth: int = 0) -> An
             if type(item) not in same:
                 parts[at] = _plain(item, codec, same, depth + 1)
         return parts
-    if isinstance(value, int):
-        return near_integer(value)
+    if isinstance(value, int):  # beyond 64 bits it is what JavaScript reads from JSON
+        is_small = -(2**63) <= value < 2**64
+        return value if is_small else float(value) if abs(value) < 10**308 else None
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value)
     if isinstance(value, str) or (isinstance(value, float) and math.isfinite(value)):
@@ -1195,19 +1196,6 @@ def _plain(value: Any, codec: StrictJSON, same: Set[type], depth: int = 0) -> An
         return _plain(codec.decode(text), codec, same, depth + 1)
     except PayloadError:
         return None  # a Decimal that JavaScript reads as Infinity
-
-
-def _json_key(key: Any, codec: StrictJSON) -> str:
-    """Return the text that *codec* makes of a key that is no text; TypeError for some."""
-    (text,) = codec.decode(codec.encode({key: 0}))
-    return str(text)
-
-
-def near_integer(value: int) -> int | float | None:
-    """Return *value* as JavaScript reads it from JSON, if it is beyond the integers of msgpack."""
-    if -(2**63) <= value < 2**64:
-        return value
-    return float(value) if abs(value) < 10**308 else None
 
 
 # -- 4. Attachments --------------------------------------------------------------------
@@ -1295,9 +1283,7 @@ def check_data(codec: StrictJSON, data: list[Any]) -> None:
 def detached(codec: StrictJSON, value: Any) -> Any:
     """Return a copy of *value* as its receivers will have it; raise as encoding does.
 
-    A list is an event's name and arguments.
-
-    The copy is made of the encoded value. So everything can be copied that the codec can write,
+    A list is an event's name and arguments. The copy is made of the encoded value. So everything can be copied that the codec can write,
     also values that `copy.deepcopy` refuses, such as a memoryview or an object that holds a lock.
     """
     packet = Packet(EVENT, data=value) if isinstance(value, list) else None
@@ -2093,9 +2079,6 @@ class EngineIO(Dialect):
         if ack_digits:
             packet.ack_id = wire_int(ack_digits, MAX_ACK_DIGITS)
         self.check_packet(packet)
-        if packet.data is None and packet.type in (EVENT, ACK):
-            # node's server takes it for an event that nobody hears, or an ack without arguments.
-            packet.data = []
         if digit in "56":
             expected = wire_int(count or "", MAX_LENGTH_DIGITS)
             if expected > self.max_attachments:
@@ -2117,6 +2100,9 @@ class EngineIO(Dialect):
     def check_packet(self, packet: Packet) -> None:
         """Raise PayloadError unless *packet* has the data that its type asks for."""
         data = packet.data
+        if data is None and packet.type in (EVENT, ACK):
+            # node's server takes it for an event that nobody hears, or an ack without arguments.
+            packet.data = []
         if packet.type is EVENT:
             good = data is None or (isinstance(data, list) and bool(data))
             if good and data and (type(data[0]) is not str or data[0] in RESERVED_EVENTS):
@@ -2434,8 +2420,7 @@ class EngineIO4(EngineIO):
 
     def decode_payload(self, text: str) -> list[EnginePacket]:
         # Counting comes first: `split` would make a list of a million parts.
-        if text.count(self.SEPARATOR) >= self.max_packets:
-            raise PayloadError("too many packets in one payload", "too many packets")
+        self.check_count(text.count(self.SEPARATOR))
         return [self.decode_engine_packet(part) for part in text.split(self.SEPARATOR)]
 
     def _decode_base64(self, text: str) -> EnginePacket:
@@ -2517,8 +2502,6 @@ class MsgPack4(EngineIO4):
             raise PayloadError("bad ack id")
         packet = Packet(self.NUMBERS[number], namespace, found.get("data"), ack_id)
         self.check_packet(packet)
-        if packet.data is None and packet.type in (EVENT, ACK):
-            packet.data = []
         return packet
 
     def encode_packet(self, packet: Packet) -> list[EnginePacket]:
@@ -6353,23 +6336,12 @@ def pack(value: Any, codec: StrictJSON = STRICT_JSON) -> bytes:
         packed: bytes = packb(value, unicode_errors="surrogatepass")
     except (TypeError, ValueError, OverflowError):
         try:
-            packed = packb(_packable(value, codec), unicode_errors="surrogatepass")
+            packed = packb(
+                _plain(value, codec, SAME_IN_MSGPACK - {int}), unicode_errors="surrogatepass"
+            )
         except RecursionError:
             raise ValueError("nested too deep to be sent") from None
     return packed
-
-
-def _packable(value: Any, codec: StrictJSON) -> Any:
-    if isinstance(value, dict):
-        return {key: _packable(item, codec) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_packable(item, codec) for item in value]
-    if isinstance(value, int):
-        return near_integer(value)
-    if isinstance(value, (str, float, bytes, bytearray, memoryview, type(None))):
-        return value
-    given = codec.substitute(value)
-    return _packable(codec.decode(codec.encode(value)) if given is value else given, codec)
 
 
 def unpack(body: bytes) -> Any:
