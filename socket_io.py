@@ -1283,8 +1283,8 @@ def check_data(codec: StrictJSON, data: list[Any]) -> None:
 def detached(codec: StrictJSON, value: Any) -> Any:
     """Return a copy of *value* as its receivers will have it; raise as encoding does.
 
-    A list is an event's name and arguments. The copy is made of the encoded value. So everything can be copied that the codec can write,
-    also values that `copy.deepcopy` refuses, such as a memoryview or an object that holds a lock.
+    A list is an event's name and arguments. The copy is made of the encoded value, so everything
+    can be copied that the codec can write, also what `copy.deepcopy` refuses, such as a memoryview.
     """
     packet = Packet(EVENT, data=value) if isinstance(value, list) else None
     text, attachments = encode_with_attachments(codec, value, packet)
@@ -3937,7 +3937,9 @@ class Session:
                     "namespace not served", f"namespace {packet.namespace[:40]!r} is not served"
                 )
             return self.send_packet(Packet(CONNECT_ERROR, packet.namespace, {"message": reason}))
-        self.hub.begin_member(self, namespace, packet.data)
+        # The member is in the table before `on_open` runs.
+        member = self.members[namespace.name] = Member(self, namespace, packet.data)
+        member.begin()
 
     def accepted(self, member: Member, identity: dict[str, Any]) -> None:
         """Send CONNECT for *member*, whose `on_open` has said yes, and what goes out before it."""
@@ -4434,6 +4436,15 @@ def warn_if_blocked(begun: float, where: Callable[..., str], *args: Any) -> None
         )
 
 
+def watched(where: Callable[[], str], work: Callable[..., Any], *args: Any) -> Any:
+    """Return what *work* of the application gives; a warning names it by *where* if it blocks."""
+    begun = monotonic()
+    try:
+        return work(*args)
+    finally:
+        warn_if_blocked(begun, where)
+
+
 def in_own_context(work: Callable[..., Any], *args: Any) -> Any:
     """Return what *work* gives, called in a copy of the context: nobody sees what it sets there."""
     return contextvars.copy_context().run(work, *args)
@@ -4606,11 +4617,8 @@ class Member:
     @property
     def identity(self) -> dict[str, Any]:
         """The data of CONNECT: the client's id, and the pid that it can come back with."""
-        return (
-            {"sid": self.id}
-            if self.recovery is None
-            else {"sid": self.id, "pid": self.recovery.pid}
-        )
+        way_back = {} if self.recovery is None else {"pid": self.recovery.pid}
+        return {"sid": self.id, **way_back}
 
     @property
     def is_open(self) -> bool:
@@ -4746,7 +4754,7 @@ class Member:
             self.inbox.append((packet, size + QUEUED_BYTES))
             self.session.count_waiting(waiting=size + QUEUED_BYTES)
             return
-        handler = self.handler  # from here on as in `_run_event`, without the cost of a call
+        handler = self.handler  # from here on as in `_run_next`, without the cost of a call
         if handler._taps_incoming:
             self._enter("on_any", handler.on_any, packet.data)
         pending = self._enter("dispatch", handler.dispatch, packet.data, packet.ack_id)
@@ -4798,14 +4806,10 @@ class Member:
         self, inbox: collections.deque[tuple[Packet | None, int]]
     ) -> Awaitable[None] | None:
         packet, size = inbox.popleft()
-        if packet is None:
-            return self._enter("on_close", self.handler.on_close, ())
-        self.session.count_waiting(waiting=-size)
-        return self._run_event(packet)
-
-    def _run_event(self, packet: Packet) -> Awaitable[None] | None:
-        """Have the handler act on an event that has waited; `take_event` has the others."""
         handler = self.handler
+        if packet is None:
+            return self._enter("on_close", handler.on_close, ())
+        self.session.count_waiting(waiting=-size)
         if handler._taps_incoming:
             self._enter("on_any", handler.on_any, packet.data)
         return self._enter("dispatch", handler.dispatch, packet.data, packet.ack_id)
@@ -4969,7 +4973,7 @@ class Member:
         handler: SocketIOHandler,
     ) -> None:
         """Await *pending*, and do with its result what `_enter` does."""
-        step = functools.partial(self._step, what, args)
+        step = self._stepper(what, args)
         try:
             result = await in_steps(step, pending)
             if is_awaitable(result):  # a `dispatch` that is a coroutine has returned another's
@@ -4988,12 +4992,10 @@ class Member:
         if what == "on_open":
             self._opened(result)
 
-    def _step(self, what: str, args: Sequence[Any], step: Callable[..., Any], *thrown: Any) -> Any:
-        begun = monotonic()
-        try:
-            return enter(self.session, step, *thrown)
-        finally:
-            warn_if_blocked(begun, self._where, what, args)
+    def _stepper(self, what: str, args: Sequence[Any]) -> Callable[..., Any]:
+        """Return the caller of a coroutine's steps, for `in_steps`."""
+        where = functools.partial(self._where, what, args)
+        return functools.partial(watched, where, enter, self.session)
 
     def _failed(
         self,
@@ -5071,7 +5073,7 @@ class Member:
     ) -> Result:
         """Await *work*, each step in the client's context, and report its failure."""
         try:
-            result: Result = await in_steps(functools.partial(self._step, what, ()), work)
+            result: Result = await in_steps(self._stepper(what, ()), work)
             return result
         except asyncio.CancelledError as error:
             # Python 3.10 cannot tell whether the task was cancelled, or what it awaits.
@@ -5292,7 +5294,7 @@ class Namespace:
             alike = (sent for dialect, sent in encoded.items() if dialect.name == name)
             known = next(alike, None) or self._encode(history.dialect, packet)
             if known is not None:
-                history.record(known.packets, target.rooms, target.excluded, reached)
+                history.record(known.packets, target, reached)
         self.hub.messages_sent += len(reached)
         if self.is_tapped:
             for member in members:
@@ -5335,11 +5337,7 @@ class Family:
 
     def step(self, session: Session, work: Callable[..., Any], *args: Any) -> Any:
         """Call the matcher, or run a step of its coroutine, in the context of the client."""
-        begun = monotonic()
-        try:
-            return enter(session, work, *args)
-        finally:
-            warn_if_blocked(begun, str, self)
+        return watched(self.__str__, enter, session, work, *args)
 
     def __str__(self) -> str:
         matcher = getattr(self.matcher, "__qualname__", None) or repr(self.matcher)
@@ -5348,18 +5346,17 @@ class Family:
 
 @dataclasses.dataclass(slots=True)
 class Record:
-    """An event that a namespace has sent: its number, its bytes, and the target."""
+    """An event that a namespace has sent: its number, its bytes, and whom it was for."""
 
     number: int
     outgoing: Outgoing
-    rooms: frozenset[str]
-    excluded: frozenset[str]
+    target: Target
     when: float
 
     def is_for(self, identity: Set[str]) -> bool:
         """Tell whether the event was meant for a client with this *identity*: its id and rooms."""
-        included = not self.rooms or not self.rooms.isdisjoint(identity)
-        return included and self.excluded.isdisjoint(identity)
+        rooms, excluded = self.target.rooms, self.target.excluded
+        return excluded.isdisjoint(identity) and not (rooms and rooms.isdisjoint(identity))
 
 
 class Recovery:
@@ -5417,19 +5414,13 @@ class History:
         """The offset of the newest event."""
         return f"{self.tag}{self.number}"
 
-    def record(
-        self,
-        packets: list[EnginePacket],
-        rooms: frozenset[str],
-        excluded: frozenset[str],
-        members: list[Member],
-    ) -> None:
-        """Keep an event that was sent to *members*, for clients in *rooms* that are away."""
+    def record(self, packets: list[EnginePacket], target: Target, members: list[Member]) -> None:
+        """Keep an event that was sent to *members*, for clients of *target* that are away."""
         if self.is_empty:
             self.namespace.hub.clock.arm(self.window_over, self.window)
         self.number += 1
         when = self.namespace.hub.clock.now()
-        record = Record(self.number, Outgoing(self.dialect, packets), rooms, excluded, when)
+        record = Record(self.number, Outgoing(self.dialect, packets), target, when)
         self.records.append(record)
         self.bytes += record.outgoing.size
         for member in members:
@@ -5663,30 +5654,26 @@ class Here:
         """Put the members into *rooms*; an error of one member is raised after all have joined."""
         failures = []
         for member in self._select(scope, target):
-            if member.handler is not None:
-                try:
-                    member.namespace.join(member, rooms)
-                except SocketIOError as failure:
-                    failures.append(failure)
+            try:
+                member.namespace.join(member, rooms)
+            except SocketIOError as failure:
+                failures.append(failure)
         if failures:
             raise failures[0]
 
     def leave(self, scope: Scope, target: Target, rooms: Collection[str]) -> None:
         """Take the members out of *rooms*."""
         for member in self._select(scope, target):
-            if member.handler is not None:
-                member.namespace.leave(member, rooms)
+            member.namespace.leave(member, rooms)
 
     def disconnect(self, scope: Scope, target: Target, close: bool) -> None:
         """Disconnect the members; with *close* end their connections."""
         for member in self._select(scope, target):
-            if member.handler is not None:
-                member.handler.disconnect(close)
+            member.handler.disconnect(close)
 
     def find(self, scope: Scope, target: Target) -> list[SocketIOHandler]:
         """Return the members' handlers, those in `on_open` among them: `emit` reaches them too."""
-        members = self._select(scope, target)
-        return [member.handler for member in members if member.handler is not None]
+        return [member.handler for member in self._select(scope, target)]
 
     def room_sizes(self, scope: Scope) -> collections.Counter[str]:
         """Count the members of each room that is nobody's id."""
@@ -5737,8 +5724,9 @@ class Here:
         """Leave the cluster: other servers count this one no longer, and are not heard any more."""
 
     def _select(self, scope: Scope, target: Target) -> list[Member]:
-        namespaces = self.hub.namespaces_at(scope)
-        return [member for namespace in namespaces for member in namespace.select(target)]
+        """Return the members that *target* means, each of which has its handler."""
+        chosen = [one for at in self.hub.namespaces_at(scope) for one in at.select(target)]
+        return [member for member in chosen if member.handler is not None]
 
 
 class Hub:
@@ -6087,11 +6075,6 @@ class Hub:
 
     # Handlers.
 
-    def begin_member(self, session: Session, namespace: Namespace, auth: Any) -> None:
-        """Connect a client to a namespace: the member is in the table before `on_open` runs."""
-        member = session.members[namespace.name] = Member(session, namespace, auth)
-        member.begin()
-
     def make_handler(self, member: Member) -> SocketIOHandler:
         """Make the application's object for *member*, by Tornado's own constructor."""
         assert self.application is not None
@@ -6336,9 +6319,8 @@ def pack(value: Any, codec: StrictJSON = STRICT_JSON) -> bytes:
         packed: bytes = packb(value, unicode_errors="surrogatepass")
     except (TypeError, ValueError, OverflowError):
         try:
-            packed = packb(
-                _plain(value, codec, SAME_IN_MSGPACK - {int}), unicode_errors="surrogatepass"
-            )
+            same = SAME_IN_MSGPACK - {int} | {float}
+            packed = packb(_plain(value, codec, same), unicode_errors="surrogatepass")
         except RecursionError:
             raise ValueError("nested too deep to be sent") from None
     return packed
@@ -10069,11 +10051,8 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
     def _ask(self, work: Callable[..., Any], *args: Any) -> Any:
         """Call *work*, some of `allow_request`, in the context of the session that would begin."""
         assert self.client_context is not None
-        begun = monotonic()
-        try:
-            return self.client_context.run(work, *args)
-        finally:
-            warn_if_blocked(begun, "{}.allow_request".format, self.hub.options.__name__)
+        where = functools.partial("{}.allow_request".format, self.hub.options.__name__)
+        return watched(where, self.client_context.run, work, *args)
 
     def _enter_if(self, allowed: Any) -> Awaitable[None] | None:
         assert self.request is not None
@@ -10195,12 +10174,9 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
 
     def _call_for_headers(self, hook: Callable[..., Any], own: AnswerHeaders) -> None:
         run = in_own_context if self.client_context is None else self.client_context.run
-        begun = monotonic()
-        try:
-            if is_awaitable(run(hook, self.http_request, own)):
-                raise TypeError("a coroutine, for which nobody waits")
-        finally:
-            warn_if_blocked(begun, f"{{}}.{hook.__name__}".format, self.hub.options.__name__)
+        where = functools.partial("{}.{}".format, self.hub.options.__name__, hook.__name__)
+        if is_awaitable(watched(where, run, hook, self.http_request, own)):
+            raise TypeError("a coroutine, for which nobody waits")
 
     def _log(self, log_function: Callable[[Any], None], status: int) -> None:
         """Show the answered request to the application's own `log_function`."""
