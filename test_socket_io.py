@@ -23126,35 +23126,51 @@ class HandOverRefusalTests(unittest.TestCase):
 # -- README.md and example_app.py ------------------------------------------------------
 
 
-def readme_program():
-    """Return the first program of the README, word for word."""
+def readme_blocks():
+    """Return the README's blocks of Python, each by the file name in its first line."""
     readme = pathlib.Path(__file__).with_name("README.md").read_text(encoding="utf-8")
-    return readme.split("```python\n")[1].split("```")[0]
+    blocks = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    return {re.match(r"# (\w+)\.py", block)[1]: block for block in blocks}
+
+
+class ReadmeFolder:
+    """A folder with all programs of the README, word for word, and the file that they import."""
+
+    def __init__(self):
+        self.temporary = tempfile.TemporaryDirectory()
+        self.path = pathlib.Path(self.temporary.name)
+        shutil.copy(socket_io.__file__, self.path)
+        shutil.copy(__file__, self.path / "socket_io_testing.py")
+        for name, block in readme_blocks().items():
+            (self.path / f"{name}.py").write_text(block, encoding="utf-8")
 
 
 class ReadmeProgramTests(ServedTestCase):
-    """The first program of the README, saved as app.py beside socket_io.py, runs word for word."""
+    """The programs of the README that serve run word for word, beside socket_io.py."""
 
     RUN = """
-import logging, runpy, sys, tornado.web
-made = tornado.web.Application.__init__
-def make(self, *args, **settings): made(self, *args, socket_io_port=int(sys.argv[1]), **settings)
-tornado.web.Application.__init__ = make  # another test may have the port that the program says
+import logging, runpy, sys, socket_io
+begun = socket_io.SocketIOServer.initialize
+def begin(self, *args, **kwargs):  # another test may have the port that the program says
+    begun(self, *args, **{**kwargs, "port": int(sys.argv[1])})
+socket_io.SocketIOServer.initialize = begin
 logging.basicConfig(level=logging.INFO, stream=sys.stdout)
-runpy.run_path("app.py", run_name="__main__")
+runpy.run_path(sys.argv[2], run_name="__main__")
 """
 
     def setUp(self):
         super().setUp()
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = pathlib.Path(folder.name)
-        shutil.copy(socket_io.__file__, self.folder)
-        (self.folder / "app.py").write_text(readme_program(), encoding="utf-8")
+        folder = ReadmeFolder()
+        self.addCleanup(folder.temporary.cleanup)
+        self.folder = folder.path
+
+    async def run_program(self, name):
+        command = (sys.executable, "-c", self.RUN, str(self.port), f"{name}.py")
+        await self.start(*command, cwd=self.folder)
 
     @gen_test(timeout=30)
-    async def test_the_readme_program_serves_its_page_with_the_script_and_clients_connect(self):
-        await self.start(*(sys.executable, "-c", self.RUN, str(self.port)), cwd=self.folder)
+    async def test_the_readme_chat_serves_its_page_with_the_script_and_clients_connect(self):
+        await self.run_program("app")
         wire = await self.wire()
         status, headers, page = await wire.request("GET", "/")
         self.assertEqual((status, headers["content-type"]), (200, "text/html; charset=UTF-8"))
@@ -23171,42 +23187,225 @@ runpy.run_path("app.py", run_name="__main__")
         self.assertNotIn("Traceback", await self.end())
 
     @gen_test(timeout=30)
-    async def test_the_readme_program_can_be_imported_without_starting_a_server(self):
-        ask = "import app; print(app.Chat.__name__, len(app.make_app().settings))"
+    async def test_the_readme_server_inside_a_loop_serves_clients_until_it_is_told_to_end(self):
+        await self.run_program("main")
+        ada = await self.client()
+        self.assertEqual((await ada.receive())[0], "joined")
+        self.program.send_signal(signal.SIGINT)
+        await within(self.program.communicate(), 20)
+
+    @gen_test(timeout=30)
+    async def test_the_readme_workers_serve_clients_of_all_workers(self):
+        await self.run_program("workers")
+        clients = [await self.client() for _ in range(4)]
+        for client in clients:
+            (name, number), (joined, id) = await client.receive(), await client.receive()
+            self.assertEqual((name, type(number), joined, id), ("worker", int, "joined", client.id))
+        heard = [await clients[0].receive() for _ in clients[1:]]
+        self.assertEqual({id for _, id in heard}, {client.id for client in clients[1:]})
+        self.assertNotIn("Traceback", await self.end())
+
+    @gen_test(timeout=30)
+    async def test_the_readme_programs_can_be_imported_unless_they_only_start_a_server(self):
+        names = {
+            name for name, block in readme_blocks().items() if "\nSocketIOServer(" not in block
+        }
+        if not importlib.util.find_spec("redis") or not importlib.util.find_spec("msgpack"):
+            names -= {"machine", "tasks"}
+        ask = "; ".join(f"import {name}" for name in names)
         self.program = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", ask, stdout=asyncio.subprocess.PIPE, cwd=self.folder
-        )
+            sys.executable, "-c", f"{ask}; print('imported')",
+            stdout=asyncio.subprocess.PIPE, cwd=self.folder,
+        )  # fmt: skip
         printed, _ = await within(self.program.communicate(), 20)
-        self.assertEqual(printed.split()[0], b"Chat")
+        self.assertEqual(printed.split(), [b"imported"])
+
+    @gen_test(timeout=30)
+    async def test_the_readme_test_of_the_chat_passes(self):
+        self.program = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "unittest", stderr=asyncio.subprocess.PIPE, cwd=self.folder
+        )
+        _, printed = await within(self.program.communicate(), 20)
+        self.assertIn(b"Ran 1 test", printed)
+        self.assertEqual(self.program.returncode, 0, printed)
 
 
-class ReadmeTests(SocketIOTestCase):
-    """The README's first program passes the test that the README shows."""
+class ReadmeTestCase(SocketIOTestCase):
+    """A test of the README's program `program`."""
+
+    program: str
 
     def get_app(self):
-        names: dict[str, Any] = {"__name__": "app"}
-        exec(readme_program(), names)
-        self.handler = names["Chat"]
-        return names["make_app"]()
+        folder = ReadmeFolder()
+        self.addCleanup(folder.temporary.cleanup)
+        sys.path.insert(0, str(folder.path))
+        try:
+            self.module = importlib.import_module(self.program)
+        finally:
+            sys.path.remove(str(folder.path))
+        for name in readme_blocks():
+            self.addCleanup(sys.modules.pop, name, None)
+        return self.make_app()
+
+    def make_app(self):
+        return self.module.make_app()
+
+    def serve(self, name):
+        """Return an Application that serves the program's handler class *name*."""
+        self.handler = getattr(self.module, name)
+        return super().get_app()
+
+
+class ReadmeDashboardTests(ReadmeTestCase):
+    """Users of the README's dashboard log in, run jobs, and hear what is meant for them."""
+
+    program = "dashboard"
+
+    async def log_in(self, name, password):
+        """Return the status of the answer, and the user's cookie."""
+        form = urllib.parse.urlencode({"name": name, "password": password})
+        wire = await self.wire()
+        kind = "application/x-www-form-urlencoded"
+        status, headers, _ = await wire.request("POST", "/login", form.encode(), Content_Type=kind)
+        return status, headers.get("set-cookie", "").partition(";")[0]
+
+    async def user(self, name, password, *door):
+        _, cookie = await self.log_in(name, password)
+        client = await self.client(*door, headers={"Cookie": cookie})
+        self.assertEqual(await client.receive(), ("user", name))
+        return client, cookie
 
     @gen_test
-    async def test_people_talk_in_the_chat_of_the_readme(self):
-        ada, bob = await self.client(), await self.client("0.9", "xhr-polling")
-        self.assertEqual((await ada.receive())[0], "joined")
-        self.assertEqual(await ada.call("chat message", "hello"), "sent")
-        self.assertEqual((await bob.receive())[0::2], ("chat message", "hello"))
+    async def test_only_who_has_logged_in_sees_the_page_and_is_let_in(self):
+        wire = await self.wire()
+        status, headers, _ = await wire.request("GET", "/")
+        self.assertEqual((status, headers["location"]), (302, "/login?next=%2F"))
+        self.assertEqual((await self.log_in("ada", "guess"))[0], 403)
+        with self.assertRaisesRegex(ConnectionRefused, "Log in"):
+            await self.client()
+        _, cookie = await self.user("ada", "countess")
+        status, _, page = await wire.request("GET", "/", Cookie=cookie)
+        self.assertEqual((status, b"Start a job" in page), (200, True))
+
+    @gen_test
+    async def test_the_result_of_a_job_reaches_all_windows_of_its_user_and_nobody_else(self):
+        ada, _ = await self.user("ada", "countess")
+        other, _ = await self.user("ada", "countess", "EIO3", "xhr-polling")
+        bob, _ = await self.user("bob", "builder", "0.9", "websocket")
+        id = await ada.call("start", 0)
+        for window in (ada, other):
+            name, told, result = await window.receive()
+            self.assertEqual((name, told), ("ended", id))
+        self.assertEqual(await other.call("result", id), result)
+        self.assertIsNone(await bob.call("result", id))
+
+    @gen_test
+    async def test_a_rest_handler_and_a_thread_reach_the_users(self):
+        ada, _ = await self.user("ada", "countess")
+        bob, cookie = await self.user("bob", "builder")
+        wire = await self.wire()
+        self.assertEqual((await wire.request("POST", "/notes/ada", b"hello"))[0], 401)
+        status, _, _ = await wire.request("POST", "/notes/ada", b"hello", Cookie=cookie)
+        self.assertEqual(status, 200)
+        self.assertEqual(await ada.receive(), ("note", "bob: hello"))
+        thread = threading.Thread(target=self.module.Dashboard.io.emit, args=("load", 0.5))
+        thread.start()
+        self.assertEqual(await bob.receive(), ("load", 0.5))
+        thread.join()
 
 
-class ReadmeMetricsTests(RecorderTestCase):
+class ReadmeValuesTests(ReadmeTestCase):
+    """The README's `json_default` sends what JSON lacks."""
+
+    program = "values"
+
+    def make_app(self):
+        return self.serve("Prices")
+
+    @gen_test
+    async def test_dates_ids_enums_dataclasses_and_arrays_are_sent(self):
+        class Colour(enum.Enum):
+            RED = "red"
+
+        @dataclasses.dataclass
+        class Point:
+            x: int
+
+        class Array:  # as numpy's are
+            def tolist(self):
+                return [1, 2]
+
+        client = await self.client()
+        id = uuid.UUID(int=1)
+        values = [datetime.date(2026, 1, 2), id, Colour.RED, Point(3), Array(), Decimal("1.10")]
+        self.handler.io.emit("values", *values)
+        expected = ("2026-01-02", str(id), "red", {"x": 3}, [1, 2], 1.1)
+        self.assertEqual(await client.receive(), ("values", *expected))
+
+
+class ReadmeTickerTests(ReadmeTestCase):
+    """The README's spawned task runs beside the events."""
+
+    program = "ticker"
+
+    def make_app(self):
+        return self.serve("Ticker")
+
+    @gen_test
+    async def test_the_client_hears_ticks_and_its_next_event_need_not_wait(self):
+        client = await self.client()
+        await client.call("watch", 3600)
+        await client.call("watch", 3600)
+        self.assertEqual([await client.receive(), await client.receive()], [("tick",)] * 2)
+
+
+class ReadmeHeadersTests(ReadmeTestCase):
+    """The README's headers and cookies are on the answer to a handshake."""
+
+    program = "headers"
+
+    def make_app(self):
+        return self.serve("Marked")
+
+    @gen_test
+    async def test_a_handshake_is_answered_with_the_header_and_the_cookie(self):
+        wire = await self.wire()
+        _, headers, _ = await wire.request("GET", "/socket.io/?EIO=4&transport=polling")
+        self.assertEqual(headers["x-server"], "blue")
+        self.assertTrue(headers["set-cookie"].startswith("visit=1;"))
+
+
+class ReadmePathsTests(ReadmeTestCase):
+    """The README's routes and namespaces lead to their classes."""
+
+    program = "paths"
+
+    def make_app(self):
+        return self.module.application
+
+    @gen_test
+    async def test_a_family_of_namespaces_has_a_class_and_each_namespace_its_clients(self):
+        one, two = [await self.client(namespace=f"/room-{number}") for number in (1, 2)]
+        self.assertEqual(await one.receive(), ("in", "/room-1"))
+        self.assertEqual(await two.receive(), ("in", "/room-2"))
+        await self.client(namespace="/admin")
+        with self.assertRaises(ConnectionRefused):
+            await self.client(namespace="/room-x")
+
+    @gen_test
+    async def test_a_part_of_the_path_reaches_on_open(self):
+        client = await self.client(path="/projects/abc123")
+        self.assertEqual(await client.receive(), ("project", "abc123"))
+
+
+class ReadmeMetricsTests(ReadmeTestCase):
     """The README's handler for Prometheus writes lines that Prometheus reads."""
 
-    def get_app(self):
-        app = super().get_app()
-        text = pathlib.Path(__file__).with_name("README.md").read_text(encoding="utf-8")
-        (block,) = re.findall(r"```python\n(class Metrics.*?)```", text, re.DOTALL)
-        names: dict[str, Any] = {"Chat": self.handler, "RequestHandler": tornado.web.RequestHandler}
-        exec(block, names)
-        app.add_handlers(".*", [("/metrics", names["Metrics"])])
+    program = "metrics"
+
+    def make_app(self):
+        app = sys.modules["app"].make_app()
+        app.add_handlers(".*", [("/metrics", self.module.Metrics)])
         return app
 
     @gen_test
@@ -23227,6 +23426,45 @@ class ReadmeMetricsTests(RecorderTestCase):
         self.assertIn('socketio_clients{dialect="EIO4",transport="websocket"} 2', lines)
         self.assertIn('socketio_clients{dialect="0.9",transport="xhr-polling"} 1', lines)
         self.assertTrue(any(line.startswith("socketio_messages_sent ") for line in lines))
+
+
+class ReadmeRecoveryTests(ReadmeTestCase):
+    """A client of the README's chat with a memory comes back as the same."""
+
+    program = "recovery"
+
+    def make_app(self):
+        return self.serve("Chat")
+
+    @gen_test
+    async def test_a_client_that_comes_back_has_its_session_again(self):
+        client = await self.client(auth={"name": "Ada"})
+        self.handler.io.emit("heard")
+        await client.receive()
+        (handler,) = self.handler.io.sockets()
+        client.wires[0].writer.transport.abort()
+        while self.handler.io.sockets():
+            await asyncio.sleep(0)
+        self.handler.io.to("lobby").emit("missed")
+        again = await self.client(auth=client.recovery)
+        self.assertEqual((await again.receive())[0], "missed")
+        (back,) = self.handler.io.sockets()
+        self.assertEqual((back.id, back.recovered), (handler.id, True))
+        self.assertEqual((back.session["name"], "lobby" in back.rooms), ("Ada", True))
+
+
+class ReadmeWorkersTests(ReadmeTestCase):
+    """The README's page of figures shows those of all workers."""
+
+    program = "workers"
+
+    @gen_test
+    async def test_a_worker_without_others_shows_its_own_figures(self):
+        await self.client()
+        _, _, body = await (await self.wire()).request("GET", "/stats")
+        (stats,) = json.loads(body)["stats"]
+        self.assertEqual((stats["worker"], stats["workers"]), (0, 1))
+        self.assertEqual(stats["clients"], {"EIO4": {"websocket": 1}})
 
 
 class ExampleTests(SocketIOTestCase):

@@ -21,7 +21,7 @@ from socket_io import STREAMS
 from test_socket_io import EndOfProcessTests, Nomad, unused_port
 
 README = HERE.parents[1] / "README.md"
-ADDRESSES = {"A": "10.0.0.1:8888", "B": "10.0.0.2:8888"}  # in the README
+ADDRESSES = {"a": "10.0.0.1:8001", "b": "10.0.0.2:8001"}  # in the README
 CLIENTS_OF_EACH = 4
 SERVER = """
 import logging, sys, tornado.web
@@ -53,16 +53,15 @@ class Front(Nginx):
     """An nginx with the configuration that stands in the README."""
 
     def __init__(self, folder: str, ports: dict[str, int]) -> None:
-        blocks = re.findall("```nginx\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-        routing = [block for block in blocks if "sid=" in block]
-        assert len(routing) == 1, f"{len(routing)} blocks of the README route by sid"
-        (text,) = routing
+        readme = README.read_text(encoding="utf-8")
+        (text,) = re.findall("```nginx\n# nginx-machines.conf.*?\n(.*?)```", readme, re.DOTALL)
         for letter, port in ports.items():
             assert ADDRESSES[letter] in text, f"the README's nginx knows no {ADDRESSES[letter]}"
             text = text.replace(ADDRESSES[letter], f"127.0.0.1:{port}")
-        before, _, _ = Nginx.CONFIGURATION.partition("map $http_upgrade")
-        text = text.replace("{", "{{").replace("}", "}}")
-        self.CONFIGURATION = before + text.replace("listen 80;", "listen 127.0.0.1:{port};") + "}}"
+        workers = "upstream workers {{ server 127.0.0.1:{server_port}; keepalive 64; }}"
+        assert workers in Nginx.CONFIGURATION
+        before, after = Nginx.CONFIGURATION.replace("//workers;", "//$machine;").split(workers)
+        self.CONFIGURATION = before + text.replace("{", "{{").replace("}", "}}") + after
         super().__init__(folder, 0)
 
 
