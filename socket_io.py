@@ -1275,11 +1275,6 @@ def encode_without_attachments(codec: StrictJSON, value: Any) -> str:
     return text
 
 
-def check_data(codec: StrictJSON, data: list[Any]) -> None:
-    """Raise, as encoding does, if *data*, an event's name and arguments, cannot be sent at all."""
-    encode_with_attachments(codec, data, Packet(EVENT, data=data))
-
-
 def detached(codec: StrictJSON, value: Any) -> Any:
     """Return a copy of *value* as its receivers will have it; raise as encoding does.
 
@@ -4561,10 +4556,10 @@ class Ack(asyncio.Future[list[Any]]):
             self.exception()  # asyncio would log an error where nobody waits
 
 
-def takes(function: Callable[..., Any], count: int) -> bool:
-    """Tell whether *function* takes *count* arguments; one without a signature may, too."""
+def takes(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> bool:
+    """Tell whether *function* takes these arguments; one without a signature may, too."""
     try:
-        signature_of(function).bind(*[None] * count)
+        signature_of(function).bind(*args, **kwargs)
     except TypeError:
         return False
     except ValueError:
@@ -4916,7 +4911,7 @@ class Member:
             hub.clock.spawn(pending)
 
     def _call_back(self, event: str, ack: Callable[..., Any], args: list[Any]) -> Any:
-        if takes(ack, len(args)):
+        if takes(ack, *args):
             return ack(*args)
         self.mistaken(
             "arguments",
@@ -7305,7 +7300,7 @@ class Everywhere(Here):
     ) -> BroadcastAcks:
         if target.local:
             return await super().call(scope, target, data, seconds)
-        check_data(self.json, data)
+        data = EncodedData.of(self.json, data)
         others = [self._call_others(name, target, data, seconds) for name in self._names(scope)]
         local = super().call(scope, target, data, seconds)
         acks, questions = await asyncio.gather(local, asyncio.gather(*others))
@@ -7828,7 +7823,7 @@ class Emitter:
     def emit(self, event: str, *args: Any) -> None:
         """Send an event; TypeError or ValueError for what cannot be JSON."""
         data = message_packet(event, args, self._namespace).data
-        check_data(self._json, data)
+        EncodedData.of(self._json, data)  # raises for what no client can be sent
         channel = broadcast_channel(self._key, self._namespace, self._target)
         packet = encode_packet_of(self._namespace, data)
         self._publish(channel, encode_broadcast("emitter", packet, self._target, self._json))
@@ -8698,13 +8693,14 @@ def set_cookie_text(name: str, value: Any, **attributes: Any) -> str:
     *attributes* are those of Tornado's `set_cookie`, in any spelling: `max_age` or `maxAge`.
     Raises TypeError for an unknown attribute, ValueError for what no browser would accept.
     """
-    known = {squeezed(attribute): attribute for attribute in COOKIE_ATTRIBUTES}
-    given = {known.get(squeezed(attribute)): one for attribute, one in attributes.items()}
-    if None in given:
-        unknown = [attribute for attribute in attributes if squeezed(attribute) not in known]
-        raise TypeError(
-            f"cookie {name!r:.60}: {unknown[0]} is none of {', '.join(COOKIE_ATTRIBUTES)}"
-        )
+    known = [squeezed(attribute) for attribute in COOKIE_ATTRIBUTES]
+    given: dict[str, Any] = {"path": "/"}
+    for attribute, one in attributes.items():
+        if squeezed(attribute) not in known:
+            raise TypeError(
+                f"cookie {name!r:.60}: {attribute} is none of {', '.join(COOKIE_ATTRIBUTES)}"
+            )
+        given[squeezed(attribute)] = one
     if not isinstance(name, str) or not HEADER_NAME.fullmatch(name):
         raise ValueError(
             f"{name!r:.60} cannot be the name of a cookie: it is letters, digits, _ and -"
@@ -8716,24 +8712,20 @@ def set_cookie_text(name: str, value: Any, **attributes: Any) -> str:
             "one that is not Latin-1: write it as tornado.escape.url_escape does"
         )
     parts = [f"{name}={http.cookies.SimpleCookie().value_encode(value)[1]}"]
-    for attribute in ("domain", "path"):
-        text = given.get(attribute, "/" if attribute == "path" else None)
+    for attribute in ("Domain", "Path"):
+        text = given.get(attribute.lower())
         if text:
             if not isinstance(text, str) or re.search("[^ -:<-~]", text):
-                raise ValueError(f"cookie {name}: {text!r:.60} is no {attribute}")
-            parts.append(f"{attribute.capitalize()}={text}")
-    expires = given.get("expires")
-    if given.get("expires_days") is not None and not expires:
-        expires = time.time() + given["expires_days"] * 86400
+                raise ValueError(f"cookie {name}: {text!r:.60} is no {attribute.lower()}")
+            parts.append(f"{attribute}={text}")
+    expires, days = given.get("expires"), given.get("expiresdays")
+    if days is not None and not expires:
+        expires = time.time() + days * 86400
     if expires:
         parts.append(f"Expires={tornado.httputil.format_timestamp(expires)}")
-    if given.get("max_age") is not None:
-        parts.append(f"Max-Age={int(given['max_age'])}")
-    parts += [
-        spelling
-        for attribute, spelling in (("httponly", "HttpOnly"), ("secure", "Secure"), ("partitioned", "Partitioned"))
-        if given.get(attribute)
-    ]  # fmt: skip
+    if given.get("maxage") is not None:
+        parts.append(f"Max-Age={int(given['maxage'])}")
+    parts += [flag for flag in ("HttpOnly", "Secure", "Partitioned") if given.get(flag.lower())]
     samesite = given.get("samesite")
     if samesite is not None and samesite is not False:
         word = "Strict" if samesite is True else str(samesite).capitalize()
@@ -8759,10 +8751,8 @@ def sid_cookie(option: str | Mapping[str, Any], sid: str, secure: bool) -> str:
     name = attributes.pop("name", None)
     if name is None:
         raise TypeError("a cookie has a name: {'name': 'io', 'max_age': 3600}")
-    defaults = {"path": "/", "httponly": True, "samesite": "Lax", "secure": secure}
-    for attribute in attributes:
-        defaults.pop(squeezed(attribute), None)
-    return set_cookie_text(name, sid, **defaults, **attributes)
+    defaults = {"httponly": True, "samesite": "Lax", "secure": secure}
+    return set_cookie_text(name, sid, **{**defaults, **attributes})
 
 
 class AnswerHeaders:
@@ -9900,9 +9890,8 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
     def _guard(self, work: Callable[[], None]) -> None:
         try:
             work()
-        except (
-            Exception
-        ):  # a fault of ours: not every Tornado would end the request and the session
+        # A fault of ours: not every Tornado would end the request and the session.
+        except Exception:
             log.exception("%s: a request could not be answered", self.hub.options.__name__)
             if self.session is not None:
                 self._forget_post(self.session)
@@ -9977,9 +9966,8 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             self.refused = Refused(reason_of(error), FORBIDDEN, error.status_code, "turned away")
         else:
             log.error("%s.allow_request failed", self.hub.options.__name__, exc_info=error)
-            self.refused = Refused(
-                "Server error", FORBIDDEN, 500, "turned away", "allow_request failed"
-            )
+            why = "allow_request failed"
+            self.refused = Refused("Server error", FORBIDDEN, 500, "turned away", why)
 
     def _hand_over(self, sid: str) -> bool:
         """Give the connection to the worker that a request with *sid* is for; False if it is for us."""
@@ -10076,10 +10064,11 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             return None
         takes_over = request.upgrade or request.transport in STREAMS
         # 0.9 shakes hands in a request of its own: the WebSocket's 101 belongs to its handshake.
-        if not request.sid or (takes_over and request.dialect.handshakes_apart):
-            self._ask_for_headers(self.hub.options.set_initial_headers)
-        elif takes_over:
-            self._ask_for_headers()
+        shakes_hands = not request.sid or (takes_over and request.dialect.handshakes_apart)
+        if shakes_hands and self.hub.options._sets_initial_headers:
+            self._set_initial_headers()
+        elif takes_over and self.hub.options._sets_headers:
+            self._answer_headers()
         if request.upgrade:
             accept, extensions = websocket_accept(self.headers), ""
             if self.hub.options.websocket_compression is not None:
@@ -10147,35 +10136,29 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             self.own = AnswerHeaders(self.hub.application.settings)
             if self.hub.options._sets_headers:
                 try:
-                    self._call_for_headers(self.hub.options.set_answer_headers, self.own)
+                    self._call_for_headers(self.hub.options.set_answer_headers)
                 except Exception:
                     log.exception("%s.set_answer_headers failed", self.hub.options.__name__)
         return self.own
 
-    def _ask_for_headers(self, initial: Callable[..., Any] | None = None) -> None:
-        """Let the application set headers of the answer; *initial* is for that of a handshake.
-
-        If *initial* fails, or raises an HTTPError, the request is refused.
-        """
+    def _set_initial_headers(self) -> None:
+        """Let the application set headers of a handshake's answer; its failure refuses the request."""
         options = self.hub.options
-        if initial is not None and options._sets_initial_headers:
-            own = self._answer_headers()
-            try:
-                self._call_for_headers(initial, own)
-            except Exception as error:
-                self.own = None
-                if isinstance(error, tornado.web.HTTPError):
-                    raise
-                log.error("%s.set_initial_headers failed", options.__name__, exc_info=error)
-                why = "set_initial_headers failed"
-                raise Refused("Server error", FORBIDDEN, 500, "turned away", why) from None
-        elif options._sets_headers:
-            self._answer_headers()
+        self._answer_headers()
+        try:
+            self._call_for_headers(options.set_initial_headers)
+        except Exception as error:
+            self.own = None
+            if isinstance(error, tornado.web.HTTPError):
+                raise
+            log.error("%s.set_initial_headers failed", options.__name__, exc_info=error)
+            why = "set_initial_headers failed"
+            raise Refused("Server error", FORBIDDEN, 500, "turned away", why) from None
 
-    def _call_for_headers(self, hook: Callable[..., Any], own: AnswerHeaders) -> None:
+    def _call_for_headers(self, hook: Callable[..., Any]) -> None:
         run = in_own_context if self.client_context is None else self.client_context.run
         where = functools.partial("{}.{}".format, self.hub.options.__name__, hook.__name__)
-        if is_awaitable(watched(where, run, hook, self.http_request, own)):
+        if is_awaitable(watched(where, run, hook, self.http_request, self.own)):
             raise TypeError("a coroutine, for which nobody waits")
 
     def _log(self, log_function: Callable[[Any], None], status: int) -> None:
@@ -10209,10 +10192,6 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             session.open()
         if isinstance(outlet, Poll):
             outlet.wait()
-
-    def note_closed_session(self) -> None:
-        """Tell that the session has ended while its connection was taken over."""
-        self.tell_refusal(Refused("Session ID unknown", UNKNOWN_SID, cause="unknown sid"))
 
     # Posts.
 
@@ -10286,13 +10265,14 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         if not self.is_alive():
             return
         self.tell_refusal(refused)
-        if self.request is None and self.http_request.tail.strip("/"):
-            return self.respond(refused.status, TEXT, refused.message.encode())
-        if self.request is None:
-            return self.respond(*EngineIO4().refusal(refused, "", ""))
-        self.respond(
-            *self.request.dialect.refusal(refused, self.request.transport, self.request.jsonp)
-        )
+        request = self.request
+        if request is not None:
+            words = request.dialect.refusal(refused, request.transport, request.jsonp)
+        elif self.http_request.tail.strip("/"):
+            words = refused.status, TEXT, refused.message.encode()
+        else:
+            words = DIALECTS["EIO4"].refusal(refused, "", "")
+        self.respond(*words)
 
     def is_alive(self) -> bool:
         """Tell whether the client can still be answered."""
@@ -10447,7 +10427,7 @@ class TakenOver(asyncio.BufferedProtocol):
             self.greeting = b""
         if exchange.session is not None and exchange.session.life is CLOSED:
             self.session = exchange.session  # frames may have come with the request, and be wrong
-            exchange.note_closed_session()
+            exchange.tell_refusal(Refused("Session ID unknown", UNKNOWN_SID, cause="unknown sid"))
             self.turn_away()
         else:
             self.become_outlet(exchange)
@@ -10771,34 +10751,31 @@ class Stream(TakenOver):
             self.end()
 
 
+def forgetting_tls_errors(method: Callable[..., Any]) -> Any:
+    """Return *method* of a TLS socket, with `forget_tls_error` behind it."""
+
+    def call(self: TLSSocket, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return method(self, *args, **kwargs)
+        except OSError as error:
+            forget_tls_error(error)
+            raise
+
+    return call
+
+
 class TLSSocket(ssl.SSLSocket):
     """A TLS socket of the server's side whose end harms no other connection.
 
-    In Python 3.14 and 3.15 an error of the kernel, such as a reset by the peer, stays in OpenSSL's queue of errors,
-    which belongs to the thread. Every later operation on another connection finds that error and fails with it: one
-    client could cut off all others (python/cpython#148594). This class empties the queue where the error was met.
+    In Python 3.14 and 3.15 an error of the kernel, such as a reset by the peer, stays in OpenSSL's
+    queue of errors, which belongs to the thread. Every later operation on another connection finds
+    that error and fails with it: one client could cut off all others (python/cpython#148594). This
+    class empties the queue where the error was met.
     """
 
-    def do_handshake(self, block: bool = False) -> None:
-        try:
-            super().do_handshake(block)
-        except OSError as error:
-            forget_tls_error(error)
-            raise
-
-    def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        try:
-            return super().recv_into(*args, **kwargs)
-        except OSError as error:
-            forget_tls_error(error)
-            raise
-
-    def send(self, *args: Any, **kwargs: Any) -> int:
-        try:
-            return super().send(*args, **kwargs)
-        except OSError as error:
-            forget_tls_error(error)
-            raise
+    do_handshake = forgetting_tls_errors(ssl.SSLSocket.do_handshake)
+    recv_into = forgetting_tls_errors(ssl.SSLSocket.recv_into)
+    send = forgetting_tls_errors(ssl.SSLSocket.send)
 
 
 def isolate_tls(context: ssl.SSLContext) -> None:
@@ -11525,13 +11502,11 @@ class HomeIO:
 
 def answers_nothing(name: str) -> RuntimeError:
     """Make the error for RequestHandler's method *name*, which would answer a request."""
-    text = (
+    hook = "; the class method set_initial_headers has an answer to put it on"
+    return RuntimeError(
         f"{name}() answers a request, and a Socket.IO client is not waiting for one: "
-        "use send or emit"
+        f"use send or emit{hook if 'cookie' in name or 'header' in name else ''}"
     )
-    if "cookie" in name or "header" in name:
-        text += "; the class method set_initial_headers has an answer to put it on"
-    return RuntimeError(text)
 
 
 def _answers_nothing(name: str) -> Any:
@@ -11945,8 +11920,6 @@ class SocketIOHandler(tornado.web.RequestHandler):
         member = self._member
         hub = member.session.hub
         packet = message_packet(event, args, member.namespace.name)
-        if ack is None and hub.clock.on_loop():
-            return member.emit(packet)
         send: Callable[[Packet], None] = member.emit
         if ack is not None:
             if not callable(ack):
@@ -12064,21 +12037,13 @@ class SocketIOHandler(tornado.web.RequestHandler):
 
     def join(self, *rooms: Rooms) -> None:
         """Put this client into *rooms* too; raises SocketIOError beyond `max_rooms`."""
-        names, member = room_names(rooms), self._member
-        clock, join = member.session.hub.clock, member.namespace.join
-        if clock.on_loop():
-            join(member, names)
-        else:
-            clock.run(join, member, names)
+        member = self._member
+        member.session.hub.clock.run(member.namespace.join, member, room_names(rooms))
 
     def leave(self, *rooms: Rooms) -> None:
         """Take this client out of *rooms*."""
-        names, member = room_names(rooms), self._member
-        clock, leave = member.session.hub.clock, member.namespace.leave
-        if clock.on_loop():
-            leave(member, names)
-        else:
-            clock.run(leave, member, names)
+        member = self._member
+        member.session.hub.clock.run(member.namespace.leave, member, room_names(rooms))
 
     @property
     def broadcast(self) -> Broadcast:
@@ -12159,8 +12124,8 @@ class SocketIOHandler(tornado.web.RequestHandler):
         cls._catch_all = Receiver.of(cls, "on_event")
         cls._taps_incoming = cls.on_any is not SocketIOHandler.on_any
         cls._taps_outgoing = cls.on_any_outgoing is not SocketIOHandler.on_any_outgoing
-        cls._sets_initial_headers = sets_headers(cls, "set_initial_headers")
-        cls._sets_headers = sets_headers(cls, "set_answer_headers")
+        cls._sets_initial_headers = overrides(cls, "set_initial_headers")
+        cls._sets_headers = overrides(cls, "set_answer_headers")
         check_class(cls)
 
     # Private.
@@ -12347,8 +12312,8 @@ def is_class_method(cls: type[SocketIOHandler], name: str) -> bool:
     return isinstance(inspect.getattr_static(cls, name), (classmethod, staticmethod))
 
 
-def sets_headers(cls: type[SocketIOHandler], name: str) -> bool:
-    """Tell whether *cls* has its own method *name*, one of the hooks for headers."""
+def overrides(cls: type[SocketIOHandler], name: str) -> bool:
+    """Tell whether *cls* has its own class method *name*, one of REQUEST_HOOKS."""
     return inspect.getattr_static(cls, name) is not vars(SocketIOHandler)[name]
 
 
@@ -12370,15 +12335,9 @@ def _check_parameters(cls: type[SocketIOHandler], name: str, parameters: str) ->
 def _takes(
     cls: type[SocketIOHandler], name: str, args: Sequence[Any], kwargs: Mapping[str, Any] = {}
 ) -> bool:
-    """Tell whether the method *name* takes these arguments; one without a signature may, too."""
-    given = () if is_class_method(cls, name) else (None,)
-    try:
-        signature_of(getattr(cls, name)).bind(*given, *args, **kwargs)
-    except TypeError:
-        return False
-    except ValueError:
-        pass
-    return True
+    """Tell whether the method *name* takes these arguments behind `self` or `cls`."""
+    owner = () if is_class_method(cls, name) else (None,)
+    return takes(getattr(cls, name), *owner, *args, **kwargs)
 
 
 def _refuse_parameters(cls: type[SocketIOHandler], name: str, parameters: str) -> NoReturn:
@@ -12405,8 +12364,7 @@ def _check_never_called(cls: type[SocketIOHandler], base: type, refused: bool) -
         and getattr(cls, name) is not getattr(tornado.web.RequestHandler, name)
     }
     # A class with its own `allow_request` has decided which clients to let in.
-    theirs, ours = (inspect.getattr_static(one, "allow_request") for one in (cls, SocketIOHandler))
-    decides_itself = theirs is not ours
+    decides_itself = overrides(cls, "allow_request")
     for name, cure in found.items():
         where = f"{base.__name__}.{name}"
         # A mixin's `prepare` often is what keeps strangers out: a warning would not do.
@@ -12470,27 +12428,17 @@ def _ours_for(cls: type[SocketIOHandler], base: type, name: str) -> str | None:
     return None if ours is None or name in annotated_names(base) else ours
 
 
-def _check_number(where: str, option: Option, value: Any) -> None:
-    """Raise ValueError if *value* is a number that the option cannot be."""
+def _check_option(cls: type[SocketIOHandler], name: str, value: Any) -> None:
+    """Raise TypeError or ValueError if the option *name* cannot have this *value*."""
+    where, option = f"{cls.__name__}.{name}", OPTIONS[name]
+    if not isinstance(value, option.types) or isinstance(value, bool) and bool not in option.types:
+        wanted = " or ".join("None" if kind is NOTHING else kind.__name__ for kind in option.types)
+        raise TypeError(f"{where} must be {wanted}, not {value!r}")
     if isinstance(value, (int, float)) and option.types is not SWITCH:
         if not math.isfinite(value):
             raise ValueError(f"{where} must be a finite number, not {value!r}")
         if value < 0 or value == 0 and not option.zero:
             raise ValueError(f"{where} must be above zero, not {value!r}")
-
-
-def _check_type(where: str, option: Option, value: Any) -> None:
-    """Raise TypeError if *value* has none of the option's types."""
-    if not isinstance(value, option.types) or isinstance(value, bool) and bool not in option.types:
-        wanted = " or ".join("None" if kind is NOTHING else kind.__name__ for kind in option.types)
-        raise TypeError(f"{where} must be {wanted}, not {value!r}")
-
-
-def _check_option(cls: type[SocketIOHandler], name: str, value: Any) -> None:
-    """Raise TypeError or ValueError if the option *name* cannot have this *value*."""
-    where, option = f"{cls.__name__}.{name}", OPTIONS[name]
-    _check_type(where, option, value)
-    _check_number(where, option, value)
     has_codec = hasattr(value, "dumps") and hasattr(value, "loads")
     if name == "sid_prefix" and not SID_PREFIX.fullmatch(value):
         raise ValueError(f"{where} must be 0 to 4 digits, letters, _ or -, not {value!r}")
@@ -12504,7 +12452,7 @@ def _check_option(cls: type[SocketIOHandler], name: str, value: Any) -> None:
     if name == "json_default" and value is not None:
         if inspect.iscoroutinefunction(value):
             raise TypeError(f"{where} cannot be a coroutine: it is asked while an event is encoded")
-        if not takes(value, 1):
+        if not takes(value, value):
             raise TypeError(
                 f"{where} is called with a value alone: write @staticmethod above "
                 f"def {getattr(value, '__name__', name)}(value)"
@@ -12614,9 +12562,8 @@ def is_slip(name: str, known: str) -> bool:
 #: The options, and the methods that applications override, by their squeezed names.
 OWN_NAMES = {
     squeezed(name): name
-    for name in [*OPTIONS, "on_open", "on_message", "on_event", "on_close", "on_error", "on_any",
-                 "on_any_outgoing", "allow_request", "set_initial_headers", "set_answer_headers"]
-}  # fmt: skip
+    for name in (*OPTIONS, "on_open", *(hook for hook in HOOKS if hook != "dispatch"))
+}
 #: The names that an attribute may be a misspelling of, squeezed, and ours for each. `JSON` and
 #: `Cookie` are left out, because applications have attributes of these names.
 SPELLINGS = {squeezed(name): name for name in OPTIONS if name not in ("json", "cookie")} | {

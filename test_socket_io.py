@@ -16422,7 +16422,7 @@ def late(answer: Missing): ...
                 exec(compile(future + program, "program", "exec", dont_inherit=True), names)
                 self.assertEqual(names["Chat"]._events["rename"].least, 1)
                 self.assertTrue(socket_io.takes(names["late"], 1))
-                self.assertFalse(socket_io.takes(names["late"], 2))
+                self.assertFalse(socket_io.takes(names["late"], 1, 2))
 
     def test_an_option_of_another_server_is_refused_in_every_spelling(self):
         for name, ours in [
