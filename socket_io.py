@@ -4414,6 +4414,25 @@ class Target:
     local: bool = False  #: clients of other servers are not meant
 
 
+#: An argument that stands for rooms: a name, or a list of names.
+Rooms = str | list[str] | tuple[str, ...] | Set[str]
+
+
+def room_names(rooms: Iterable[Any]) -> list[str]:
+    """Return the names in *rooms*, which may hold names and lists of names, as in node.
+
+    Raises TypeError for anything else.
+    """
+    names = []
+    for room in rooms:
+        for name in room if isinstance(room, (list, tuple, set, frozenset)) else (room,):
+            if not isinstance(name, str):
+                cure = "its id is its room" if isinstance(name, SocketIOHandler) else "use str()"
+                raise TypeError(f"a room is text, not {type(name).__name__}: {cure}")
+            names.append(name)
+    return names
+
+
 def counted(number: int, thing: str) -> str:
     """Return "1 argument", or "2 arguments"."""
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
@@ -4554,6 +4573,25 @@ class Ack(asyncio.Future[list[Any]]):
         if not self.done():
             self.set_exception(error)
             self.exception()  # asyncio would log an error where nobody waits
+
+
+if sys.version_info >= (3, 14):
+    import annotationlib
+
+    def signature_of(function: Callable[..., Any]) -> inspect.Signature:
+        """Return the signature of *function*.
+
+        The values of annotations are not needed, and may not exist at run time.
+        """
+        return inspect.signature(function, annotation_format=annotationlib.Format.STRING)
+
+    def annotated_names(cls: type) -> Iterable[str]:
+        """Return the names that *cls* itself annotates. Their annotations are not evaluated."""
+        return annotationlib.get_annotations(cls, format=annotationlib.Format.STRING)
+
+else:
+    signature_of = inspect.signature
+    annotated_names = inspect.get_annotations
 
 
 def takes(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> bool:
@@ -11060,25 +11098,6 @@ def event(name: Any = ...) -> Any:
     return mark
 
 
-if sys.version_info >= (3, 14):
-    import annotationlib
-
-    def signature_of(function: Callable[..., Any]) -> inspect.Signature:
-        """Return the signature of *function*.
-
-        The values of annotations are not needed, and may not exist at run time.
-        """
-        return inspect.signature(function, annotation_format=annotationlib.Format.STRING)
-
-    def annotated_names(cls: type) -> Iterable[str]:
-        """Return the names that *cls* itself annotates. Their annotations are not evaluated."""
-        return annotationlib.get_annotations(cls, format=annotationlib.Format.STRING)
-
-else:
-    signature_of = inspect.signature
-    annotated_names = inspect.get_annotations
-
-
 @dataclasses.dataclass(slots=True)
 class Receiver:
     """The method for an event, and how many arguments the method can take."""
@@ -11131,25 +11150,6 @@ def kwargs_by_class(
             f"routes(kwargs=...): {unknown.pop()!r} is taken by no initialize of {names}"
         )
     return chosen
-
-
-#: An argument that stands for rooms: a name, or a list of names.
-Rooms = str | list[str] | tuple[str, ...] | Set[str]
-
-
-def room_names(rooms: Iterable[Any]) -> list[str]:
-    """Return the names in *rooms*, which may hold names and lists of names, as in node.
-
-    Raises TypeError for anything else.
-    """
-    names = []
-    for room in rooms:
-        for name in room if isinstance(room, (list, tuple, set, frozenset)) else (room,):
-            if not isinstance(name, str):
-                cure = "its id is its room" if isinstance(name, SocketIOHandler) else "use str()"
-                raise TypeError(f"a room is text, not {type(name).__name__}: {cure}")
-            names.append(name)
-    return names
 
 
 # The default of an argument for which None is a value of its own.
