@@ -494,16 +494,6 @@ class PayloadError(SocketIOError):
         self.cause = cause
 
 
-class FrameError(SocketIOError):
-    """A client broke RFC 6455; the connection closes with *code*."""
-
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
-        self.reason = reason
-        self.cause = "too large" if code == TOO_BIG else "broken frame"
-
-
 class Refused(SocketIOError):
     """A request that is not served: *status* for HTTP, *code* and *message* for the body.
 
@@ -2559,6 +2549,16 @@ DEFLATE_PARAMETER = re.compile(
 )
 
 
+class FrameError(SocketIOError):
+    """A client broke RFC 6455; the connection closes with *code*."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+        self.cause = "too large" if code == TOO_BIG else "broken frame"
+
+
 def encode_frame(opcode: int, payload: bytes, bits: int = FINAL) -> bytes:
     """Return one whole frame, without a mask, as servers send it.
 
@@ -3269,6 +3269,12 @@ class Clock:
                 if timer is not None:
                     timer.cancel()
 
+    def meet(self, act: Deadline) -> None:
+        """Meet *act* if it is due, and do not wait for the sweep."""
+        if self.table.get(act, math.inf) <= self.now():
+            del self.table[act]
+            self._meet(act)
+
     # Turns.
 
     def is_bound(self) -> bool:
@@ -3347,12 +3353,6 @@ class Clock:
             self._schedule_sweep()
         else:
             self.next_sweep = math.inf
-
-    def meet(self, act: Deadline) -> None:
-        """Meet *act* if it is due, and do not wait for the sweep."""
-        if self.table.get(act, math.inf) <= self.now():
-            del self.table[act]
-            self._meet(act)
 
     def _ring(self, act: Deadline) -> None:
         del self.timers[act]
