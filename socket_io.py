@@ -43,13 +43,16 @@ its classes.
      7  Requests            method + URL + headers -> Request, or Refused
      8  Session             time, life, upgrade, heartbeat, outbox; it never sleeps
                             -> its `Outlet` (11), its members and its hub (9)
-     9  Rooms               members, namespaces, rooms, recovery of missed events;
-                            the hub: tables, options -> the application's handlers (12)
+     9  Rooms               members, namespaces, rooms, recovery of missed events; the hub: tables,
+                            options -> the application's handlers and the table of options (12),
+                            the cluster that the hub joins (10)
     10  Cluster             what 9 does, across several servers (optional); the crew of workers
                             that share a port -> the server (13) takes what they hand over
     11  Transports          the only section that touches a client's socket: WebSocket, polling,
-                            JSONP, streams -> `allow_request` and its kin (12), the router (13)
+                            JSONP, streams; the lane, which reads plain requests before Tornado does
+                            -> `allow_request` and its kin (12), the router and the server (13)
     12  SocketIOHandler     the public door: subclass this; options, operators; start reading here
+                            -> `routes` makes the rule that Tornado is given (13)
     13  Serving             the way of a request to its hub; SocketIOServer, the Flash policy
 
 One message, from socket to handler: `WebSocket.data_received` (11) cuts bytes into frames (6,
@@ -60,7 +63,8 @@ handler (12, `dispatch`) run the method of that name.
 One message, from handler to socket: what the method returns is sent as the ack (`Member._send_ack`),
 as `emit` sends an event. The dialect encodes the packet, `Outgoing` keeps its bytes, and
 `Session.enqueue` writes them to a WebSocket or queues them. Over HTTP a POST comes in by
-`Exchange.finish` (11), and the messages that go out answer the GET that waits (`Poll`).
+`Exchange.finish` (11), whether Tornado or the `Lane` has read it, and the messages that go out
+answer the GET that waits (`Poll`).
 
 One death: what is due at a time is a method that `Clock` (8) calls, such as
 `Session.heartbeat_due`. That one pings, and later calls `Session.end`: the session's outlet (11) lets
@@ -248,7 +252,8 @@ MAX_LENGTH_DIGITS = 9
 MAX_HEARTBEAT_DIGITS = 15
 # 15 random bytes are the 20 characters that sticky-session helpers and cluster adapters look for.
 SID_BYTES = 15
-ALONE = "-"  # in the place of a worker's letter in a sid, where a server has no siblings
+# A sid has a worker's letter in front; where there are no workers it has this sign instead.
+ALONE = "-"
 # Codes in the body of a refusal.  [EIO4 "Errors"]
 UNKNOWN_SID, FORBIDDEN = 1, 4
 # Characters of a namespace's name, where a client may choose the name.
@@ -734,12 +739,12 @@ def random_text(size: int) -> str:
     return data.translate(URL_LETTERS, b"=").decode("ascii")
 
 
-def decode_text(data: bytes) -> str:
-    """Decode UTF-8 strictly; PayloadError for anything else."""
+def decode_text(data: bytes, encoding: str = "utf-8") -> str:
+    """Decode text strictly; PayloadError for bytes that are not of this *encoding*."""
     try:
-        return data.decode("utf-8")
+        return data.decode(encoding)
     except UnicodeDecodeError as error:
-        raise PayloadError("not UTF-8") from error
+        raise PayloadError(f"not {encoding.upper()}") from error
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -863,6 +868,15 @@ class StrictJSON:
         return value
 
 
+def holds_bytes(value: Any) -> bool:
+    """Tell whether there are bytes in *value*, which may be no JSON otherwise."""
+    if isinstance(value, dict):
+        return any(map(holds_bytes, value.values()))
+    if isinstance(value, (list, tuple)):
+        return any(map(holds_bytes, value))
+    return isinstance(value, (bytes, bytearray, memoryview))
+
+
 class ForeignJSON(StrictJSON):
     """JSON by a *library* of the application's choice, with the same strictness around it.
 
@@ -965,8 +979,8 @@ MSGPACK_FORMS = {
 }
 # fmt: on
 MSGPACK_CONSTANTS = {0xC0: None, 0xC2: False, 0xC3: True}
-#: Lists and maps in each other that a packet may have. The package writes 511, and reads 1024: what
-#: has come can be sent on, and inside of a few more.
+#: A packet may have so many lists and maps in each other. The package writes 511 of them, so what
+#: has come can be sent on, also inside of a few more.
 MSGPACK_DEPTH = 450
 MOST_WRITTEN = 508
 #: All bytes but those that may begin a list or a map.
@@ -1218,13 +1232,6 @@ def take_attachments(
     return value if given is value else take_attachments(given, found, substitute)
 
 
-def holds_bytes(value: Any) -> bool:
-    """Tell whether there are bytes in *value*, which may be no JSON otherwise."""
-    found: list[bytes] = []
-    take_attachments(value, found)
-    return bool(found)
-
-
 def encode_with_attachments(
     codec: StrictJSON, value: Any, packet: Packet | None = None
 ) -> tuple[str, list[bytes]]:
@@ -1455,7 +1462,7 @@ class Dialect(abc.ABC):
     """
 
     name = ""  #: the text of `session.dialect.name`
-    density = 1  #: as many values as a byte can hold, compared with JSON
+    density = 1  #: a byte may hold so many times the values that a byte of JSON holds
     transports: frozenset[str] = frozenset()  #: names of the transports that its clients know
 
     @property
@@ -1534,7 +1541,7 @@ class Dialect(abc.ABC):
         return self
 
     def beside(self, other: Dialect | None) -> Dialect:
-        """Return the dialect for the requests of a generation of which *other* is enabled too."""
+        """Return the dialect for the generation's requests, where *other* of it is enabled too."""
         return self
 
     def spoken_as(self, other: Dialect) -> Dialect:
@@ -1616,7 +1623,7 @@ class Dialect(abc.ABC):
         """Return the engine packets that carry *packet*; none if this dialect has no form for it."""
 
     def recode(self, packets: list[EnginePacket], dialect: Dialect) -> list[EnginePacket]:
-        """Return *packets* of ours, which *dialect* has encoded, as clients of this dialect read them."""
+        """Return *packets*, which we have encoded in *dialect*, as this dialect has them."""
         return packets
 
     @abc.abstractmethod
@@ -4391,7 +4398,8 @@ class Session:
 # `acknowledged`, `end`), it has its handler run them, one after the other, and what it sends goes
 # back through `Session.enqueue`. Code of the application that works for a client is called by
 # `enter`, in a context that belongs to the client. For the methods of a handler `Member._enter`
-# does so, and sends or reports what they return or raise.
+# does so, and sends or reports what they return or raise. Code that keeps the loop for too long is
+# named in a warning (`watched`).
 #
 # A namespace knows its members and their rooms. A member's id is a room without an entry of its
 # own. What goes to many is encoded once for each dialect. With a recovery window, a namespace keeps
@@ -4960,11 +4968,7 @@ class Member:
     # The application.
 
     def _enter(
-        self,
-        what: str,
-        method: Callable[..., Any],
-        args: Sequence[Any],
-        ack_id: int | None = None,
+        self, what: str, method: Callable[..., Any], args: Sequence[Any], ack_id: int | None = None
     ) -> Coroutine[Any, Any, None] | None:
         """Call the application: the one guard between its code and ours, whatever of it runs.
 
@@ -5031,11 +5035,7 @@ class Member:
         return functools.partial(watched, where, enter, self.session)
 
     def _failed(
-        self,
-        error: BaseException,
-        handler: SocketIOHandler | None,
-        what: str,
-        args: Sequence[Any],
+        self, error: BaseException, handler: SocketIOHandler | None, what: str, args: Sequence[Any]
     ) -> None:
         if what == "on_open":
             self._refuse(error)
@@ -5043,11 +5043,7 @@ class Member:
             self._report(error, handler, what, args)
 
     def _report(
-        self,
-        error: BaseException,
-        handler: SocketIOHandler | None,
-        what: str,
-        args: Sequence[Any],
+        self, error: BaseException, handler: SocketIOHandler | None, what: str, args: Sequence[Any]
     ) -> None:
         """Give the application's own exception to its `on_error`; without a handler, to the log."""
         if handler is None:
@@ -5096,7 +5092,7 @@ class Member:
             attended.close()
             work.close()
             if not task.cancelled():
-                task.exception()  # it has been reported, and asyncio need not do so again
+                task.exception()  # asyncio need not report again what `on_error` was given
 
         task.add_done_callback(done)
         return task
@@ -5116,11 +5112,6 @@ class Member:
         except Exception as error:
             self._report(error, handler, what, ())
             raise
-
-    @property
-    def is_saying_goodbye(self) -> bool:
-        """Tell whether its `on_close` has begun."""
-        return self.state is ENDING and not self.inbox
 
     # The end.
 
@@ -5296,10 +5287,10 @@ class Namespace:
         volatile = target.volatile
         kept, history = self.history, None if volatile else self.history
         if history is not None:
-            packet.offset = history.next_offset
+            packet.offset = f"{history.tag}{history.number + 1}"
         elif kept is not None and isinstance(packet.data[-1], str):
             # A client takes the last text of any event for an offset: give it the one it has.
-            packet.offset = kept.last_offset
+            packet.offset = f"{kept.tag}{kept.number}"
         encoded: dict[Dialect, Outgoing | None] = {}
         members, reached = self.select(target), []
         for member in members:
@@ -5436,16 +5427,6 @@ class History:
         self.tag = random_text(3)
         self.here: dict[str, Recovery] = {}  # by pid
         self.gone: dict[str, Recovery] = {}  # by pid, in the order of leaving
-
-    @property
-    def next_offset(self) -> str:
-        """The offset of the event that will be sent next."""
-        return f"{self.tag}{self.number + 1}"
-
-    @property
-    def last_offset(self) -> str:
-        """The offset of the newest event."""
-        return f"{self.tag}{self.number}"
 
     def record(self, packets: list[EnginePacket], target: Target, members: list[Member]) -> None:
         """Keep an event that was sent to *members*, for clients of *target* that are away."""
@@ -6310,7 +6291,7 @@ def enabled_transports(application: tornado.web.Application) -> frozenset[str]:
 SOCKETS, ALL_ROOMS, JOIN, LEAVE, DISCONNECT_ALL, FETCH, SERVER_SIDE_EMIT = range(7)
 BROADCAST_WITH_ACKS, CLIENT_COUNT, CLIENT_ACK = 7, 8, 9
 
-UID_CHARACTERS = 6  # as many as node's servers and requests have
+UID_CHARACTERS = 6  # node's servers and requests have ids of this length
 MAX_REQUEST_SECONDS = 3600.0  # a request of another server waits no longer for acks
 MAX_KEPT_HEAD = 300  # bytes of an event's head that is decoded only once
 MAX_PIPELINE = 1000  # messages that go to Redis in one write
@@ -6365,10 +6346,7 @@ def unpack(body: bytes) -> Any:
         return decode_json(decode_text(body))
     try:
         value = cluster_package("msgpack").unpackb(
-            body,
-            strict_map_key=False,
-            unicode_errors="surrogatepass",
-            ext_hook=_decode_extension,
+            body, strict_map_key=False, unicode_errors="surrogatepass", ext_hook=_decode_extension
         )
         return _as_json(value) if NOT_JSON.search(body) else value
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
@@ -6542,10 +6520,7 @@ def split_parts(body: bytes) -> list[bytes]:
 
 def decode_ascii(data: bytes) -> str:
     """Decode ASCII, as the JSON that leaves here is; PayloadError for anything else."""
-    try:
-        return data.decode("ascii")
-    except UnicodeDecodeError as error:
-        raise PayloadError("not ASCII") from error
+    return decode_text(data, "ascii")
 
 
 def encode_broadcast(uid: str, packet: dict[str, Any], target: Target, codec: StrictJSON) -> bytes:
@@ -8644,8 +8619,9 @@ class LineBus:
 # The connection of a WebSocket or of a stream is `TakenOver` from Tornado:
 #
 #     TornadoConnection      the connection of an Exchange: answers, tells its end, can be given up
-#     LaneConnection         the same, where Tornado has not read the request
+#     LaneConnection         the same, where Tornado has not read the request, but a `Lane` has
 #     Exchange               one HTTP request: a handshake, a POST, a refusal
+#     AnswerHeaders          headers and cookies that the application adds to an answer
 #     Answer                 the part of a long answer that has not left
 #     Poll                   a GET that waits until its session has something to say
 #     TakenOver              a connection of our own, on an adopted socket (for TLS a StreamCarrier)
@@ -9016,7 +8992,7 @@ class TornadoConnection:
         return int(length) if length.isascii() and length.isdigit() and len(length) < 16 else 0
 
     def watch_closing(self, exchange: Exchange) -> None:
-        """Have it told so from now on: Tornado would look only after the body."""
+        """Have *exchange* told at once: Tornado would look only after the body."""
         self.http.stream.set_close_callback(exchange.on_connection_close)
 
     def answer(
@@ -9190,7 +9166,7 @@ def parse_plain_query(query: str) -> dict[str, list[bytes]]:
 class PlainHead:
     """The headers of a plain request, and what they say about it."""
 
-    lines: str  #: as they came
+    lines: str  #: the text of the headers, as it came
     headers: Headers
     body_size: int
     is_last: bool  #: the connection ends with the answer, by Tornado's rule
@@ -9225,7 +9201,7 @@ class PlainRequest(tornado.httputil.HTTPServerRequest):
         self.method = method
         self.path = path
         self.query = query
-        self.lines = lines  # of the headers
+        self.lines = lines  # the text of the headers
         self.remote_ip = connection.remote_ip
 
     def note_arrival(self) -> None:
@@ -9288,7 +9264,7 @@ class LaneConnection:
         self.handed = False  # another worker has handed it over with the request that comes next
         # By method: the headers of the last request, which mostly come again.
         self.heads: dict[str, PlainHead] = {}
-        self.head, self.head_size = NO_HEAD, 0  # of the request that is served
+        self.head, self.head_size = NO_HEAD, 0  # the head of the request that is served
         self.exchange: Exchange | None = None  # which owes an answer
         self.missing = 0  # bytes of its body that have yet to come
         self.closes = False  # the answer is the last on this connection
@@ -9490,7 +9466,7 @@ class LaneConnection:
         answer.over(whole=True)
 
     def _answered(self) -> None:
-        """The answer has left: wait for the next request, or end."""
+        """Wait for the next request, or end: the answer has left."""
         if self.closes:
             # A connection that is closed with bytes unread is reset, which can destroy the answer.
             self.ending = True
@@ -9587,7 +9563,7 @@ class Lane:
     session began. A request without a sid is ours if the application's router gives an Exchange.
     """
 
-    #: Of HTTPServer; with any other the lane is off.
+    #: The options of HTTPServer that the lane knows. With any other there is no lane.
     OPTIONS = frozenset([
         "no_keep_alive", "xheaders", "ssl_options", "protocol", "decompress_request", "chunk_size",
         "max_header_size", "idle_connection_timeout", "body_timeout", "max_body_size",
@@ -9606,7 +9582,7 @@ class Lane:
         self.body_seconds = options["body_timeout"] or math.inf
         # With xheaders the client's address is in headers, by rules that only Tornado knows.
         self.shakes_hands = not options.get("xheaders")
-        # Else its own code may find a handler by whatever it likes.
+        # An application with a `find_handler` of its own may choose a handler by anything.
         find_handler = type(self.application).find_handler
         self.routes_plainly = find_handler is tornado.web.Application.find_handler
         self.connections: set[LaneConnection] = set()
@@ -9618,7 +9594,7 @@ class Lane:
         self.empty = asyncio.Event()  # set when no connection is left, after the goodbye
         self.loop = asyncio.get_running_loop()
         self.context = contextvars.copy_context()
-        self.hub: Hub | None = None  # the last request was for it
+        self.hub: Hub | None = None  # the hub of the last request
 
     @classmethod
     def obstacle(cls, server: SocketIOServer, options: Set[str]) -> str | None:
@@ -9811,7 +9787,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
     # Of a POST: engine packets that have yet to be worked off. It waits for its answer when
     # there are none left and the session does not read; it has none before its body is whole.
     packets: collections.deque[EnginePacket] | None = None
-    own: AnswerHeaders | None = None  # what the application adds to the answer
+    own: AnswerHeaders | None = None  # headers that the application adds to the answer
     answered = False
 
     def __init__(
@@ -10048,7 +10024,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         """Refused unless *session* is there, if *request* needs one, and speaks the same dialect."""
         if request.sid:
             if session is None or session.dialect.generation != request.dialect.generation:
-                # Else an invented sid could move the connection again at each request.
+                # Otherwise an invented sid could move the connection again at each request.
                 self.connection.closes = self.connection.closes or self.connection.handed
                 raise Refused("Session ID unknown", UNKNOWN_SID, cause="unknown sid")
             if session.dialect.base64 and not request.dialect.base64:
@@ -11655,7 +11631,7 @@ class SocketIOHandler(tornado.web.RequestHandler):
     _events: ClassVar[dict[str, Receiver]] = {}
     _catch_all: ClassVar[Receiver] = Receiver("on_event", 1, math.inf)
     _taps_incoming = _taps_outgoing = _sets_headers = _sets_initial_headers = False
-    _tasks: Set[asyncio.Task[Any]] = frozenset()  # what the handler has spawned, and runs still
+    _tasks: Set[asyncio.Task[Any]] = frozenset()  # tasks of `spawn` that are not over
     _member: Member = None  # type: ignore[assignment]  # set before on_open
     _home: ClassVar[tuple[Hub, str | Family]]  # the newest home; this reference keeps its hub
     _homes: ClassVar[weakref.WeakKeyDictionary[Hub, str | Family]]  # all homes that are served
@@ -12023,7 +11999,7 @@ class SocketIOHandler(tornado.web.RequestHandler):
             )
         if member.close_reason is not None:
             coroutine.close()
-            if member.is_saying_goodbye:
+            if member.state is ENDING and not member.inbox:  # `on_close` has begun
                 warn_once(
                     "spawn",
                     "%s.spawn in on_close: the client has gone, so nothing is started; await it "
