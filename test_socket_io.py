@@ -21,7 +21,8 @@ The client ends at the banner "Below". This command copies it without this repos
 
     sed '/^# -- Below/q' test_socket_io.py > socket_io_testing.py
 
-A test runner looks for no tests in a file of that name, which unittest and pytest may import.
+A test runner looks for no tests in a file of that name. (A copy of the whole file does as well; it
+takes a second longer to import.)
 `help(SocketIOTestCase)` tells how to serve handlers or an application of one's own, `help(Client)`
 what a client can do, and `help(Wire)` how to send bytes that no client would send.
 """
@@ -188,6 +189,7 @@ class Wire:
 
     @property
     def wires(self) -> list["Wire"]:
+        """Itself alone: what a client has, too."""
         return [self]
 
     def reset(self) -> None:
@@ -250,8 +252,9 @@ class Client:
     fifths of the time that `gen_test` gives a test. In vain, it raises an AssertionError that is an
     `asyncio.TimeoutError` too; its text names the events that came instead.
 
-    `id` is the public id in the client's own namespace, and `ids` has those of all namespaces; `sid`
-    is the session's secret. `recovered` tells whether `reconnect` has brought the old id, rooms and
+    `id` is the public id in the client's own namespace, and `ids` has those of all namespaces. They
+    are empty for clients of 0.6 and 0.9, which are told none. `sid` is the secret that names the
+    session. `recovered` tells whether `reconnect` has brought the old id, rooms and
     missed events back. `disconnected` is an `asyncio.Event` that is set when the connection has ended.
     """
 
@@ -541,6 +544,7 @@ class Client:
 
     @property
     def wires(self) -> list[Wire]:
+        """Its connections: one for a WebSocket, otherwise another for what it sends."""
         return [wire for wire in (self._wire, self._post_wire) if wire is not None]
 
     # Private.
@@ -573,13 +577,14 @@ class Client:
         if packet is None:
             raise NotReceived(f"no answer to the wish to join {namespace}: does its on_open end?")
         if packet.type == socket_io.CONNECT_ERROR:
-            reason = packet.data
+            reason: Any = packet.data
             if not isinstance(reason, dict) or "message" not in reason:
                 # Clients before 3.0 get either the message or the data.
                 reason = {"message": reason} if isinstance(reason, str) else {"data": reason}
             raise socket_io.ConnectionRefused(reason.get("message", ""), reason.get("data"))
         told = packet.data or {}
-        self.ids[namespace] = told.get("sid") or self.dialect.client_id(self.sid, namespace) or ""
+        computed = self.dialect.client_id(self.sid, namespace) if self.dialect.shows_sid else ""
+        self.ids[namespace] = told.get("sid") or computed or ""
         self._joined.setdefault(namespace)
 
     async def _until(
@@ -1853,6 +1858,113 @@ class StandaloneClientTests(unittest.TestCase):
         result = unittest.TestResult()
         EchoTests("test_echo").run(result)
         self.assertEqual((result.testsRun, result.errors, result.failures), (1, [], []))
+
+
+class KitCopyTests(unittest.TestCase):
+    """A project copies the client as this file's first lines say, and runs its tests as it likes."""
+
+    CHAT = """
+from tornado.web import Application
+from socket_io import SocketIOHandler
+
+class Chat(SocketIOHandler):
+    def on_message(self, message: str) -> None:
+        self.send(message)
+
+def make_app() -> Application:
+    return Application([Chat.routes("ws")])
+"""
+    TESTS = """
+from tornado.testing import gen_test
+from tornado.web import Application
+from chat import Chat, make_app
+from socket_io_testing import Client, SocketIOTestCase, Wire
+
+class ChatTests(SocketIOTestCase):
+    handler = Chat
+
+    @gen_test
+    async def test_echo(self) -> None:
+        client = await self.client("EIO3", "xhr-polling", cookies={"user": "ada"})
+        await client.send("hello")
+        self.assertEqual(await client.receive("message"), ("message", "hello"))
+        Chat.io.emit("to all")
+        self.assertEqual(await client.receive(), ("to all",))
+
+class ApplicationTests(SocketIOTestCase):
+    path = "/ws"
+
+    def get_app(self) -> Application:
+        return make_app()
+
+    @gen_test
+    async def test_echo(self) -> None:
+        client = await self.client()
+        await client.send("hello")
+        await client.cut()
+        self.assertEqual(await client.closed(), "transport error")
+        await client.reconnect()
+        Chat.io.emit("to all")
+        self.assertEqual(await client.receive("to all"), ("to all",))
+"""
+
+    def setUp(self):
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.folder = pathlib.Path(temporary.name)
+        shutil.copy(socket_io.__file__, self.folder)
+        shutil.copy(__file__, self.folder / "test_socket_io.py")
+        for name, program in [("chat", self.CHAT), ("test_chat", self.TESTS)]:
+            (self.folder / f"{name}.py").write_text(program, encoding="utf-8")
+
+    def copy_client(self):
+        """Run the command of this file's docstring, and remove what the project does not keep."""
+        (command,) = re.findall(r"^ *(sed .*)$", __doc__, re.MULTILINE)
+        subprocess.run(command, shell=True, cwd=self.folder, check=True)
+        (self.folder / "test_socket_io.py").unlink()
+
+    def run_python(self, *args):
+        """Run Python, to which every warning is an error; return all that it has printed."""
+        command = [sys.executable, "-B", "-W", "error", *args]
+        environment = {**os.environ, "ASYNC_TEST_TIMEOUT": "30"}
+        done = subprocess.run(
+            command, cwd=self.folder, env=environment, timeout=60, check=False, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        self.assertEqual(done.returncode, 0, done.stdout)
+        return done.stdout
+
+    @unittest.skipUnless(shutil.which("sed"), "the command needs sed")
+    def test_unittest_runs_the_projects_tests_and_none_of_ours(self):
+        self.copy_client()
+        self.assertRegex(self.run_python("-m", "unittest"), r"Ran 2 tests in .*\n\nOK\n$")
+
+    @unittest.skipUnless(shutil.which("sed"), "the command needs sed")
+    def test_the_copy_has_no_tests_to_import(self):
+        self.copy_client()
+        text = (self.folder / "socket_io_testing.py").read_text(encoding="utf-8")
+        self.assertNotRegex(text, "(?m)^class .*Tests\\b|^ *def test_")
+        self.assertLess(text.count("\n"), 1100)
+
+    @unittest.skipUnless(importlib.util.find_spec("pytest"), "pytest is not installed")
+    def test_pytest_runs_the_projects_tests_beside_a_copy_of_the_whole_file(self):
+        (self.folder / "test_socket_io.py").rename(self.folder / "socket_io_testing.py")
+        for args in ((), ("test_chat.py",)):
+            printed = self.run_python(
+                "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", *args
+            )
+            self.assertIn("2 passed in", printed)
+            self.assertNotIn("warning", printed)
+
+    def test_the_documentation_of_the_client_tells_what_each_method_does(self):
+        for kind in (Client, SocketIOTestCase, Wire):
+            printed = pydoc.plain(pydoc.render_doc(kind))
+            for name, member in vars(kind).items():
+                if not name.startswith("_") and name not in ("setUp", "tearDown"):
+                    if callable(member) or isinstance(member, (property, classmethod)):
+                        with self.subTest(kind=kind.__name__, name=name):
+                            self.assertIn(name, printed)
+                            self.assertTrue(member.__doc__)
 
 
 # -- 2. Packets ------------------------------------------------------------------------

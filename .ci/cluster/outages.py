@@ -60,7 +60,7 @@ async def as_usual(case: Case, clients: dict[Server, Client]) -> None:
 
 def gather_events(clients: dict[Server, Client]) -> dict[Client, list[Any]]:
     """Take the events that have arrived and are not read yet."""
-    return {client: [list(client._packets.get_nowait().data) for _ in range(client._packets.qsize())]
+    return {client: [list(client._packets.popleft().data) for _ in range(len(client._packets))]
             for client in clients.values()}  # fmt: skip
 
 
@@ -172,7 +172,7 @@ async def killed(case: Case) -> None:
         asyncio.ensure_future(server.burst("kill", range(100), server.title, pause=0.005))
         for server in servers[:2]
     ]
-    await until("events arrive", lambda: not clients[servers[-1]]._packets.empty())
+    await until("events arrive", lambda: clients[servers[-1]]._packets)
     for kind in ("pubsub", "normal", "pubsub"):
         await case.redis.client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
     await asyncio.gather(*emitting)
