@@ -376,7 +376,7 @@ class Client:
     async def emit(self, name: str, *args: Any, namespace: str | None = None) -> None:
         """Send an event: JSON values, and `bytes` anywhere inside.
 
-        Raises `Disconnected` when the connection has ended.
+        Raises `Disconnected` when the connection, or the client's stay in *namespace*, has ended.
         """
         await self._send(
             socket_io.Packet(socket_io.EVENT, namespace or self.namespace, [name, *args])
@@ -891,6 +891,11 @@ class Client:
             await self._send_engine([packet])
 
     async def _send(self, packet: socket_io.Packet) -> None:
+        reason = self._reasons.get(packet.namespace)
+        if reason is not None and packet.type in (socket_io.EVENT, socket_io.ACK):
+            raise socket_io.Disconnected(
+                f"the client is no longer in {packet.namespace} ({reason}): join, or reconnect"
+            )
         await self._send_engine(self.dialect.encode_packet(packet))
 
     async def _send_engine(self, packets: list[socket_io.EnginePacket]) -> None:
