@@ -12182,6 +12182,10 @@ class Option:
     zero: bool = False  #: a number may be zero
     per_class: bool = False  #: the classes of one server's namespaces may differ
 
+    def fits(self, value: Any) -> bool:
+        """Tell whether *value* has one of the types; Python counts True among the numbers."""
+        return isinstance(value, self.types) and (bool in self.types or type(value) is not bool)
+
 
 SECONDS, WHOLE, SWITCH, NOTHING = (float, int), (int,), (bool,), type(None)
 TIMES = ("ping_interval", "ping_timeout", "connect_timeout", "upgrade_timeout", "poll_duration",
@@ -12404,17 +12408,22 @@ def _ours_for(cls: type[SocketIOHandler], base: type, name: str) -> str | None:
     return None if ours is None or name in annotated_names(base) else ours
 
 
-def _check_option(cls: type[SocketIOHandler], name: str, value: Any) -> None:
-    """Raise TypeError or ValueError if the option *name* cannot have this *value*."""
-    where, option = f"{cls.__name__}.{name}", OPTIONS[name]
-    if not isinstance(value, option.types) or isinstance(value, bool) and bool not in option.types:
-        wanted = " or ".join("None" if kind is NOTHING else kind.__name__ for kind in option.types)
-        raise TypeError(f"{where} must be {wanted}, not {value!r}")
-    if isinstance(value, (int, float)) and option.types is not SWITCH:
+def _check_number(where: str, option: Option, value: Any) -> None:
+    if isinstance(value, (int, float)):
         if not math.isfinite(value):
             raise ValueError(f"{where} must be a finite number, not {value!r}")
         if value < 0 or value == 0 and not option.zero:
             raise ValueError(f"{where} must be above zero, not {value!r}")
+
+
+def _check_option(cls: type[SocketIOHandler], name: str, value: Any) -> None:
+    """Raise TypeError or ValueError if the option *name* cannot have this *value*."""
+    where, option = f"{cls.__name__}.{name}", OPTIONS[name]
+    if not option.fits(value):
+        wanted = " or ".join("None" if kind is NOTHING else kind.__name__ for kind in option.types)
+        raise TypeError(f"{where} must be {wanted}, not {value!r}")
+    if option.types is not SWITCH:
+        _check_number(where, option, value)
     has_codec = hasattr(value, "dumps") and hasattr(value, "loads")
     if name == "sid_prefix" and not SID_PREFIX.fullmatch(value):
         raise ValueError(f"{where} must be 0 to 4 digits, letters, _ or -, not {value!r}")
