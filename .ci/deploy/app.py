@@ -1,7 +1,7 @@
 """The application that the servers of the README's section "Deployment" serve while check.py looks at them.
 
-Its environment: MACHINE is the `sid_prefix`, and the first letter of what `who` answers as "server"; PING_INTERVAL and
-POLL_DURATION are the options.
+Its environment: MACHINE is the `sid_prefix`, and the first letter of what `who` answers as "server"; PING_INTERVAL,
+POLL_DURATION and CLIENT_PATH are the options.
 """
 
 import logging
@@ -21,6 +21,7 @@ class Chat(SocketIOHandler):
     sid_prefix = MACHINE
     ping_interval = float(os.environ["PING_INTERVAL"])
     poll_duration = float(os.environ["POLL_DURATION"])
+    client_path = os.environ["CLIENT_PATH"]
 
     def on_message(self, message):
         if message == {"wish": "who"}:  # a 0.6 client has no events
@@ -44,7 +45,9 @@ class Chat(SocketIOHandler):
 
 class Page(RequestHandler):
     def get(self):
-        self.write("<!DOCTYPE html><title>Chat</title>")
+        self.write(
+            '<!DOCTYPE html><title>Chat</title><script src="socket.io/socket.io.js"></script>'
+        )
 
 
 def make_app(**settings):

@@ -42,6 +42,12 @@ QUIET_SECONDS = (
 )
 AT_ONCE = 6  # raw clients that talk at the same time
 LARGE = "0123456789" * 90_000
+#: The environment of app.py.
+OPTIONS = {
+    "PING_INTERVAL": str(25 / TIMES),
+    "POLL_DURATION": str(20 / TIMES),
+    "CLIENT_PATH": str(HERE.parent / "interop/node_modules/client-4.8.4/dist/socket.io.js"),
+}
 CLIENT_ADDRESS = "127.0.0.3"  # not that of the proxies, which is 127.0.0.1
 FORGED = "6.6.6.6"
 #: Node has no clients for these.
@@ -216,8 +222,7 @@ class Server(Program):
         changes = more.pop("changes", {})
         wrapped = more.pop("wrapped", ())
         script = folder.write(name, folder.text(name, **changes))
-        times = {"PING_INTERVAL": str(25 / TIMES), "POLL_DURATION": str(20 / TIMES), **more}
-        super().__init__(name, *wrapped, sys.executable, script, **times)
+        super().__init__(name, *wrapped, sys.executable, script, **OPTIONS, **more)
 
     async def __aenter__(self) -> Server:
         await super().__aenter__()
@@ -508,6 +513,9 @@ class Checks:
                                    self.talk(one.port, dialect, transport, prefix))
                         for one in proxies for prefix in ("", "/chat") for dialect, transport in RAW
                     ], *[self.check(f"{one.name}: origins", self.origins(one.port)) for one in proxies])  # fmt: skip
+                    await self.check(
+                        "Chromium: pages of the same origin, by HTTP/2", self.pages(fronts)
+                    )
                     await quiet
                     node.process.stdin.write(b"ask\n")
                     await node.printed("ASKED")
@@ -525,6 +533,13 @@ class Checks:
     async def talk(self, *words: Any) -> None:
         async with self.talking:
             await talk(*words)
+
+    async def pages(self, fronts: list[dict[str, str]]) -> str:
+        async with Program("node", "node", HERE / "pages.mjs", json.dumps(fronts)) as node:
+            await within(node.process.wait(), 60)
+            await within(node.reader)
+            assert node.lines == [f"{len(fronts)} pages"], node.lines
+            return node.lines[0]
 
     async def origins(self, port: int) -> None:
         for origin, wanted in [
@@ -590,7 +605,10 @@ class Checks:
         """The browser's proxy is 127.0.0.1, as nginx sees it; both leave their X-Forwarded-For."""
         folder, outer = self.folder("row"), self.folder("outer")
         trusting = {"xheaders=True": 'xheaders=True, trusted_downstream=["127.0.0.1"]'}
-        passing = {"X-Real-IP $remote_addr": "X-Forwarded-For $proxy_add_x_forwarded_for"}
+        passing = {
+            "X-Real-IP $remote_addr": "X-Forwarded-For $proxy_add_x_forwarded_for",
+            "Host $http_host": "X-Forwarded-Host $http_host",
+        }
         async with (
             Server(folder, changes=trusting) as server,
             running(nginx := Nginx(folder, **passing)),
@@ -625,8 +643,8 @@ class Checks:
     async def activation(self) -> str:
         folder = self.folder("activation")
         (listen,) = re.findall(r"^ListenStream=(.*)$", folder.text("chat.socket"), re.MULTILINE)
-        activate = [program("systemd-socket-activate"), "--listen", listen, *(f"--setenv={name}" for name in (
-            "PING_INTERVAL", "POLL_DURATION", "PYTHONDONTWRITEBYTECODE"))]  # fmt: skip
+        passed_on = [f"--setenv={name}" for name in (*OPTIONS, "PYTHONDONTWRITEBYTECODE")]
+        activate = [program("systemd-socket-activate"), "--listen", listen, *passed_on]
         async with Server(folder, "activated.py", workers=0, wrapped=activate) as server:
             await server.listens(folder.port)
             async with running(haproxy := HAProxy(folder)):
