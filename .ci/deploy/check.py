@@ -394,17 +394,12 @@ class RawClient(Client):
         while data := await self._wire.reader.read(65536):
             yield data
 
-    async def _send_pong(self, data):
-        if not self.closed:
-            with contextlib.suppress(OSError):
-                await super()._send_pong(data)
-
     async def ask_who(self):
         """Return what the server knows of this client."""
         if self.dialect.name != "0.6":
             return await self.call("who", timeout=SECONDS)
         await self.send({"wish": "who"})
-        return (await self.receive(SECONDS))[1]
+        return (await self.receive(timeout=SECONDS))[1]
 
 
 async def talk(port: int, dialect: str, transport: str, prefix: str = "", **expected: str) -> None:
@@ -425,7 +420,7 @@ async def talk(port: int, dialect: str, transport: str, prefix: str = "", **expe
         got = {name: who[name] for name in expected}
         assert got == expected, f"the server knows {got}, not {expected}"
         await client.send(LARGE)
-        name, back = await client.receive(SECONDS)
+        name, back = await client.receive(timeout=SECONDS)
         assert name == "message" and back == LARGE, f"{len(back)} characters came back"
     finally:
         await client.close()
@@ -677,9 +672,9 @@ class Checks:
             ]
             async with Program("nsenter", *enter) as orphanage:
                 await within(orphanage.process.wait(), SECONDS)
-            await until(lambda: len(children_of(first)) == 3, "process 1 to adopt an orphan")
-            (orphan,) = set(children_of(first)) - set(workers)
-            os.kill(orphan, signal.SIGKILL)
+                await until(lambda: len(children_of(first)) == 3, "process 1 to adopt an orphan")
+                (orphan,) = set(children_of(first)) - set(workers)
+                os.kill(orphan, signal.SIGKILL)
             await until(lambda: children_of(first) == workers, "process 1 to bury the orphan")
             client = await BareClient(folder.port, "EIO4", "xhr-polling").connect()
             try:

@@ -199,7 +199,7 @@ async def talk_raw(port: int, dialect: str, transport: str) -> None:
     for number in range(10):
         words = f"number {number}, éè€😀 " * (3000 if number == 5 else 3)
         await client.send(words)
-        name, (_, back) = await client.receive(20)
+        name, (_, back) = await client.receive(timeout=20)
         assert (name, back) == ("message", words), (dialect, transport, back[:60])
     await client.close()
 
@@ -305,7 +305,7 @@ async def drip(server: Server, port: int) -> None:
             client._post_wire.close()
             client._post_wire = await Dripping.open(port)
             await client.send("drop by drop")
-            name, (_, back) = await client.receive(20)
+            name, (_, back) = await client.receive(timeout=20)
             assert (name, back) == ("message", "drop by drop"), (dialect, transport, back)
         await client.close()
     session = await Session.begin(port)

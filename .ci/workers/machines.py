@@ -71,7 +71,11 @@ async def talk(port: int, dialect: str, transport: str) -> str:
     await client.connect()
     for words in ("é😀", "x" * 200_000, "last"):
         await client.send(words)
-        assert await client.receive(20) == ("message", words), (dialect, transport, words[:20])
+        assert await client.receive(timeout=20) == ("message", words), (
+            dialect,
+            transport,
+            words[:20],
+        )
     await client.close()
     return str(client.sid)[0]
 
