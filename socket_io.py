@@ -3300,7 +3300,7 @@ class Clock:
         self.loop, self.thread = PARENTS_LOOP, 0
 
     def check_process(self) -> None:
-        """RuntimeError in a forked child."""
+        """Raise RuntimeError in a forked child."""
         if self.loop is PARENTS_LOOP:
             refuse_in_child()
 
@@ -3571,7 +3571,7 @@ class UserSession(dict[str, Any]):
         self.dialect = dialect  #: `.name` is one of `enabled_dialects`
 
     def save(self) -> None:
-        """Does nothing: the data live in memory. (Programs of 2010 call it.)"""
+        """Do nothing: the data live in memory. (Programs of 2010 call it.)"""
 
 
 class Backlog:
@@ -4458,13 +4458,16 @@ def warn_if_blocked(begun: float, where: Callable[..., str], *args: Any) -> None
         )
 
 
-def watched(where: Callable[[], str], work: Callable[..., Any], *args: Any) -> Any:
-    """Return what *work* of the application gives; a warning names it by *where* if it blocks."""
+def watched(where: tuple[Any, ...], work: Callable[..., Any], *args: Any) -> Any:
+    """Return what *work* of the application gives; warn if it keeps the loop.
+
+    *where* is a function that names the work, and its arguments.
+    """
     begun = monotonic()
     try:
         return work(*args)
     finally:
-        warn_if_blocked(begun, where)
+        warn_if_blocked(begun, *where)
 
 
 def in_own_context(work: Callable[..., Any], *args: Any) -> Any:
@@ -5031,8 +5034,7 @@ class Member:
 
     def _stepper(self, what: str, args: Sequence[Any]) -> Callable[..., Any]:
         """Return the caller of a coroutine's steps, for `in_steps`."""
-        where = functools.partial(self._where, what, args)
-        return functools.partial(watched, where, enter, self.session)
+        return functools.partial(watched, (self._where, what, args), enter, self.session)
 
     def _failed(
         self, error: BaseException, handler: SocketIOHandler | None, what: str, args: Sequence[Any]
@@ -5361,7 +5363,7 @@ class Family:
 
     def step(self, session: Session, work: Callable[..., Any], *args: Any) -> Any:
         """Call the matcher, or run a step of its coroutine, in the context of the client."""
-        return watched(self.__str__, enter, session, work, *args)
+        return watched((str, self), enter, session, work, *args)
 
     def __str__(self) -> str:
         matcher = getattr(self.matcher, "__qualname__", None) or repr(self.matcher)
@@ -5496,7 +5498,7 @@ class History:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is neither an event nor a client to keep."""
+        """Tell whether there is neither an event nor a client to keep."""
         return not self.records and not self.gone
 
     def _missed(self, recovery: Recovery, offset: Any) -> list[Record] | None:
@@ -7622,7 +7624,7 @@ def random_id() -> str:
 
 
 def is_description(value: Any) -> bool:
-    """Whether another server describes a client in a form that can be used."""
+    """Tell whether another server describes a client in a form that can be used."""
     return isinstance(value, dict) and isinstance(value.get("id"), str)
 
 
@@ -9787,7 +9789,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
     # Of a POST: engine packets that have yet to be worked off. It waits for its answer when
     # there are none left and the session does not read; it has none before its body is whole.
     packets: collections.deque[EnginePacket] | None = None
-    own: AnswerHeaders | None = None  # headers that the application adds to the answer
+    own_headers: AnswerHeaders | None = None  # headers that the application adds to the answer
     answered = False
 
     def __init__(
@@ -9831,7 +9833,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
                 on_lane.go_on(self)
 
     def begin(self) -> Awaitable[None] | None:
-        """The headers are there: find the session, refuse, or take the connection over."""
+        """Find the session, refuse, or take the connection over: the headers are there."""
         if self.hub.log_function is not None and isinstance(self.http_request, PlainRequest):
             self.http_request.note_arrival()
         self.connection.tell_when_closed(self)
@@ -9849,15 +9851,15 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
                 return None
             self._check(self.request)
             if self.request.sid:
-                return self._enter(self.request)
+                return self._let_in(self.request)
             # A copy, for others may share the connection.
             self.client_context = contextvars.copy_context()
             ask = self.hub.options.allow_request
             is_default = getattr(ask, "__func__", None) is ADMITS_ALL
             allowed: Any = True if is_default else self._ask(ask, self.http_request)
             if is_awaitable(allowed):
-                return self._enter_when(allowed)
-            return self._enter_if(allowed)
+                return self._let_in_when(allowed)
+            return self._let_in_if(allowed)
         except Exception as error:
             self._note_refusal(error)
         return None
@@ -9958,7 +9960,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         self.respond(*client_file(self.hub.options.client_path, file[1], known_etags))
 
     def on_connection_close(self) -> None:
-        """The client's connection is gone before it was answered."""
+        """Give up: the client's connection is gone before it was answered."""
         self.answered = True
         session = self.session
         if session is None:
@@ -10002,7 +10004,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         return self.answered
 
     def _check(self, request: Request) -> None:
-        """Refused unless *request* may be made here and now."""
+        """Raise Refused unless *request* may be made here and now."""
         session = self.session
         if session is None and request.sid:
             session = self.session = self.hub.session(request.sid)
@@ -10021,7 +10023,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             self._check_session(request, session)
 
     def _check_session(self, request: Request, session: Session | None) -> None:
-        """Refused unless *session* is there, if *request* needs one, and speaks the same dialect."""
+        """Raise Refused unless *session* is what *request* needs, and speaks its dialect."""
         if request.sid:
             if session is None or session.dialect.generation != request.dialect.generation:
                 # Otherwise an invented sid could move the connection again at each request.
@@ -10034,7 +10036,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             raise Refused("Session ID unknown", UNKNOWN_SID, cause="unknown sid", why="it has none")
 
     def _check_transport(self, request: Request) -> None:
-        """Refused if *request* is for a transport that is not served to its client."""
+        """Raise Refused if *request* is for a transport that is not served to its client."""
         served = request.transport in self.hub.transports
         if not (served and request.transport in request.dialect.transports) and not (
             request.dialect.handshakes_apart and (not request.transport or request.ends_session)
@@ -10042,21 +10044,21 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             why = f"{request.transport} is not served to {request.dialect.name} clients"
             raise Refused("Transport unknown", 0, cause="transport", why=why)
 
-    async def _enter_when(self, allowed: Awaitable[Any]) -> None:
+    async def _let_in_when(self, allowed: Awaitable[Any]) -> None:
         self.connection.watch_closing(self)
         try:
             answer = await in_steps(self._ask, allowed)
-            await (self._enter_if(answer) or asyncio.sleep(0))
+            await (self._let_in_if(answer) or asyncio.sleep(0))
         except Exception as error:
             self._note_refusal(error)
 
     def _ask(self, work: Callable[..., Any], *args: Any) -> Any:
         """Call *work*, some of `allow_request`, in the context of the session that would begin."""
         assert self.client_context is not None
-        where = functools.partial("{}.allow_request".format, self.hub.options.__name__)
+        where = "{}.allow_request".format, self.hub.options.__name__
         return watched(where, self.client_context.run, work, *args)
 
-    def _enter_if(self, allowed: Any) -> Awaitable[None] | None:
+    def _let_in_if(self, allowed: Any) -> Awaitable[None] | None:
         assert self.request is not None
         if allowed is None:
             warn_once(
@@ -10068,9 +10070,9 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             raise Refused("Forbidden", FORBIDDEN, 403, "turned away", "allow_request said no")
         if self.hub.closing:  # perhaps since it was asked
             raise Refused("Server is shutting down", 3, 503, "turned away")
-        return self._enter(self.request)
+        return self._let_in(self.request)
 
-    def _enter(self, request: Request) -> Awaitable[None] | None:
+    def _let_in(self, request: Request) -> Awaitable[None] | None:
         """Take the connection over where the transport wants it; others wait for their bodies."""
         if request.method == "POST":
             if self.session is not None:
@@ -10145,15 +10147,15 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
     # What the application adds to answers.
 
     def _answer_headers(self) -> AnswerHeaders:
-        if self.own is None:
+        if self.own_headers is None:
             assert self.hub.application is not None
-            self.own = AnswerHeaders(self.hub.application.settings)
+            self.own_headers = AnswerHeaders(self.hub.application.settings)
             if self.hub.options._sets_headers:
                 try:
                     self._call_for_headers(self.hub.options.set_answer_headers)
                 except Exception:
                     log.exception("%s.set_answer_headers failed", self.hub.options.__name__)
-        return self.own
+        return self.own_headers
 
     def _set_initial_headers(self) -> None:
         """Let the application set headers of a handshake's answer; its failure refuses the request."""
@@ -10162,7 +10164,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         try:
             self._call_for_headers(options.set_initial_headers)
         except Exception as error:
-            self.own = None
+            self.own_headers = None
             if isinstance(error, tornado.web.HTTPError):
                 raise
             log.error("%s.set_initial_headers failed", options.__name__, exc_info=error)
@@ -10171,8 +10173,8 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
 
     def _call_for_headers(self, hook: Callable[..., Any]) -> None:
         run = in_own_context if self.client_context is None else self.client_context.run
-        where = functools.partial("{}.{}".format, self.hub.options.__name__, hook.__name__)
-        if is_awaitable(watched(where, run, hook, self.http_request, self.own)):
+        where = "{}.{}".format, self.hub.options.__name__, hook.__name__
+        if is_awaitable(watched(where, run, hook, self.http_request, self.own_headers)):
             raise TypeError("a coroutine, for which nobody waits")
 
     def _log(self, log_function: Callable[[Any], None], status: int) -> None:
@@ -10323,7 +10325,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         if more:
             headers |= more
         cookies: Sequence[str] = ()
-        if self.own is not None or hub.options._sets_headers:
+        if self.own_headers is not None or hub.options._sets_headers:
             cookies = self._answer_headers().add_to(headers)
         hub.bytes_sent += len(body)
         if self.http_request.method == "HEAD":
@@ -10360,7 +10362,7 @@ class Poll:
             self._answer()
 
     def set_reading(self, reading: bool) -> None:
-        """A poll reads nothing: posts are held back instead."""
+        """Do nothing: a poll reads nothing, and posts are held back instead."""
 
     def release(self) -> None:
         self._let_go(NOOP)
@@ -10463,7 +10465,7 @@ class TakenOver(asyncio.BufferedProtocol):
             self.session.outlet_lost(self, "transport close")
 
     def pause_writing(self) -> None:
-        """The client does not keep up: what is sent waits in the outbox, where it is counted.
+        """Let what is sent wait in the outbox, where it is counted: the client does not keep up.
 
         Until the client keeps up again, its session reads nothing from it.
         """
@@ -10521,8 +10523,8 @@ class WebSocket(TakenOver):
     def __init__(self, exchange: Exchange, dialect: Dialect, answers: dict[str, str]) -> None:
         lines = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade"]
         lines += [f"{name}: {value}" for name, value in answers.items() if value]
-        if exchange.own is not None:
-            lines += head_lines(exchange.own.headers, exchange.own.cookies)
+        if exchange.own_headers is not None:
+            lines += head_lines(exchange.own_headers.headers, exchange.own_headers.cookies)
         super().__init__(exchange, "\r\n".join([*lines, "", ""]).encode("latin-1"))
         self.dialect = dialect
         self.frames = FrameParser(
@@ -10717,7 +10719,7 @@ class Stream(TakenOver):
         if self.chunked:
             lines.append("Transfer-Encoding: chunked")
         headers = cors_headers(exchange.headers, request.dialect)
-        cookies = () if exchange.own is None else exchange.own.add_to(headers)
+        cookies = () if exchange.own_headers is None else exchange.own_headers.add_to(headers)
         lines += head_lines(headers, cookies)
         head = self._chunk(request.dialect.stream_head(request.transport))
         super().__init__(exchange, "\r\n".join([*lines, "", ""]).encode("latin-1") + head)
