@@ -53,7 +53,8 @@ its classes.
                             -> `allow_request` and its kin (12), the router and the server (13)
     12  SocketIOHandler     the public door: subclass this; options, operators; start reading here
                             -> `routes` makes the rule that Tornado is given (13)
-    13  Serving             the way of a request to its hub; SocketIOServer, the Flash policy
+    13  Serving             the way of a request to its hub; SocketIOServer and the parent of its
+                            workers, the Flash policy
 
 One message, from socket to handler: `WebSocket.data_received` (11) cuts bytes into frames (6,
 `FrameParser`). The session's dialect (5) turns a frame into engine packets. `Session.received` (8)
@@ -13075,14 +13076,11 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
     fork and looks after them as `Foreman` says. They share what it has bound, and serve their
     clients together: a request that comes to the wrong worker is handed over. A worker ends without
     what follows in the program, which is this process's. *workers_folder* is the folder, for this
-    user alone, where workers meet: processes that are started otherwise are given the same one.
+    user alone, where workers meet: processes that are started otherwise, and to which a proxy or a
+    shared port brings the requests, are given the same one.
 
-    If one of the settings
-    `flash_policy_port` (843) and `flash_policy_file` is there, or "flashsocket" stands in
-    `enabled_protocols`, Flash's policy is served too.
-
-    Servers with the same *workers_folder* are workers: a request may come to any of them, from a proxy
-    or on a port that they share. Only this user may be able to enter the folder.
+    If one of the settings `flash_policy_port` (843) and `flash_policy_file` is there, or
+    "flashsocket" stands in `enabled_protocols`, Flash's policy is served too.
 
     With `xheaders=True`, behind a proxy, the origin of a page is compared with the first host in
     X-Forwarded-Host. For an HTTPServer of your own, the application's setting `xheaders` does so.
