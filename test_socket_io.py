@@ -247,7 +247,8 @@ def shortened(value: Any) -> str:
 class Client:
     """A Socket.IO client of any generation, over any transport that its generation has.
 
-    `SocketIOTestCase.client` makes it, and tells what its arguments are. An event is a tuple: its
+    `SocketIOTestCase.client` makes it, and tells what its arguments are; without a test case, it is
+    `await Client(port, ...).connect()`. An event is a tuple: its
     name, then its arguments. Whatever waits does so for `timeout` seconds at most, by default two
     fifths of the time that `gen_test` gives a test. In vain, it raises an AssertionError that is an
     `asyncio.TimeoutError` too; its text names the events that came instead.
@@ -368,7 +369,10 @@ class Client:
             packet_auth = self._way_back(namespace) | (auth or {})
         self._asked_pid = auth_pid(packet_auth)
         self._reasons.pop(namespace, None)
-        await self._send(socket_io.Packet(socket_io.CONNECT, wanted, packet_auth))
+        try:
+            await self._send(socket_io.Packet(socket_io.CONNECT, wanted, packet_auth))
+        except AssertionError as error:
+            raise self._not_in(namespace, str(error)) from None
         await self._accepted(namespace)
         self._joined[namespace] = auth
         return self
@@ -416,6 +420,8 @@ class Client:
         that are in several: without it, the event may come from any. Where the option
         `recovery_window` is set, the server adds an offset to events; it is removed here.
         """
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"receive({name!r}): an event's name is text; timeout= is in seconds")
         packet = await self._take_event("", name, namespace, timeout, acked=False)
         return tuple(packet.data)
 
@@ -570,10 +576,7 @@ class Client:
             lambda: self._take_first(answers), patience(), self.disconnected.is_set
         )
         if packet is None and self.disconnected.is_set():
-            raise socket_io.ConnectionRefused(
-                f"the connection ended before the client was in {namespace} ({self._reason}): "
-                f"the server's log may say why, or enabled_dialects lacks {self.dialect.name}"
-            )
+            raise self._not_in(namespace, f"the connection has ended: {self._reason}")
         if packet is None:
             raise NotReceived(f"no answer to the wish to join {namespace}: does its on_open end?")
         if packet.type == socket_io.CONNECT_ERROR:
@@ -581,11 +584,20 @@ class Client:
             if not isinstance(reason, dict) or "message" not in reason:
                 # Clients before 3.0 get either the message or the data.
                 reason = {"message": reason} if isinstance(reason, str) else {"data": reason}
-            raise socket_io.ConnectionRefused(reason.get("message", ""), reason.get("data"))
+            message, data = reason.get("message", ""), reason.get("data")
+            if not message and data is None:
+                message = f"{namespace} refused without a reason: the server's log may have one"
+            raise socket_io.ConnectionRefused(message, data)
         told = packet.data or {}
         computed = self.dialect.client_id(self.sid, namespace) if self.dialect.shows_sid else ""
         self.ids[namespace] = told.get("sid") or computed or ""
         self._joined.setdefault(namespace)
+
+    def _not_in(self, namespace: str, why: str) -> socket_io.ConnectionRefused:
+        return socket_io.ConnectionRefused(
+            f"the client did not get into {namespace}, because {why}. The server's log may say more, "
+            f"or enabled_dialects lacks {self.dialect.name!r}"
+        )
 
     async def _until(
         self, look: Callable[[], Result | None], timeout: float, is_over: Callable[[], bool]
@@ -688,7 +700,14 @@ class Client:
             text = json.loads(text)["message"]
         if status == 404 and text.startswith("<html"):
             text = f"no handler's routes are at {self.path}: path= names another resource"
-        return socket_io.ConnectionRefused(f"{text[:400]} (HTTP status {status})")
+        lacking = f": enabled_dialects lacks {self.dialect.name!r}"
+        cures = {
+            "Unsupported protocol version": lacking,
+            "Protocol version not supported.": lacking,  # in 0.9
+            "Transport unknown": f": the setting enabled_protocols lacks {self.transport!r}",
+        }
+        cure = cures.get(text, "")
+        return socket_io.ConnectionRefused(f"{text[:400]}{cure} (HTTP status {status})")
 
     async def _shake_hands(self) -> None:
         if self.dialect.handshakes_apart:
@@ -1783,6 +1802,11 @@ class KitMistakeTests(KitTestCase):
         self.assertEqual((await self.client("EIO4", "polling")).transport, XHR_POLLING)
 
     @gen_test
+    async def test_seconds_in_the_place_of_a_name_are_an_error_that_tells_theirs(self):
+        with self.assertRaisesRegex(TypeError, r"receive\(1\).*timeout="):
+            await (await self.client()).receive(1)
+
+    @gen_test
     async def test_a_refusal_is_told_in_the_words_of_the_server(self):
         self.handler.allow_request = classmethod(lambda cls, request: False)
         for dialect, transport in self.DOORS:
@@ -1799,6 +1823,27 @@ class KitMistakeTests(KitTestCase):
 
         with self.assertRaisesRegex(TypeError, "Bare needs `handler = YourHandler`, or a get_app"):
             Bare("setUp").get_app()
+
+
+class KitLackTests(KitTestCase):
+    """A client that the server does not serve is told which option says so."""
+
+    options = {"enabled_dialects": ["EIO4"]}
+    settings = {"enabled_protocols": ["polling"]}
+
+    @gen_test
+    async def test_what_the_server_lacks_is_named(self):
+        for door in self.doors("0.6", "0.9", "EIO3", "EIO4-msgpack"):
+            if door[1] in POLLING:
+                with (
+                    self.subTest(door),
+                    self.assertRaisesRegex(
+                        ConnectionRefused, f"enabled_dialects lacks '{door[0]}'"
+                    ),
+                ):
+                    await self.client(*door)
+        with self.assertRaisesRegex(ConnectionRefused, "enabled_protocols lacks 'websocket'"):
+            await self.client()
 
 
 class KitApplicationTests(SocketIOTestCase):
