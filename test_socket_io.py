@@ -905,7 +905,7 @@ class Client:
     async def _send_quietly(self, packet: socket_io.EnginePacket) -> None:
         # The session may have ended by now: then the server refuses the POST, or the connection is gone.
         with contextlib.suppress(
-            AssertionError, asyncio.IncompleteReadError, ConnectionError, socket_io.Disconnected
+            AssertionError, asyncio.IncompleteReadError, OSError, socket_io.Disconnected
         ):
             await self._send_engine([packet])
 

@@ -104,7 +104,7 @@ class Case:
         missing, heard = set(markers), []
         while missing:
             try:
-                words = await client.receive(seconds)
+                words = await client.receive(timeout=seconds)
             except asyncio.TimeoutError:
                 raise AssertionError(
                     f"a client did not hear {len(missing)} of {len(markers)} markers within {seconds:.0f} s, "
