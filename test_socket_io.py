@@ -24131,7 +24131,8 @@ class ReadmeFolder:
         self.temporary = tempfile.TemporaryDirectory()
         self.path = pathlib.Path(self.temporary.name)
         shutil.copy(socket_io.__file__, self.path)
-        shutil.copy(__file__, self.path / "socket_io_testing.py")
+        kit, _, _ = pathlib.Path(__file__).read_text(encoding="utf-8").partition("\n# -- Below")
+        (self.path / "socket_io_testing.py").write_text(kit, encoding="utf-8")
         for name, block in readme_blocks().items():
             (self.path / f"{name}.py").write_text(block, encoding="utf-8")
 
@@ -24211,14 +24212,24 @@ runpy.run_path(sys.argv[2], run_name="__main__")
         printed, _ = await within(self.program.communicate(), 20)
         self.assertEqual(printed.split(), [b"imported"])
 
-    @gen_test(timeout=30)
-    async def test_the_readme_test_of_the_chat_passes(self):
+    async def run_tests(self, runner, *args):
         self.program = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "unittest", stderr=asyncio.subprocess.PIPE, cwd=self.folder
-        )
-        _, printed = await within(self.program.communicate(), 20)
-        self.assertIn(b"Ran 1 test", printed)
+            sys.executable, "-W", "error", "-m", runner, *args,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, cwd=self.folder,
+        )  # fmt: skip
+        printed, _ = await within(self.program.communicate(), 25)
         self.assertEqual(self.program.returncode, 0, printed)
+        return printed
+
+    @gen_test(timeout=30)
+    async def test_the_readme_tests_pass_under_unittest(self):
+        self.assertIn(b"Ran 3 tests", await self.run_tests("unittest"))
+
+    @unittest.skipUnless(importlib.util.find_spec("pytest"), "pytest is not installed")
+    @gen_test(timeout=30)
+    async def test_the_readme_tests_pass_under_pytest(self):
+        printed = await self.run_tests("pytest", "-q", "-W", "error", "-p", "no:cacheprovider")
+        self.assertIn(b"3 passed", printed)
 
 
 class ReadmeTestCase(SocketIOTestCase):
