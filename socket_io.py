@@ -6504,7 +6504,7 @@ known_head = functools.lru_cache(maxsize=1000)(decode_head)
 
 
 def join_parts(*parts: bytes) -> bytes:
-    """Return *parts* as one text, each behind its length in four bytes."""
+    """Join *parts*, each behind its length in four bytes."""
     return b"".join([piece for part in parts for piece in (len(part).to_bytes(4, "big"), part)])
 
 
@@ -7888,15 +7888,19 @@ class Emitter:
 #
 # The workers whose sockets lie in one folder, which only their user can enter, are a `Crew`. Each
 # has a `Line` to every other one, on which it only sends; what another one sends comes in by a
-# `LineReader`. A frame is the length of its body in four bytes, its kind in one, and the body:
+# `LineReader`. A message is the length of its body in four bytes, its kind in one, and the body:
 #
-#     GREETING   the sender's letter; the first frame of a line, and only that
+#     GREETING   the letter of the sender; always the first message of a line, and no other
 #     HANDED     a connection, whose descriptor comes along; the body has been read from it before
-#     others     messages, for the function that `Crew.receivers` has for their kind
+#     others     for the function that `Crew.receivers` has for their kind
+#
+# A worker that dies closes its ends of all lines: each of the others closes its own line to the dead
+# one, serves the connections that waited there, and forgets what it listened to (`Crew.left_by`).
+# Its successor has the same number, greets everybody, and is greeted by them (`Crew.greeted_by`).
 
 CREW_LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_"
 GREETING, HANDED = 0, 1
-LINE_HEAD = 5  # bytes of a frame in front of its body
+LINE_HEAD = 5  # bytes of a message in front of its body
 MAX_LINE_BODY = 256 * 1024 * 1024
 # A worker that stands still reads nothing: no more connections wait for it, and no more bytes of
 # messages beside one message.
@@ -7936,18 +7940,18 @@ def is_of_our_user(sock: socket.socket) -> bool:
     return int.from_bytes(credentials[4:8], sys.byteorder) == os.geteuid()
 
 
-def encode_line_frame(kind: int, body: bytes) -> bytes:
-    """Encode one frame; ValueError for a body that no worker would take."""
+def encode_line_message(kind: int, body: bytes) -> bytes:
+    """Encode a message of *kind*; ValueError for a body that no worker would take."""
     if len(body) > MAX_LINE_BODY:
         raise ValueError(f"{len(body)} bytes are too many for a message between workers")
     return b"%b%c%b" % (len(body).to_bytes(4, "big"), kind, body)
 
 
 class LineParser:
-    """Finds the frames in what comes on a line, however that is cut.
+    """A parser of what comes on a line, however that is cut, into messages.
 
-    A descriptor comes no later than the first byte of its frame, and in the order of the frames. So
-    a HANDED frame belongs to the first descriptor that is left.
+    A descriptor comes no later than the first byte of its message. So the first HANDED message
+    belongs to the first descriptor that is left.
     """
 
     __slots__ = ("buffer", "descriptors")
@@ -7958,29 +7962,29 @@ class LineParser:
         self.descriptors: collections.deque[int | None] = collections.deque()
 
     def feed(self, data: bytes) -> list[tuple[int, bytes, int | None]]:
-        """Return kind, body and descriptor of the frames that are whole now.
+        """Return kind, body and descriptor of the messages that are whole now.
 
-        Raises PayloadError for a frame that is too long.
+        Raises PayloadError for a message that is too long.
         """
-        buffer, start, frames = self.buffer, 0, []
+        buffer, start, messages = self.buffer, 0, []
         buffer += data
         while len(buffer) >= start + LINE_HEAD:
             size = int.from_bytes(buffer[start : start + 4], "big")
             if size > MAX_LINE_BODY:
-                raise PayloadError("a frame between workers is too long")
+                raise PayloadError("a message between workers is too long")
             end = start + LINE_HEAD + size
             if len(buffer) < end:
                 break
             kind, descriptor = buffer[start + 4], None
             if kind == HANDED and self.descriptors:
                 descriptor = self.descriptors.popleft()
-            frames.append((kind, bytes(buffer[start + LINE_HEAD : end]), descriptor))
+            messages.append((kind, bytes(buffer[start + LINE_HEAD : end]), descriptor))
             start = end
         del buffer[:start]
-        return frames
+        return messages
 
     def close(self) -> None:
-        """Close the descriptors whose frames will not come."""
+        """Close the descriptors whose messages will not come."""
         while self.descriptors:
             descriptor = self.descriptors.popleft()
             if descriptor is not None:
@@ -7988,7 +7992,7 @@ class LineParser:
 
 
 class Line:
-    """The way from this worker to one other. Connections go before messages.
+    """The way from this worker to one other. Connections overtake all other messages.
 
     The line breaks when the other worker has gone. The connections that wait then come back to this
     one, where nobody knows their sids any more: their clients are told so, and begin anew.
@@ -8003,10 +8007,10 @@ class Line:
         self.sock = sock
         self.connections: collections.deque[tuple[socket.socket, bytes]] = collections.deque()
         self.messages: collections.deque[bytes] = collections.deque()
-        self.waiting_bytes = 0  # of the messages
-        self.dropped = 0  # messages, since the socket was full
+        self.waiting_bytes = 0  # the size of these messages
+        self.dropped = 0  # the number of messages that were dropped since the socket was full
         self.due = False  # the messages of this turn are sent at its end, in one write
-        self.unsent = memoryview(encode_line_frame(GREETING, crew.letter.encode()))
+        self.unsent = memoryview(encode_line_message(GREETING, crew.letter.encode()))
         self.writing = False  # the socket is full, and the loop tells when it takes more
         crew.lines[letter] = self
         crew.watch(sock, self.close)  # nothing comes on this socket but its end
@@ -8035,9 +8039,9 @@ class Line:
         """
         if self.writing and volatile:
             return
-        frame = encode_line_frame(kind, body)
-        self.messages.append(frame)
-        self.waiting_bytes += len(frame)
+        message = encode_line_message(kind, body)
+        self.messages.append(message)
+        self.waiting_bytes += len(message)
         while self.waiting_bytes > MAX_WAITING_BYTES and len(self.messages) > 1:
             self.waiting_bytes -= len(self.messages.popleft())
             self.dropped += 1
@@ -8053,7 +8057,7 @@ class Line:
             self._send()
         elif not self.due:
             self.due = True
-            self.crew.soon(self._send)
+            self.crew.loop.call_soon(self._send, context=self.crew.context.copy())
 
     def _send(self) -> None:
         """Send until all has left or the socket is full."""
@@ -8081,7 +8085,7 @@ class Line:
                     self.dropped,
                 )
                 self.dropped = 0
-                self.crew.introduce(self.letter)
+                self.crew.switchboard.introduce(self.letter)
 
     def _take_messages(self) -> bytes:
         """Take from the queue as many messages as the other worker takes in one read, or one."""
@@ -8094,9 +8098,9 @@ class Line:
         return taken[0] if len(taken) == 1 else b"".join(taken)
 
     def _send_connection(self, connection: socket.socket, early: bytes) -> None:
-        frame = encode_line_frame(HANDED, early)
+        message = encode_line_message(HANDED, early)
         try:
-            sent = socket.send_fds(self.sock, [frame], [connection.fileno()])
+            sent = socket.send_fds(self.sock, [message], [connection.fileno()])
         except OSError as error:
             # Linux counts the descriptors that are on their way, and allows no more than may be open.
             if error.errno != errno.ETOOMANYREFS:
@@ -8105,7 +8109,7 @@ class Line:
             return self.crew.serve(connection, early)
         self.connections.popleft()
         connection.close()
-        self.unsent = memoryview(frame)[sent:]
+        self.unsent = memoryview(message)[sent:]
 
     def _set_writing(self, writing: bool) -> None:
         if writing and not self.writing:
@@ -8138,13 +8142,13 @@ class LineReader:
     def __init__(self, crew: Crew, sock: socket.socket) -> None:
         self.crew = crew
         self.sock = sock
-        self.letter = ""  # until the greeting
+        self.letter = ""  # the greeting names it
         self.parser = LineParser()
         crew.readers.add(self)
         crew.watch(sock, self._read)
 
     def _read(self) -> None:
-        """Act on what has come. One read brings one descriptor at most."""
+        """Act on what has come: any number of messages, and one descriptor at most."""
         try:
             closes_on_exec = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
             data, descriptors, flags, _ = socket.recv_fds(self.sock, READ_SIZE, 1, closes_on_exec)
@@ -8209,11 +8213,6 @@ class Crew:
         self.take = take
         #: The functions that take messages, by kind. Each is called with a worker's letter and a body.
         self.receivers: dict[int, Callable[[str, bytes], None]] = {}
-        #: The functions to call with the letter of a worker when there is a line to it.
-        self.on_line: list[Callable[[str], None]] = []
-        #: The functions to call with the letter of a worker that has gone.
-        self.on_gone: list[Callable[[str], None]] = []
-        #: Who listens to what, where the crew is a cluster of its own.
         self.switchboard = Switchboard(self)
         self.lines: dict[str, Line] = {}
         self.readers: set[LineReader] = set()
@@ -8246,7 +8245,7 @@ class Crew:
     def _listen(self) -> socket.socket:
         path = self._path(self.number)
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)  # of a worker that had this number, and died
+            os.unlink(path)  # left behind by a worker that had this number, and died
         listener = socket.socket(socket.AF_UNIX)
         try:
             listener.bind(path)
@@ -8303,18 +8302,13 @@ class Crew:
                 log.debug("no line to worker %r: %s", letter, error)
             return sock.close()
         Line(self, letter, sock)
-        self.introduce(letter)
-
-    def introduce(self, letter: str) -> None:
-        """Let those who send messages say who they are, on a new line or on one that dropped some."""
-        for tell in self.on_line:
-            tell(letter)
+        self.switchboard.introduce(letter)
 
     def greeted_by(self, reader: LineReader) -> None:
         """Note which worker sends by *reader*, and make the line to it that it may lack."""
         before = self.heard.get(reader.letter)
         if before is not None:
-            before.close()  # that process has died, and this is its successor
+            before.close()  # this reader is that of a successor: the process before has died
         self.heard[reader.letter] = reader
         self._connect(reader.letter)
 
@@ -8325,16 +8319,11 @@ class Crew:
             del self.heard[letter]
             if letter in self.lines:
                 self.lines[letter].close()
-            for tell in self.on_gone:
-                tell(letter)
+            self.switchboard.forget(letter)
 
     def miss(self, letter: str) -> None:
         """Look soon for a worker to which the line broke: it, or its successor, may be there."""
         self._look_again(self._connect, letter)
-
-    def soon(self, act: Callable[[], None]) -> None:
-        """Call *act* in the next turn."""
-        self.loop.call_soon(act, context=self.context.copy())
 
     def _look_again(self, act: Callable[..., None], *args: Any) -> None:
         def unless_closing() -> None:
@@ -8342,8 +8331,6 @@ class Crew:
                 act(*args)
 
         self.loop.call_later(LOOK_AGAIN, unless_closing, context=self.context.copy())
-
-    # What comes.
 
     def receive(self, letter: str, kind: int, body: bytes) -> None:
         """Hand a message to the function for its kind, if there is one."""
@@ -8424,7 +8411,7 @@ if hasattr(os, "register_at_fork"):
 #     CHANNELS    all channels that the sender listens to, as JSON; it replaces what was known
 #     LISTENS     one more channel that the sender listens to
 #     DESERTS     a channel that the sender does not listen to any more
-#     PUBLISHED   a message behind its channel, which stands behind its length in four bytes
+#     PUBLISHED   a channel and what the sender publishes there, as `join_parts` joins them
 
 CHANNELS, LISTENS, DESERTS, PUBLISHED = 16, 17, 18, 19
 
@@ -8436,7 +8423,7 @@ class Channels:
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         self.names: set[str] = set()
-        # How many names with a star there are of each length: a search tries so many beginnings.
+        # How many names with a star have which length: a search tries one beginning of each length.
         self.lengths: collections.Counter[int] = collections.Counter()
         for name in names:
             self.add(name)
@@ -8464,18 +8451,6 @@ class Channels:
         return found
 
 
-def encode_published(channel: str, body: bytes) -> bytes:
-    name = channel.encode()
-    return b"%b%b%b" % (len(name).to_bytes(4, "big"), name, body)
-
-
-def decode_published(message: bytes) -> tuple[str, bytes]:
-    start = 4 + int.from_bytes(message[:4], "big")
-    if len(message) < start:
-        raise PayloadError("cut short")
-    return decode_text(message[4:start]), message[start:]
-
-
 class Switchboard:
     """The channels of a crew: who listens to which, here and at the other workers.
 
@@ -8485,18 +8460,16 @@ class Switchboard:
 
     def __init__(self, crew: Crew) -> None:
         self.crew = crew
-        self.channels = Channels()  # that somebody here listens to
+        self.channels = Channels()  # the hubs of this worker listen to them
         self.receivers: dict[str, Receive] = {}  # by these channels
         self.others: dict[str, Channels] = {}  # by the letter of another worker
-        self.introduced = asyncio.Event()  # one more worker has said to what it listens
+        self.introduced = asyncio.Event()  # set when a worker has said to what it listens, or left
         #: The functions to call with a channel and the letter of a worker that has deserted it.
         self.watchers: list[Callable[[str, str], None]] = []
         crew.receivers.update({
             CHANNELS: self._take_channels, LISTENS: self._take_listens, DESERTS: self._take_deserts,
             PUBLISHED: self._take_published,
         })  # fmt: skip
-        crew.on_line.append(self._introduce)
-        crew.on_gone.append(self._forget)
 
     def publish(self, channel: str, body: bytes, volatile: bool) -> None:
         """Send a message to the workers that listen."""
@@ -8504,7 +8477,7 @@ class Switchboard:
         for letter, line in self.crew.lines.items():
             channels = self.others.get(letter)
             if channels is None or channels.matching(channel):
-                message = message or encode_published(channel, body)
+                message = message or join_parts(channel.encode(), body)
                 line.send(PUBLISHED, message, volatile)
 
     def subscribe(self, channel: str, receive: Receive) -> None:
@@ -8526,10 +8499,8 @@ class Switchboard:
             await self.introduced.wait()
         return [letter for letter in lines if channel in self.others[letter].names]
 
-    # What the workers tell each other.
-
-    def _introduce(self, letter: str) -> None:
-        """Tell a worker to which there is a line all our channels."""
+    def introduce(self, letter: str) -> None:
+        """Tell all our channels to a worker whose line is new, or has dropped messages."""
         if letter in self.crew.lines:  # a line may break as soon as it is made
             names = STRICT_JSON.encode([*self.channels.names])
             self.crew.lines[letter].send(CHANNELS, names.encode())
@@ -8556,11 +8527,14 @@ class Switchboard:
             self._note_deserted(letter, [channel])
 
     def _take_published(self, letter: str, message: bytes) -> None:
-        channel, body = decode_published(message)
+        parts = split_parts(message)
+        if len(parts) != 2:
+            raise PayloadError("a channel and a body are published")
+        channel, body = decode_text(parts[0]), parts[1]
         for name in self.channels.matching(channel):
             self.receivers[name](channel, body, letter)
 
-    def _forget(self, letter: str) -> None:
+    def forget(self, letter: str) -> None:
         """Forget a worker that has gone."""
         channels = self.others.pop(letter, Channels())
         self.introduced.set()
@@ -9105,7 +9079,7 @@ class TornadoConnection:
         None if no lane did, or if the client has hung up behind its request.
         """
         stream = self.http.stream
-        if not isinstance(stream, LaneStream) or stream.closed():
+        if not isinstance(stream, EarlyStream) or stream.lane is None or stream.closed():
             return None
         self.http.detach()
         return stream.return_to_lane()
@@ -9268,7 +9242,7 @@ class LaneConnection:
         # By method: the headers of the last request, which mostly come again.
         self.heads: dict[str, PlainHead] = {}
         self.head, self.head_size = NO_HEAD, 0  # the head of the request that is served
-        self.exchange: Exchange | None = None  # which owes an answer
+        self.exchange: Exchange | None = None  # it owes an answer
         self.missing = 0  # bytes of its body that have yet to come
         self.closes = False  # the answer is the last on this connection
         self.ending = False  # the last answer has left
@@ -9518,17 +9492,27 @@ class LaneConnection:
 
 
 class EarlyStream(tornado.iostream.IOStream):
-    """A connection of which some bytes have been read before: these come first.
+    """A connection of which some bytes may have been read before: these come first.
 
-    If it was handed over by another worker, so was its first request.
+    If *handed*, another worker has handed it over with its first request. A connection that a
+    *lane* leaves to Tornado may come back to it.
     """
 
     def __init__(
-        self, sock: socket.socket, early: bytes = b"", handed: bool = False, **options: Any
+        self,
+        sock: socket.socket,
+        address: Any,
+        early: bytes,
+        handed: bool,
+        lane: Lane | None,
+        **options: Any,
     ) -> None:
         super().__init__(sock, **options)
+        self.address = address
         self.early = early
         self.handed = handed
+        self.lane = lane
+        self.returns = False
 
     def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
         if not self.early:
@@ -9538,15 +9522,6 @@ class EarlyStream(tornado.iostream.IOStream):
         self.early = self.early[size:]
         return size
 
-
-class LaneStream(EarlyStream):
-    """A connection that Tornado serves for a `Lane`, to which it may come back."""
-
-    def __init__(self, connection: LaneConnection, **options: Any) -> None:
-        super().__init__(connection.sock, connection.received_before, connection.handed, **options)
-        self.lane, self.address = connection.lane, connection.address
-        self.returns = False
-
     def close_fd(self) -> None:
         if not self.returns:
             super().close_fd()
@@ -9555,7 +9530,7 @@ class LaneStream(EarlyStream):
         self.returns = True
         self.close()
         received, sock = left_in(self), self.socket
-        assert sock is not None
+        assert sock is not None and self.lane is not None
         return LaneConnection(self.lane, sock, self.address, received)
 
 
@@ -9602,12 +9577,9 @@ class Lane:
     @classmethod
     def obstacle(cls, server: SocketIOServer, options: Set[str]) -> str | None:
         """Tell why *server* can have no lane."""
-        application = server.application
-        if not isinstance(application, tornado.web.Application):
-            return "it does not serve a tornado.web.Application"
         for owner, base, names in (
             (type(server), SocketIOServer, ("handle_stream", "start_request", "on_close")),
-            (type(application), tornado.web.Application, ("start_request",)),
+            (type(server.application), tornado.web.Application, ("start_request",)),
         ):
             for name in names:
                 if getattr(owner, name) is not getattr(base, name):
@@ -9724,18 +9696,14 @@ class Lane:
 
         *text* begins with that request. What it is the worker decides, and may leave it to Tornado.
         """
-        line = None
         if self.server.crew is not None and not connection.handed:
-            line = self._line_for(text)
-        if line is None:
-            return self.give_to_tornado(connection)
-        line.hand_over(connection.release())
-
-    def _line_for(self, text: str) -> Line | None:
-        match = SID_IN_LINE.match(text)
-        sid = "" if match is None else match[1]
-        lines = [hub.line_for(sid) for hub in application_hubs.get(self.application, ())]
-        return next((line for line in lines if line is not None and line.has_room), None)
+            match = SID_IN_LINE.match(text)
+            sid = "" if match is None else match[1]
+            for hub in application_hubs.get(self.application, ()):
+                line = hub.line_for(sid)
+                if line is not None and line.has_room:
+                    return line.hand_over(connection.release())
+        self.give_to_tornado(connection)
 
     def take_handed(self, sock: socket.socket, address: Any, early: bytes) -> None:
         """Serve the request with which another worker has handed over its connection."""
@@ -9748,8 +9716,8 @@ class Lane:
         connection.handed = False
 
     def give_to_tornado(self, connection: LaneConnection) -> None:
-        connection.release()
-        self.server.serve_by_tornado(connection)
+        sock, early = connection.release(), connection.received_before
+        self.server.serve_by_tornado(sock, connection.address, early, connection.handed, self)
 
     def forget(self, connection: LaneConnection) -> None:
         self.connections.discard(connection)
@@ -12564,7 +12532,9 @@ SPELLINGS = {squeezed(name): name for name in OPTIONS if name not in ("json", "c
 # which lead to the hub. The first request of an Application goes through a `Gateway`, because only
 # a RequestHandler learns its Application; then the hub is bound, and every later request goes
 # through a `Door` straight to an `Exchange`. `SocketIOServer` listens, and at its end says goodbye.
-# Several workers are processes that share what one parent has bound: the parent is a `Foreman`.
+# Several workers are processes that share what one parent has bound: the parent is a `Foreman`. It
+# learns of a death by SIGCHLD (`_bury`), and forks again after a pause (`_start`). The new worker
+# has the number of the dead one, opens its `Crew` (10) in `_listen`, and says that it listens.
 
 
 NO_GROUPS: Mapping[str, str] = types.MappingProxyType({})
@@ -12688,22 +12658,24 @@ class Door(tornado.routing.Router):
         return Exchange(self.hub, request)
 
 
+class AdmittingHandler(tornado.web.RequestHandler):
+    """A RequestHandler that looks at no XSRF token: an Exchange decides by the origin."""
+
+    def check_xsrf_cookie(self) -> None: ...
+
+    def check_trusted_origin(self, origin: str) -> bool:
+        return True
+
+
 # With this decorator Tornado calls `prepare` when the headers are there, before the body.
 @tornado.web.stream_request_body
-class Gateway(tornado.web.RequestHandler):
+class Gateway(AdmittingHandler):
     """The way of the first request: only a RequestHandler learns its Application."""
 
     exchange: Exchange | None = None  #: set by `prepare`
 
     def initialize(self, door: Door) -> None:
         self.door = door
-
-    def check_xsrf_cookie(self) -> None:
-        """Admit every request: the Exchange decides by the origin, for every transport alike."""
-
-    def check_trusted_origin(self, origin: str) -> bool:
-        """Admit every request, as `check_xsrf_cookie` does."""
-        return True
 
     async def prepare(self) -> None:
         """Open the door and hand the request to an Exchange."""
@@ -12737,18 +12709,11 @@ class Gateway(tornado.web.RequestHandler):
             self.exchange.on_connection_close()
 
 
-class PlainRule(tornado.web.RequestHandler):
+class PlainRule(AdmittingHandler):
     """The answer, a 500, for a SocketIOHandler in a plain rule, where it cannot serve."""
 
     def initialize(self, handler_class: type[SocketIOHandler]) -> None:
         self.handler_class = handler_class
-
-    def check_xsrf_cookie(self) -> None:
-        """Admit every request, so that `prepare` can tell the mistake."""
-
-    def check_trusted_origin(self, origin: str) -> bool:
-        """Admit every request, as `check_xsrf_cookie` does."""
-        return True
 
     def prepare(self) -> None:
         """Answer with 500, and name the cure in the log."""
@@ -12826,7 +12791,7 @@ class Worker:
 
     number: int
     pid: int = 0  #: 0 while there is no process
-    line: socket.socket | None = None  #: to the process, which says on it that it listens
+    line: socket.socket | None = None  #: the process says at its other end that it listens
     listens: bool = False
     leaving: bool = False  #: the process was asked to say goodbye and end
     begun: float = 0.0  #: when the process was started
@@ -12849,7 +12814,15 @@ class Foreman:
     given its number and that socket; *place* is for the log.
     """
 
-    PAUSES = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  #: in seconds, by the number of failures
+    PAUSES = (
+        0.1,
+        0.5,
+        1.0,
+        2.0,
+        5.0,
+        10.0,
+        30.0,
+    )  #: seconds until the next start, by the number of failures
     STEADY_SECONDS = 10.0  #: a worker that has lived so long did not die of its start
     LEAVE_SECONDS = 30.0  #: the time that a worker has for its goodbye
     TRIES = 4  #: a program whose workers die so often before one has listened ends
@@ -12861,7 +12834,7 @@ class Foreman:
         self.outdated_before = 0.0  # processes that were started before are replaced
         self.stopping = False
         self.has_listened = False
-        self.exit_code: int | None = None  # for a program that does not end well
+        self.exit_code: int | None = None  # the program's own, if it does not end well
 
     def run(self) -> None:
         """Keep the workers running until a signal ends them; in a worker this never returns.
@@ -12987,7 +12960,7 @@ class Foreman:
             self._end(signal.SIGTERM)
 
     def _start(self, worker: Worker) -> None:
-        flush_output()  # what is still buffered would be written by both processes
+        flush_output()  # else both processes would write what is still buffered
         worker.line, line = socket.socketpair()
         # A signal for the new process must not be written to our alarm: it is held back meanwhile.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, self.signals)
@@ -13116,59 +13089,54 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
         self.application = application
         self.address = address
         self.workers = count_workers(workers)
-        self.workers_folder = None if workers_folder is None else os.fspath(workers_folder)
-        self.worker: int | None = None  # the number that a foreman has given to this process
         if self.workers > 1:
             check_workers(application, auto_start)
+        self.workers_folder = None if workers_folder is None else os.fspath(workers_folder)
+        self.worker: int | None = None  # the number that a foreman has given to this process
         self.crew: Crew | None = None
-        if kwargs.get("ssl_options") and (self.workers > 1 or workers_folder is not None):
-            raise ValueError(
-                "workers cannot hand TLS connections to each other: let a proxy end TLS in front of "
-                "them, without ssl_options here"
-            )
         self.flash_policy: FlashPolicyServer | None = None
+        if kwargs.get("ssl_options"):
+            if self.workers > 1 or workers_folder is not None:
+                raise ValueError(
+                    "workers cannot hand TLS connections to each other: let a proxy end TLS in "
+                    "front of them, without ssl_options here"
+                )
+            context = tornado.netutil.ssl_options_to_context(
+                kwargs["ssl_options"], server_side=True
+            )
+            isolate_tls(context)
+            kwargs["ssl_options"] = context
         # Called for its error: an unknown transport is to be told before the first request.
         enabled_transports(application)
         # The hubs know the application, but not its servers.
         if kwargs.get("xheaders"):
             application.settings["xheaders"] = True
-        kwargs = {
-            "idle_connection_timeout": self.IDLE_SECONDS,
-            "body_timeout": self.BODY_SECONDS,
-            **kwargs,
-        }
-        if kwargs.get("ssl_options"):
-            kwargs["ssl_options"] = tornado.netutil.ssl_options_to_context(
-                kwargs["ssl_options"], server_side=True
-            )
-            isolate_tls(kwargs["ssl_options"])
+        kwargs.setdefault("idle_connection_timeout", self.IDLE_SECONDS)
+        kwargs.setdefault("body_timeout", self.BODY_SECONDS)
+        super().initialize(application, **kwargs)
         self.lane: Lane | None = None
         self.lane_options = kwargs
-        super().initialize(application, **kwargs)
+        self.may_have_lane = True
         obstacle = Lane.obstacle(self, kwargs.keys())
-        self.may_have_lane = obstacle is None
         if obstacle is not None:
-            log.info("Tornado's own loop reads every request of this server: %s", obstacle)
+            self._give_up_lane(obstacle)
         if auto_start and is_loop_running():
             raise RuntimeError(
                 "a loop is running already: use SocketIOServer(application, auto_start=False)"
             )
         if port is None and unix_socket is None and sockets is None:
             port = application.settings.get("socket_io_port", 8888)
-        self.bind_all = functools.partial(
-            bind_all, port, address, reuse_port, unix_socket, unix_socket_mode, sockets
-        )
+        listeners = self._bind(port, address, reuse_port, unix_socket, unix_socket_mode, sockets)
         if not auto_start:
-            self._listen(self._bind())
-            return
+            return self._listen(listeners)
         allow_all_descriptors()
         if self.workers > 1:
-            self._oversee_workers(self._bind())
+            self._oversee_workers(listeners)
         else:
-            run_loop(self._serve(self._bind()), bool(application.settings.get("autoreload")))
+            run_loop(self._serve(listeners), bool(application.settings.get("autoreload")))
 
-    def _bind(self) -> list[Listener]:
-        return [Listener(sock, shared=self.workers > 1) for sock in self.bind_all()]
+    def _bind(self, *place: Any) -> list[Listener]:
+        return [Listener(sock, shared=self.workers > 1) for sock in bind_all(*place)]
 
     def _oversee_workers(self, listeners: list[Listener]) -> None:
         """Let workers serve, until they have said goodbye."""
@@ -13261,27 +13229,27 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
         try:
             lane.take(stream.socket, address)
         except NotImplementedError:
-            log.info(
-                "Tornado's own loop reads every request of this server: the loop has no add_reader"
-            )
-            self.may_have_lane = False
+            self._give_up_lane("the loop has no add_reader")
             super().handle_stream(stream, address)
 
     def _find_lane(self) -> Lane | None:
         """Return the lane of the loop that runs, if this server can have one."""
-        if self.may_have_lane and (
-            self.lane is None or self.lane.loop is not asyncio.get_running_loop()
-        ):
+        if not self.may_have_lane:
+            return None
+        if self.lane is None or self.lane.loop is not asyncio.get_running_loop():
             self.lane = Lane(self, self.lane_options)
-        return self.lane if self.may_have_lane else None
+        return self.lane
 
-    @property
-    def _sizes(self) -> dict[str, Any]:
-        return {"max_buffer_size": self.max_buffer_size, "read_chunk_size": self.read_chunk_size}
+    def _give_up_lane(self, why: str) -> None:
+        log.info("Tornado's own loop reads every request of this server: %s", why)
+        self.may_have_lane = False
 
-    def serve_by_tornado(self, connection: LaneConnection) -> None:
-        """Serve *connection*, on which its lane has touched nothing."""
-        super().handle_stream(LaneStream(connection, **self._sizes), connection.address)
+    def serve_by_tornado(
+        self, sock: socket.socket, address: Any, early: bytes, handed: bool, lane: Lane | None
+    ) -> None:
+        """Leave a connection to Tornado's own loop; see EarlyStream."""
+        sizes = {"max_buffer_size": self.max_buffer_size, "read_chunk_size": self.read_chunk_size}
+        super().handle_stream(EarlyStream(sock, address, early, handed, lane, **sizes), address)
 
     def take_handed(self, sock: socket.socket, early: bytes) -> None:
         """Serve a connection that another worker has handed over; *early* has been read from it."""
@@ -13291,9 +13259,9 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
             return sock.close()
         sock.setblocking(False)
         lane = self._find_lane()
-        if lane is not None:
-            return lane.take_handed(sock, address, early)
-        super().handle_stream(EarlyStream(sock, early, handed=True, **self._sizes), address)
+        if lane is None:
+            return self.serve_by_tornado(sock, address, early, True, None)
+        lane.take_handed(sock, address, early)
 
     async def close_all_connections(self) -> None:
         """Close the connections of the lane too."""

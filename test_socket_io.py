@@ -8912,17 +8912,17 @@ class EmitterTests(unittest.TestCase):
 
 
 class LineParserTests(unittest.TestCase):
-    """Frames come out of a line as they went in, however they are cut."""
+    """Messages come out of a line as they went in, however they are cut."""
 
-    def test_frames_and_their_descriptors_survive_every_cut(self):
-        frames = [
+    def test_messages_and_their_descriptors_survive_every_cut(self):
+        messages = [
             (0, b"A", None),
             (1, b"", 7),
             (2, b"x" * 300, None),
             (1, b"early", 8),
             (255, b"", None),
         ]
-        data = b"".join(socket_io.encode_line_frame(kind, body) for kind, body, _ in frames)
+        data = b"".join(socket_io.encode_line_message(kind, body) for kind, body, _ in messages)
         starts = {data.index(b"\x00\x00\x00\x00\x01"): 7, data.index(b"\x00\x00\x00\x05\x01"): 8}
         for size in range(1, len(data)):
             parser, found = socket_io.LineParser(), []
@@ -8930,15 +8930,17 @@ class LineParserTests(unittest.TestCase):
                 cut = range(start, start + size)
                 parser.descriptors += [number for at, number in starts.items() if at in cut]
                 found += parser.feed(data[start : start + size])
-            self.assertEqual(found, frames, size)
+            self.assertEqual(found, messages, size)
 
     def test_a_descriptor_that_was_lost_shifts_no_other(self):
         parser = socket_io.LineParser()
         parser.descriptors += [None, 9]
-        found = parser.feed(b"".join(socket_io.encode_line_frame(1, body) for body in (b"a", b"b")))
+        found = parser.feed(
+            b"".join(socket_io.encode_line_message(1, body) for body in (b"a", b"b"))
+        )
         self.assertEqual(found, [(1, b"a", None), (1, b"b", 9)])
 
-    def test_a_frame_that_is_too_long_is_refused_by_its_head(self):
+    def test_a_message_that_is_too_long_is_refused_by_its_head(self):
         too_long = (socket_io.MAX_LINE_BODY + 1).to_bytes(4, "big")
         with self.assertRaises(PayloadError):
             socket_io.LineParser().feed(too_long + b"\x02")
@@ -8946,9 +8948,9 @@ class LineParserTests(unittest.TestCase):
             mock.patch.object(socket_io, "MAX_LINE_BODY", 10),
             self.assertRaisesRegex(ValueError, "11 bytes are too many"),
         ):
-            socket_io.encode_line_frame(2, b"x" * 11)
+            socket_io.encode_line_message(2, b"x" * 11)
 
-    def test_random_bytes_are_frames_or_refused(self):
+    def test_random_bytes_are_messages_or_refused(self):
         chance = random.Random(12)
         for _ in range(300):
             parser, data = socket_io.LineParser(), bytearray()
@@ -9060,8 +9062,10 @@ class CrewTests(CrewTestCase):
     async def test_a_worker_that_comes_again_under_its_number_is_known_again(self):
         first, second = await self.workers(2)
         told = []
-        first.on_line.append(lambda letter: told.append(f"line to {letter}"))
-        first.on_gone.append(lambda letter: told.append(f"{letter} gone"))
+        first.switchboard = mock.Mock(
+            introduce=lambda letter: told.append(f"line to {letter}"),
+            forget=lambda letter: told.append(f"{letter} gone"),
+        )
         for _ in range(3):
             await second.close()
             await self.until(lambda: not first.lines)
@@ -9652,11 +9656,11 @@ class WorkersFailureTests(WorkersClusterTestCase):
         _, there = await self.pair()
         line = self.crews[0].lines["1"]
         bodies = [b"", b"\0", b"\xff" * 10, b"{", b"[1]", b"[[]]", b'["a', b"\0\0\0\1\xff",
-                  b"\0\0\0\1a", socket_io.encode_published("0#socket.io#/#", b"\xff")]  # fmt: skip
+                  b"\0\0\0\1a", socket_io.join_parts(b"0#socket.io#/#", b"\xff")]  # fmt: skip
         with self.assertNoLogs("socket_io", "WARNING"):
             for body, kind in itertools.product(bodies, range(2, 256)):
                 line.send(kind, body)
-            self.crews[0].introduce("1")
+            self.crews[0].switchboard.introduce("1")
             self.first.io.emit("after it")
             self.assertEqual(await there.receive(), ("after it",))
         self.assertEqual(await self.second.io.server_count(), 2)
@@ -19780,7 +19784,7 @@ class FlashPolicyTests(tornado.testing.AsyncTestCase):
 class LaneServer(SocketIOServer):
     """A SocketIOServer that listens only where a test case does."""
 
-    def _bind(self):
+    def _bind(self, *place):
         return []
 
 

@@ -128,7 +128,7 @@ class Slow(Stage):
 class Server(socket_io.SocketIOServer):
     """SocketIOServer for many clients at once, which may take any free port."""
 
-    def _bind(self):
+    def _bind(self, *place):
         port = self.application.settings["socket_io_port"]
         bound = tornado.netutil.bind_sockets(port, "127.0.0.1", backlog=4096)
         self.port = bound[0].getsockname()[1]
