@@ -5908,7 +5908,7 @@ class Hub:
 
     def join_crew(self, crew: Crew | None) -> None:
         """Belong to the workers of *crew*; they are our cluster where the option names no other."""
-        if crew is not self.crew:
+        if crew is not None and crew is not self.crew:
             self.crew = crew
             if self.options.cluster is None:
                 self.join_cluster()
@@ -5918,7 +5918,6 @@ class Hub:
         self.application = application
         self.log_function = application.settings.get("log_function")
         self.transports = enabled_transports(application)
-        self.crew = application_crews.get(application)
         application_hubs.setdefault(application, weakref.WeakSet()).add(self)
 
     def _deadline_failed(self, owner: object) -> None:
@@ -12647,6 +12646,7 @@ class Door(tornado.routing.Router):
             hub.bind(application)
         elif hub.application is None:
             hub.serve(application)
+        hub.join_crew(application_crews.get(application))
         return hub
 
     def find_handler(
@@ -13188,7 +13188,7 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
             self.crew.open()
             application_crews[self.application] = self.crew
         for door in doors_of(self.application):
-            door.open(self.application).join_crew(application_crews.get(self.application))
+            door.open(self.application)
 
     async def _serve(self, listeners: list[Listener], line: socket.socket | None = None) -> None:
         """Serve until a signal, or the end of the foreman at the other end of *line*."""

@@ -23871,6 +23871,16 @@ class WorkersTogetherTests(WorkersTestCase):
     """Several workers act as one server, without Redis."""
 
     @gen_test
+    async def test_a_handler_that_was_started_before_its_server_is_among_the_workers(self):
+        handler = type("Early", (SocketIOHandler,), {})
+        application = tornado.web.Application([handler.routes("socket.io")])
+        await handler.io.start()
+        server = LaneServer(application, auto_start=False, workers_folder=self.folder)
+        self.servers.append(server)
+        await self.until(lambda: len(server.crew.heard) == 3)
+        self.assertEqual(await handler.io.server_count(), 4)
+
+    @gen_test
     async def test_clients_of_every_generation_are_reached_from_every_worker(self):
         clients = {}
         for number, (dialect, transport) in enumerate(EndOfProcessTests.DOORS):
