@@ -69,7 +69,7 @@ class Case:
         self.clients.append(client)
         await client.connect()
         if client.dialect.has_acks:
-            client.id = await client.call("whoami")
+            client.ids[client.namespace] = await client.call("whoami")
             if rooms:
                 await client.call("enter", [*rooms])
         return client
