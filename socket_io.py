@@ -72,9 +72,19 @@ One death: what is due at a time is a method that `Clock` (8) calls, such as
 go of the client, each member leaves its rooms at once, and its `on_close` runs in the next turn
 (9, `Member.end`). A connection that is lost comes to `Session.end` by `Session.outlet_lost`.
 
+One handshake: `LaneConnection._look` (11) reads its head without taking it. The application's
+router (13, `find_door`) gives an `Exchange`, whose `begin` asks `allow_request` (12) and whose
+`start` makes the session (9, `Hub.new_session`) and its first outlet. The answer leaves at the end
+of the turn (11, `Lane.send_soon`). What the lane does not take goes by Tornado to `Door.find_handler`.
+
 One request at the wrong worker: `Lane.pass_on` (11) finds by the sid in its first line whose it is
 (9, `Hub.line_for`). The connection leaves by a `Line` (10), with the request unread, and
-`SocketIOServer.take_handed` (13) of the other worker serves it as if it had come there.
+`SocketIOServer.take_handed` (13) of the other worker serves it as if it had come there. A request
+that Tornado has read goes the same way, by `Exchange._hand_over`, in front of what follows it.
+
+One broadcast among workers: `Everywhere` (10) acts in this process and publishes on a `LineBus`.
+`Switchboard.publish` sends to each worker that listens to the channel, by its `Line`. The
+`LineReader` there gives the message to `Crew.receive`, and so to the `Everywhere` of that worker.
 
 Words. An *engine packet* is a unit of the lower layer, Engine.IO: it opens, checks, upgrades and
 closes a session, or carries a message. A *packet* is a unit of the upper layer, Socket.IO: it joins
@@ -8130,7 +8140,8 @@ class Line:
         self.crew.line_emptied.set()
         while self.connections:
             self.crew.serve(*self.connections.popleft())
-        self.crew.miss(self.letter)
+        # The other worker may live, or have a successor.
+        self.crew.look_again(self.crew.connect, self.letter)
 
 
 class LineReader:
@@ -8262,7 +8273,7 @@ class Crew:
         self.context = contextvars.copy_context()
         self.watch(self.listener, self._accept)
         for letter in CREW_LETTERS:
-            self._connect(letter)
+            self.connect(letter)
 
     def watch(self, sock: socket.socket, act: Callable[[], None], writing: bool = False) -> None:
         """Have *act* called whenever *sock* can be read from or, with *writing*, written to."""
@@ -8279,14 +8290,14 @@ class Crew:
         except OSError as error:  # no descriptor is left; the other worker waits in the kernel
             log.debug("no worker is let in for a moment: %s", error)
             self.loop.remove_reader(self.listener.fileno())
-            return self._look_again(self.watch, self.listener, self._accept)
+            return self.look_again(self.watch, self.listener, self._accept)
         sock.setblocking(False)
         if is_of_our_user(sock):
             LineReader(self, sock)
         else:
             sock.close()
 
-    def _connect(self, letter: str) -> None:
+    def connect(self, letter: str) -> None:
         """Make a line to a worker, if there is none, and if it listens."""
         if letter == self.letter or letter in self.lines:
             return
@@ -8309,7 +8320,7 @@ class Crew:
         if before is not None:
             before.close()  # this reader is that of a successor: the process before has died
         self.heard[reader.letter] = reader
-        self._connect(reader.letter)
+        self.connect(reader.letter)
 
     def left_by(self, reader: LineReader) -> None:
         """Note that the worker which sent by *reader* has gone."""
@@ -8320,11 +8331,9 @@ class Crew:
                 self.lines[letter].close()
             self.switchboard.forget(letter)
 
-    def miss(self, letter: str) -> None:
-        """Look soon for a worker to which the line broke: it, or its successor, may be there."""
-        self._look_again(self._connect, letter)
+    def look_again(self, act: Callable[..., None], *args: Any) -> None:
+        """Call *act* in a moment, unless this worker says goodbye by then."""
 
-    def _look_again(self, act: Callable[..., None], *args: Any) -> None:
         def unless_closing() -> None:
             if not self.closing:
                 act(*args)
@@ -9198,7 +9207,8 @@ class PlainRequest(tornado.httputil.HTTPServerRequest):
             headers=tornado.httputil.HTTPHeaders(parse_plain_headers(self.lines) or {}),
         )
         self.uri = f"{known['path']}?{known['query']}"
-        self.arguments, self.query_arguments = [parse_plain_query(known["query"]) for _ in "12"]
+        self.arguments = parse_plain_query(known["query"])
+        self.query_arguments = parse_plain_query(known["query"])
         vars(self).update(known)
         return getattr(self, name)
 
@@ -9237,11 +9247,12 @@ class LaneConnection:
         self.remote_ip = address[0] if isinstance(address, tuple) else "0.0.0.0"
         # What was read ahead, by Tornado or another worker, before the connection came to this lane.
         self.received_before = received_before
-        self.handed = False  # another worker has handed it over with the request that comes next
+        # Another worker has handed it over with the request that comes next, which travels no further.
+        self.handed = False
         # By method: the headers of the last request, which mostly come again.
         self.heads: dict[str, PlainHead] = {}
         self.head, self.head_size = NO_HEAD, 0  # the head of the request that is served
-        self.exchange: Exchange | None = None  # it owes an answer
+        self.exchange: Exchange | None = None  # the one that owes an answer
         self.missing = 0  # bytes of its body that have yet to come
         self.closes = False  # the answer is the last on this connection
         self.ending = False  # the last answer has left
@@ -9534,7 +9545,7 @@ class EarlyStream(tornado.iostream.IOStream):
 
 
 class Lane:
-    """The connections of one server on which plain requests come, and which requests are ours.
+    """The connections of one server that Tornado does not read. It tells which requests are ours.
 
     Ours is a request with the sid of a living session of this application, at the path where that
     session began. A request without a sid is ours if the application's router gives an Exchange.
@@ -9620,8 +9631,7 @@ class Lane:
     def add(self, connection: LaneConnection) -> None:
         self.connections.add(connection)
         if not self.sweeping:
-            self.sweeping = True
-            self.loop.call_later(self.sweep_seconds, self._sweep, context=self.context)
+            self._sweep()
 
     def _sweep(self) -> None:
         now = self.loop.time()
@@ -9693,7 +9703,7 @@ class Lane:
     def pass_on(self, connection: LaneConnection, text: str) -> None:
         """Give a connection, untouched, to the worker that its request names, or to Tornado.
 
-        *text* begins with that request. What it is the worker decides, and may leave it to Tornado.
+        *text* begins with that request, which may be one that no lane takes.
         """
         if self.server.crew is not None and not connection.handed:
             match = SID_IN_LINE.match(text)
@@ -9704,12 +9714,10 @@ class Lane:
                     return line.hand_over(connection.release())
         self.give_to_tornado(connection)
 
-    def take_handed(self, sock: socket.socket, address: Any, early: bytes) -> None:
+    def take_handed(self, sock: socket.socket, address: Any) -> None:
         """Serve the request with which another worker has handed over its connection."""
-        connection = LaneConnection(self, sock, address, early)
+        connection = LaneConnection(self, sock, address)
         connection.handed = True
-        if early:
-            return self.give_to_tornado(connection)
         connection.wait_for_request()
         connection._readable()
         connection.handed = False
@@ -12960,7 +12968,7 @@ class Foreman:
             self._end(signal.SIGTERM)
 
     def _start(self, worker: Worker) -> None:
-        flush_output()  # else both processes would write what is still buffered
+        flush_output()  # a fork copies what is still buffered, and both processes would write it
         worker.line, line = socket.socketpair()
         # A signal for the new process must not be written to our alarm: it is held back meanwhile.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, self.signals)
@@ -13259,9 +13267,9 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
             return sock.close()
         sock.setblocking(False)
         lane = self._find_lane()
-        if lane is None:
-            return self.serve_by_tornado(sock, address, early, True, None)
-        lane.take_handed(sock, address, early)
+        if lane is None or early:
+            return self.serve_by_tornado(sock, address, early, True, lane)
+        lane.take_handed(sock, address)
 
     async def close_all_connections(self) -> None:
         """Close the connections of the lane too."""
@@ -13327,7 +13335,7 @@ def find_door(router: Any, request: Any) -> Door | None:
 
 def doors_of(application: Any) -> Iterator[Door]:
     """Find the doors in an Application's routes, however deep they stand there."""
-    routers = [getattr(application, "default_router", None)]
+    routers = [application.default_router]
     while routers:
         for rule in getattr(routers.pop(), "rules", ()):
             if isinstance(rule.target, Door):
