@@ -8482,7 +8482,7 @@ class Switchboard:
     def publish(self, channel: str, body: bytes, volatile: bool) -> None:
         """Send a message to the workers that listen."""
         message = b""
-        for letter, line in self.crew.lines.items():
+        for letter, line in list(self.crew.lines.items()):  # a line that breaks is gone at once
             channels = self.others.get(letter)
             if channels is None or channels.matching(channel):
                 message = message or join_parts(channel.encode(), body)

@@ -9604,6 +9604,17 @@ class WorkersFailureTests(WorkersClusterTestCase):
         await self.second.io.close()  # once more changes nothing
 
     @gen_test
+    async def test_a_large_event_that_finds_a_worker_dead_reaches_the_others(self):
+        clients = await self.pair()
+        await self.third_server()
+        await self.until_servers_are(3)
+        self.kill(self.crews.pop())
+        # So many bytes do not wait for the end of the turn.
+        self.first.io.emit("news", "x" * 2 * socket_io.READ_SIZE)
+        for client in clients:
+            self.assertEqual((await client.receive())[0], "news")
+
+    @gen_test
     async def test_a_worker_that_died_is_followed_by_another_of_its_number(self):
         here, _ = await self.pair()
         self.kill(self.crews.pop())
