@@ -7994,8 +7994,7 @@ class LineParser:
 
     def close(self) -> None:
         """Close the descriptors whose messages will not come."""
-        while self.descriptors:
-            descriptor = self.descriptors.popleft()
+        for descriptor in self.descriptors:
             if descriptor is not None:
                 os.close(descriptor)
 
@@ -8104,7 +8103,7 @@ class Line:
             size += len(self.messages[0])
             taken.append(self.messages.popleft())
         self.waiting_bytes -= size
-        return taken[0] if len(taken) == 1 else b"".join(taken)
+        return b"".join(taken)
 
     def _send_connection(self, connection: socket.socket, early: bytes) -> None:
         message = encode_line_message(HANDED, early)
@@ -12622,19 +12621,13 @@ class Entrances(list[tornado.routing.Rule]):
     """
 
     def __init__(self, hubs: Hubs) -> None:
-        super().__init__(self._rules(hubs))
         self.hubs = hubs
+        super().__init__(iter(self))
 
     def __iter__(self) -> Iterator[tornado.routing.Rule]:
-        return iter(self._rules(self.hubs))
-
-    @staticmethod
-    def _rules(hubs: Hubs) -> list[tornado.routing.Rule]:
-        door, anything = Door(hubs), tornado.routing.AnyMatches()
-        return [
-            tornado.routing.Rule(anything, door),
-            tornado.routing.Rule(anything, Gateway, {"door": door}),
-        ]
+        door, anything = Door(self.hubs), tornado.routing.AnyMatches()
+        yield tornado.routing.Rule(anything, door)
+        yield tornado.routing.Rule(anything, Gateway, {"door": door})
 
 
 class Door(tornado.routing.Router):
