@@ -13092,6 +13092,11 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
         self.workers = count_workers(workers)
         if self.workers > 1:
             check_workers(application, auto_start)
+        if workers_folder is not None and application in application_crews:
+            raise RuntimeError(
+                "another server of this application has a workers_folder: close it first, or let one "
+                "server listen in all places, by port with unix_socket, or by sockets"
+            )
         self.workers_folder = None if workers_folder is None else os.fspath(workers_folder)
         self.worker: int | None = None  # the number that a foreman has given to this process
         self.crew: Crew | None = None
@@ -13169,6 +13174,7 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
             hub.reopen()
         if self.workers_folder is not None:
             self.crew = Crew(self.workers_folder, self.take_handed, self.worker)
+            application_crews[self.application] = self.crew
         if is_loop_running():
             self._open_doors()
         elif self.crew is not None:
@@ -13187,7 +13193,6 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
         """Bind the hubs: a server belongs to its crew and cluster before the first request comes."""
         if self.crew is not None:
             self.crew.open()
-            application_crews[self.application] = self.crew
         for door in doors_of(self.application):
             door.open(self.application)
 

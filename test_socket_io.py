@@ -23882,6 +23882,16 @@ class WorkersTogetherTests(WorkersTestCase):
     """Several workers act as one server, without Redis."""
 
     @gen_test
+    async def test_an_application_is_one_worker_so_a_second_server_of_it_is_refused(self):
+        application = self.applications[0]
+        with self.assertRaisesRegex(RuntimeError, "another server of this application"):
+            LaneServer(application, auto_start=False, workers_folder=self.folder)
+        await self.servers[0]._leave_crew()
+        again = LaneServer(application, auto_start=False, workers_folder=self.folder)
+        self.servers.append(again)
+        await self.until(lambda: len(again.crew.heard) == 2)
+
+    @gen_test
     async def test_a_handler_that_was_started_before_its_server_is_among_the_workers(self):
         handler = type("Early", (SocketIOHandler,), {})
         application = tornado.web.Application([handler.routes("socket.io")])
