@@ -6514,20 +6514,24 @@ known_head = functools.lru_cache(maxsize=1000)(decode_head)
 
 def join_parts(*parts: bytes) -> bytes:
     """Join *parts*, each behind its length in four bytes."""
-    return b"".join([piece for part in parts for piece in (len(part).to_bytes(4, "big"), part)])
+    pieces: list[bytes] = []
+    for part in parts:
+        pieces += (len(part).to_bytes(4, "big"), part)
+    return b"".join(pieces)
 
 
 def split_parts(body: bytes) -> list[bytes]:
     """Return the parts, one or more, that `join_parts` has joined; PayloadError for other bytes."""
     parts: list[bytes] = []
-    start, size = 0, len(body)
-    while start < size or not parts:
-        end = start + 4 + int.from_bytes(body[start : start + 4], "big")
-        if start + 4 > size or end > size:
+    start, size = 4, len(body)
+    while True:
+        end = start + int.from_bytes(body[start - 4 : start], "big")
+        if start > size or end > size:
             raise PayloadError("cut short")
-        parts.append(body[start + 4 : end])
-        start = end
-    return parts
+        parts.append(body[start:end])
+        if end == size:
+            return parts
+        start = end + 4
 
 
 def decode_ascii(data: bytes) -> str:
