@@ -144,6 +144,7 @@ import threading
 import time
 import types
 import urllib.parse
+import warnings
 import weakref
 import zlib
 from collections.abc import (
@@ -3238,6 +3239,9 @@ class Clock:
     A deadline whose method fails is reported to *on_failure* with the method's object.
     """
 
+    #: Whether this process looks after workers, which serve all clients.
+    in_foreman: ClassVar[bool] = False
+
     def __init__(self, sweep_seconds: float, on_failure: Callable[[object], None]) -> None:
         self.sweep_seconds = sweep_seconds
         self.on_failure = on_failure
@@ -3311,9 +3315,16 @@ class Clock:
         self.loop, self.thread = PARENTS_LOOP, 0
 
     def check_process(self) -> None:
-        """Raise RuntimeError in a forked child."""
+        """Raise RuntimeError in a forked child; warn in the parent of workers."""
         if self.loop is PARENTS_LOOP:
             refuse_in_child()
+        if Clock.in_foreman:
+            warn_once(
+                "in foreman",
+                "what the parent process of the workers sends reaches nobody: all clients are theirs. "
+                "Start a thread that sends in each worker: "
+                "os.register_at_fork(after_in_child=thread.start)",
+            )
 
     def on_loop(self) -> bool:
         return self.loop is None or self.thread == threading.get_ident()
@@ -4792,6 +4803,13 @@ class Member:
         if not isinstance(problem, ConnectionRefused):
             self._report(problem, self.handler, "on_open", ())
             problem = ConnectionRefused("Server error")
+        log.info(
+            "session %s of %s: on_open in %.40r has refused the client: %.100r",
+            self.session.sid[:6],
+            self.session.hub.options.__name__,
+            self.namespace.name,
+            problem.message,
+        )
         self.session.count_waiting(waiting=-sum([size for _, size in self.inbox or ()]))
         self._take_after_connect()
         is_here = self.state is OPENING  # the client may have left while `on_open` ran
@@ -6236,7 +6254,8 @@ class ParentsTable(dict[str, Any]):
 
 
 def leave_hubs_to_parent() -> None:
-    """Give up all sessions of all hubs, in a forked child."""
+    """Give up all sessions of all hubs, in a forked child, which is no foreman."""
+    Clock.in_foreman = False
     for hub in bound_hubs:
         hub.leave_to_parent()
 
@@ -12492,6 +12511,15 @@ def _check_event(base: type, name: str, event_name: str, own: dict[str, str]) ->
         raise TypeError(f"{base.__name__}.{name} would hide SocketIOHandler.{name}: {cure}")
 
 
+def _takes_self(function: Callable[..., Any]) -> bool:
+    one = (
+        inspect.Parameter.POSITIONAL_ONLY,
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        inspect.Parameter.VAR_POSITIONAL,
+    )
+    return any(parameter.kind in one for parameter in signature_of(function).parameters.values())
+
+
 def find_events(cls: type[SocketIOHandler]) -> dict[str, Receiver]:
     """Map the events of a class to its methods, from its bases down.
 
@@ -12508,6 +12536,11 @@ def find_events(cls: type[SocketIOHandler]) -> dict[str, Receiver]:
                 _check_event(base, name, event_name, own)
                 own[event_name] = name
         methods.update(own)
+    for name in methods.values():
+        if not is_class_method(cls, name) and not _takes_self(getattr(cls, name)):
+            raise TypeError(
+                f"{cls.__name__}.{name} has no parameter for the handler: def {name}(self)"
+            )
     return {event_name: Receiver.of(cls, name) for event_name, name in methods.items()}
 
 
@@ -12857,12 +12890,14 @@ class Foreman:
         # Without a handler of Python's no signal would be written.
         handlers = {name: signal.signal(name, lambda *_: None) for name in self.signals}
         wakeup_before = signal.set_wakeup_fd(self.wakeup.fileno())
+        Clock.in_foreman = True
         try:
             while not self.stopping or any(worker.pid for worker in self.workers):
                 self._meet_deadlines()
                 self._wait()
                 self._bury()
         finally:
+            Clock.in_foreman = False
             signal.set_wakeup_fd(wakeup_before)
             for name, handler in handlers.items():
                 signal.signal(name, handler)
@@ -13143,7 +13178,7 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
         if self.workers > 1:
             self._oversee_workers(listeners)
         else:
-            run_loop(self._serve(listeners), bool(application.settings.get("autoreload")))
+            run_loop(self._serve(listeners))
 
     def _bind(self, *place: Any) -> list[Listener]:
         return [Listener(sock, shared=self.workers > 1) for sock in bind_all(*place)]
@@ -13153,8 +13188,14 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
 
         def serve(number: int, line: socket.socket) -> None:
             self.worker = number
-            run_loop(self._serve(listeners, line), reloading=False)
+            run_loop(self._serve(listeners, line), in_worker=True)
 
+        if has_tornado_loop():
+            log.warning(
+                "what the program has begun on Tornado's loop, such as a PeriodicCallback, stays "
+                "without effect: the workers have loops of their own. Begin it in each worker: "
+                "os.register_at_fork(after_in_child=...) for a thread, on_open for a callback"
+            )
         self._make_flash_policy(auto_start=False)
         with contextlib.ExitStack() as at_the_end:
             policy_sockets = [] if self.flash_policy is None else self.flash_policy.bound
@@ -13490,18 +13531,32 @@ def is_loop_running() -> bool:
     return True
 
 
-def run_loop(work: Coroutine[Any, Any, None], reloading: bool) -> None:
+def has_tornado_loop() -> bool:
+    """Tell whether the program has used Tornado's current loop, for a callback or a client."""
+    with warnings.catch_warnings():
+        # Python 3.12 warns before it makes a loop; older ones make it, and Tornado does not know it.
+        warnings.simplefilter("error", DeprecationWarning)
+        try:
+            return tornado.ioloop.IOLoop.current(instance=False) is not None
+        except DeprecationWarning:
+            return False
+
+
+def run_loop(work: Coroutine[Any, Any, None], in_worker: bool = False) -> None:
     """Run *work* to its end, on uvloop where it is installed.
 
-    With *reloading* it runs on Tornado's current loop, where the application watches its files.
+    Where the program has used Tornado's current loop before, *work* runs on that one: callbacks
+    are waiting there, and the application watches its files there in debug mode. Only a worker has
+    a loop of its own in any case, because it cannot share one with the process that it was forked
+    from.
     """
+    if not in_worker and has_tornado_loop():
+        tornado.ioloop.IOLoop.current().run_sync(lambda: work)
+        return
     run: Callable[..., Any] = asyncio.run
     with contextlib.suppress(ImportError):
         run = importlib.import_module("uvloop").run
-    if reloading:
-        tornado.ioloop.IOLoop.current().run_sync(lambda: work)
-    else:
-        run(work)
+    run(work)
 
 
 class FlashPolicyServer(tornado.tcpserver.TCPServer):

@@ -15202,6 +15202,36 @@ class BirthAndEndTests(RecorderTestCase):
         self.assertIn("last over websocket", logged.output[-1])
 
     @gen_test
+    async def test_info_tells_why_on_open_has_refused_a_client(self):
+        def turn_away(handler):
+            raise ConnectionRefused("Log in\nfirst")
+
+        def say_no(handler):
+            return False
+
+        def forbid(handler):
+            raise tornado.web.HTTPError(403, reason="No guests")
+
+        rows = [
+            (turn_away, r"'Log in\nfirst'"), (say_no, "'Connection refused'"), (forbid, "'No guests'")
+        ]  # fmt: skip
+        for dialect in DIALECTS:
+            for on_open, reason in rows:
+                with (
+                    self.subTest(dialect, reason=reason),
+                    mock.patch.object(self.handler, "on_open", on_open),
+                    self.assertLogs("socket_io", "INFO") as logged,
+                ):
+                    with contextlib.suppress(ConnectionRefused, ConnectionError, EOFError):
+                        client = await self.client(dialect, "websocket")
+                        await client.closed()
+                    lines = [line for line in logged.output if "refused" in line]
+                    told = f" of Recorder: on_open in '/' has refused the client: {reason}"
+                    self.assertEqual(len(lines), 1, lines)
+                    self.assertTrue(lines[0].startswith("INFO:socket_io:session "), lines)
+                    self.assertTrue(lines[0].endswith(told), lines)
+
+    @gen_test
     async def test_info_is_silent_about_a_handshake_of_0_9_that_nothing_follows(self):
         with self.assertNoLogs("socket_io", "INFO"):
             await (await self.wire()).request("GET", "/socket.io/1/")
@@ -16529,6 +16559,20 @@ class SubclassTests(unittest.TestCase):
         self.assertRefused(
             {"a": event("x")(lambda self: None), "b": event("x")(lambda self: None)}, "two methods"
         )
+
+    def test_an_event_method_without_self_is_refused(self):
+        for method in (lambda: None, lambda *, name="": None, lambda **names: None):
+            self.assertRefused({"rename": event("x")(method)}, "rename", "def rename(self)")
+
+        class Chat(SocketIOHandler):
+            @event
+            def anything(*args): ...
+
+            @event
+            @staticmethod
+            def nothing(): ...
+
+        self.assertEqual(set(Chat._events), {"anything", "nothing"})
 
     def test_a_method_for_the_event_disconnect_is_refused_and_names_on_close(self):
         with self.assertRaises(ValueError) as refused:
@@ -22949,6 +22993,53 @@ Server(tornado.web.Application([Chat.routes("socket.io")], socket_io_port=int(sy
         super().tearDown()
 
 
+class EarlierLoopTests(ServedTestCase):
+    """What a program has started before its server goes on, or the log says why it cannot."""
+
+    EARLY = """
+import contextlib, functools, threading, time, tornado.ioloop
+tornado.ioloop.IOLoop.current().add_callback(print, "called", flush=True)
+"""
+    THREAD = """
+def speak():
+    while True:
+        with contextlib.suppress(socket_io.NotServed):
+            Chat.io.emit("early")
+        time.sleep(0.01)
+threading.Thread(target=speak, daemon=True).start()
+"""
+    WORKERS = "Server = functools.partial(Server, workers=2)"
+
+    @gen_test(timeout=30)
+    async def test_callbacks_on_tornados_loop_from_before_the_server_are_called(self):
+        program = self.PROGRAM % (self.EARLY, self.TRANSPORTS)
+        await self.launch(sys.executable, "-c", program, str(self.port))
+        lines = sorted([await self.line(), await self.line()])
+        self.assertIn(b"listening", lines[0])
+        self.assertEqual(lines[1], b"called\n")
+        client = await self.client()
+        await client.send("hello")
+        self.assertEqual(await client.receive(), ("message", "hello"))
+        self.assertEqual(await self.end(), "")
+        self.assertEqual(self.program.returncode, 0)
+
+    @gen_test(timeout=30)
+    async def test_workers_warn_of_callbacks_and_threads_that_stay_in_the_parent(self):
+        more = self.EARLY + self.THREAD + self.WORKERS
+        program = self.PROGRAM % (more, self.TRANSPORTS)
+        await self.launch(sys.executable, "-c", program, str(self.port))
+        lines = []
+        while sum(b"is listening" in line or b"reaches nobody" in line for line in lines) < 3:
+            lines.append(await self.line())
+        warnings = [line.decode() for line in lines if line.startswith(b"WARNING")]
+        self.assertEqual(len(warnings), 2, warnings)
+        self.assertIn("Tornado's loop", warnings[0])
+        self.assertIn("reaches nobody", warnings[1])
+        for warning in warnings:
+            self.assertIn("register_at_fork(after_in_child=", warning)
+        self.assertNotIn("called", await self.end())
+
+
 class DescriptorTests(ServedTestCase):
     """A process has a bounded number of connections."""
 
@@ -24228,6 +24319,19 @@ runpy.run_path(sys.argv[2], run_name="__main__")
         self.assertEqual((await ada.receive())[0], "joined")
         self.program.send_signal(signal.SIGINT)
         await within(self.program.communicate(), 20)
+
+    @gen_test(timeout=30)
+    async def test_the_readme_dashboard_tells_its_users_the_load_from_a_thread(self):
+        await self.run_program("dashboard")
+        wire = await self.wire()
+        form = {"Content_Type": "application/x-www-form-urlencoded"}
+        body = b"name=ada&password=countess"
+        _, headers, _ = await wire.request("POST", "/login", body, **form)
+        cookie = headers["set-cookie"].partition(";")[0]
+        ada = await Client(self.port, "EIO4", "websocket", headers={"Cookie": cookie}).connect()
+        self.clients.append(ada)
+        self.assertEqual((await ada.receive("load"))[0], "load")
+        self.assertNotIn("Traceback", await self.end())
 
     @gen_test(timeout=30)
     async def test_the_readme_workers_serve_clients_of_all_workers(self):
