@@ -13531,15 +13531,22 @@ def is_loop_running() -> bool:
     return True
 
 
+def refuse_loop() -> NoReturn:
+    raise RuntimeError("there is no loop yet")
+
+
 def has_tornado_loop() -> bool:
     """Tell whether the program has used Tornado's current loop, for a callback or a client."""
-    with warnings.catch_warnings():
-        # Python 3.12 warns before it makes a loop; older ones make it, and Tornado does not know it.
-        warnings.simplefilter("error", DeprecationWarning)
-        try:
-            return tornado.ioloop.IOLoop.current(instance=False) is not None
-        except DeprecationWarning:
-            return False
+    with contextlib.ExitStack() as meanwhile:
+        # Before Python 3.14, asyncio makes a loop for whom asks for the current one, and nobody
+        # would close it.
+        if sys.version_info < (3, 14):
+            policy: Any = asyncio.get_event_loop_policy()
+            policy.new_event_loop = refuse_loop
+            meanwhile.callback(delattr, policy, "new_event_loop")
+        meanwhile.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return tornado.ioloop.IOLoop.current(instance=False) is not None
 
 
 def run_loop(work: Coroutine[Any, Any, None], in_worker: bool = False) -> None:
