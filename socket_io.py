@@ -7938,21 +7938,30 @@ MAX_LINE_BODY = 256 * 1024 * 1024
 # messages beside one message.
 MAX_WAITING_CONNECTIONS = 100
 MAX_WAITING_BYTES = 16 * 1024 * 1024
+# Bytes of a folder's path: macOS allows 103 for that of a socket, such as "/62.socket" in it.
+MAX_WORKERS_FOLDER = 93
 # Seconds until a worker looks again for what it lacks: descriptors, or a line that broke.
 LOOK_AGAIN = 0.1
 # Seconds that a worker which ends has to send what waits for the others.
 LAST_WORDS = 1.0
 
 
-def check_workers_folder(folder: str | os.PathLike[str]) -> pathlib.Path:
+def check_workers_folder(folder: str | bytes | os.PathLike[Any]) -> pathlib.Path:
     """Return *folder*, made if it is not there; PermissionError unless it is this user's alone.
 
-    Whoever can enter it can take clients' connections, and speak for every worker.
+    Whoever can enter it can take clients' connections, and speak for every worker. OSError for a
+    path at which there can be no folder, or no sockets in it.
     """
-    path = pathlib.Path(folder).absolute()
-    with contextlib.suppress(FileExistsError):
-        path.mkdir(0o700)
-    found = path.lstat()
+    path = pathlib.Path(os.fsdecode(folder)).absolute()
+    if len(os.fsencode(path)) > MAX_WORKERS_FOLDER:
+        why = f"more than {MAX_WORKERS_FOLDER} bytes are too long a path for the sockets in it"
+        raise OSError(errno.ENAMETOOLONG, f"workers_folder: {why}", str(path))
+    try:
+        with contextlib.suppress(FileExistsError):
+            path.mkdir(0o700)
+        found = path.lstat()
+    except OSError as error:
+        raise OSError(error.errno, f"workers_folder: {error.strerror}", str(path)) from None
     if path.is_symlink() or not path.is_dir():
         why = "it is no folder"
     elif found.st_uid != os.geteuid():
@@ -8807,8 +8816,10 @@ class AnswerHeaders:
             self.headers[name] = f"{self.headers[name]}, {value}" if name in self.headers else value
 
     def clear_header(self, name: str) -> None:
-        """Take back a header that was set here."""
+        """Take back a header that was set here; "Set-Cookie" stands for all cookies."""
         self.headers.pop(header_name(name), None)
+        if header_name(name) == "Set-Cookie":
+            self.cookies = []
 
     def set_cookie(
         self,
@@ -9728,13 +9739,21 @@ class Lane:
         *text* begins with that request, which may be one that no lane takes.
         """
         if self.server.crew is not None and not connection.handed:
-            match = SID_IN_LINE.match(text)
-            sid = "" if match is None else match[1]
-            for hub in application_hubs.get(self.application, ()):
-                line = hub.line_for(sid)
-                if line is not None and line.has_room:
-                    return line.hand_over(connection.release())
+            line = self._line_for(text)
+            if line is not None:
+                return line.hand_over(connection.release())
         self.give_to_tornado(connection)
+
+    def _line_for(self, text: str) -> Line | None:
+        """Return the line to the worker that the sid in *text* names, if it names just one."""
+        match = SID_IN_LINE.match(text)
+        sid = "" if match is None else match[1]
+        hubs = application_hubs.get(self.application, ())
+        if sid and any(sid in hub.sessions for hub in hubs):
+            return None
+        lines = {line for hub in hubs if (line := hub.line_for(sid)) is not None and line.has_room}
+        # Routes whose sid_prefix differ may read two letters in one sid: Tornado finds the route.
+        return lines.pop() if len(lines) == 1 else None
 
     def take_handed(self, sock: socket.socket, address: Any) -> None:
         """Serve the request with which another worker has handed over its connection."""
@@ -12974,18 +12993,20 @@ class Foreman:
     def _ended(self, worker: Worker, code: int) -> None:
         names = {-name: f"signal {name.name}" for name in signal.Signals}
         how = names.get(code, f"exit code {code}")
-        if worker.leaving:
-            log.info("%s has ended: %s", worker, how)
+        who, was_leaving, had_listened = str(worker), worker.leaving, worker.listens
+        self._close_line(worker)
+        # From here on its pid may be that of a stranger.
+        worker.pid, worker.listens, worker.leaving = 0, False, False
+        if was_leaving:
+            log.info("%s has ended: %s", who, how)
             worker.due, worker.failures = monotonic(), 0
         else:
-            if worker.listens and monotonic() - worker.begun > self.STEADY_SECONDS:
+            if had_listened and monotonic() - worker.begun > self.STEADY_SECONDS:
                 worker.failures = 0
-            self._failed(worker, how)
-        self._close_line(worker)
-        worker.pid, worker.listens, worker.leaving = 0, False, False
+            self._failed(worker, who, how)
 
-    def _failed(self, worker: Worker, how: str) -> None:
-        """Plan the next start of *worker*, after a pause."""
+    def _failed(self, worker: Worker, who: str, how: str) -> None:
+        """Plan the next start of *worker*, after a pause; *who* it was is for the log."""
         worker.failures += 1
         pause = self.PAUSES[min(worker.failures, len(self.PAUSES)) - 1]
         worker.due = monotonic() + pause
@@ -12993,9 +13014,9 @@ class Foreman:
         if worker.failures > 1:
             again = f", {worker.failures} times in a row soon after its start"
         if self.has_listened or worker.failures < self.TRIES:
-            log.error("%s died (%s)%s; it starts again in %g s", worker, how, again, pause)
+            log.error("%s died (%s)%s; it starts again in %g s", who, how, again, pause)
         elif not self.stopping:
-            log.critical("%s died (%s)%s, and no other listens: giving up", worker, how, again)
+            log.critical("%s died (%s)%s, and no other listens: giving up", who, how, again)
             self.exit_code = 1
             self._end(signal.SIGTERM)
 
@@ -13010,7 +13031,7 @@ class Foreman:
                 self._be_worker(worker.number, line)
         except OSError as error:  # no memory, or too many processes
             self._close_line(worker)
-            self._failed(worker, str(error))
+            self._failed(worker, str(worker), str(error))
         else:
             worker.begun = monotonic()
             self.selector.register(worker.line, selectors.EVENT_READ, worker)
@@ -13118,7 +13139,7 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
         sockets: Iterable[socket.socket] | None = None,
         reuse_port: bool = False,
         workers: int = 1,
-        workers_folder: str | os.PathLike[str] | None = None,
+        workers_folder: str | bytes | os.PathLike[Any] | None = None,
         **kwargs: Any,
     ) -> None:
         if not isinstance(application, tornado.web.Application):
@@ -13136,7 +13157,7 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
                 "another server of this application has a workers_folder: close it first, or let one "
                 "server listen in all places, by port with unix_socket, or by sockets"
             )
-        self.workers_folder = None if workers_folder is None else os.fspath(workers_folder)
+        self.workers_folder: str | None = None
         self.worker: int | None = None  # the number that a foreman has given to this process
         self.crew: Crew | None = None
         self.flash_policy: FlashPolicyServer | None = None
@@ -13151,6 +13172,8 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
             )
             isolate_tls(context)
             kwargs["ssl_options"] = context
+        if workers_folder is not None:
+            self.workers_folder = str(check_workers_folder(workers_folder))
         # Called for its error: an unknown transport is to be told before the first request.
         enabled_transports(application)
         # The hubs know the application, but not its servers.
@@ -13204,6 +13227,7 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
             if self.workers_folder is None:
                 self.workers_folder = tempfile.mkdtemp(prefix="socket_io-")
                 at_the_end.callback(shutil.rmtree, self.workers_folder, ignore_errors=True)
+                check_workers_folder(self.workers_folder)
             Foreman(self.workers, serve, places_of(listeners)).run()
 
     def _make_flash_policy(self, **options: Any) -> None:

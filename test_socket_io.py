@@ -9288,8 +9288,15 @@ class WorkersFolderTests(CrewTestCase):
             socket_io.check_workers_folder(f"{self.folder}/real")
 
     def test_a_folder_that_is_not_there_is_made(self):
-        path = socket_io.check_workers_folder(f"{self.folder}/new")
-        self.assertEqual(path.stat().st_mode & 0o777, 0o700)
+        for number, spelling in enumerate((str, os.fsencode, pathlib.Path)):
+            path = socket_io.check_workers_folder(spelling(f"{self.folder}/{number}"))
+            self.assertEqual(path.stat().st_mode & 0o777, 0o700)
+
+    def test_a_path_where_no_folder_can_be_is_named_with_the_option(self):
+        pathlib.Path(f"{self.folder}/file").touch()
+        for path, kind in (("no/folder", FileNotFoundError), ("file/folder", NotADirectoryError)):
+            with self.subTest(path), self.assertRaisesRegex(kind, f"workers_folder: .*{path}"):
+                socket_io.check_workers_folder(f"{self.folder}/{path}")
 
     @gen_test
     async def test_a_number_is_taken_while_its_worker_lives_and_free_afterwards(self):
@@ -9308,9 +9315,12 @@ class WorkersFolderTests(CrewTestCase):
                 self.worker()
 
     def test_a_path_too_long_for_a_socket_is_named(self):
-        self.folder = path = f"{self.folder}/{'x' * 120}"
-        with self.assertRaisesRegex(OSError, f"cannot listen at {path}/0.socket"):
-            self.worker()
+        longest = self.folder + "/" + "x" * (socket_io.MAX_WORKERS_FOLDER - len(self.folder) - 1)
+        socket_io.Crew(longest, print, 62).leave_to_parent()
+        with self.assertRaisesRegex(
+            OSError, f"too long a path for the sockets in it: '{longest}x'"
+        ):
+            socket_io.check_workers_folder(f"{longest}x")
 
     @gen_test
     async def test_a_process_of_another_user_is_not_let_in(self):
@@ -18586,6 +18596,8 @@ class AnswerHeaderTests(unittest.TestCase):
         self.answer.add_header("link", "b")
         self.answer.set_header("X-Gone", "x")
         self.answer.clear_header("x-gone")
+        self.answer.add_header("set-cookie", "gone=1")
+        self.answer.clear_header("set-cookie")
         self.assertEqual(
             self.answer.headers,
             {"X-Number": "5", "X-Bytes": "abc", "X-Time": "Fri, 02 Jan 2026 00:00:00 GMT", "Link": "a, b"},
@@ -23418,15 +23430,19 @@ socket_io.Foreman.PAUSES = (0.01, 0.02, 0.3)
         self.assertEqual(self.program.returncode, 0)
 
     @gen_test(timeout=30)
-    async def test_a_program_of_which_no_worker_can_start_ends_with_1(self):
+    async def test_a_program_of_which_no_worker_can_start_ends_with_1_and_leaves_none_behind(self):
         await self.serve("""
 class Server(Server):
-    def add_sockets(self, sockets): raise ValueError("never")
+    def add_sockets(self, sockets):
+        if self.worker: time.sleep(60)  # it never comes to listen
+        raise ValueError("never")
 socket_io.Foreman.PAUSES = (0.01,)
 """, listening=0)  # fmt: skip
         printed, _ = await within(self.program.communicate(), 20)
-        self.assertIn(b"giving up", printed)
+        self.assertRegex(printed, rb"worker 0 \(pid \d+\) died .*, 4 times .* giving up")
+        self.assertRegex(printed, rb"worker 1 \(pid \d+\) has ended: signal SIGTERM")
         self.assertNotIn(b"ENDED", printed)
+        self.assertNotIn(b"ProcessLookupError", printed)
         self.assertEqual(self.program.returncode, 1)
 
     @gen_test(timeout=30)
@@ -23749,6 +23765,24 @@ class HandOverTests(WorkersTestCase):
         self.assertEqual([way for way, _ in self.moved], ["01"] * 2)
         numbers = {hub.number for hub in socket_io.application_hubs[self.applications[1]]}
         self.assertEqual(numbers, {0, 1})
+
+    @gen_test
+    async def test_a_sid_in_which_two_routes_read_different_letters_finds_its_session(self):
+        options = {**vars(self.handler), "sid_prefix": "1"}
+        for application in self.applications:
+            other = type("Other", self.handler.__bases__, dict(options))
+            application.add_handlers(".*", [other.routes("other")])
+        for worker in range(3):  # all hubs are bound
+            await (await self.to(worker)).request("GET", "/other/?EIO=4&transport=polling")
+        with mock.patch.object(socket_io, "random_text", lambda size: "1" * 18 + "20"):
+            mine = await self.joined(1)  # "11": for the other route, a sid of worker 1
+            with mock.patch.object(socket_io, "random_text", lambda size: "12" * 10):
+                url = await self.joined(1)  # "12": there, one of worker 2
+        for odd in ({}, {"X_A": "\x80"}):
+            for one in (mine, url):
+                for worker in (0, 2, 1):
+                    await self.post(await self.to(worker), one, 1, **odd)
+        self.assertEqual({way[1] for way, _ in self.moved}, {"1"})
 
     @gen_test
     async def test_a_request_moves_once_with_its_connection_untouched(self):
@@ -24230,6 +24264,19 @@ class HandOverRefusalTests(unittest.TestCase):
                 workers_folder="/nowhere",
                 ssl_options={"certfile": "x"},
             )
+
+    def test_a_folder_that_cannot_be_used_is_refused_before_a_worker_starts(self):
+        folder = tempfile.mkdtemp()
+        self.addCleanup(os.rmdir, folder)
+        os.chmod(folder, 0o755)
+        application = tornado.web.Application([])
+        for options in ({"workers": 2}, {"auto_start": False}):
+            with (
+                self.subTest(options),
+                mock.patch.object(socket_io.Foreman, "run", lambda foreman: self.fail("it ran")),
+                self.assertRaisesRegex(PermissionError, "workers_folder: others may enter it"),
+            ):
+                LaneServer(application, port=0, workers_folder=folder, **options)
 
     def test_a_prefix_is_short_and_of_the_characters_of_a_sid(self):
         for prefix, good in (
