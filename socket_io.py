@@ -1276,6 +1276,19 @@ def encode_with_attachments(
         raise kind(f"event {packet.data[0][:40]!r}: {text}") from error
 
 
+#: A placeholder in JSON. Inside of a text its quotes would have a backslash.
+PLACEHOLDER = re.compile(r'"_placeholder"\s*:\s*true')
+
+
+def check_placeholders(text: str, attachments: Sequence[bytes]) -> None:
+    """Raise ValueError if a dict in *text*, which has *attachments*, looks like a placeholder.
+
+    Clients would take it for one of their bytes, or end the connection.
+    """
+    if attachments and len(PLACEHOLDER.findall(text)) != len(attachments):
+        raise ValueError("a dict that looks like a placeholder cannot be sent with bytes beside it")
+
+
 def encode_without_attachments(codec: StrictJSON, value: Any) -> str:
     """Return the JSON of *value*, which is no event's and cannot have bytes in it."""
     text, attachments = encode_with_attachments(codec, value)
@@ -1327,7 +1340,9 @@ class EncodedData(list[Any]):
     @classmethod
     def of(cls, codec: StrictJSON, data: list[Any]) -> EncodedData:
         """Encode *data*; TypeError or ValueError says what cannot be sent."""
-        return cls(data, *encode_with_attachments(codec, data, Packet(EVENT, data=data)))
+        text, attachments = encode_with_attachments(codec, data, Packet(EVENT, data=data))
+        check_placeholders(text, attachments)
+        return cls(data, text, attachments)
 
 
 class Assembler:
@@ -2130,6 +2145,7 @@ class EngineIO(Dialect):
         )
         digit = self.PACKET_DIGITS[packet.type]
         if attachments:
+            check_placeholders(text, attachments)
             digit = f"{self.WITH_ATTACHMENTS[packet.type]}{len(attachments)}-"
         if packet.namespace != "/":
             digit += packet.namespace + ","
@@ -2528,8 +2544,7 @@ class MsgPack4(EngineIO4):
             return packets
         try:
             return self.encode_packet(dialect.decode_own(packets))
-        # The value is nested too deep, or it has bytes, and a dict that looks like a placeholder.
-        except (NotSupported, PayloadError) as error:
+        except NotSupported as error:  # the value is nested too deep
             log.debug("an event that was missed is not sent again: %s", error)
             return [EnginePacket(NOOP)]
 
@@ -4638,6 +4653,11 @@ def takes(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> bool:
     return True
 
 
+#: What is no failure of one event: it ends the process, or a coroutine that nobody runs any more.
+#: Any other BaseException is one, such as that of `pytest.fail`.
+ENDS_PROCESS = (SystemExit, KeyboardInterrupt, GeneratorExit)
+
+
 class Member:
     """A client in a namespace: its handler, the events that wait, and the acks to wait for.
 
@@ -5024,7 +5044,9 @@ class Member:
                 return self._settle(what, args, result, ack_id, self.handler)
             if ack_id is not None:
                 self._send_ack(ack_id, result)
-        except (Exception, asyncio.CancelledError) as error:
+        except ENDS_PROCESS:
+            raise
+        except BaseException as error:
             warn_if_blocked(begun, self._where, what, args)
             at_work.since = monotonic()
             self._failed(error, self.handler, what, args)
@@ -5056,7 +5078,9 @@ class Member:
             elif what == "on_open":
                 self._refuse(ConnectionRefused("Timed out"))
             return
-        except Exception as error:
+        except ENDS_PROCESS:
+            raise
+        except BaseException as error:
             return self._failed(error, handler, what, args)
         if what == "on_open":
             self._opened(result)
@@ -5079,7 +5103,9 @@ class Member:
         """Give the application's own exception to its `on_error`; without a handler, to the log."""
         if handler is None:
             log.error("%s could not be made", self.namespace.handler_class.__name__, exc_info=error)
-        elif isinstance(error, Disconnected) and self.close_reason is not None:
+        elif self.close_reason is not None and isinstance(
+            error, (Disconnected, asyncio.CancelledError)
+        ):
             log.debug("%s ! went while its handler was at work", self.session.sid[:6])
         else:
             with contextlib.suppress(AttributeError):  # some exceptions cannot be written to
@@ -5140,7 +5166,9 @@ class Member:
             if sys.version_info >= (3, 11) and not is_being_cancelled():
                 self._report(error, handler, what, ())
             raise
-        except Exception as error:
+        except ENDS_PROCESS:
+            raise
+        except BaseException as error:
             self._report(error, handler, what, ())
             raise
 
@@ -6506,8 +6534,7 @@ class WorkerWords:
 
     def encode_request(self, request: dict[str, Any]) -> bytes:
         text, attachments = encode_with_attachments(self.json, request)
-        if attachments:  # ValueError if a dict beside them looks like a placeholder
-            detached(self.json, request)
+        check_placeholders(text, attachments)
         return join_parts(text.encode(), *attachments)
 
     def decode_request(self, body: bytes) -> Any:

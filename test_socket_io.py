@@ -3626,9 +3626,8 @@ class MsgPackCodecTests(DialectBehaviour, Assertions):
         deep: list = []
         for _ in range(600):
             deep = [deep]
-        for data in (["x", deep], ["x", b"\0", placeholder(0)]):
-            packets = text.encode_packet(Packet(EVENT, "/", data))
-            self.assertEqual(self.dialect.recode(packets, text), [EnginePacket(NOOP)])
+        packets = text.encode_packet(Packet(EVENT, "/", ["x", deep]))
+        self.assertEqual(self.dialect.recode(packets, text), [EnginePacket(NOOP)])
 
     def test_reading_grows_linearly(self):
         for piece in (b"\x90", b"\xd4\0\0", b"\xa1a", b"\xcb" + b"\xff" * 8, b"\xdd\0\0\0\1\x90"):
@@ -12245,6 +12244,24 @@ class MixedRoomTests(RecorderTestCase):
             self.handler.handlers[0].send(b"\x01")
 
     @gen_test
+    async def test_a_dict_like_a_placeholder_beside_bytes_raises_and_ends_no_client(self):
+        clients = [await self.client(dialect) for dialect in ("EIO3", "EIO4")]
+        sends = [self.handler.io.emit, *[handler.emit for handler in self.handler.handlers]]
+        for number in (0, 1, None):
+            value = {"deep": [{"_placeholder": True, "num": number}]}
+            for send in sends:
+                with self.subTest(number), self.assertRaisesRegex(ValueError, "looks like a place"):
+                    send("news", b"\x01", value)
+            with self.assertRaisesRegex(ValueError, "looks like a placeholder"):
+                await self.handler.io.call("news", value, b"\x01")
+        self.handler.io.emit("news", value)  # a dict like others, where there are no bytes
+        self.handler.io.emit("news", b"\x01", '{"_placeholder":true}', {"_placeholder": 1})
+        for client in clients:
+            self.assertEqual(await client.receive(), ("news", value))
+            received = ("news", b"\x01", '{"_placeholder":true}', {"_placeholder": 1})
+            self.assertEqual(await client.receive(), received)
+
+    @gen_test
     async def test_a_broadcast_is_encoded_once_per_dialect(self):
         for _ in range(3):
             await self.client()
@@ -13002,6 +13019,37 @@ class OnErrorTests(RecorderTestCase):
         self.handler.on_error = lambda handler, error: handler.note(error.__traceback__ is not None)
         await client.emit("slow")
         await self.noted(True)
+
+    @gen_test
+    async def test_an_error_that_is_no_exception_reaches_on_error_and_the_next_event_its_method(
+        self,
+    ):
+        class Failed(BaseException):  # that of pytest.fail is one
+            pass
+
+        def fail(handler):
+            raise Failed
+
+        async def fail_later(handler):
+            await asyncio.sleep(0)
+            raise Failed
+
+        for dialect, transport in (("EIO4", "websocket"), ("0.9", "xhr-polling")):
+            client = await self.client(dialect, transport)
+            for on_message in (
+                lambda handler, message: fail(handler),
+                lambda handler, message: fail_later(handler),
+                lambda handler, message: handler.spawn(fail_later(handler)) and None,
+            ):
+                self.handler.on_message = on_message
+                await client.send("x")
+                await self.noted("error", Failed)
+            self.handler.on_message = lambda handler, message: handler.note("next", message)
+            await client.send("x")
+            await self.noted("next", "x")
+            self.handler.handlers[-1].close()
+            self.assertEqual((await within(self.handler.entries.get()))[0], "closed")
+            await client.close()
 
     @gen_test
     async def test_an_ack_that_is_no_json_and_an_error_in_an_ack_callback_reach_on_error(self):
@@ -15527,6 +15575,27 @@ class SpawnTests(RecorderTestCase):
         self.handler.on_error = lambda handler, error: handler.note("error", repr(error))
         await client.send("fail")
         await self.noted("error", "KeyError('why')")
+
+    @gen_test
+    async def test_a_method_that_awaits_a_task_of_a_client_that_goes_is_no_error(self):
+        async def work(handler, message):
+            handler.note("begun")
+            await handler.spawn(handler.work())
+
+        self.handler.on_message = work
+        self.handler.on_close = lambda handler: handler.note("closed")
+        for dialect, transport in self.CLIENTS:
+            with (
+                self.subTest(dialect, transport=transport),
+                self.assertNoLogs("tornado.application", "ERROR"),
+            ):
+                client = await self.client(dialect, transport)
+                await client.send("work")
+                await self.noted("begun")
+                self.handler.handlers[-1].close()
+                await self.noted("cancelled", False)
+                await self.noted("closed")
+                await client.close()
 
     @gen_test
     async def test_a_task_of_one_namespace_is_cancelled_when_its_client_leaves_that_one(self):
