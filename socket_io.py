@@ -8775,13 +8775,16 @@ def set_cookie_text(name: str, value: Any, **attributes: Any) -> str:
             if not isinstance(text, str) or re.search("[^ -:<-~]", text):
                 raise ValueError(f"cookie {name}: {text!r:.60} is no {attribute.lower()}")
             parts.append(f"{attribute}={text}")
-    expires, days = given.get("expires"), given.get("expiresdays")
-    if days is not None and not expires:
-        expires = time.time() + days * 86400
-    if expires:
-        parts.append(f"Expires={tornado.httputil.format_timestamp(expires)}")
-    if given.get("maxage") is not None:
-        parts.append(f"Max-Age={int(given['maxage'])}")
+    expires, days, seconds = (given.get(at) for at in ("expires", "expiresdays", "maxage"))
+    try:
+        if days is not None and not expires:
+            expires = time.time() + days * 86400
+        if expires:
+            parts.append(f"Expires={tornado.httputil.format_timestamp(expires)}")
+        if seconds is not None:
+            parts.append(f"Max-Age={int(seconds)}")
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"cookie {name}: no time at which it ends: {error}") from None
     parts += [flag for flag in ("HttpOnly", "Secure", "Partitioned") if given.get(flag.lower())]
     samesite = given.get("samesite")
     if samesite is not None and samesite is not False:
@@ -8799,6 +8802,8 @@ def set_cookie_text(name: str, value: Any, **attributes: Any) -> str:
             f"cookie {name}: browsers drop {needs_secure[0]} without Secure: say secure=True, "
             "which needs https"
         )
+    if name.startswith("__Host-") and (given.get("domain") or given["path"] != "/"):
+        raise ValueError(f"cookie {name}: browsers drop it unless its path is / without a domain")
     return "; ".join(parts)
 
 

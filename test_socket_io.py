@@ -18606,6 +18606,13 @@ class CookieTests(RecorderTestCase):
             ({"name": "io", "domain": "a;b"}, "is no domain"),
             ({"name": "io", "max_ages": 5}, "max_ages is none of domain"),
             ({"name": "__Host-io"}, "__Host-io without Secure"),
+            ({"name": "__Host-io", "secure": True, "path": "/x"}, "unless its path is /"),
+            ({"name": "__Host-io", "secure": True, "path": None}, "unless its path is /"),
+            ({"name": "__Host-io", "secure": True, "domain": "a.example"}, "without a domain"),
+            ({"name": "io", "max_age": float("inf")}, "cookie io: no time at which it ends"),
+            ({"name": "io", "maxAge": "soon"}, "cookie io: no time at which it ends"),
+            ({"name": "io", "expires": "soon"}, "cookie io: no time at which it ends"),
+            ({"name": "io", "expires_days": "1"}, "cookie io: no time at which it ends"),
             (True, "must be str or Mapping or None"),
         ]:
             with self.subTest(words), self.assertRaises((TypeError, ValueError)) as refused:
