@@ -5609,7 +5609,8 @@ class BroadcastAcks:
 
     #: The acks by client id, of clients at this server and at other servers of this kind.
     answers: dict[str, Any]
-    missing: set[str]  #: the ids of the clients at this server that did not answer
+    #: The ids of the clients that did not answer, at this server; at other workers, of those that left.
+    missing: set[str]
     #: The acks of clients at servers of node, which does not tell their ids.
     unnamed: list[Any] = dataclasses.field(default_factory=list)
     expected: int = 0  #: the number of clients that were asked, on all servers
@@ -6349,6 +6350,7 @@ def enabled_transports(application: tornado.web.Application) -> frozenset[str]:
 # REMOTE_LEAVE, REMOTE_DISCONNECT and REMOTE_FETCH.
 SOCKETS, ALL_ROOMS, JOIN, LEAVE, DISCONNECT_ALL, FETCH, SERVER_SIDE_EMIT = range(7)
 BROADCAST_WITH_ACKS, CLIENT_COUNT, CLIENT_ACK = 7, 8, 9
+CLIENT_SILENT = 10  # of workers: no ack will come from a client; node has no word for it
 
 UID_CHARACTERS = 6  # node's servers and requests have ids of this length
 MAX_REQUEST_SECONDS = 3600.0  # a request of another server waits no longer for acks
@@ -6447,6 +6449,7 @@ class Words(Protocol):
     """The form in which events, requests and responses travel on a bus."""
 
     uid: str  #: the name of this server among the others
+    tells_silent: bool  #: whether a response may say that a client gives no ack
 
     def is_own(self, body: bytes) -> bool:
         """Tell at a glance whether an event is our own, where a bus brings back what we publish."""
@@ -6471,6 +6474,8 @@ class Words(Protocol):
 
 class NodeWords:
     """The words of node's Redis adapter: events in msgpack; requests in JSON, unless bytes forbid."""
+
+    tells_silent = False
 
     def __init__(self, codec: StrictJSON) -> None:
         self.json = codec
@@ -6504,6 +6509,8 @@ class WorkerWords:
     attachments. An event has a head before these, which says whom it is for; its JSON is what the
     sender has written for its own clients, and goes to the clients of the others as it came.
     """
+
+    tells_silent = True
 
     def __init__(self, codec: StrictJSON, uid: str) -> None:
         self.json = codec
@@ -7215,6 +7222,7 @@ class AckQuestion(Question):
         #: The acks that are still to come, by the name of the server.
         self.owed: collections.Counter[str] = collections.Counter()
         self.named: dict[str, Any] = {}  # by client id: our own kind tells it
+        self.missing: set[str] = set()  # the clients of which we know that they give none
         self.unnamed: list[Any] = []
 
     def answered(self, response: dict[str, Any], server: str) -> None:
@@ -7227,9 +7235,11 @@ class AckQuestion(Question):
             self.silent[server] -= 1
             self.expected += count
             self.owed[server] += count
-        elif response.get("type") == CLIENT_ACK:
+        elif response.get("type") in (CLIENT_ACK, CLIENT_SILENT):
             id = response.get("id")
-            if not isinstance(id, str):
+            if isinstance(id, str) and response["type"] == CLIENT_SILENT:
+                self.missing.add(id)
+            elif not isinstance(id, str):
                 self.unnamed.append(response.get("packet"))
             elif id not in self.named:
                 self.named[id] = response.get("packet")
@@ -7380,7 +7390,9 @@ class Everywhere(Here):
         local = super().call(scope, target, data, seconds)
         acks, questions = await asyncio.gather(local, asyncio.gather(*others))
         for question in questions:
-            acks.add(BroadcastAcks(question.named, set(), question.unnamed, question.expected))
+            acks.add(
+                BroadcastAcks(question.named, question.missing, question.unnamed, question.expected)
+            )
         return acks
 
     async def _call_others(
@@ -7435,13 +7447,17 @@ class Everywhere(Here):
     def _acknowledged(
         self, name: str, request: dict[str, Any], id: str, future: asyncio.Future[list[Any]]
     ) -> None:
-        if not future.cancelled() and future.exception() is None:
+        if future.cancelled():
+            return
+        if future.exception() is None:
             args = future.result()
             value = args[0] if args else None  # node passes on the first argument only
             try:
-                self._respond(name, request, type=CLIENT_ACK, packet=value, id=id)
+                return self._respond(name, request, type=CLIENT_ACK, packet=value, id=id)
             except ValueError as error:  # nested too deep
                 log.debug("cluster: the ack of %s is not passed on: %s", id, error)
+        if self.words.tells_silent:
+            self._respond(name, request, type=CLIENT_SILENT, id=id)
 
     # Rooms and connections.
 

@@ -9398,7 +9398,11 @@ class WorkersClusterTestCase(ClusterTestCase):
         elif kind == "-request":
             check_request(words.decode_request(body))
         else:
-            check_response(words.decode_request(body))
+            response = words.decode_request(body)
+            if response.get("type") == socket_io.CLIENT_SILENT:
+                assert response.keys() == {"type", "requestId", "id"}, response
+            else:
+                check_response(response)
 
 
 class WorkersBroadcastTests(WorkersClusterTestCase, ClusterBroadcastTests):
@@ -9526,6 +9530,41 @@ class WorkersCallTests(WorkersClusterTestCase, ClusterCallTests):
             self.assertEqual(await client.answer("yes"), ("question",))
             with self.subTest(dialect, transport=transport):
                 self.assertEqual((await within(calling)).answers, {handler.id: "yes"})
+
+    @gen_test
+    async def test_a_call_does_not_wait_for_a_client_that_leaves_another_worker(self):
+        for dialect, transport in (
+            ("0.9", "websocket"),
+            ("EIO3", "xhr-polling"),
+            ("EIO4", "websocket"),
+        ):
+            here = await self.client(dialect, transport, path="/first")
+            there = await self.client(dialect, transport, path="/second")
+            handler = self.second.io.sockets()[-1]
+            with self.subTest(dialect, transport=transport):
+                calling = asyncio.ensure_future(self.first.io.call("question", timeout=None))
+                self.assertEqual(await there.receive(), ("question",))
+                await here.answer("here")
+                handler.close()
+                acks = await within(calling)
+                self.assertEqual(list(acks.answers.values()), ["here"])
+                self.assertEqual((acks.missing, acks.expected), ({handler.id}, 2))
+            for one in (here, there):
+                await one.close()
+            while self.first.io.sockets():
+                self.first.io.sockets()[0].close()
+                await asyncio.sleep(0.01)
+
+    @gen_test
+    async def test_an_ack_that_no_worker_can_be_told_is_missing(self):
+        await self.client(path="/second")
+        (handler,) = self.second.io.sockets()
+        calling = asyncio.ensure_future(self.first.io.call("question", timeout=None))
+        while not handler._member.acks:
+            await asyncio.sleep(0.01)
+        (ack,) = handler._member.acks.values()
+        ack.set_result([[b"x", {"_placeholder": True, "num": 0}]])
+        self.assertEqual((await within(calling)).missing, {handler.id})
 
 
 class WorkersServerSideEventTests(WorkersClusterTestCase, ServerSideEventTests):
@@ -15578,11 +15617,14 @@ class SpawnTests(RecorderTestCase):
 
     @gen_test
     async def test_a_method_that_awaits_a_task_of_a_client_that_goes_is_no_error(self):
-        async def work(handler, message):
+        async def task(handler):
             handler.note("begun")
-            await handler.spawn(handler.work())
+            await handler.work()
 
-        self.handler.on_message = work
+        async def wait(handler, message):
+            await handler.spawn(task(handler))
+
+        self.handler.on_message = wait
         self.handler.on_close = lambda handler: handler.note("closed")
         for dialect, transport in self.CLIENTS:
             with (
