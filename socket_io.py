@@ -1276,8 +1276,8 @@ def encode_with_attachments(
         raise kind(f"event {packet.data[0][:40]!r}: {text}") from error
 
 
-#: A placeholder in JSON. Inside of a text its quotes would have a backslash.
-PLACEHOLDER = re.compile(r'"_placeholder"\s*:\s*true')
+#: A placeholder in JSON. Inside of a text, or of a longer name, a quote would have a backslash.
+PLACEHOLDER = re.compile(r'(?<!\\)"_placeholder"\s*:\s*true')
 
 
 def check_placeholders(text: str, attachments: Sequence[bytes]) -> None:
