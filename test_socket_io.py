@@ -24482,8 +24482,9 @@ runpy.run_path(sys.argv[2], run_name="__main__")
         await self.run_program("main")
         ada = await self.client()
         self.assertEqual((await ada.receive())[0], "joined")
-        self.program.send_signal(signal.SIGINT)
-        await within(self.program.communicate(), 20)
+        printed = await self.end()
+        self.assertIn("server shutting down", printed)
+        self.assertNotIn("Traceback", printed)
 
     @gen_test(timeout=30)
     async def test_the_readme_dashboard_tells_its_users_the_load_from_a_thread(self):
