@@ -12748,6 +12748,7 @@ class Door(tornado.routing.Router):
         doors = enumerate(doors_of(application))
         hub.number = next((number for number, door in doors if door is self), -1)
         if not hub.clock.is_bound():
+            warn_of_repeated_paths(application)
             hub.bind(application)
         elif hub.application is None:
             hub.serve(application)
@@ -13457,6 +13458,28 @@ def doors_of(application: Any) -> Iterator[Door]:
                 yield rule.target
             elif isinstance(rule.target, tornado.routing.RuleRouter):
                 routers.append(rule.target)
+
+
+def warn_of_repeated_paths(application: Any) -> None:
+    """Warn of each `routes()` behind another one of the same path: no request ever comes to it."""
+    routers = [application.default_router]
+    while routers:
+        seen = set()
+        for rule in getattr(routers.pop(), "rules", ()):
+            if isinstance(rule.target, tornado.routing.RuleRouter):
+                routers.append(rule.target)
+            if not isinstance(rule.matcher, Resource):
+                continue
+            pattern = rule.matcher.pattern.pattern
+            if pattern in seen:
+                warn_once(
+                    "repeated path",
+                    "several routes(..) have the path %s, and only the first is served: give the "
+                    "others their own paths, or make their classes namespaces of the first: "
+                    'routes(.., namespaces={"/admin": Admin})',
+                    pattern,
+                )
+            seen.add(pattern)
 
 
 def bind_all(

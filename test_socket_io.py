@@ -19273,6 +19273,43 @@ class RouteTests(SocketIOTestCase):
                     self.assertEqual(got, (args, kwargs, database))
 
 
+class RepeatedPathTests(tornado.testing.AsyncTestCase):
+    """Of several routes with one path Tornado asks the first alone."""
+
+    class First(SocketIOHandler): ...
+
+    class Second(SocketIOHandler): ...
+
+    def setUp(self):
+        super().setUp()
+        socket_io._warned.clear()
+
+    async def told(self, application):
+        """Return the warnings of *application* when its first client comes."""
+        sock, port = tornado.testing.bind_unused_port()
+        server = tornado.httpserver.HTTPServer(application)
+        server.add_socket(sock)
+        with self.assertLogs("socket_io", "INFO") as logged:
+            await Client(port).connect()
+            await self.First.io.close()
+        server.stop()
+        return [line for line in logged.output if line.startswith("WARNING")]
+
+    @gen_test
+    async def test_routes_of_a_path_that_has_routes_are_one_warning_that_names_namespaces(self):
+        first, second = self.First.routes("socket.io"), self.Second.routes("/socket.io/")
+        (warning,) = await self.told(tornado.web.Application([first, second]))
+        self.assertIn("the path /(?:socket.io), and only the first", warning)
+        self.assertIn("namespaces=", warning)
+
+    @gen_test
+    async def test_routes_of_other_paths_and_of_other_hosts_are_no_warning(self):
+        first, second = self.First.routes("socket.io"), self.Second.routes("other")
+        application = tornado.web.Application([first, second])
+        application.add_handlers("b[.]example", [self.Second.routes("socket.io")])
+        self.assertEqual(await self.told(application), [])
+
+
 class PlainRuleTests(RecorderTestCase):
     """A handler that stands in an Application as any other would, without `routes`."""
 
