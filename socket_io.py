@@ -10462,6 +10462,10 @@ class Poll:
         session.ease()
 
 
+def raise_error(error: BaseException) -> NoReturn:
+    raise error
+
+
 class TakenOver(asyncio.BufferedProtocol):
     """A client's connection that is ours from now on: Tornado no longer knows it.
 
@@ -10494,7 +10498,10 @@ class TakenOver(asyncio.BufferedProtocol):
         return self.hub.read_buffer  # all connections share it: `buffer_updated` empties it at once
 
     def buffer_updated(self, nbytes: int) -> None:
-        self.data_received(bytes(self.hub.read_view[:nbytes]))
+        try:
+            self.data_received(bytes(self.hub.read_view[:nbytes]))
+        except ENDS_PROCESS as error:  # uvloop would only end this connection
+            self.hub.clock.loop.call_soon(raise_error, error)
 
     def data_received(self, data: bytes) -> None:
         """Act on *data*, which the client has sent."""

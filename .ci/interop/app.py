@@ -126,7 +126,7 @@ class StageHandler(SocketIOHandler):
 
     @event("tell the others")
     def tell_the_others(self, text):
-        self.broadcast.emit("told", text)
+        self.broadcast.except_("undisturbed").emit("told", text)
 
     # Order.
 
