@@ -593,10 +593,12 @@ class Speaker(Client):
         )
 
     async def cut_poll(self) -> None:
-        await asyncio.sleep(0.02)
+        session = self.front.side.session(self.sid)
+        # A poll that is cut on its way could come to the server behind the next one, and take its answer.
+        while session.outlet is None:
+            await asyncio.sleep(0.005)
         self._reader.cancel()
         self.line.close()
-        session = self.front.side.session(self.sid)
         while session.outlet is not None:  # a second poll would be one too many
             await asyncio.sleep(0.005)
         self.line = await Line.open(self.port, self.address)
