@@ -576,7 +576,12 @@ class Checks:
             served.add(answers.pop()[0])
             await client.close()
 
-        await asyncio.gather(*[stay(*kind) for kind in kinds * 3])
+        # nginx passes over a machine for ten seconds after one connection to it has failed.
+        for _ in range(8):
+            await asyncio.gather(*[stay(*kind) for kind in kinds * 3])
+            if served == {"a", "b"}:
+                break
+            await asyncio.sleep(2)
         assert served == {"a", "b"}, f"all clients are on {served}"
         return f"{3 * len(kinds)} clients"
 
