@@ -148,6 +148,7 @@ import warnings
 import weakref
 import zlib
 from collections.abc import (
+    AsyncGenerator,
     Awaitable,
     Callable,
     Collection,
@@ -3051,14 +3052,19 @@ def reason_of(error: tornado.web.HTTPError) -> str:
     return error.reason or http.client.responses.get(error.status_code, "Refused")
 
 
-def plain_bool(answer: Any) -> bool:
-    """Return what the application has decided, as a bool; TypeError for a coroutine.
+def decided(answer: Any) -> Any:
+    """Return *answer*, by which the application has decided about a client.
 
-    Nobody awaits the answer here, and a coroutine object would always be true.
+    An error that was returned, and not raised, is raised. TypeError for what would be true whatever
+    it decides, because nobody runs it: a coroutine that is not awaited here, or a generator.
     """
-    if is_awaitable(answer):
-        raise TypeError("a coroutine cannot decide this: use a plain function")
-    return bool(answer)
+    if isinstance(answer, BaseException):
+        raise answer
+    if is_awaitable(answer) or isinstance(answer, (Generator, AsyncGenerator)):
+        raise TypeError(
+            f"{answer!r:.80} decides nothing, because nobody runs it: return a plain value"
+        )
+    return answer
 
 
 def _host_of(headers: Headers, xheaders: bool) -> str:
@@ -3092,7 +3098,7 @@ def _is_ours_or_allowed(origin: str, host: str, allowed: AllowedOrigins) -> bool
     if allowed == "*":
         return True
     if callable(allowed):
-        return plain_bool(allowed(origin))
+        return bool(decided(allowed(origin)))
     for entry in (allowed,) if isinstance(allowed, (str, re.Pattern)) else allowed:
         if entry == "*":
             return True
@@ -4764,6 +4770,11 @@ class Member:
         self.task = None
         if answer is False:
             return self._refuse(ConnectionRefused())
+        if answer is not None:
+            try:
+                decided(answer)
+            except BaseException as error:
+                return self._refuse(error)
         if not CLASS_ONLY.isdisjoint(vars(self.handler)):
             self._warn_of_options()
         if self._move(BUSY):
@@ -6064,6 +6075,7 @@ class Hub:
         for family in families:
             try:
                 admitted = family.admits(session, name, auth)
+                admitted = admitted if is_awaitable(admitted) else decided(admitted)
             except (Exception, asyncio.CancelledError) as error:
                 log.error("%s failed for %.40r", family, name, exc_info=error)
                 return None
@@ -6083,7 +6095,7 @@ class Hub:
         auth: Any,
     ) -> Namespace | None:
         try:
-            if await in_steps(functools.partial(family.step, session), admitted):
+            if decided(await in_steps(functools.partial(family.step, session), admitted)):
                 return self._namespace_of(family, name)
         except Exception as error:
             log.error("%s failed for %.40r", family, name, exc_info=error)
@@ -10131,7 +10143,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
                 "%s.allow_request returned None, which refuses: return True to admit a request",
                 self.hub.options.__name__,
             )
-        if not allowed:
+        if not decided(allowed):
             raise Refused("Forbidden", FORBIDDEN, 403, "turned away", "allow_request said no")
         if self.hub.closing:  # perhaps since it was asked
             raise Refused("Server is shutting down", 3, 503, "turned away")
@@ -11858,6 +11870,24 @@ class SocketIOHandler(tornado.web.RequestHandler):
         """
 
     # Facts about this client.
+
+    @property
+    def current_user(self) -> Any:
+        """The user, by `get_current_user`; TypeError where that is a coroutine function.
+
+        Every client would be a user, because a coroutine is true.
+        """
+        user = super().current_user
+        if is_awaitable(user):
+            raise TypeError(
+                f"{type(self).__name__}.get_current_user cannot be a coroutine: "
+                "say self.current_user = await ... in on_open"
+            )
+        return user
+
+    @current_user.setter
+    def current_user(self, user: Any) -> None:
+        vars(tornado.web.RequestHandler)["current_user"].fset(self, user)
 
     @property
     def id(self) -> str:

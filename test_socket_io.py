@@ -11131,6 +11131,36 @@ class AdmissionTests(RecorderTestCase):
         self.assertEqual(self.sessions, {})
 
     @gen_test
+    async def test_what_nobody_runs_or_raises_admits_no_request(self):
+        async def forget_to_await(request):
+            return False
+
+        def generate(request):
+            yield False
+
+        async def generate_slowly(request):
+            yield False
+
+        rows = [
+            (self.later(forget_to_await), 500),
+            (generate, 500),
+            (generate_slowly, 500),
+            (lambda request: tornado.web.HTTPError(402), 402),
+            (lambda request: ConnectionRefused("no"), 500),
+        ]
+        logging.getLogger("socket_io").setLevel(logging.CRITICAL)
+        self.addCleanup(logging.getLogger("socket_io").setLevel, logging.NOTSET)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # a coroutine that nobody awaits
+            for answer, refused in rows:
+                self.allow(answer)
+                for method, path, what in self.DOORS:
+                    with self.subTest(what, answer=answer):
+                        status, _ = await self.knock(method, path)
+                        self.assertEqual(status, 200 if "jsonp=" in path else refused)
+        self.assertEqual(self.sessions, {})
+
+    @gen_test
     async def test_allow_request_sees_the_request_and_is_asked_once_for_a_client(self):
         seen = []
         self.allow(lambda request: not seen.append((request.remote_ip, request.query_arguments.get("token"),
@@ -14097,6 +14127,18 @@ class MatcherTests(FamilyTestCase):
         self.assertIn("ZeroDivisionError", logged.output[0])
         await client.send("still here")
         await self.noted("message", "still here")
+
+    @gen_test
+    async def test_a_matcher_that_has_only_returned_what_decides_refuses(self):
+        client = await self.client()
+        for answer in (lambda name, auth: (part for part in name), lambda *args: KeyError("name")):
+            MatcherTests.answer = answer
+            with (
+                self.assertLogs("socket_io", "ERROR"),
+                self.assertRaises(ConnectionRefused) as refused,
+            ):
+                await client.join("/tea")
+            self.assertEqual(refused.exception.message, "Invalid namespace")
 
     @gen_test
     async def test_a_matcher_is_not_asked_for_a_name_without_a_slash(self):
@@ -17112,6 +17154,54 @@ class RequestHandlerTests(RecorderTestCase):
                         self.assertEqual(refused.exception.message, reason)
                     with self.assertRaises(ConnectionRefused):
                         await self.client("0.9")
+
+    @gen_test
+    async def test_an_error_that_on_open_returns_refuses_as_if_it_were_raised(self):
+        async def return_slowly(handler):
+            return ConnectionRefused("no", {"code": 1})
+
+        @functools.wraps(Recorder.on_open)
+        def generate(handler):
+            return (part for part in "never run")
+
+        rows = [
+            (lambda handler: ConnectionRefused("no", {"code": 1}), "no"),
+            (return_slowly, "no"),
+            (lambda handler: tornado.web.HTTPError(401), "Unauthorized"),
+            (lambda handler: KeyError("name"), "Server error"),
+            (generate, "Server error"),
+        ]
+        logging.getLogger("tornado.application").setLevel(logging.CRITICAL)
+        self.addCleanup(logging.getLogger("tornado.application").setLevel, logging.NOTSET)
+        for self.handler.on_open, reason in rows:
+            with self.subTest(reason), self.assertRaises(ConnectionRefused) as refused:
+                await self.client()
+            self.assertEqual(refused.exception.message, reason)
+
+    @gen_test
+    async def test_a_get_current_user_that_is_a_coroutine_makes_nobody_a_user(self):
+        @tornado.gen.coroutine
+        def get_current_user(handler):
+            return None
+
+        @tornado.web.authenticated
+        def admit(handler):
+            pass
+
+        self.handler.get_current_user, self.handler.on_open = get_current_user, admit
+        with (
+            self.assertLogs("tornado.application", "ERROR") as logged,
+            self.assertRaises(ConnectionRefused),
+        ):
+            await self.client()
+        self.assertIn("get_current_user cannot be a coroutine", logged.output[0])
+
+        async def on_open(handler):
+            handler.current_user = await get_current_user(handler) or "ada"
+            handler.emit("welcome", handler.current_user)
+
+        self.handler.on_open = on_open
+        self.assertEqual(await (await self.client()).receive(), ("welcome", "ada"))
 
     @gen_test
     async def test_a_client_that_authenticated_lets_through_connects(self):
