@@ -4465,6 +4465,10 @@ class Target:
     local: bool = False  #: clients of other servers are not meant
 
 
+#: A room that no client is in. `to` of an empty list means nobody; in node it means everybody, which
+#: is a fault there (socketio/socket.io#4645).
+NOBODY = random_text(SID_BYTES)
+
 #: An argument that stands for rooms: a name, or a list of names.
 Rooms = str | list[str] | tuple[str, ...] | Set[str]
 
@@ -7910,7 +7914,7 @@ class Emitter:
 
     def to(self, *rooms: Rooms) -> Emitter:
         """Return an emitter for those in *rooms* too; a client's id is a room."""
-        return self._but(rooms=self._target.rooms.union(room_names(rooms)))
+        return self._but(rooms=self._target.rooms.union(room_names(rooms) or [NOBODY]))
 
     in_ = to
 
@@ -11246,9 +11250,9 @@ class Broadcast:
     def to(self, *rooms: Rooms) -> Broadcast:
         """Add the clients in *rooms*, which are names or lists of names; a client's `id` is a room.
 
-        A client that is in several of the rooms gets one copy.
+        A client that is in several of the rooms gets one copy. An empty list adds nobody.
         """
-        return self._but(rooms=self._target.rooms.union(room_names(rooms)))
+        return self._but(rooms=self._target.rooms.union(room_names(rooms) or [NOBODY]))
 
     in_ = to
 

@@ -8859,6 +8859,18 @@ class EmitterTests(unittest.TestCase):
             ("socket.io-request#/chat#", {"uid": "emitter", "type": 6, "data": ["note", 5]}),
         ])  # fmt: skip
 
+    def test_no_room_at_all_is_nobody(self):
+        bodies = []
+        with mock.patch.object(
+            self.emitter._redis, "publish", lambda channel, body: bodies.append(body)
+        ):
+            for nobody in (self.emitter.to([]), self.emitter.to(), self.emitter.to(()).volatile):
+                nobody.emit("hi")
+                nobody.disconnect()
+        for message in map(socket_io.unpack, bodies):
+            options = message["opts"] if isinstance(message, dict) else message[2]
+            self.assertEqual(len(options["rooms"]), 1)
+
     def test_an_event_that_cannot_be_sent_raises_to_the_caller(self):
         for wrong in (object(), math.nan, {1}):
             with self.assertRaises((TypeError, ValueError)):
@@ -16118,14 +16130,30 @@ class OperatorTests(RecorderTestCase):
         third.in_(["tea"]).except_(["coffee"]).emit("a", 5)
         third.except_(["tea"]).emit("a", 6)
         third.volatile.to(["coffee"]).emit("a", 7)
-        io.to([]).emit("a", 8)  # as in node: no room is no choice
-        self.assertEqual(
-            await self.told([ann, bob, cat]), [[1, 2, 4, 7, 8], [1, 2, 3, 4, 5, 8], [1, 8]]
-        )
+        self.assertEqual(await self.told([ann, bob, cat]), [[1, 2, 4, 7], [1, 2, 3, 4, 5], [1]])
         second.leave(["tea", "milk"], "sugar")
         io.leave(["tea", "water"])
         self.assertEqual(second.rooms & drinks, set())
         self.assertEqual(first.rooms & drinks, {"coffee"})
+
+    @gen_test
+    async def test_no_room_at_all_is_nobody(self):
+        people = await self.people((), ("tea",), ())
+        io, ann = self.handler.io, self.handler.handlers[0]
+        nobody = [io.to([]), io.to(*[]), io.in_(set()), io.except_("tea").to([]), ann.to([])]
+        for operator in [*nobody, ann.volatile.to([]), ann.broadcast.to([], ())]:
+            operator.emit("a", "lost")
+            operator.send("lost")
+            operator.join("coffee")
+            operator.disconnect()
+            self.assertEqual(operator.sockets(), [])
+            self.assertEqual((await operator.call("a", "lost")).expected, 0)
+        ann.leave([])
+        io.join([])
+        io.to([]).to("tea").emit("a", 1)
+        io.except_([]).emit("a", 2)
+        self.assertEqual(await self.told(people), [[2], [1, 2], [2]])
+        self.assertEqual(io.rooms(), {"tea": 1})
 
     @gen_test
     async def test_a_room_that_is_no_text_is_a_type_error_with_the_cure(self):
