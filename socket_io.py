@@ -5645,10 +5645,10 @@ Scope = str | Family
 SECRET_HEADERS = frozenset(["cookie", "authorization", "proxy-authorization"])
 
 
-def describe(handler: SocketIOHandler, now: float) -> dict[str, Any]:
+def describe(handler: SocketIOHandler) -> dict[str, Any]:
     """Describe a client as node's `fetchSockets` does, but without its credentials."""
     request, session = handler.request, handler._member.session
-    issued = time.time() - (now - session.born)
+    issued = time.time() - (session.hub.clock.now() - session.born)
     headers = {
         name.lower(): value
         for name, value in request.headers.get_all()
@@ -5776,8 +5776,7 @@ class Here:
 
         Credentials stay here: cookies, authorization and `auth`.
         """
-        now = self.hub.clock.now()
-        return [describe(handler, now) for handler in self.find(scope, target)]
+        return [describe(handler) for handler in self.find(scope, target)]
 
     async def fetch(self, scope: Scope, target: Target) -> list[dict[str, Any]]:
         """Return what `describe` does; in a cluster, of the clients of all servers."""
@@ -5903,8 +5902,11 @@ class Hub:
             family = Family(key, handler_class)
             self.families.append(family)
             self._be_home_of(handler_class, family)
-        elif not key.startswith("/") or "," in key:
-            raise ValueError(f"namespace {key!r}: a name starts with a slash and holds no comma")
+        elif not key.startswith("/") or re.search(r"[,*\\]", key):
+            raise ValueError(
+                f"namespace {key!r}: a name starts with a slash and holds no comma; "
+                "re.compile(..) stands for many names"
+            )
         else:
             self.classes[key] = handler_class
             self._be_home_of(handler_class, key)
@@ -11443,6 +11445,13 @@ class NamespaceIO(Broadcast):
         The listener gets the event's arguments, and may be a coroutine function. The result of an
         event's first listener is the answer to `server_side_call`.
         """
+        if event == "connection" or event in RESERVED_EVENTS:
+            raise ValueError(
+                f"no server emits {event!r}: for clients override on_open and on_close, and "
+                "decorate methods with @event"
+            )
+        if not callable(listener):
+            raise TypeError(f"a listener of {event!r} must be a function, not {listener!r:.80}")
         for hub, scope in self._at:
             hub.listeners.setdefault(scope, {}).setdefault(event, []).append(listener)
 
@@ -12173,8 +12182,11 @@ class SocketIOHandler(tornado.web.RequestHandler):
 
         Raises TypeError or ValueError, with the cure, for mistakes in the classes and in *kwargs*.
         """
-        if not isinstance(resource, str):
-            raise TypeError(f'routes("socket.io") takes a path as text, not {resource!r:.100}')
+        for part in (resource, extraRE or "", extraSep or ""):
+            if not isinstance(part, str):
+                raise TypeError(
+                    f'routes("socket.io", namespaces=.., kwargs=..): no path is {part!r:.100}'
+                )
         if not isinstance(namespaces, (Mapping, NOTHING)):
             raise TypeError('routes(namespaces={"/name": HandlerClass}) takes a dict')
         classes: list[Any] = [cls, *(namespaces or {}).values()]
@@ -12188,11 +12200,12 @@ class SocketIOHandler(tornado.web.RequestHandler):
                 )
             handler_class._examine()
         extra = f"{extraSep or ''}(?P<extra>{extraRE})" if extraRE else ""
-        pattern = re.compile(f"/(?:{resource.strip('/')}){extra}")
+        resource = resource.removeprefix("^").strip("/")
+        pattern = re.compile(f"/(?:{resource}){extra}")
         for handler_class in {(namespaces or {}).get("/", cls), *(namespaces or {}).values()}:
             check_on_open(handler_class, pattern)
         hubs = Hubs(functools.partial(Hub, cls, dict(namespaces or {}), dict(kwargs or {})))
-        return Resource(pattern), Entrances(hubs)
+        return Resource(pattern, f"/{resource}/"), Entrances(hubs)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -12694,8 +12707,9 @@ NO_GROUPS: Mapping[str, str] = types.MappingProxyType({})
 class Resource(tornado.routing.Matcher):
     """The paths of one resource. A request keeps the groups and the tail of its path."""
 
-    def __init__(self, pattern: re.Pattern[str]) -> None:
+    def __init__(self, pattern: re.Pattern[str], example: str) -> None:
         self.pattern = pattern
+        self.example = example  # the path of a request, unless the resource is more than a name
 
     @property
     def name(self) -> NoReturn:
@@ -12789,7 +12803,7 @@ class Door(tornado.routing.Router):
         doors = enumerate(doors_of(application))
         hub.number = next((number for number, door in doors if door is self), -1)
         if not hub.clock.is_bound():
-            warn_of_repeated_paths(application)
+            warn_of_hidden_routes(application)
             hub.bind(application)
         elif hub.application is None:
             hub.serve(application)
@@ -13266,6 +13280,7 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
             self.workers_folder = str(check_workers_folder(workers_folder))
         # Called for its error: an unknown transport is to be told before the first request.
         enabled_transports(application)
+        warn_of_hidden_routes(application)
         # The hubs know the application, but not its servers.
         if kwargs.get("xheaders"):
             application.settings["xheaders"] = True
@@ -13501,17 +13516,21 @@ def doors_of(application: Any) -> Iterator[Door]:
                 routers.append(rule.target)
 
 
-def warn_of_repeated_paths(application: Any) -> None:
-    """Warn of each `routes()` behind another one of the same path: no request ever comes to it."""
+def warn_of_hidden_routes(application: Any) -> None:
+    """Warn of each `routes()` behind another rule for its path: no request ever comes to it."""
     routers = [application.default_router]
     while routers:
         seen = set()
+        pages: list[tornado.routing.PathMatches] = []
         for rule in getattr(routers.pop(), "rules", ()):
+            matcher = rule.matcher
             if isinstance(rule.target, tornado.routing.RuleRouter):
                 routers.append(rule.target)
-            if not isinstance(rule.matcher, Resource):
+            elif isinstance(matcher, tornado.routing.PathMatches):
+                pages.append(matcher)
+            if not isinstance(matcher, Resource):
                 continue
-            pattern = rule.matcher.pattern.pattern
+            pattern = matcher.pattern.pattern
             if pattern in seen:
                 warn_once(
                     "repeated path",
@@ -13521,6 +13540,16 @@ def warn_of_repeated_paths(application: Any) -> None:
                     pattern,
                 )
             seen.add(pattern)
+            request: Any = types.SimpleNamespace(path=matcher.example)
+            for page in pages if matcher.match(request) is not None else ():
+                if page.match(request) is not None:
+                    warn_once(
+                        "hidden path",
+                        "the rule %s takes the requests for %s, because routes(..) stands behind it: "
+                        "put routes(..) first",
+                        page.regex.pattern,
+                        matcher.example,
+                    )
 
 
 def bind_all(

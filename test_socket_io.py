@@ -13956,9 +13956,34 @@ class ClassIoTests(unittest.TestCase):
         self.assertIn("namespaces=", str(refused.exception))
         Chat.io.of("/room-1").emit("reaches nobody")
         Chat.io.of("/admin").of("/").emit("reaches nobody")
-        for name in ("admin", "/a,b"):
-            with self.subTest(name), self.assertRaises(ValueError):
+        for name in ("admin", "/a,b", r"/room-\d", "/room-*", "*"):
+            with self.subTest(name), self.assertRaises(ValueError) as refused:
                 Chat.routes("socket.io", namespaces={name: Admin})
+            self.assertIn("re.compile", str(refused.exception))
+
+    def test_a_listener_of_what_no_server_emits_is_refused_with_the_cure(self):
+        class Chat(SocketIOHandler): ...
+
+        Chat.routes("socket.io")
+        for event_name in ("connection", "connect", "disconnect"):
+            with self.subTest(event_name), self.assertRaises(ValueError) as refused:
+                Chat.io.on(event_name, print)
+            self.assertIn("on_open", str(refused.exception))
+        with self.assertRaises(TypeError):
+            Chat.io.on("news", None)
+
+    def test_before_the_first_client_nobody_is_reached_and_found(self):
+        class Chat(SocketIOHandler): ...
+
+        Chat.routes("socket.io", namespaces={"/admin": Chat})
+
+        async def ask():
+            for io in (Chat.io, Chat.io.of("/admin"), Chat.io.local, Chat.io.to("room")):
+                self.assertEqual(await io.fetch_sockets(), [])
+                self.assertEqual((await io.call("question")).expected, 0)
+                self.assertEqual(io.sockets(), [])
+
+        asyncio.run(ask())
 
 
 class Room(Recorder):
@@ -19365,7 +19390,7 @@ class RouteTests(SocketIOTestCase):
         return tornado.web.Application(
             [
                 Named.routes("echoTest", "(?P<sec_a>123)(?P<sec_b>.*)", extraSep="/"),
-                Unnamed.routes("(one|two)/chat", r"(\d+)"),
+                Unnamed.routes("^/(one|two)/chat", r"(\d+)"),
                 Plain.routes("(?P<team>[a-z]+)/live", kwargs={"database": "db"}),
             ]
         )
@@ -19432,6 +19457,32 @@ class RepeatedPathTests(tornado.testing.AsyncTestCase):
         self.assertEqual(await self.told(application), [])
 
 
+class HiddenRouteTests(unittest.TestCase):
+    """Routes behind a rule for every path are never asked; a server says so when it is made."""
+
+    def setUp(self):
+        socket_io._warned.clear()
+
+    def serve(self, *rules):
+        application = tornado.web.Application(list(rules))
+        SocketIOServer(application, auto_start=False, port=0, address="127.0.0.1").stop()
+
+    def test_routes_behind_a_rule_that_takes_their_requests_are_one_warning(self):
+        for path in (r"/(.*)", "/socket.io.*", "/socket.io/$"):
+            with self.subTest(path), self.assertLogs("socket_io", "WARNING") as logged:
+                self.serve((path, tornado.web.RequestHandler), Recorder.routes("socket.io"))
+            self.assertEqual(len(logged.output), 1)
+            self.assertIn(f"the rule {path}", logged.output[0])
+            self.assertIn("put routes(..) first", logged.output[0])
+
+    def test_routes_before_such_a_rule_or_beside_others_are_no_warning(self):
+        page, routes = tornado.web.RequestHandler, Recorder.routes
+        with self.assertNoLogs("socket_io", "WARNING"):
+            self.serve(routes("socket.io"), ("/(.*)", page))
+            self.serve(("/", page), ("/static/.*", page), routes("socket.io"), ("/.*", page))
+            self.serve(("/rooms/admin/", page), routes("rooms/(?P<name>[a-z]+)"))
+
+
 class PlainRuleTests(RecorderTestCase):
     """A handler that stands in an Application as any other would, without `routes`."""
 
@@ -19480,7 +19531,9 @@ class MisplacedRouteTests(unittest.TestCase):
 
     def test_arguments_of_routes_that_cannot_be_are_refused(self):
         for word, arguments in [
-            ("a path as text", {"resource": ["socket.io"]}),
+            ("no path is ['socket.io']", {"resource": ["socket.io"]}),
+            ("namespaces=..", {"resource": "socket.io", "extraRE": {"/admin": Recorder}}),
+            ("kwargs=..", {"resource": "socket.io", "extraSep": {"db": 1}}),
             ("a dict", {"resource": "socket.io", "namespaces": [Recorder]}),
             ("no subclass", {"resource": "socket.io", "namespaces": {"/a": "Recorder"}}),
             (
