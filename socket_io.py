@@ -7929,17 +7929,19 @@ class Emitter:
         """An emitter whose events are dropped for clients that could not get them at once."""
         return self._but(volatile=True)
 
-    def emit(self, event: str, *args: Any) -> None:
+    def emit(self, event: str, *args: Any, **foreign: NoReturn) -> None:
         """Send an event; TypeError or ValueError for what cannot be JSON."""
+        if foreign:
+            refuse_arguments(foreign)
         data = message_packet(event, args, self._namespace).data
         EncodedData.of(self._json, data)  # raises for what no client can be sent
         channel = broadcast_channel(self._key, self._namespace, self._target)
         packet = encode_packet_of(self._namespace, data)
         self._publish(channel, encode_broadcast("emitter", packet, self._target, self._json))
 
-    def send(self, message: Any) -> None:
+    def send(self, message: Any, **foreign: NoReturn) -> None:
         """Send a message, the same as `emit("message", message)`."""
-        self.emit("message", message)
+        self.emit("message", message, **foreign)
 
     def join(self, *rooms: Rooms) -> None:
         """Put the clients into *rooms*."""
@@ -11127,6 +11129,43 @@ FOREIGN_NAMES = {
 }
 
 
+#: The keyword arguments of `emit`, `send` and `call` of python-socketio and Flask-SocketIO, and what
+#: to write in place of each.
+FOREIGN_ARGUMENTS = {
+    "to": "use io.to(room).emit(..), or self.to(room).emit(..), which leaves this client out",
+    "room": "use io.to(room).emit(..), or self.to(room).emit(..), which leaves this client out",
+    "broadcast": "use io.emit(..), or self.broadcast.emit(..), which leaves this client out",
+    "include_self": "self.broadcast.emit(..) and self.to(room).emit(..) leave this client out",
+    "skip_sid": "use io.except_(id).emit(..)",
+    "namespace": "use io.of(namespace).emit(..)",
+    "callback": "use self.emit(.., ack=callback), or await self.call(..)",
+    "ack": "use await io.call(..)",
+    "timeout": "use await io.call(.., timeout=5)",
+    "data": "what stands behind the name is sent: emit(name, data)",
+}
+
+
+def refuse_arguments(foreign: Mapping[str, Any]) -> NoReturn:
+    """Raise TypeError for keyword arguments that no method here takes, with ours for them."""
+    name = next(iter(foreign))
+    raise TypeError(f"there is no argument {name}=; {FOREIGN_ARGUMENTS.get(name, 'leave it out')}")
+
+
+#: Words of Python's own errors for mistakes that other servers teach, and what helps. The methods of
+#: SocketIOHandler take no foreign arguments, because an application's overrides would have to.
+HINTS = {
+    **dict.fromkeys(
+        ["can't be used in 'await' expression", "object can't be awaited"],  # the latter from 3.14
+        "leave out await: emit, send, join, leave and disconnect are done when they return",
+    ),
+    "ConnectionRefusedError('": "to refuse a client raise socket_io.ConnectionRefused",
+    **{
+        f"SocketIOHandler.{method}() got an unexpected keyword argument '{name}'": cure
+        for method in ("emit", "send", "call")
+        for name, cure in FOREIGN_ARGUMENTS.items()
+    },
+}
+
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
@@ -11277,20 +11316,22 @@ class Broadcast:
         check_timeout(seconds)
         return Broadcast(self._at, self._target, seconds)
 
-    def emit(self, event: str, *args: Any) -> None:
+    def emit(self, event: str, *args: Any, **foreign: NoReturn) -> None:
         """Send an event to these clients, encoded once per dialect; see `SocketIOHandler.emit`."""
+        if foreign:
+            refuse_arguments(foreign)
         data = message_packet(event, args, "/").data
         for hub, scope in self._doors:
             # From another thread: the caller may change *args* before the loop has sent them.
             sent = data if hub.clock.on_loop() else detached(hub.json, data)
             hub.clock.run(hub.verbs.emit, scope, self._target, sent)
 
-    def send(self, message: Any) -> None:
+    def send(self, message: Any, **foreign: NoReturn) -> None:
         """Send a message to these clients; see `SocketIOHandler.send`."""
-        self.emit("message", message)
+        self.emit("message", message, **foreign)
 
     async def call(
-        self, event: str, *args: Any, timeout: float | None = AS_BEFORE
+        self, event: str, *args: Any, timeout: float | None = AS_BEFORE, **foreign: NoReturn
     ) -> BroadcastAcks:
         """Emit to these clients and return their acks, once all have come or time is up.
 
@@ -11300,6 +11341,8 @@ class Broadcast:
         bare, several as a list. `missing` holds the ids of clients that did not answer in time,
         left meanwhile, or speak a dialect without acks.
         """
+        if foreign:
+            refuse_arguments(foreign)
         seconds = self._seconds if timeout is AS_BEFORE else timeout
         check_timeout(seconds)
         data = message_packet(event, args, "/").data
@@ -11536,9 +11579,9 @@ class RemoteSocket:
             others,
         )
 
-    def emit(self, event: str, *args: Any) -> None:
+    def emit(self, event: str, *args: Any, **foreign: NoReturn) -> None:
         """Send the client an event."""
-        self._others.to(self.id).emit(event, *args)
+        self._others.to(self.id).emit(event, *args, **foreign)
 
     def join(self, *rooms: Rooms) -> None:
         """Put the client into *rooms*."""
@@ -11799,7 +11842,10 @@ class SocketIOHandler(tornado.web.RequestHandler):
         where = f"{type(self).__name__} in {self.namespace[:40]!r}"
         where = getattr(value, "_socket_io_where", where)
         traceback: Any = (typ, value, tb)
-        APPLICATION_LOG.error("%s: %.200r", where, value, exc_info=traceback)
+        hint = next((hint for words, hint in HINTS.items() if words in repr(value)), "")
+        APPLICATION_LOG.error(
+            "%s: %.200r%s", where, value, hint and f"; {hint}", exc_info=traceback
+        )
 
     def on_any(self, name: str, *args: Any) -> Any:
         """See every event that comes in, before its method does; for logs and metrics."""

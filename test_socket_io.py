@@ -8877,8 +8877,9 @@ class EmitterTests(unittest.TestCase):
                 self.emitter.emit("hi", wrong)
         with self.assertRaises(ValueError):
             self.emitter.emit("disconnect")
-        with self.assertRaises(TypeError):
-            self.emitter.to(5)
+        for wrong in (lambda: self.emitter.to(5), lambda: self.emitter.send("hi", room="lobby")):
+            with self.assertRaises(TypeError):
+                wrong()
 
     def test_threads_share_an_emitter(self):
         def emit(thread):
@@ -13347,6 +13348,51 @@ class HandlerLogLineTests(RecorderTestCase):
             await self.until(lambda: len(logged.output) == 2)
         lines = sorted(record.getMessage().split(":")[0] for record in logged.records)
         self.assertEqual(lines, ["base.on_close in '/'", "base.on_open in '/'"])
+
+    @gen_test
+    async def test_a_mistake_that_another_server_teaches_is_logged_with_what_helps(self):
+        async def wait_for_emit(handler):
+            await handler.emit("news")
+
+        async def wait_for_join(handler):
+            await handler.join("lobby")
+
+        async def call_a_room(handler):
+            await handler.call("question", to="lobby")
+
+        def refuse(handler):
+            raise ConnectionRefusedError("not you")
+
+        rows = [
+            (wait_for_emit, "leave out await"),
+            (wait_for_join, "leave out await"),
+            (call_a_room, "io.to(room)"),
+            (lambda handler: handler.emit("news", 1, room="lobby"), "io.to(room)"),
+            (lambda handler: handler.emit("news", callback=print), "ack=callback"),
+            (lambda handler: handler.send("news", namespace="/a"), "io.of(namespace)"),
+            (lambda handler: handler.io.emit("news", skip_sid=handler.id), "io.except_(id)"),
+            (lambda handler: handler.io.send("news", include_self=False), "leave this client out"),
+            (refuse, "raise socket_io.ConnectionRefused"),
+        ]
+        client = await self.client()
+        for work, hint in rows:
+            self.handler.on_message = lambda handler, message, work=work: work(handler)
+            with self.subTest(hint), self.assertLogs("tornado.application", "ERROR") as logged:
+                await client.send("go")
+                await self.until(lambda: logged.output)
+            self.assertIn(hint, logged.records[0].getMessage())
+
+    @gen_test
+    async def test_arguments_of_other_servers_are_refused_outside_of_handlers_too(self):
+        io = self.handler.io
+        for to in (io, io.to("lobby")):
+            for method in (to.emit, to.send):
+                for argument in ("room", "broadcast", "strange"):
+                    with self.subTest(argument), self.assertRaises(TypeError) as refused:
+                        method("news", **{argument: "lobby"})
+                    self.assertIn(f"there is no argument {argument}=; ", str(refused.exception))
+            with self.assertRaises(TypeError):
+                await to.call("question", to="lobby")
 
     @gen_test
     async def test_an_exception_that_is_logged_by_hand_names_as_much_as_is_known(self):
