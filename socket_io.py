@@ -4767,7 +4767,7 @@ class Member:
             self.task = hub.clock.spawn(pending)
 
     def _open(self) -> Any:
-        handler = self.handler = self.session.hub.make_handler(self)
+        handler = self.session.hub.make_handler(self)
         return handler.on_open(*handler.path_args, **handler.path_kwargs)
 
     def _opened(self, answer: Any) -> None:
@@ -6175,10 +6175,13 @@ class Hub:
         try:
             handler_class = member.namespace.handler_class
             kwargs = self.kwargs[handler_class]
-            handler: SocketIOHandler = handler_class(self.application, request, **kwargs)
+            handler: SocketIOHandler
+            handler = handler_class.__new__(handler_class, self.application, request)
+            # `initialize`, which the constructor calls, can do what `on_open` can.
+            member.handler, handler._member = handler, member
+            handler_class.__init__(handler, self.application, request, **kwargs)
         finally:
             request.connection = None
-        handler._member = member
         # The object for templates takes 700 bytes and refers back to the handler; see `_make_ui`.
         handler.ui = None  # type: ignore[assignment]
         handler.path_args = list(request.path_args)
@@ -12436,7 +12439,12 @@ def check_class(cls: type[SocketIOHandler]) -> None:
             raise TypeError(
                 f"{cls.__name__}.{name} is asked before there is a handler: make it a @classmethod"
             )
-    for name in ("on_error", "on_any", "on_any_outgoing", *REQUEST_HOOKS[1:]):
+    if not takes(cls.__init__, None, None, None):
+        raise TypeError(
+            f"{cls.__name__}.__init__ is called with application and request, as Tornado does: "
+            "write def initialize(self, ...), which gets routes(kwargs={...})"
+        )
+    for name in ("initialize", "on_error", "on_any", "on_any_outgoing", *REQUEST_HOOKS[1:]):
         if inspect.iscoroutinefunction(getattr(cls, name)):
             raise TypeError(f"{cls.__name__}.{name} cannot be a coroutine: nobody waits for it")
     for name, parameters in HOOKS.items():

@@ -16774,6 +16774,21 @@ class SubclassTests(unittest.TestCase):
         ):
             type("Fine", (SocketIOHandler,), body)
 
+    def test_a_constructor_that_cannot_be_called_is_refused_and_names_initialize(self):
+        async def initialize(self):
+            pass
+
+        for constructor in (lambda self: None, lambda self, db: None, lambda self, a, b, c: None):
+            self.assertRefused({"__init__": constructor}, "Chat.__init__", "def initialize(self")
+        self.assertRefused({"initialize": initialize}, "Chat.initialize cannot be a coroutine")
+
+        @dataclasses.dataclass
+        class Chat(SocketIOHandler):
+            number: int = 0
+
+        with self.assertRaises(TypeError):
+            Chat.routes("socket.io")
+
     def test_an_on_open_that_does_not_take_what_its_route_matches_is_refused_by_routes(self):
         takes_two = type("Chat", (SocketIOHandler,), {"on_open": lambda self, sid, environ: None})
         takes_nothing = type("Chat", (SocketIOHandler,), {"on_open": lambda self: None})
@@ -17565,6 +17580,46 @@ class InitializeTests(RecorderTestCase):
         await self.noted("admin", 2)
         await client.join("/game-1")
         await self.noted("game", {"db": 1, "log": 2})
+
+    @gen_test
+    async def test_initialize_can_do_what_on_open_can(self):
+        def initialize(handler, **kwargs):
+            handler.join("lobby")
+            handler.session["auth"] = handler.auth
+            handler.emit("welcome", handler.id, handler.namespace)
+            handler.io.to("lobby").emit("joined")
+            handler.spawn(handler.work())
+            if handler.auth.get("stranger"):
+                raise ConnectionRefused("who are you?")
+
+        async def work(handler):
+            handler.note("worked", handler.session["auth"])
+            await asyncio.Event().wait()
+
+        with (
+            mock.patch.object(self.Game, "initialize", initialize),
+            mock.patch.object(self.Game, "work", work, create=True),
+        ):
+            client = await self.client(namespace="/game-1", auth={"key": 1})
+            (handler,) = self.Game.io.sockets()
+            self.assertEqual(await client.receive(), ("welcome", handler.id, "/game-1"))
+            self.assertEqual(await client.receive(), ("joined",))
+            await self.noted("worked", {"key": 1})
+            with self.assertRaises(ConnectionRefused) as refused:
+                await self.client(namespace="/game-1", auth={"stranger": True})
+            self.assertEqual(refused.exception.message, "who are you?")
+            self.assertEqual(self.Game.io.rooms(), {"lobby": 1})
+
+    @gen_test
+    async def test_an_initialize_that_fails_refuses_and_is_logged(self):
+        with (
+            mock.patch.object(self.Game, "initialize", lambda handler, **kwargs: 1 // 0),
+            self.assertLogs("tornado.application", "ERROR") as logged,
+            self.assertRaises(ConnectionRefused) as refused,
+        ):
+            await self.client(namespace="/game-1")
+        self.assertEqual(refused.exception.message, "Server error")
+        self.assertIn("ZeroDivisionError", logged.output[0])
 
     def test_kwargs_of_routes_that_are_missing_or_that_no_class_takes_are_refused(self):
         class Strict(SocketIOHandler):
