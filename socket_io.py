@@ -414,7 +414,10 @@ MISTAKES = {
     # The server has asked for this ack, but the client has left since.
     "late ack": Mistake(Fate.IGNORED),
     "no event": Mistake(Fate.IGNORED, "An event has a name: emit(name, ...)"),
-    "no method": Mistake(Fate.IGNORED, "Decorate a method for it with @event, or override on_event"),
+    "no method": Mistake(
+        Fate.IGNORED,
+        "Decorate a method for it with @event, above other decorators, or override on_event",
+    ),
     "arguments": Mistake(
         Fate.IGNORED,
         "Give the @event method other parameters (defaults, *args), or leave the event to on_event",
@@ -6322,7 +6325,7 @@ def resolve_dialects(options: type[SocketIOHandler], codec: StrictJSON) -> dict[
     """
     named: dict[str, Dialect] = {}
     for entry in options.enabled_dialects:
-        dialect = ALL_DIALECTS.get(entry) if isinstance(entry, str) else entry
+        dialect = entry if isinstance(entry, Dialect) else ALL_DIALECTS.get(str(entry))
         if dialect is None:
             raise ValueError(
                 f"{options.__name__}.enabled_dialects: {entry!r} is none of {', '.join(ALL_DIALECTS)}"
@@ -11191,16 +11194,16 @@ def event(name: Any = ...) -> Any:
     Raises TypeError for a name that is no text, ValueError for one that is never sent as an event.
     """
     method: Any = name
-    if callable(name) or isinstance(name, classmethod):
-        return event(method.__name__)(method)
+    if callable(name) or isinstance(name, (classmethod, functools.partialmethod)):
+        return event()(method)
     if name is not ... and not isinstance(name, str):
         raise TypeError("@event takes the event's name, or nothing")
     if name in RESERVED_EVENTS:
         raise ValueError(f"{name!r} is never sent as an event: override on_open or on_close")
+    if name == "*":
+        raise ValueError('"*" does not stand for all events: override on_event(self, name, *args)')
 
     def mark(method: Any) -> Any:
-        if name is ...:
-            return event(method)
         names = getattr(method, "_socket_io_events", ())
         method._socket_io_events = names if name in names else (*names, name)
         return method
@@ -12336,7 +12339,7 @@ class SocketIOHandler(tornado.web.RequestHandler):
         """
         if self._member.after_connect is not None:
             raise tornado.web.HTTPError(401)
-        raise answers_nothing("redirect")
+        raise RuntimeError(f"{answers_nothing('redirect')}; @authenticated may stand above on_open")
 
     def get_login_url(self) -> str:
         """Return the setting `login_url`. It may be missing, because no client is sent there."""
@@ -12589,6 +12592,8 @@ def _check_number(where: str, option: Option, value: Any) -> None:
             raise ValueError(f"{where} must be a finite number, not {value!r}")
         if value < 0 or value == 0 and not option.zero:
             raise ValueError(f"{where} must be above zero, not {value!r}")
+        if value >= 5000 and option == Option(SECONDS):  # times in node are 5,000 ms and more
+            warn_once("milliseconds", "%s = %r: times are in seconds", where, value)
 
 
 def _check_option(cls: type[SocketIOHandler], name: str, value: Any) -> None:
@@ -12610,21 +12615,24 @@ def _check_option(cls: type[SocketIOHandler], name: str, value: Any) -> None:
         except (TypeError, ValueError) as error:
             raise type(error)(f"{where}: {error}") from None
     if name == "json_default" and value is not None:
-        if inspect.iscoroutinefunction(value):
-            raise TypeError(f"{where} cannot be a coroutine: it is asked while an event is encoded")
-        if not takes(value, value):
-            raise TypeError(
-                f"{where} is called with a value alone: write @staticmethod above "
-                f"def {getattr(value, '__name__', name)}(value)"
-            )
+        _check_function(where, value, "value", "an event is encoded")
+
+
+def _check_function(where: str, function: Any, parameter: str, occasion: str) -> None:
+    """Raise TypeError unless *function*, an option, can be asked about one thing at once."""
+    if inspect.iscoroutinefunction(function):
+        raise TypeError(f"{where} cannot be a coroutine: it is asked while {occasion}")
+    if not takes(function, None):
+        raise TypeError(
+            f"{where} is called with the {parameter} alone: write @staticmethod above "
+            f"def {getattr(function, '__name__', 'function')}({parameter})"
+        )
 
 
 def _check_origins(where: str, allowed: Any) -> None:
     """Raise ValueError or TypeError for an entry that can match no origin."""
     if callable(allowed):
-        if inspect.iscoroutinefunction(allowed):
-            raise TypeError(f"{where} cannot be a coroutine: it is asked while the request waits")
-        return
+        return _check_function(where, allowed, "origin", "the request waits")
     for entry in (allowed,) if isinstance(allowed, (str, re.Pattern)) else allowed:
         if isinstance(entry, re.Pattern) and isinstance(entry.pattern, str):
             continue
@@ -12708,6 +12716,7 @@ def find_events(cls: type[SocketIOHandler]) -> dict[str, Receiver]:
             marks = getattr(value, "_socket_io_events", getattr(inner, "_socket_io_events", ()))
             # A mock among the attributes has every attribute.
             for event_name in marks if isinstance(marks, tuple) else ():
+                event_name = name if event_name is ... else event_name
                 _check_event(base, name, event_name, own)
                 own[event_name] = name
         methods.update(own)

@@ -16878,6 +16878,32 @@ class SubclassTests(unittest.TestCase):
                 event(name)
             self.assertIn("or nothing", str(refused.exception))
 
+    def test_a_method_without_a_name_of_its_own_receives_the_event_of_its_attribute(self):
+        def logged(method):
+            def wrapper(self, *args):
+                return method(self, *args)
+
+            return wrapper
+
+        class Chat(SocketIOHandler):
+            @event
+            @logged
+            def say(self, text): ...
+
+            add = event(lambda self, a, b: a + b)
+            plus = add
+            ask = event(functools.partialmethod(plus, 1))
+
+        self.assertEqual(
+            {name: receiver.method for name, receiver in Chat._events.items()},
+            {name: name for name in ("say", "add", "plus", "ask")},
+        )
+
+    def test_an_event_for_all_others_is_refused_and_names_on_event(self):
+        with self.assertRaises(ValueError) as refused:
+            event("*")
+        self.assertIn("on_event", str(refused.exception))
+
     def test_an_override_without_the_decorator_stays_the_event(self):
         class Base(SocketIOHandler):
             @event("x")
@@ -17113,6 +17139,21 @@ def late(answer: Missing): ...
                       "http://under_score.example", re.compile("x")):  # fmt: skip
             type("Fine", (SocketIOHandler,), {"allowed_origins": [entry]})
 
+    def test_an_option_that_is_a_function_is_called_with_one_argument(self):
+        for name, parameter in (("allowed_origins", "origin"), ("json_default", "value")):
+            for wrong in (lambda self, value: True, lambda: True):
+                self.assertRefused({name: wrong}, name, "@staticmethod", f"({parameter})")
+            type("Fine", (SocketIOHandler,), {name: staticmethod(lambda value: True)})
+            type("Fine", (SocketIOHandler,), {name: classmethod(lambda cls, value: True)})
+
+    def test_a_time_that_would_be_right_in_milliseconds_is_warned_of(self):
+        socket_io._warned.clear()
+        with self.assertLogs("socket_io", "WARNING") as logged:
+            type("Chat", (SocketIOHandler,), {"ping_interval": 25000, "recovery_window": 86400})
+        (line,) = logged.output
+        self.assertIn("Chat.ping_interval = 25000", line)
+        self.assertIn("seconds", line)
+
     def test_allowed_origins_that_can_be_read_only_once_are_refused(self):
         self.assertRefused({"allowed_origins": iter(["https://a.example"])}, "allowed_origins")
         for allowed in (
@@ -17121,8 +17162,8 @@ def late(answer: Missing): ...
             {"*"},
             "*",
             re.compile("x"),
-            re.match,
-            classmethod(id),
+            re.compile("x").match,
+            classmethod(lambda cls, origin: True),
         ):
             type("Fine", (SocketIOHandler,), {"allowed_origins": allowed})
 
@@ -17171,6 +17212,13 @@ def late(answer: Missing): ...
         with self.assertRaises(ValueError) as refused:
             Chat.routes("socket.io", namespaces={"/side": Careful})
         self.assertIn("Careful.allow_request", str(refused.exception))
+
+    def test_a_dialect_that_is_no_name_is_refused_with_the_names(self):
+        for wrong in (4, None, "4"):
+            chat = type("Chat", (SocketIOHandler,), {"enabled_dialects": [wrong]})
+            with self.subTest(wrong), self.assertRaises(ValueError) as refused:
+                chat.routes("socket.io")
+            self.assertIn("EIO4", str(refused.exception))
 
     def test_an_unknown_dialect_is_refused(self):
         class Chat(SocketIOHandler):
@@ -17316,6 +17364,19 @@ class RequestHandlerTests(RecorderTestCase):
 
         self.handler.on_open = on_open
         self.assertEqual(await (await self.client()).receive(), ("welcome", "ada"))
+
+    @gen_test
+    async def test_authenticated_above_an_event_is_told_to_stand_above_on_open(self):
+        @tornado.web.authenticated
+        def on_message(handler, message):
+            handler.send("secret")
+
+        self.handler.on_message = on_message
+        client = await self.client()
+        with self.assertLogs("tornado.application", "ERROR") as logged:
+            with self.assertRaises(asyncio.TimeoutError):
+                await client.call("message", "please", timeout=0.05)
+        self.assertIn("above on_open", logged.output[0])
 
     @gen_test
     async def test_a_client_that_authenticated_lets_through_connects(self):
