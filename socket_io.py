@@ -12552,12 +12552,32 @@ def _check_names(cls: type[SocketIOHandler], base: type, refused: bool) -> None:
     # A copy: Python 3.14 adds the annotations to the dict when `_ours_for` asks for them.
     for name in list(vars(base)):
         ours = _ours_for(cls, base, name)
-        if ours is None:
+        if _hides(base, name):
+            cure = "use routes(namespaces=..)" if name == "namespace" else "give it another name"
+            text = f"{base.__name__}.{name} would hide SocketIOHandler.{name}: {cure}"
+        elif ours is not None:
+            text = f"{base.__name__}.{name} would do nothing here; {instead(ours)}"
+        else:
             continue
-        text = f"{base.__name__}.{name} would do nothing here; {instead(ours)}"
         if refused:
             raise TypeError(text)
         warn_once("inherited", "%s inherits it: %s", cls.__name__, text)
+
+
+def _hides(base: type, name: str) -> bool:
+    """Tell whether *name* of *base* hides a property or a method of ours, and cannot stand for it.
+
+    `self.rooms` of a class with `rooms = {}` would be one dict of all clients.
+    """
+    value, ours = vars(base)[name], vars(SocketIOHandler).get(name)
+    is_function = callable(value) or isinstance(value, (classmethod, staticmethod))
+    # Applications had an attribute `data` before the handler had one, which nothing here uses.
+    if name in ("data", "current_user") or name.startswith("_"):
+        return False
+    if isinstance(ours, (property, HomeIO)):
+        return is_function or not hasattr(value, "__get__")
+    is_method = name not in OPTIONS and (callable(ours) or isinstance(ours, classmethod))
+    return is_method and not is_function and not hasattr(value, "__get__")
 
 
 def _hook_meant(plain: str) -> str | None:

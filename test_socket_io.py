@@ -16836,6 +16836,23 @@ class SubclassTests(unittest.TestCase):
                 method.__name__ = name
                 self.assertRefused({name: event(method)}, name, f'@event("{name}")')
 
+    def test_an_attribute_that_hides_one_of_the_base_is_refused(self):
+        rows = [("rooms", {}), ("session", {}), ("id", 5), ("namespace", "/chat"), ("io", None),
+                ("id", lambda self: 5), ("auth", staticmethod(dict)), ("to", "lobby"), ("on_open", None)]  # fmt: skip
+        for name, value in rows:
+            with self.subTest(name):
+                self.assertRefused({name: value}, f"Chat.{name} would hide SocketIOHandler.{name}")
+        for name in ("session", "data", "to", "current_user"):
+            type("Fine", (SocketIOHandler,), {name: property(lambda self: "own")})
+        fine = {"to": lambda self, *rooms: None, "current_user": "ann", "data": {}}
+        type("Fine", (SocketIOHandler,), fine)
+        mixin = type("Mixin", (), {"rooms": {}, "clients": {}})
+        socket_io._warned.clear()
+        with self.assertLogs("socket_io", "WARNING") as logged:
+            type("Chat", (mixin, SocketIOHandler), {})
+        (line,) = logged.output
+        self.assertIn("Mixin.rooms would hide", line)
+
     def test_two_methods_for_one_event_are_refused(self):
         self.assertRefused(
             {"a": event("x")(lambda self: None), "b": event("x")(lambda self: None)}, "two methods"
