@@ -1322,9 +1322,7 @@ def decode_with_attachments(codec: StrictJSON, text: str, attachments: Sequence[
     Without attachments, a dict that looks like a placeholder is a dict.
     """
     value = codec.decode_own(text)
-    if attachments:
-        value = Assembler(Packet(EVENT, data=value), attachments=attachments).finish().data
-    return value
+    return restore_attachments(value, attachments) if attachments else value
 
 
 class EncodedData(list[Any]):
@@ -1349,20 +1347,44 @@ class EncodedData(list[Any]):
         return cls(data, text, attachments)
 
 
-class Assembler:
-    """A packet of which attachments are still to come.
+def restore_attachments(value: Any, attachments: Sequence[bytes]) -> Any:
+    """Return a copy of *value* with *attachments* in the places of its placeholders.
 
-    *packet* has placeholders in its data, and *expected* attachments follow it.
+    Raises PayloadError unless each has one place. No number may stand twice, or a client could have
+    one upload copied 200 times.
     """
+    unused = dict(enumerate(attachments))
+    try:
+        restored = _restore(value, unused)
+    except RecursionError as error:
+        raise PayloadError("nested too deep") from error
+    if unused:
+        raise PayloadError("an attachment without a placeholder")
+    return restored
+
+
+def _restore(value: Any, unused: dict[int, bytes]) -> Any:
+    if isinstance(value, list):
+        return [_restore(item, unused) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value.get("_placeholder") is not True:
+        return {key: _restore(item, unused) for key, item in value.items()}
+    number = value.get("num")
+    if type(number) is not int or number not in unused:
+        raise PayloadError("bad placeholder")
+    return unused.pop(number)
+
+
+class Assembler:
+    """A *packet* with placeholders, of whose *expected* attachments some are still to come."""
 
     __slots__ = ("packet", "expected", "attachments")
 
-    def __init__(
-        self, packet: Packet, expected: int = 0, attachments: Sequence[bytes] = ()
-    ) -> None:
+    def __init__(self, packet: Packet, expected: int) -> None:
         self.packet = packet
         self.expected = expected
-        self.attachments = list(attachments)
+        self.attachments: list[bytes] = []
 
     def feed(self, data: str | bytes) -> Packet | None:
         """Take the next attachment. Return the finished packet with the last one, None before."""
@@ -1371,35 +1393,8 @@ class Assembler:
         self.attachments.append(data)
         if len(self.attachments) < self.expected:
             return None
-        return self.finish()
-
-    def finish(self) -> Packet:
-        """Return the packet with its attachments; PayloadError unless each has its place."""
-        used: set[int] = set()
-        try:
-            data = self._restore(self.packet.data, used)
-        except RecursionError as error:
-            raise PayloadError("nested too deep") from error
-        if len(used) != len(self.attachments):
-            raise PayloadError("an attachment without a placeholder")
+        data = restore_attachments(self.packet.data, self.attachments)
         return dataclasses.replace(self.packet, data=data)
-
-    def _restore(self, value: Any, used: set[int]) -> Any:
-        """Return *value* with the bytes in their places; *used* collects the numbers that were met.
-
-        No number may stand twice, or a client could have one upload copied 200 times.
-        """
-        if isinstance(value, list):
-            return [self._restore(item, used) for item in value]
-        if not isinstance(value, dict):
-            return value
-        if value.get("_placeholder") is not True:
-            return {key: self._restore(item, used) for key, item in value.items()}
-        number = value.get("num")
-        if type(number) is not int or not 0 <= number < len(self.attachments) or number in used:
-            raise PayloadError("bad placeholder")
-        used.add(number)
-        return self.attachments[number]
 
 
 # -- 5. Dialects -----------------------------------------------------------------------
@@ -2110,8 +2105,10 @@ class EngineIO(Dialect):
                 )
             if expected and not packet.data:
                 raise PayloadError("attachments of no data")
-            assembler = Assembler(packet, expected)
-            return assembler if expected else assembler.finish()
+            if expected:
+                return Assembler(packet, expected)
+            packet.data = restore_attachments(packet.data, ())
+            return packet
         if count is not None:
             raise PayloadError("a number of attachments where none can be")
         return packet
@@ -7825,9 +7822,7 @@ class PythonChannel:
         if message.get("binary"):
             if not isinstance(args, list) or not args:
                 raise PayloadError("an event with bytes is a list")
-            assembler = Assembler(Packet(EVENT, name, args[0]), len(args) - 1)
-            assembler.attachments = [decode_base64(item) for item in args[1:]]
-            args = assembler.finish().data
+            args = restore_attachments(args[0], [decode_base64(item) for item in args[1:]])
         if not isinstance(args, list):
             args = [args]
         data = decode_packet_for(
