@@ -541,10 +541,6 @@ class Refused(SocketIOError):
         self.cure = cure
 
 
-class OriginRefused(Refused):
-    """The origin of the page that sent the request is not among those allowed."""
-
-
 class ConnectionRefused(SocketIOError):
     """The error that `on_open` raises to turn a client away.
 
@@ -1995,7 +1991,7 @@ class SocketIO09(Dialect):
     def refusal(self, refused: Refused, transport: str, jsonp: str) -> tuple[int, str, bytes]:
         if refused.code == UNKNOWN_SID:
             return 200, *self.encode_poll([EnginePacket(CLOSE)], jsonp)
-        words = "bad origin" if isinstance(refused, OriginRefused) else "unauthorized"
+        words = "bad origin" if refused.cause == "origin" else "unauthorized"
         text = f"handshake {words}" if refused.message == "Forbidden" else refused.message
         if jsonp:
             return 200, SCRIPT, f"io.j[{jsonp}](new Error({script_string(text)}));".encode()
@@ -6204,10 +6200,10 @@ class Hub:
             return False
 
     def refuse_origin(self, headers: Headers) -> NoReturn:
-        """Raise OriginRefused, whose words name the cure."""
+        """Refuse a request whose page is of an origin that is not allowed, and name the cure."""
         option = f"{self.options.__name__}.allowed_origins"
         why, cure = origin_refusal(headers, option, self.xheaders)
-        raise OriginRefused("Forbidden", FORBIDDEN, 403, "origin", why, cure)
+        raise Refused("Forbidden", FORBIDDEN, 403, "origin", why, cure)
 
     def tell_refusal(self, request: tornado.httputil.HTTPServerRequest, refused: Refused) -> None:
         """Log why *request* is refused, and tell the application."""
@@ -10037,7 +10033,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
                 return self.respond(204, "", b"", preflight_headers(self.headers))
             try:  # the page's request, which would be refused in words, does not follow
                 self.hub.refuse_origin(self.headers)
-            except OriginRefused as refused:
+            except Refused as refused:
                 self.tell_refusal(refused)
             return self.respond(204, "", b"")
         file = self._client_file()
