@@ -1644,6 +1644,13 @@ class Dialect(abc.ABC):
     def encode_packet(self, packet: Packet) -> list[EnginePacket]:
         """Return the engine packets that carry *packet*; none if this dialect has no form for it."""
 
+    def _encode_without_bytes(self, value: Any, packet: Packet) -> str:
+        """Return the JSON of *value* in *packet*, for a generation that has no attachments."""
+        text, attachments = encode_with_attachments(self.json, value, packet)
+        if attachments:
+            raise NotSupported(f"a {self.name} client takes no bytes: send text or JSON")
+        return text
+
     def recode(self, packets: list[EnginePacket], dialect: Dialect) -> list[EnginePacket]:
         """Return *packets*, which we have encoded in *dialect*, as this dialect has them."""
         return packets
@@ -1790,9 +1797,7 @@ class SocketIO06(Dialect):
         if isinstance(value, str) and is_whole(value) and self.BOUNDARY not in value:
             if not value.startswith((self.JSON, self.HEARTBEAT)):
                 return [EnginePacket(MESSAGE, value)]
-        text, attachments = encode_with_attachments(self.json, value, packet)
-        if attachments:
-            raise NotSupported("a 0.6 client takes no bytes: send text or JSON")
+        text = self._encode_without_bytes(value, packet)
         # \u0073 is an s: the JSON means the same, and does not contain the boundary any more.
         return [EnginePacket(MESSAGE, self.JSON + text.replace(self.BOUNDARY, "--\\u0073ocketio"))]
 
@@ -1940,35 +1945,28 @@ class SocketIO09(Dialect):
     def encode_packet(self, packet: Packet) -> list[EnginePacket]:
         namespace = "" if packet.namespace == "/" else packet.namespace
         digit, ack, text = self.DIGITS[packet.type], "", ""
-        attachments: list[bytes] = []
         if packet.type == EVENT:
             ack = "" if packet.ack_id is None else f"{packet.ack_id}+"
-            digit, text, attachments = self._encode_event(packet)
+            digit, text = self._encode_event(packet)
         elif packet.type == ACK:
-            text = f":{packet.ack_id}"
-            if packet.data:
-                args, attachments = encode_with_attachments(self.json, packet.data)
-                text += f"+{args}"
+            args = "+" + self._encode_without_bytes(packet.data, packet) if packet.data else ""
+            text = f":{packet.ack_id}{args}"
         elif packet.type == CONNECT_ERROR:
             # Reason 2 is "unauthorized". The packet has no room for a message of the application.
             text = ":2"
-        if attachments:
-            raise NotSupported("a 0.9 client takes no bytes: send text or JSON")
         return [EnginePacket(MESSAGE, f"{digit}:{ack}:{namespace}{text}")]
 
-    def _encode_event(self, packet: Packet) -> tuple[str, str, list[bytes]]:
-        """Return type digit, data, and the attachments, which the caller refuses."""
+    def _encode_event(self, packet: Packet) -> tuple[str, str]:
+        """Return type digit and data."""
         name, *args = packet.data
         if name != "message" or len(args) != 1:
             value = {"name": name, "args": args}
-            text, attachments = encode_with_attachments(self.json, value, packet)
-            return "5", ":" + text, attachments
+            return "5", ":" + self._encode_without_bytes(value, packet)
         message = args[0]
         # The clients of 0.7 and 0.8 stumble over newlines in a packet of text: JSON escapes them.
         if isinstance(message, str) and is_whole(message) and "\n" not in message:
-            return "3", ":" + message, []
-        text, attachments = encode_with_attachments(self.json, message, packet)
-        return "4", ":" + text, attachments
+            return "3", ":" + message
+        return "4", ":" + self._encode_without_bytes(message, packet)
 
     def decode_post(
         self, body: bytes, content_type: str, jsonp: bool, memory: TextMemory
@@ -2312,23 +2310,20 @@ class EngineIO3(EngineIO):
         ]
 
     def encode_frames(self, packets: list[EnginePacket]) -> list[str | bytes]:
-        if self.base64 or self.doubles_frames:
-            return self._encode_odd_frames(packets)
-        digits = self.ENGINE_DIGITS
-        return [
-            bytes([int(digits[packet.type])]) + packet.data
-            if isinstance(packet.data, bytes)
-            else digits[packet.type] + packet.data
-            for packet in packets
-        ]
-
-    def _encode_odd_frames(self, packets: list[EnginePacket]) -> list[str | bytes]:
-        """Encode frames for clients without bytes, and for 1.0, which decodes UTF-8 twice."""
-        encode = self._encode_text if self.base64 else self._encode_bytes
-        frames = [encode(packet) for packet in packets]
-        if not self.doubles_frames:
-            return frames
-        return [double(frame) if isinstance(frame, str) else frame for frame in frames]
+        frames: list[str | bytes]
+        if self.base64:
+            frames = [self._encode_text(packet) for packet in packets]
+        else:  # as `_encode_bytes` does, without the cost of a call
+            digits = self.ENGINE_DIGITS
+            frames = [
+                bytes([int(digits[packet.type])]) + packet.data
+                if isinstance(packet.data, bytes)
+                else digits[packet.type] + packet.data
+                for packet in packets
+            ]
+        if self.doubles_frames:
+            return [double(frame) if isinstance(frame, str) else frame for frame in frames]
+        return frames
 
     def decode_packet(self, data: str | bytes) -> Packet | Assembler | Dialect:
         packet = super().decode_packet(data)
