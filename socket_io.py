@@ -977,17 +977,22 @@ MSGPACK_ODDITY = re.compile(
     rb"[\xc4-\xcb\xd4-\xd8\xdc\xdd\xdf](?:(?<=[\xc4-\xc9\xd4-\xd8\xdd\xdf])"
     rb"|(?<=\xcb)[\x7f\xff][\xf0-\xff]|(?<=\xca)[\x7f\xff][\x80-\xff]|(?<=\xdc)[\x04-\xff])"
 )
-#: The form of a value that begins with this byte, and the bytes of its length or of itself.
+#: The form of a value that begins with this byte, its length, and in how many bytes the length
+#: follows where it is not in the byte itself. The length of a fixed extension counts its type.
 # fmt: off
 MSGPACK_FORMS = {
-    0xC4: ("bytes", 1), 0xC5: ("bytes", 2), 0xC6: ("bytes", 4),
-    0xC7: ("extension", 1), 0xC8: ("extension", 2), 0xC9: ("extension", 4),
-    0xCA: (">f", 4), 0xCB: (">d", 8),
-    0xCC: (">B", 1), 0xCD: (">H", 2), 0xCE: (">I", 4), 0xCF: (">Q", 8),
-    0xD0: (">b", 1), 0xD1: (">h", 2), 0xD2: (">i", 4), 0xD3: (">q", 8),
-    0xD4: ("type", 1), 0xD5: ("type", 2), 0xD6: ("type", 4), 0xD7: ("type", 8), 0xD8: ("type", 16),
-    0xD9: ("text", 1), 0xDA: ("text", 2), 0xDB: ("text", 4),
-    0xDC: ("list", 2), 0xDD: ("list", 4), 0xDE: ("map", 2), 0xDF: ("map", 4),
+    **{0x80 + length: ("map", length, 0) for length in range(16)},
+    **{0x90 + length: ("list", length, 0) for length in range(16)},
+    **{0xA0 + length: ("text", length, 0) for length in range(32)},
+    0xC4: ("bytes", 0, 1), 0xC5: ("bytes", 0, 2), 0xC6: ("bytes", 0, 4),
+    0xC7: ("extension", 0, 1), 0xC8: ("extension", 0, 2), 0xC9: ("extension", 0, 4),
+    0xCA: (">f", 4, 0), 0xCB: (">d", 8, 0),
+    0xCC: (">B", 1, 0), 0xCD: (">H", 2, 0), 0xCE: (">I", 4, 0), 0xCF: (">Q", 8, 0),
+    0xD0: (">b", 1, 0), 0xD1: (">h", 2, 0), 0xD2: (">i", 4, 0), 0xD3: (">q", 8, 0),
+    0xD4: ("fixed", 2, 0), 0xD5: ("fixed", 3, 0), 0xD6: ("fixed", 5, 0),
+    0xD7: ("fixed", 9, 0), 0xD8: ("fixed", 17, 0),
+    0xD9: ("text", 0, 1), 0xDA: ("text", 0, 2), 0xDB: ("text", 0, 4),
+    0xDC: ("list", 0, 2), 0xDD: ("list", 0, 4), 0xDE: ("map", 0, 2), 0xDF: ("map", 0, 4),
 }
 # fmt: on
 MSGPACK_CONSTANTS = {0xC0: None, 0xC2: False, 0xC3: True}
@@ -1052,103 +1057,80 @@ def read_msgpack(data: bytes) -> Any:
     ArrayBuffer, which is bytes. The package could not tell eight bytes from a Date. Every other
     extension is refused, timestamps too.
     """
-    position, whole = 0, len(data)
-    #: The lists and maps that are not full yet; each with the number of values that it still lacks,
-    #: and a map with the key of the next. The outermost list holds the value itself.
-    open_ones: list[tuple[list[Any] | dict[str, Any], int, Any]] = []
-    inside: Any = []
-    lacking, key, result = 1, None, inside
-    while True:
-        while not lacking:
-            if not open_ones:
-                if position < whole:
-                    raise PayloadError("more than one value of msgpack")
-                return result[0]
-            inside, lacking, key = open_ones.pop()
-        if position >= whole:
-            raise PayloadError("msgpack that is cut short")
-        head, opened = data[position], -1
-        position += 1
-        value: Any
-        if head < 0x80:
-            value = head
-        elif head < 0xA0:
-            value, opened = ([], head - 0x90) if head >= 0x90 else ({}, head - 0x80)
-        elif head < 0xC0:
-            value, position = _slice(data, position, head - 0xA0)
-            value = decode_text(value)
-        elif head >= 0xE0:
-            value = head - 0x100
-        elif head in MSGPACK_CONSTANTS:
-            value = MSGPACK_CONSTANTS[head]
-        else:
-            form, size = MSGPACK_FORMS.get(head, ("", 0))
-            if form in ("list", "map"):
-                value, position = _slice(data, position, size)
-                opened = int.from_bytes(value, "big")
-                value = [] if form == "list" else {}
-            else:
-                value, position = _read_sized(data, position, form, size)
-        if type(inside) is list:
-            inside.append(None if value is UNDEFINED else value)
-        elif key is None:
-            key = str(value) if type(value) is int else value
-            if type(key) is not str:
-                raise PayloadError("a key that is no text")
-            continue
-        else:
-            if value is UNDEFINED:
-                inside.pop(key, None)  # pyright: ignore[reportCallIssue]  # it is a map
-            else:
-                inside[key] = value  # pyright: ignore[reportCallIssue, reportArgumentType]
-            key = None
-        lacking -= 1
-        if opened > 0:
-            # Every value is at least a byte, and a map has two for each key.
-            if opened * (1 + (type(value) is dict)) > whole - position:
-                raise PayloadError("msgpack that is cut short")
-            if len(open_ones) >= MSGPACK_DEPTH:
-                raise PayloadError("nested too deep")
-            open_ones.append((inside, lacking, key))
-            inside, lacking = value, opened
+    try:
+        value, end = _read_value(data, 0, 0)
+    except IndexError as error:
+        raise PayloadError("msgpack that is cut short") from error
+    except RecursionError as error:
+        raise PayloadError("nested too deep") from error
+    if end < len(data):
+        raise PayloadError("more than one value of msgpack")
+    return None if value is UNDEFINED else value
 
 
-def _slice(data: bytes, start: int, size: int) -> tuple[bytes, int]:
-    """Return the next *size* bytes and where they end; PayloadError if there are not so many."""
-    end = start + size
+def _read_value(data: bytes, position: int, depth: int) -> tuple[Any, int]:
+    """Return the value at *position*, inside of *depth* lists and maps, and where it ends."""
+    head = data[position]
+    position += 1
+    if head < 0x80:
+        return head, position
+    if head >= 0xE0:
+        return head - 0x100, position
+    if head in MSGPACK_CONSTANTS:
+        return MSGPACK_CONSTANTS[head], position
+    form, length, size = MSGPACK_FORMS.get(head, ("", 0, 0))
+    if size:
+        start, position = position, position + size
+        length = int.from_bytes(data[start:position], "big") + (form == "extension")
+    end = position + length  # or later, of a list or a map
     if end > len(data):
         raise PayloadError("msgpack that is cut short")
-    return data[start:end], end
+    if form == "text":
+        return decode_text(data[position:end]), end
+    if form == "bytes":
+        return data[position:end], end
+    if form != "list" and form != "map":
+        return _read_oddity(form, data[position:end]), end
+    if depth >= MSGPACK_DEPTH:
+        raise PayloadError("nested too deep")
+    # Functions of their own for lists and maps would need a second frame for every level.
+    if form == "list":
+        items = []
+        for _ in range(length):
+            item, position = _read_value(data, position, depth + 1)
+            items.append(None if item is UNDEFINED else item)
+        return items, position
+    found: dict[str, Any] = {}
+    for _ in range(length):
+        key, position = _read_value(data, position, depth + 1)
+        item, position = _read_value(data, position, depth + 1)
+        if type(key) is not str:
+            if type(key) is not int:
+                raise PayloadError("a key that is no text")
+            key = str(key)
+        if item is UNDEFINED:
+            found.pop(key, None)
+        else:
+            found[key] = item
+    return found, position
 
 
-def _read_sized(data: bytes, position: int, form: str, size: int) -> tuple[Any, int]:
-    """Return the number, text, bytes or extension that follows, and where it ends."""
-    part, position = _slice(data, position, size + (form == "type"))
+def _read_oddity(form: str, part: bytes) -> Any:
+    """Return a number, or what node's parser means by an extension, its type first."""
     if form.startswith(">"):
         number = struct.unpack(form, part)[0]
-        return (number if math.isfinite(number) else None), position
-    if form == "type":
-        return _read_extension(part), position
-    length = int.from_bytes(part, "big")
-    if form == "extension":
-        code, position = _slice(data, position, 1)
-        if code != b"\0":
-            raise PayloadError(f"extension {code.hex()} of msgpack")
-    elif form not in ("text", "bytes"):
+        return number if math.isfinite(number) else None
+    if not form:
         raise PayloadError("a byte that begins no value of msgpack")
-    part, position = _slice(data, position, length)
-    return (decode_text(part) if form == "text" else part), position
-
-
-def _read_extension(part: bytes) -> Any:
-    """Return what node's parser means by an extension of a fixed size, its type first."""
-    code, data = part[:1], part[1:]
-    if code != b"\0" or len(data) not in (1, 8):
+    code, part = part[:1], part[1:]
+    if code != b"\0" or (form == "fixed" and len(part) not in (1, 8)):
         raise PayloadError(f"extension {code.hex()} of msgpack")
-    if len(data) == 1:
+    if form == "extension":
+        return part
+    if len(part) == 1:
         return UNDEFINED
     try:
-        return iso_time(int.from_bytes(data, "big", signed=True))
+        return iso_time(int.from_bytes(part, "big", signed=True))
     except OverflowError:
         return None  # a year that Python does not have
 
