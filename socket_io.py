@@ -855,11 +855,11 @@ class StrictJSON:
             raise TypeError(f"{name} has returned the {kind} itself, which cannot be JSON")
         return given
 
-    def decode(self, text: str) -> Any:
+    def decode(self, text: str, decoder: json.JSONDecoder = _decoder) -> Any:
         """Return the value of *text*; PayloadError unless it is strict JSON."""
         try:
             text = text.strip(" \t\r\n")
-            value, end = self._decoder.raw_decode(text)
+            value, end = decoder.raw_decode(text)
         except (ValueError, RecursionError) as error:
             raise PayloadError("bad JSON") from error
         if end < len(text):
@@ -867,17 +867,8 @@ class StrictJSON:
         return value
 
     def decode_own(self, text: str) -> Any:
-        """Decode the JSON of `encode` to a value of which `encode` would write the same again.
-
-        Raises PayloadError unless *text* is strict JSON.
-        """
-        try:
-            value, end = self._own_decoder.raw_decode(text)
-        except (ValueError, RecursionError) as error:
-            raise PayloadError("bad JSON") from error
-        if end < len(text):
-            raise PayloadError("more than one JSON value")
-        return value
+        """Decode the JSON of `encode` to a value of which `encode` would write the same again."""
+        return self.decode(text, self._own_decoder)
 
 
 def holds_bytes(value: Any) -> bool:
@@ -946,7 +937,8 @@ class ForeignJSON(StrictJSON):
             return self.ask_default(value)
         return value
 
-    def decode(self, text: str) -> Any:
+    def decode(self, text: str, decoder: json.JSONDecoder = StrictJSON._decoder) -> Any:
+        """Decode by the library, which also reads what it has written itself."""
         if self.SUSPECT.search(text):
             super().decode(text)
         try:
@@ -954,9 +946,6 @@ class ForeignJSON(StrictJSON):
         # Each library has errors of its own, which we cannot know.
         except Exception as error:
             raise PayloadError("bad JSON") from error
-
-    def decode_own(self, text: str) -> Any:
-        return self.decode(text)
 
 
 STRICT_JSON = StrictJSON()
