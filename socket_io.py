@@ -363,42 +363,34 @@ class Mistake:
     close_reason: str = "parse error"  #: the close reason of a session that is ENDED
 
 
-_TOO_LARGE = (
-    "Raise {options.__name__}.max_message_bytes = {options.max_message_bytes}, "
-    "if clients may send that much"
-)
+def _raise_limit(option: str, why: str) -> str:
+    """Return the cure of a mistake that a higher *option* would allow."""
+    return f"Raise {{options.__name__}}.{option} = {{options.{option}}}, {why}"
+
+
+_TOO_LARGE = _raise_limit("max_message_bytes", "if clients may send that much")
+_TOO_SLOW = _raise_limit("connect_timeout", "if that may take more seconds")
 _FOREIGN = "The client speaks another protocol, or something on the way has changed its words"
+_ENABLE = "Put {!r} into {{options.__name__}}.enabled_dialects, if such clients are wanted"
 
 #: Every kind of mistake that a client can make, by cause.
 MISTAKES = {
     # In what a client sends.
     "nonsense": Mistake(Fate.ENDED, _FOREIGN),
     "broken frame": Mistake(Fate.ENDED, _FOREIGN, "transport error"),
-    "msgpack": Mistake(
-        Fate.ENDED,
-        'Put "EIO4-msgpack" into {options.__name__}.enabled_dialects, if such clients are wanted',
-    ),
-    "not msgpack": Mistake(
-        Fate.ENDED,
-        'Put "EIO4" into {options.__name__}.enabled_dialects, if such clients are wanted',
-    ),
+    "msgpack": Mistake(Fate.ENDED, _ENABLE.format("EIO4-msgpack")),
+    "not msgpack": Mistake(Fate.ENDED, _ENABLE.format("EIO4")),
     "too large": Mistake(Fate.ENDED, _TOO_LARGE, "transport error"),
     # A part of a body or a packet is too large, which was read as a whole.
     "too large a part": Mistake(Fate.ENDED, _TOO_LARGE),
     "too many packets": Mistake(
-        Fate.ENDED,
-        "Raise {options.__name__}.max_packets = {options.max_packets}, "
-        "if one payload may have more",
+        Fate.ENDED, _raise_limit("max_packets", "if one payload may have more")
     ),
     "too many attachments": Mistake(
-        Fate.ENDED,
-        "Raise {options.__name__}.max_attachments = {options.max_attachments}, "
-        "if a packet may have more",
+        Fate.ENDED, _raise_limit("max_attachments", "if a packet may have more")
     ),
     "too many namespaces": Mistake(
-        Fate.ANSWERED,
-        "Raise {options.__name__}.max_namespaces = {options.max_namespaces}, "
-        "if a client may join more",
+        Fate.ANSWERED, _raise_limit("max_namespaces", "if a client may join more")
     ),
     "namespace flood": Mistake(
         Fate.ENDED, "{options.__name__}.max_namespaces = {options.max_namespaces} is the limit"
@@ -434,21 +426,11 @@ MISTAKES = {
         "transport error",
     ),
     # In time.
-    "connect_timeout": Mistake(
-        Fate.ENDED,
-        "Raise {options.__name__}.connect_timeout = {options.connect_timeout} seconds, "
-        "if that may take longer",
-        "forced close",
-    ),
-    "slow on_open": Mistake(
-        Fate.ANSWERED,
-        "Raise {options.__name__}.connect_timeout = {options.connect_timeout} seconds, "
-        "if that may take longer",
-    ),
+    "connect_timeout": Mistake(Fate.ENDED, _TOO_SLOW, "forced close"),
+    "slow on_open": Mistake(Fate.ANSWERED, _TOO_SLOW),
     "max_buffered_bytes": Mistake(
         Fate.ENDED,
-        "Send less, use `volatile`, or raise "
-        "{options.__name__}.max_buffered_bytes = {options.max_buffered_bytes}",
+        _raise_limit("max_buffered_bytes", "send less, or use `volatile`"),
         "transport error",
     ),
     "slow handlers": Mistake(
