@@ -5825,27 +5825,19 @@ class Hub:
 
         Raises ValueError for a class with options or methods that concern whole connections.
         """
-        for option in [name for name, option in OPTIONS.items() if not option.per_class]:
-            ours, theirs = getattr(self.options, option), getattr(handler_class, option)
-            # A class method is another object on each class.
-            theirs, ours = (getattr(one, "__func__", one) for one in (theirs, ours))
-            if theirs != ours and theirs != getattr(SocketIOHandler, option):
-                raise ValueError(
-                    f"{handler_class.__name__}.{option} = {theirs!r} is an option of the whole "
-                    f"connection: set it on {self.options.__name__}, whose routes() is called"
-                )
-        for name in REQUEST_HOOKS:
+        options = [name for name, option in OPTIONS.items() if not option.per_class]
+        for name in (*options, *REQUEST_HOOKS):
             asked = inspect.getattr_static(handler_class, name)
             known = [inspect.getattr_static(cls, name) for cls in (self.options, SocketIOHandler)]
             if asked not in known:
                 raise ValueError(
-                    f"{handler_class.__name__}.{name} would never be asked: a request is none of a "
-                    f"namespace; override it in {self.options.__name__}, whose routes() is called"
+                    f"{handler_class.__name__}.{name} would never be asked: it concerns whole "
+                    f"connections; set it on {self.options.__name__}, whose routes() is called"
                 )
+        place = key
         if isinstance(key, re.Pattern) or callable(key):
-            family = Family(key, handler_class)
-            self.families.append(family)
-            self._be_home_of(handler_class, family)
+            place = Family(key, handler_class)
+            self.families.append(place)
         elif not key.startswith("/") or re.search(r"[,*\\]", key):
             raise ValueError(
                 f"namespace {key!r}: a name starts with a slash and holds no comma; "
@@ -5853,10 +5845,7 @@ class Hub:
             )
         else:
             self.classes[key] = handler_class
-            self._be_home_of(handler_class, key)
-
-    def _be_home_of(self, handler_class: type[SocketIOHandler], place: str | Family) -> None:
-        """Let `io` of *handler_class* reach *place* here, beside its homes in other hubs."""
+        # `io` of the class reaches this place, beside the places where other hubs serve it.
         handler_class._home = (self, place)
         if "_homes" not in vars(handler_class):
             handler_class._homes = weakref.WeakKeyDictionary()
@@ -6157,11 +6146,11 @@ class Hub:
         """Log why *request* is refused, and tell the application."""
         # Mistakes with another fate have been logged by their session.
         if MISTAKES[refused.cause].fate is Fate.REFUSED:
-            # No proxy is to blame for an unknown sid during our own goodbye, or among workers, who
+            # No proxy is to blame during our own goodbye, nor for an unknown sid among workers, who
             # hand requests over: the session has ended, or its worker has.
-            is_ours = self.closing or (self.crew is not None and not self.options.sid_prefix)
-            gone = is_ours and refused.cause == "unknown sid"
-            cause = "turned away" if gone or self.closing else refused.cause
+            among_workers = self.crew is not None and not self.options.sid_prefix
+            has_gone = among_workers and refused.cause == "unknown sid"
+            cause = "turned away" if self.closing or has_gone else refused.cause
             blame(self.options, cause, refused.why, cure=refused.cure)
         try:
             answer = in_own_context(self.options.on_refused, request, refused.why)
