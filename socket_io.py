@@ -5247,11 +5247,7 @@ class Namespace:
         limit = self.handler_class.max_rooms
         if len(joined) > limit:
             raise SocketIOError(f"more than max_rooms = {limit} rooms for one client")
-        new = joined - member.rooms
-        for room in new:
-            if not isinstance(room, str):
-                raise TypeError(f"a room's name is a string, not {type(room).__name__}")
-        for room in new:
+        for room in joined - member.rooms:
             self.rooms.setdefault(room, {})[member] = None
         member.rooms = joined
 
@@ -5302,13 +5298,13 @@ class Namespace:
 
     def send_to(self, packet: Packet, target: Target) -> None:
         """Send an EVENT to the members that *target* means, encoded once for each dialect."""
-        volatile = target.volatile
-        kept, history = self.history, None if volatile else self.history
+        history, volatile = self.history, target.volatile
         if history is not None:
-            packet.offset = f"{history.tag}{history.number + 1}"
-        elif kept is not None and isinstance(packet.data[-1], str):
-            # A client takes the last text of any event for an offset: give it the one it has.
-            packet.offset = f"{kept.tag}{kept.number}"
+            if not volatile:
+                packet.offset = f"{history.tag}{history.number + 1}"
+            elif isinstance(packet.data[-1], str):
+                # A client takes the last text of any event for an offset: give it the one it has.
+                packet.offset = f"{history.tag}{history.number}"
         encoded: dict[Dialect, Outgoing | None] = {}
         members, reached = self.select(target), []
         for member in members:
@@ -5324,14 +5320,14 @@ class Namespace:
             try:
                 member.enqueue(outgoing)
                 reached.append(member)
-                if volatile and kept is not None and packet.offset and member.recovery:
+                if volatile and history is not None and packet.offset and member.recovery:
                     # The offset tells the client that it has everything up to this number.
-                    member.recovery.sent_number = kept.number
+                    member.recovery.sent_number = history.number
             except Exception:
                 # The event must still reach the other members.
-                log.exception("session %s could not be sent to, and is ended", session.sid[:6])
+                log.exception("%s could not be sent to, and is ended", session)
                 session.end("forced close")
-        if history is not None:
+        if history is not None and not volatile:
             name = history.dialect.name
             alike = (sent for dialect, sent in encoded.items() if dialect.name == name)
             known = next(alike, None) or self._encode(history.dialect, packet)
