@@ -3190,18 +3190,15 @@ at_work_in: dict[int, AtWork] = {}  # by thread, for all hubs whose loops run th
 
 
 Deadline = Callable[[], object]  #: a bound method, which is called when its time has come
-# A longer wait may end up to a sweep late, which is a tenth of it at most.
-PUNCTUAL_SECONDS = 10.0
 
 
 class Clock:
     """The loop, seen from inside: what time it is, what is due, whose turn is next.
 
     A deadline is a method: `arm(self.poll_over, 20.0)`. There is one table and one sweep, which
-    comes every `sweep_seconds`: that much late a deadline may be met. Only what must be punctual
-    has a timer of the loop's own. Time stands still while this process does: a sweep that comes
-    late moves every deadline by as much, so that our own lag kills nobody.
-    A deadline whose method fails is reported to *on_failure* with the method's object.
+    comes every `sweep_seconds`: that much late a deadline may be met. Time stands still while this
+    process does: a sweep that comes late moves every deadline by as much, so that our own lag kills
+    nobody. A deadline whose method fails is reported to *on_failure* with the method's object.
     """
 
     #: Whether this process looks after workers, which serve all clients.
@@ -3214,7 +3211,6 @@ class Clock:
         self.thread = 0
         self.at_work = AtWork()
         self.table: dict[Deadline, float] = {}  # by `now`; a sweep meets them
-        self.timers: dict[Deadline, asyncio.TimerHandle] = {}  # punctual deadlines are here
         self.next_sweep = math.inf  # by the loop's time; infinite while the table is empty
         self.forgiven = 0.0  # seconds by which late sweeps have moved every deadline
         self.lag = 0.0  # seconds by which the last sweep was late
@@ -3231,16 +3227,9 @@ class Clock:
         is_late = real - self.next_sweep > self.sweep_seconds
         return (self.next_sweep if is_late else real) - self.forgiven
 
-    def arm(self, act: Deadline, seconds: float, punctual: bool = False) -> None:
-        """Have *act* called once, in *seconds* or up to a sweep later; armed again, it is moved.
-
-        With *punctual* it is called in *seconds* exactly, if they are so few that a sweep matters.
-        """
-        if punctual and seconds < PUNCTUAL_SECONDS:
-            self.disarm(act)
-            self.timers[act] = self.loop.call_later(seconds, self._ring, act, context=self.context)
-        else:
-            self.arm_at(act, self.now() + seconds)
+    def arm(self, act: Deadline, seconds: float) -> None:
+        """Have *act* called once, in *seconds* or up to a sweep later; armed again, it is moved."""
+        self.arm_at(act, self.now() + seconds)
 
     def arm_at(self, act: Deadline, when: float) -> None:
         """Have *act* called once, when `now` has come to *when*."""
@@ -3251,16 +3240,15 @@ class Clock:
     def disarm(self, *acts: Deadline) -> None:
         """Do not call *acts*, those of them that are armed."""
         for act in acts:
-            if self.table.pop(act, None) is None and self.timers:
-                timer = self.timers.pop(act, None)
-                if timer is not None:
-                    timer.cancel()
+            self.table.pop(act, None)
 
-    def meet(self, act: Deadline) -> None:
-        """Meet *act* if it is due, and do not wait for the sweep."""
-        if self.table.get(act, math.inf) <= self.now():
-            del self.table[act]
-            self._meet(act)
+    def meet(self, *acts: Deadline) -> None:
+        """Meet *acts*, those of them that are due, and do not wait for the sweep."""
+        now = self.now()
+        for act in acts:
+            if self.table.get(act, math.inf) <= now:
+                del self.table[act]
+                self._meet(act)
 
     # Turns.
 
@@ -3339,18 +3327,12 @@ class Clock:
         if self.lag > self.sweep_seconds:
             self.forgiven += self.lag
         self.next_sweep, now = real, real - self.forgiven
-        for act in [act for act, when in self.table.items() if when <= now]:
-            if self.table.get(act, math.inf) <= now:  # a deadline before it may have disarmed it
-                del self.table[act]
-                self._meet(act)
+        # One deadline may disarm another.
+        self.meet(*[act for act, when in self.table.items() if when <= now])
         if self.table:
             self._schedule_sweep()
         else:
             self.next_sweep = math.inf
-
-    def _ring(self, act: Deadline) -> None:
-        del self.timers[act]
-        self._meet(act)
 
     def _meet(self, act: Any) -> None:
         try:
@@ -4251,16 +4233,6 @@ class Session:
             return f"{where} in {member.namespace.name[:40]!r} has not accepted it yet"
         return "it has joined no namespace"
 
-    def meet_deadlines(self) -> None:
-        """End here and now if the client is too late, whatever the sweep is doing."""
-        clock, heartbeat = self.hub.clock, self.heartbeat
-        if heartbeat is not None and heartbeat.due <= clock.now():
-            clock.meet(self.heartbeat_due)
-        if self.return_over in clock.table:
-            clock.meet(self.return_over)
-        if self.life is not Life.OPEN:
-            clock.meet(self.connect_over)
-
     def heartbeat_due(self) -> None:
         """Ping the client, or end the session of one that has been silent for too long."""
         assert self.heartbeat is not None
@@ -4555,6 +4527,10 @@ MEMBER_MOVES = {
 }
 
 
+# A longer wait for an ack may end up to a sweep late, which is a tenth of it at most.
+PUNCTUAL_SECONDS = 10.0
+
+
 class Ack(asyncio.Future[list[Any]]):
     """An ack that is waited for: it will hold the ack's arguments, Disconnected, or AckTimeout."""
 
@@ -4562,8 +4538,13 @@ class Ack(asyncio.Future[list[Any]]):
         super().__init__(loop=asyncio.get_running_loop())
         self.event = event
         self.seconds = seconds
-        if seconds is not None:
-            clock.arm(self.expire, seconds, punctual=True)
+        if seconds is None:
+            return
+        if seconds < PUNCTUAL_SECONDS:
+            timer = clock.loop.call_later(seconds, self.expire, context=clock.context)
+            self.add_done_callback(lambda done: timer.cancel())
+        else:
+            clock.arm(self.expire, seconds)
             self.add_done_callback(lambda done: clock.disarm(self.expire))
 
     def expire(self) -> None:
@@ -5967,7 +5948,7 @@ class Hub:
         session = self.sessions.get(sid)
         if session is None:
             return None
-        session.meet_deadlines()
+        self.clock.meet(session.heartbeat_due, session.return_over, session.connect_over)
         return session if session.life is not CLOSED else None
 
     def forget(self, session: Session) -> None:
