@@ -3449,20 +3449,11 @@ class Upgrade(enum.Enum):
 PROBED = Upgrade.PROBED
 
 
-class Verdict(enum.Enum):
-    """The decisions of a `Heartbeat`."""
-
-    WAIT = "wait"  #: nothing is to be done yet
-    PING = "ping"  #: the client is to be pinged
-    DEAD = "dead"  #: the client has been silent for too long
-
-
 class Heartbeat:
     """The pings of one session, and the silence that means death.
 
-    Its session calls `decide` when the time `due` has come. Where the server pings, that is first
-    the time of a ping and then the last moment for the pong; where clients ping, it is the last
-    moment for the next ping.
+    Where the server pings, `due` is first the time of a ping, and then the last moment for its pong;
+    where clients ping, it is the last moment for the next ping.
     """
 
     __slots__ = (
@@ -3473,8 +3464,8 @@ class Heartbeat:
     def __init__(
         self, dialect: Dialect, interval: float, timeout: float, lead: float, now: float
     ) -> None:
-        # The sweep that calls `decide` may come *lead* seconds late. A ping is due earlier by as
-        # much, so that it is never late for the client; the pong may come as late as without it.
+        # The sweep that meets `due` may come *lead* seconds late. A ping is due earlier by as much, so
+        # that it is never late for the client; the pong may come as late as without it.
         self.lead = lead if dialect.server_pings else 0.0
         self.interval = interval - self.lead
         self.timeout = timeout
@@ -3488,27 +3479,27 @@ class Heartbeat:
             self.interval * random.uniform(0.9, 1.0) if self.server_pings else interval + timeout
         )
 
-    def decide(self, now: float) -> Verdict:
-        """Say what is to be done at *now*."""
-        if now < self.due:
-            return Verdict.WAIT
-        if not self.server_pings or self.awaited is not None:
-            return Verdict.DEAD
+    @property
+    def is_last_moment(self) -> bool:
+        """Tell whether `due` is the last moment for a sign of the client; else it is that of a ping."""
+        return not self.server_pings or self.awaited is not None
+
+    def ping(self) -> str:
+        """Return the data of the ping that goes out at `due`, and await its pong."""
         self.count += 1
         self.awaited = str(self.count) if self.numbered else ""
         self.due += self.lead + self.timeout
-        return Verdict.PING
+        return self.awaited
 
-    def answered(self, data: str | bytes, now: float) -> None:
-        """Take note of a pong; one that nobody asked for does not count, nor does other traffic."""
-        if data == self.awaited:
-            self.awaited, self.extended = None, False
-            self.due = now + self.interval
+    def heard(self, data: str | bytes, now: float) -> None:
+        """Take note of a pong, or of a ping where clients ping.
 
-    def pinged(self, now: float) -> None:
-        """Take note of a ping, where clients ping."""
-        self.extended = False
-        self.due = now + self.interval + self.timeout
+        A pong that nobody asked for does not count, nor does other traffic.
+        """
+        if self.server_pings and data != self.awaited:
+            return
+        self.awaited, self.extended = None, False
+        self.due = now + self.interval + (0.0 if self.server_pings else self.timeout)
 
     def extend(self) -> bool:
         """Grant one more round to a client whose pong may be on its way, or lie unread in a socket.
@@ -3694,11 +3685,8 @@ class Session:
                 self._received_message(packet.data)
         elif self.life is CLOSED:
             return
-        elif packet.type is PONG and self.dialect.server_pings:
-            self._heartbeat_came(packet)
-        elif packet.type is PING and not self.dialect.server_pings:
-            self._heartbeat_came(packet)
-            self.send_engine(PONG, packet.data)
+        elif packet.type is (PONG if self.dialect.server_pings else PING):
+            self._received_heartbeat(packet)
         elif packet.type is CLOSE:
             self.end("transport close", by_client=True)
         elif packet.type is not NOOP:
@@ -3706,23 +3694,19 @@ class Session:
 
     def _received_oddity(self, packet: EnginePacket) -> None:
         """Bear with clients written by hand, which upgrade even what is a WebSocket already."""
-        if self.transport not in WEBSOCKETS:
+        is_probe = packet.type is PING and packet.data == "probe"
+        if self.transport not in WEBSOCKETS or not (is_probe or packet.type in (OPEN, UPGRADE)):
             raise PayloadError(f"unexpected {packet.type} packet")
-        if packet.type is PING and packet.data == "probe":
+        if is_probe:
             self.send_engine(PONG, packet.data)
-        elif packet.type not in (OPEN, UPGRADE):
-            raise PayloadError(f"unexpected {packet.type} packet")
         self.mistaken("upgrade of a WebSocket", f"{packet.type} packet")
 
-    def _heartbeat_came(self, packet: EnginePacket) -> None:
-        if self.heartbeat is None:
-            return
-        now = self.hub.clock.now()
-        if self.dialect.server_pings:
-            self.heartbeat.answered(packet.data, now)
-        else:
-            self.heartbeat.pinged(now)
-        self.hub.clock.arm_at(self.heartbeat_due, self.heartbeat.due)
+    def _received_heartbeat(self, packet: EnginePacket) -> None:
+        if self.heartbeat is not None:
+            self.heartbeat.heard(packet.data, self.hub.clock.now())
+            self.hub.clock.arm_at(self.heartbeat_due, self.heartbeat.due)
+        if packet.type is PING:
+            self.send_engine(PONG, packet.data)
 
     def _received_message(self, data: str | bytes) -> None:
         if self.assembler is None:
@@ -4235,18 +4219,18 @@ class Session:
 
     def heartbeat_due(self) -> None:
         """Ping the client, or end the session of one that has been silent for too long."""
-        assert self.heartbeat is not None
-        verdict = self.heartbeat.decide(self.hub.clock.now())
-        if verdict is Verdict.PING:
-            self.send_engine(PING, self.heartbeat.awaited or "")
-        elif verdict is Verdict.DEAD:
+        heartbeat = self.heartbeat
+        assert heartbeat is not None
+        if not heartbeat.is_last_moment:
+            self.send_engine(PING, heartbeat.ping())
+        else:
             # The pong may lie unread in our socket while we do not read, or be late while the
             # client still reads a backlog: such a client gets one more round.
             could_be_heard = self.reading and self.backlog is None
-            if could_be_heard or not self.heartbeat.extend():
+            if could_be_heard or not heartbeat.extend():
                 return self.end("ping timeout")
         if self.life is not CLOSED:
-            self.hub.clock.arm_at(self.heartbeat_due, self.heartbeat.due)
+            self.hub.clock.arm_at(self.heartbeat_due, heartbeat.due)
 
     def upgrade_over(self) -> None:
         """Let go of the WebSocket that has not finished its upgrade within `upgrade_timeout`."""

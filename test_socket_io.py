@@ -1144,7 +1144,6 @@ from socket_io import (
     Target,
     TextMemory,
     Upgrade,
-    Verdict,
     decode_base64,
     decode_text,
     encode_base64,
@@ -5394,62 +5393,57 @@ class HeartbeatDeadlineTests(unittest.TestCase):
 
     def test_the_first_ping_is_due_after_the_ping_interval(self):
         heartbeat = self.heartbeat()
-        self.assertIs(heartbeat.decide(124.9), Verdict.WAIT)
-        self.assertIs(heartbeat.decide(125.0), Verdict.PING)
+        self.assertEqual((heartbeat.due, heartbeat.is_last_moment), (125.0, False))
 
     def test_the_next_ping_is_due_one_interval_after_the_pong(self):
         heartbeat = self.heartbeat()
-        heartbeat.decide(125.0)
-        heartbeat.answered("", 126.0)
-        self.assertIs(heartbeat.decide(150.9), Verdict.WAIT)
-        self.assertIs(heartbeat.decide(151.0), Verdict.PING)
+        heartbeat.ping()
+        heartbeat.heard("", 126.0)
+        self.assertEqual((heartbeat.due, heartbeat.is_last_moment), (151.0, False))
 
     def test_a_ping_without_a_pong_within_the_timeout_is_death(self):
         heartbeat = self.heartbeat()
-        heartbeat.decide(125.0)
-        self.assertIs(heartbeat.decide(144.9), Verdict.WAIT)
-        self.assertIs(heartbeat.decide(145.0), Verdict.DEAD)
+        heartbeat.ping()
+        self.assertEqual((heartbeat.due, heartbeat.is_last_moment), (145.0, True))
 
     def test_a_pong_before_any_ping_changes_nothing(self):
         heartbeat = self.heartbeat()
-        heartbeat.answered("", 120.0)
-        self.assertIs(heartbeat.decide(125.0), Verdict.PING)
+        heartbeat.heard("", 120.0)
+        self.assertEqual((heartbeat.due, heartbeat.is_last_moment), (125.0, False))
 
     def test_a_second_pong_for_one_ping_changes_nothing(self):
         heartbeat = self.heartbeat()
-        heartbeat.decide(125.0)
+        heartbeat.ping()
         for now in (126.0, 140.0):
-            heartbeat.answered("", now)
+            heartbeat.heard("", now)
         self.assertEqual(heartbeat.due, 151.0)
 
     def test_a_pong_with_data_does_not_answer_a_ping(self):
         heartbeat = self.heartbeat()
-        heartbeat.decide(125.0)
-        heartbeat.answered("probe", 126.0)
-        self.assertIs(heartbeat.decide(145.0), Verdict.DEAD)
+        heartbeat.ping()
+        heartbeat.heard("probe", 126.0)
+        self.assertEqual((heartbeat.due, heartbeat.is_last_moment), (145.0, True))
 
     def test_numbered_pings_count_from_one(self):
         heartbeat = self.heartbeat(DIALECTS["0.6"])
         for number in ("1", "2", "3"):
-            self.assertIs(heartbeat.decide(heartbeat.due), Verdict.PING)
-            self.assertEqual(heartbeat.awaited, number)
-            heartbeat.answered(number, heartbeat.due)
+            self.assertEqual(heartbeat.ping(), number)
+            heartbeat.heard(number, heartbeat.due)
 
     def test_a_numbered_ping_is_answered_only_by_its_number(self):
         heartbeat = self.heartbeat(DIALECTS["0.6"])
-        heartbeat.decide(125.0)
+        heartbeat.ping()
         for number in ("0", "2", "01", ""):
-            heartbeat.answered(number, 126.0)
-        self.assertIs(heartbeat.decide(145.0), Verdict.DEAD)
+            heartbeat.heard(number, 126.0)
+        self.assertTrue(heartbeat.is_last_moment)
 
     def test_a_client_that_pings_is_dead_after_interval_and_timeout_without_a_ping(self):
         heartbeat = self.heartbeat(ClientPings())
-        self.assertIs(heartbeat.decide(144.9), Verdict.WAIT)
-        self.assertIs(heartbeat.decide(145.0), Verdict.DEAD)
+        self.assertEqual((heartbeat.due, heartbeat.is_last_moment), (145.0, True))
 
     def test_a_ping_of_a_client_that_pings_begins_interval_and_timeout_anew(self):
         heartbeat = self.heartbeat(ClientPings(), lead=1.0)
-        heartbeat.pinged(130.0)
+        heartbeat.heard("", 130.0)
         self.assertEqual(heartbeat.due, 175.0)
 
     def test_clients_that_came_together_are_not_pinged_together(self):
@@ -5460,15 +5454,15 @@ class HeartbeatDeadlineTests(unittest.TestCase):
     def test_a_ping_is_due_one_sweep_early_and_its_pong_has_the_whole_timeout(self):
         heartbeat = self.heartbeat(lead=1.0)
         self.assertEqual(heartbeat.due, 124.0)
-        heartbeat.decide(125.0)  # by the last sweep that may bring it
+        heartbeat.ping()
         self.assertEqual(heartbeat.due, 145.0)
 
     def test_a_deadline_is_extended_once_between_two_pongs(self):
         heartbeat = self.heartbeat()
-        heartbeat.decide(125.0)
+        heartbeat.ping()
         self.assertEqual((heartbeat.extend(), heartbeat.due), (True, 190.0))
         self.assertEqual((heartbeat.extend(), heartbeat.due), (False, 190.0))
-        heartbeat.answered("", 185.0)
+        heartbeat.heard("", 185.0)
         self.assertTrue(heartbeat.extend())
 
 
