@@ -4085,30 +4085,22 @@ class Session:
         if self.outbox or self.life is CLOSING or self.transport in WEBSOCKETS:
             outlet.wake()
 
-    def outlet_released(self, outlet: Outlet) -> None:
-        """Do without *outlet*, a poll that is over, until the client polls again."""
-        if self.outlet is not outlet:
-            return
-        self.outlet = None
-        dialect = self.dialect
-        if dialect.polls_end:
-            self.hub.clock.disarm(self.poll_over)
-        if self.life is CLOSING and not self.outbox:
-            self.end("forced close")
-        elif dialect.poll_return is not None:
-            self.arm(self.return_over, dialect.poll_return)
+    def outlet_released(self, outlet: Outlet, broken: bool = False) -> None:
+        """Do without *outlet*, a poll that is over, until the client polls again.
 
-    def poll_broke(self, outlet: Outlet) -> None:
-        """Wait a little for another poll: the connection of *outlet*, which waited, has broken.
-
-        The page may be gone. But the C# client and its kin poll the same sid again, after 200 and
-        after 400 ms.
+        If its connection has *broken*, the page may be gone. But the C# client and its kin poll the
+        same sid again, after 200 and after 400 ms.
         """
         if self.outlet is not outlet:
             return
-        self.outlet_released(outlet)
-        if self.life is not CLOSED and self.dialect.poll_return is None:
-            self.arm(self.return_over, POLL_GRACE)
+        self.outlet = None
+        if self.dialect.polls_end:
+            self.hub.clock.disarm(self.poll_over)
+        seconds = self.dialect.poll_return or (POLL_GRACE if broken else None)
+        if self.life is CLOSING and not self.outbox:
+            self.end("forced close")
+        elif seconds is not None:
+            self.arm(self.return_over, seconds)
 
     def begin_upgrade(self, prober: Outlet) -> bool:
         """Let the WebSocket *prober* ask to become the outlet.
@@ -9947,7 +9939,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             return
         if isinstance(session.outlet, Poll) and session.outlet.exchange is self:
             # What the poll would have brought waits for the next.
-            session.poll_broke(session.outlet)
+            session.outlet_released(session.outlet, broken=True)
         if session.post is self:
             session.post = None
             session.end("transport error")  # part of what the client sent is lost
