@@ -3646,23 +3646,20 @@ class Session:
 
     def open(self) -> None:
         """Greet the client; a generation that never asks for "/" gets it unasked."""
-        log.info(
-            "session %s of %s begins: an %s client from %s, over %s",
-            self.sid[:6],
-            self.hub.options.__name__,
-            self.dialect.name,
-            self.remote_address,
-            self.transport,
-        )
+        log.info("%s begins: %s, over %s", self, self.client, self.transport)
         if not self.dialect.open_follows_connect and not self.dialect.handshakes_apart:
             self.send_engine(OPEN, self.greeting)
         if self.dialect.opens_root_unasked:
             self._connect(Packet(CONNECT))
 
+    def __str__(self) -> str:
+        return f"session {self.sid[:6]} of {self.hub.options.__name__}"
+
     @property
-    def remote_address(self) -> str:
-        """The address that the client's handshake came from, as far as Tornado knows it."""
-        return getattr(self.http_request, "remote_ip", None) or "an unknown address"
+    def client(self) -> str:
+        """The client in the words of the log; its address is that of its handshake."""
+        address = getattr(self.http_request, "remote_ip", None) or "an unknown address"
+        return f"an {self.dialect.name} client from {address}"
 
     def restore_data(self, user_session: UserSession | None) -> None:
         """Give a client that has come back the application's data about it from before."""
@@ -4305,16 +4302,9 @@ class Session:
     def _log_end(self, reason: str) -> None:
         """Log the end of a session whose beginning `open` has logged."""
         if self.transport:  # without one the client has only shaken hands
-            log.info(
-                "session %s of %s ends after %.1f s: %s; an %s client from %s, last over %s",
-                self.sid[:6],
-                self.hub.options.__name__,
-                self.hub.clock.now() - self.born,
-                reason,
-                self.dialect.name,
-                self.remote_address,
-                self.transport,
-            )
+            age = self.hub.clock.now() - self.born
+            words = "%s ends after %.1f s: %s; %s, last over %s"
+            log.info(words, self, age, reason, self.client, self.transport)
 
     def _end_members(self, reason: str) -> None:
         for member in list(self.members.values()):
@@ -4739,13 +4729,8 @@ class Member:
         if not isinstance(problem, ConnectionRefused):
             self._report(problem, self.handler, "on_open", ())
             problem = ConnectionRefused("Server error")
-        log.info(
-            "session %s of %s: on_open in %.40r has refused the client: %.100r",
-            self.session.sid[:6],
-            self.session.hub.options.__name__,
-            self.namespace.name,
-            problem.message,
-        )
+        words = "%s: on_open in %.40r has refused the client: %.100r"
+        log.info(words, self.session, self.namespace.name, problem.message)
         self.session.count_waiting(waiting=-sum([size for _, size in self.inbox or ()]))
         self._take_after_connect()
         is_here = self.state is OPENING  # the client may have left while `on_open` ran
