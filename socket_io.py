@@ -3838,9 +3838,7 @@ class Session:
         if self.open_handlers >= self.hub.options.max_namespaces:
             self.namespace_ended(packet.namespace, by_us=True)
             self.mistaken("too many namespaces", f"{packet.namespace[:40]!r} is one too many")
-            return self.send_packet(
-                Packet(CONNECT_ERROR, packet.namespace, {"message": "Too many namespaces"})
-            )
+            return self._refuse_connect(packet, "Too many namespaces")
         found = self.hub.find_namespace(self, packet.namespace, packet.data)
         if isinstance(found, Coroutine):
             self.open_handlers += 1
@@ -3853,11 +3851,11 @@ class Session:
         self, packet: Packet, pending: Coroutine[Any, Any, Namespace | None]
     ) -> None:
         """Connect to the namespace that *pending* finds, then act on what has come for it."""
-        namespace, reason = None, "Invalid namespace"
+        namespace, timed_out = None, False
         try:
             namespace = await asyncio.wait_for(pending, self.hub.options.connect_timeout)
         except asyncio.TimeoutError:
-            reason = "Timed out"
+            timed_out = True
             warn_once(
                 "matcher",
                 "no decision about the namespace %.40r within %s.connect_timeout = %g s",
@@ -3875,25 +3873,26 @@ class Session:
             if namespace is not None:
                 self.hub.forget_unused(namespace)  # which may have been made for this client
             return
-        self._connect_to(namespace, packet, reason)
+        if timed_out:
+            return self._refuse_connect(packet, "Timed out")
+        self._connect_to(namespace, packet)
         if namespace is not None:
             self._receive_postponed(waiting)
 
-    def _connect_to(
-        self, namespace: Namespace | None, packet: Packet, reason: str = "Invalid namespace"
-    ) -> None:
-        """Make the member that *packet* asks for, or tell the client the *reason* for none."""
+    def _connect_to(self, namespace: Namespace | None, packet: Packet) -> None:
+        """Make the member that *packet* asks for, if there is such a *namespace*."""
         if namespace is None:
-            if reason == "Invalid namespace":
-                self.mistaken(
-                    "namespace not served", f"namespace {packet.namespace[:40]!r} is not served"
-                )
-            return self.send_packet(Packet(CONNECT_ERROR, packet.namespace, {"message": reason}))
+            why = f"namespace {packet.namespace[:40]!r} is not served"
+            self.mistaken("namespace not served", why)
+            return self._refuse_connect(packet, "Invalid namespace")
         # The member is in the table before `on_open` runs.
         member = self.members[namespace.name] = Member(self, namespace, packet.data)
         member.begin()
 
-    def accepted(self, member: Member, identity: dict[str, Any]) -> None:
+    def _refuse_connect(self, packet: Packet, message: str) -> None:
+        self.send_packet(Packet(CONNECT_ERROR, packet.namespace, {"message": message}))
+
+    def accepted(self, member: Member) -> None:
         """Send CONNECT for *member*, whose `on_open` has said yes, and what goes out before it."""
         if self._move(Life.OPEN):
             self.hub.clock.disarm(self.connect_over)
@@ -3903,7 +3902,7 @@ class Session:
         for outgoing in member.before_connect:
             self.enqueue(self._for_client(outgoing))
         member.before_connect = ()
-        self.send_packet(Packet(CONNECT, member.namespace.name, identity))
+        self.send_packet(Packet(CONNECT, member.namespace.name, member.identity))
         if self.postponed and member.namespace.name == "/":
             self._receive_postponed(self._take_postponed("/"))
 
@@ -4673,7 +4672,7 @@ class Member:
         if not CLASS_ONLY.isdisjoint(vars(self.handler)):
             self._warn_of_options()
         if self._move(BUSY):
-            self.session.accepted(self, self.identity)
+            self.session.accepted(self)
         if self.after_connect:
             # In the next turn: clients that look at one frame per read would miss what follows
             # CONNECT in the same read.
