@@ -4025,16 +4025,13 @@ class Session:
             self.backlog = Backlog()
             for member in self.members.values():
                 member.stop()
-            self.hub.clock.soon(self._begin_judging)
+            self.hub.clock.soon(functools.partial(self._judge_later, self.backlog))
         self.backlog.added += added
 
-    def _begin_judging(self) -> None:
-        if self.backlog is not None and not self.backlog.unsent:
-            self._judge_next(self.backlog)
-
-    def _judge_next(self, backlog: Backlog) -> None:
-        backlog.unsent, backlog.added = self.unsent_bytes, 0
-        self.arm(self.judge, self.hub.options.ping_timeout)
+    def _judge_later(self, backlog: Backlog) -> None:
+        if self.backlog is backlog:  # it may be over since
+            backlog.unsent, backlog.added = self.unsent_bytes, 0
+            self.arm(self.judge, self.hub.options.ping_timeout)
 
     def judge(self) -> None:
         """Cut off the client if not even half of what was unsent a `ping_timeout` ago has left."""
@@ -4047,7 +4044,7 @@ class Session:
         if self.heartbeat is not None:
             # A client that reads is alive. Its pong may come behind all that it has to read.
             self.heartbeat.extended = False
-        self._judge_next(backlog)
+        self._judge_later(backlog)
 
     def _give_up(self) -> None:
         """Cut off the client, which does not read, and the long answers that have not left."""
@@ -4553,8 +4550,8 @@ def takes(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> bool:
     return True
 
 
-#: What is no failure of one event: it ends the process, or a coroutine that nobody runs any more.
-#: Any other BaseException is one, such as that of `pytest.fail`.
+#: Errors that are no failure of one event: they end the process, or a coroutine that nobody runs
+#: any more. Any other BaseException is a failure, such as that of `pytest.fail`.
 ENDS_PROCESS = (SystemExit, KeyboardInterrupt, GeneratorExit)
 
 
@@ -4669,8 +4666,13 @@ class Member:
                 decided(answer)
             except BaseException as error:
                 return self._refuse(error)
-        if not CLASS_ONLY.isdisjoint(vars(self.handler)):
-            self._warn_of_options()
+        for option in sorted(CLASS_ONLY & vars(self.handler).keys()):
+            warn_once(
+                "option of one handler",
+                "%s.on_open set %s on one handler, where it does nothing: it is an option of the class",
+                type(self.handler).__name__,
+                option,
+            )
         if self._move(BUSY):
             self.session.accepted(self)
         if self.after_connect:
@@ -4679,16 +4681,6 @@ class Member:
             self.session.hub.clock.soon(self._begin_work)
         else:
             self._begin_work()
-
-    def _warn_of_options(self) -> None:
-        name, handler = type(self.handler).__name__, self.handler
-        for option in sorted(CLASS_ONLY & vars(handler).keys()):
-            warn_once(
-                "option of one handler",
-                "%s.on_open set %s on one handler, where it does nothing: it is an option of the class",
-                name,
-                option,
-            )
 
     def _begin_work(self) -> None:
         """Send what `on_open` has sent, end the client if it did, then run the events that wait."""
