@@ -950,7 +950,6 @@ MSGPACK_ODDITY = re.compile(
 )
 #: The form of a value that begins with this byte, its length, and in how many bytes the length
 #: follows where it is not in the byte itself. The length of a fixed extension counts its type.
-# fmt: off
 MSGPACK_FORMS = {
     **{0x80 + length: ("map", length, 0) for length in range(16)},
     **{0x90 + length: ("list", length, 0) for length in range(16)},
@@ -964,8 +963,7 @@ MSGPACK_FORMS = {
     0xD7: ("fixed", 9, 0), 0xD8: ("fixed", 17, 0),
     0xD9: ("text", 0, 1), 0xDA: ("text", 0, 2), 0xDB: ("text", 0, 4),
     0xDC: ("list", 0, 2), 0xDD: ("list", 0, 4), 0xDE: ("map", 0, 2), 0xDF: ("map", 0, 4),
-}
-# fmt: on
+}  # fmt: skip
 MSGPACK_CONSTANTS = {0xC0: None, 0xC2: False, 0xC3: True}
 #: A packet may have so many lists and maps in each other. The package writes 511 of them, so what
 #: has come can be sent on, also inside of a few more.
@@ -1970,20 +1968,16 @@ class EngineIO(Dialect):
     close_overtakes = True
     tells_limit = False  #: the OPEN packet says how long a payload may be
 
-    # fmt: off
     ENGINE_TYPES = {
         "0": OPEN, "1": CLOSE, "2": PING, "3": PONG, "4": MESSAGE, "5": UPGRADE, "6": NOOP,
-    }
-    # fmt: on
+    }  # fmt: skip
     ENGINE_DIGITS = {name: digit for digit, name in ENGINE_TYPES.items()}
     #: Type, number of attachments and a dash, namespace and a comma, ack id; JSON follows.
     PACKET_HEAD = re.compile(r"([0-6])(?:([0-9]+)-)?(?:(/[^,]*),?)?([0-9]*)", re.ASCII)
     #: Types 5 and 6 are BINARY_EVENT and BINARY_ACK, which only announce attachments.
-    # fmt: off
     PACKET_TYPES = {
         "0": CONNECT, "1": DISCONNECT, "2": EVENT, "3": ACK, "4": CONNECT_ERROR, "5": EVENT, "6": ACK,
-    }
-    # fmt: on
+    }  # fmt: skip
     PACKET_DIGITS = {CONNECT: "0", DISCONNECT: "1", EVENT: "2", ACK: "3", CONNECT_ERROR: "4"}
     WITH_ATTACHMENTS = {EVENT: "5", ACK: "6"}
 
@@ -5414,9 +5408,8 @@ class History:
     def welcome(self, member: Member) -> None:
         """Give *member* a way back; if it has come back, give it its id, its rooms and its data."""
         auth = member.auth or {}
-        recovery, missed = self._find(auth.get("pid")), None
-        if recovery is not None:
-            missed = self._missed(recovery, auth.get("offset"))
+        recovery = self._find(auth.get("pid"))
+        missed = None if recovery is None else self._missed(recovery, auth.get("offset"))
         if recovery is None or missed is None:
             recovery = Recovery(member, self.number)
         else:
@@ -5756,9 +5749,10 @@ class Hub:
         """
         options = [name for name, option in OPTIONS.items() if not option.per_class]
         for name in (*options, *REQUEST_HOOKS):
-            asked = inspect.getattr_static(handler_class, name)
-            known = [inspect.getattr_static(cls, name) for cls in (self.options, SocketIOHandler)]
-            if asked not in known:
+            values = [getattr(cls, name) for cls in (handler_class, self.options, SocketIOHandler)]
+            # A class method is another object on each class.
+            theirs, *known = [getattr(value, "__func__", value) for value in values]
+            if theirs not in known:
                 raise ValueError(
                     f"{handler_class.__name__}.{name} would never be asked: it concerns whole "
                     f"connections; set it on {self.options.__name__}, whose routes() is called"
