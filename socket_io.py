@@ -371,7 +371,7 @@ def _raise_limit(option: str, why: str) -> str:
 _TOO_LARGE = _raise_limit("max_message_bytes", "if clients may send that much")
 _TOO_SLOW = _raise_limit("connect_timeout", "if that may take more seconds")
 _FOREIGN = "The client speaks another protocol, or something on the way has changed its words"
-_ENABLE = "Put {!r} into {{options.__name__}}.enabled_dialects, if such clients are wanted"
+_ENABLE = 'Put "{}" into {{options.__name__}}.enabled_dialects, if such clients are wanted'
 
 #: Every kind of mistake that a client can make, by cause.
 MISTAKES = {
@@ -3640,17 +3640,17 @@ class Session:
 
     def open(self) -> None:
         """Greet the client; a generation that never asks for "/" gets it unasked."""
-        log.info("%s begins: %s, over %s", self, self.client, self.transport)
+        log.info("session %s begins: %s, over %s", self, self.who, self.transport)
         if not self.dialect.open_follows_connect and not self.dialect.handshakes_apart:
             self.send_engine(OPEN, self.greeting)
         if self.dialect.opens_root_unasked:
             self._connect(Packet(CONNECT))
 
     def __str__(self) -> str:
-        return f"session {self.sid[:6]} of {self.hub.options.__name__}"
+        return f"{self.sid[:6]} of {self.hub.options.__name__}"
 
     @property
-    def client(self) -> str:
+    def who(self) -> str:
         """The client in the words of the log; its address is that of its handshake."""
         address = getattr(self.http_request, "remote_ip", None) or "an unknown address"
         return f"an {self.dialect.name} client from {address}"
@@ -4293,8 +4293,8 @@ class Session:
         """Log the end of a session whose beginning `open` has logged."""
         if self.transport:  # without one the client has only shaken hands
             age = self.hub.clock.now() - self.born
-            words = "%s ends after %.1f s: %s; %s, last over %s"
-            log.info(words, self, age, reason, self.client, self.transport)
+            words = "session %s ends after %.1f s: %s; %s, last over %s"
+            log.info(words, self, age, reason, self.who, self.transport)
 
     def _end_members(self, reason: str) -> None:
         for member in list(self.members.values()):
@@ -4714,7 +4714,7 @@ class Member:
         if not isinstance(problem, ConnectionRefused):
             self._report(problem, self.handler, "on_open", ())
             problem = ConnectionRefused("Server error")
-        words = "%s: on_open in %.40r has refused the client: %.100r"
+        words = "session %s: on_open in %.40r has refused the client: %.100r"
         log.info(words, self.session, self.namespace.name, problem.message)
         self.session.count_waiting(waiting=-sum([size for _, size in self.inbox or ()]))
         self._take_after_connect()
@@ -5252,7 +5252,7 @@ class Namespace:
                     member.recovery.sent_number = history.number
             except Exception:
                 # The event must still reach the other members.
-                log.exception("%s could not be sent to, and is ended", session)
+                log.exception("session %s could not be sent to, and is ended", session)
                 session.end("forced close")
         if history is not None and not volatile:
             name = history.dialect.name
