@@ -2039,19 +2039,19 @@ class EngineIO(Dialect):
             packet.ack_id = wire_int(ack_digits, MAX_ACK_DIGITS)
         self.check_packet(packet)
         if digit in "56":
-            expected = wire_int(count or "", MAX_LENGTH_DIGITS)
-            if expected > self.max_attachments:
-                raise PayloadError(
-                    "more attachments than one packet may have", "too many attachments"
-                )
-            if expected and not packet.data:
-                raise PayloadError("attachments of no data")
-            if expected:
-                return Assembler(packet, expected)
-            packet.data = restore_attachments(packet.data, ())
-            return packet
+            return self._await_attachments(packet, wire_int(count or "", MAX_LENGTH_DIGITS))
         if count is not None:
             raise PayloadError("a number of attachments where none can be")
+        return packet
+
+    def _await_attachments(self, packet: Packet, expected: int) -> Packet | Assembler:
+        if expected > self.max_attachments:
+            raise PayloadError("more attachments than one packet may have", "too many attachments")
+        if expected and not packet.data:
+            raise PayloadError("attachments of no data")
+        if expected:
+            return Assembler(packet, expected)
+        packet.data = restore_attachments(packet.data, ())  # no placeholder may be there
         return packet
 
     def decode_unannounced(self, data: bytes) -> Dialect:
