@@ -627,13 +627,6 @@ def received_name(name: Any) -> str:
     return name
 
 
-def check_timeout(seconds: Any) -> None:
-    """Raise TypeError unless *seconds* is a number, or None for no limit."""
-    number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
-    if seconds is not None and (not number or math.isnan(seconds)):
-        raise TypeError(f"timeout is a number of seconds, or None for no limit, not {seconds!r}")
-
-
 class NoAck:
     """The type of `NO_ACK`, its only value."""
 
@@ -11114,6 +11107,13 @@ def kwargs_by_class(
             f"routes(kwargs=...): {unknown.pop()!r} is taken by no initialize of {names}"
         )
     return chosen
+
+
+def check_timeout(seconds: Any) -> None:
+    """Raise TypeError unless *seconds* is a number, or None for no limit."""
+    number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+    if seconds is not None and (not number or math.isnan(seconds)):
+        raise TypeError(f"timeout is a number of seconds, or None for no limit, not {seconds!r}")
 
 
 # The default of an argument for which None is a value of its own.
