@@ -1169,9 +1169,7 @@ def _plain(value: Any, codec: StrictJSON, same: Set[type], depth: int = 0) -> An
 # trusted: each number may stand once, and every attachment must have its placeholder.
 
 
-def take_attachments(
-    value: Any, found: list[bytes], substitute: Callable[[Any], Any] | None = None
-) -> Any:
+def take_attachments(value: Any, found: list[bytes], substitute: Callable[[Any], Any]) -> Any:
     """Return a copy of *value* with a placeholder for every bytes-like value in it.
 
     The bytes are appended to *found* in document order, the order in which clients number them.
@@ -1184,7 +1182,7 @@ def take_attachments(
         return {key: take_attachments(item, found, substitute) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [take_attachments(item, found, substitute) for item in value]
-    given = value if substitute is None else substitute(value)
+    given = substitute(value)
     return value if given is value else take_attachments(given, found, substitute)
 
 
@@ -3548,11 +3546,7 @@ class Session:
     )  # fmt: skip
 
     def __init__(
-        self,
-        hub: Hub,
-        request: Request,
-        http_request: Any,
-        context: contextvars.Context | None = None,
+        self, hub: Hub, request: Request, http_request: Any, context: contextvars.Context
     ) -> None:
         # Who the client is. The application's code for it runs in a context of its own.
         self.hub = hub
@@ -3561,7 +3555,7 @@ class Session:
         self.transport = request.transport  # none yet, where clients shake hands apart
         self.sid = hub.new_sid()
         self.user_session: UserSession | None = None
-        self.context = contextvars.copy_context() if context is None else context
+        self.context = context
         self.entered = False  # code of the application runs in `context` right now
 
         # Its life. A namespace that has ended is remembered, for a client may not know it yet.
@@ -4558,11 +4552,10 @@ class Member:
     def __init__(self, session: Session, namespace: Namespace, auth: dict[str, Any] | None) -> None:
         self.session = session
         self.namespace = namespace
-        dialect = session.dialect
-        own_id = dialect.client_id(session.sid, namespace.name) if dialect.shows_sid else None
-        if own_id is None or not session.hub.options.id_is_sid:
-            own_id = random_text(SID_BYTES)
-        self.id = own_id
+        known_id = None
+        if session.hub.options.id_is_sid and session.dialect.shows_sid:
+            known_id = session.dialect.client_id(session.sid, namespace.name)
+        self.id = known_id or random_text(SID_BYTES)
         self.auth = auth
         self.handler: Any = None
         self.state = OPENING
@@ -5985,7 +5978,7 @@ class Hub:
                 return self._namespace_of(family, name)
         raise KeyError(name)
 
-    def namespaces_at(self, place: str | Family) -> list[Namespace]:
+    def namespaces_at(self, place: Scope) -> list[Namespace]:
         """Return the namespaces that are now at *place*: the one of a name, or all of a family."""
         if isinstance(place, str):
             return [self.namespaces[place]] if place in self.namespaces else []
