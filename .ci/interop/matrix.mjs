@@ -133,13 +133,18 @@ async function runAll(clients) {
 
 // -- The table ----------------------------------------------------------------------------
 
+// Clients of one place with the same results share a line.
 function tableOf(rows) {
   const columns = options.newest ? transportsOf(NEWEST) : TRANSPORTS;
-  const lines = [["Client", ...columns], ["---", ...columns.map(() => "---")]];
-  for (const [client, cells] of rows) {
-    lines.push([titleOf(client), ...columns.map((transport) => cellOf(cells[transport]))]);
+  const lines = new Map();
+  for (const [{ place, version }, cells] of rows) {
+    const line = [place, ...columns.map((transport) => cellOf(cells[transport]))].join(" | ");
+    lines.set(line, [...(lines.get(line) ?? []), version]);
   }
-  return [...lines.map((cells) => `| ${cells.join(" | ")} |`), "", ...notesOf([...rows.keys()])].join("\n");
+  const head = ["Clients", "in", ...columns].join(" | ");
+  const body = [...lines].map(([line, versions]) => `${versions.join(", ")} | ${line}`);
+  const ruler = ["---", "---", ...columns.map(() => "---")].join(" | ");
+  return [...[head, ruler, ...body].map((line) => `| ${line} |`), "", ...notesOf([...rows.keys()])].join("\n");
 }
 
 function cellOf(cell) {
