@@ -10,7 +10,7 @@
 
 The page takes the official client from /socket.io/socket.io.js, which leads to the public CDN. To
 have it without internet, `npm install socket.io-client`, and start this example with
-`--client-path=node_modules/socket.io-client/dist`. Without it, the page has a small one of its own.
+`--client-path=node_modules/socket.io-client/dist`. Without both, a small client in the page does.
 
 A client comes in by `io({auth: {name, room}})`. It sends the events that ChatHandler's methods
 take, and asks for acks: {ok: true}, {ok: true, note: "delivered"} or {error: "why"}. It hears:
@@ -31,7 +31,7 @@ from socket_io import AckTimeout, Disconnected, NotSupported, SocketIOHandler, S
 UNWANTED = r"[\s\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ud800-\udfff]+"
 
 # The versions of socket.io, by the names of what their clients speak.
-VERSIONS = {"0.6": "0.6", "0.9": "0.9", "EIO3": "2", "EIO4": "4"}
+VERSIONS = {"0.6": "0.6", "0.9": "0.9", "EIO3": "2", "EIO4": "4", "EIO4-msgpack": "4"}
 
 
 def one_line(value, length=30):
@@ -242,7 +242,7 @@ dialog form { display: grid; gap: 1rem; }
     </div>
     <p class="hint">Pick somebody to write to them privately.</p>
     <ul id="people" aria-label="Who is here"></ul>
-    <p class="hint" id="advice" hidden>Without the official client: see example_app.py.</p>
+    <p class="hint" id="advice" hidden>The official client did not load: see example_app.py.</p>
   </aside>
   <section id="talk">
     <div id="log" tabindex="0"><ol aria-live="polite" aria-label="Messages"></ol></div>
@@ -423,7 +423,7 @@ function smallClient({ auth }) {
       if (type === "0") auth((who) => web.send(`40${JSON.stringify(who)}`));    // OPEN, CONNECT
       if (type === "2") web.send("3");    // PING, PONG
       if (type === "43") acks[id](...content);
-      if (type === "42") listeners[content.shift()](...content, () => web.send(`43${id}[]`));
+      if (type === "42") listeners[content.shift()]?.(...content, () => web.send(`43${id}[]`));
       if (type === "40") {
         Object.assign(socket, { id: content.sid, connected: true });
         listeners.connect();
