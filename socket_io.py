@@ -12100,8 +12100,8 @@ class SocketIOHandler(tornado.web.RequestHandler):
         pattern = re.compile(f"/(?:{resource}){extra}")
         for handler_class in {(namespaces or {}).get("/", cls), *(namespaces or {}).values()}:
             check_on_open(handler_class, pattern)
-        hubs = Hubs(functools.partial(Hub, cls, dict(namespaces or {}), dict(kwargs or {})))
-        return Resource(pattern, f"/{resource}/"), Entrances(hubs)
+        make_hub = functools.partial(Hub, cls, dict(namespaces or {}), dict(kwargs or {}))
+        return Resource(pattern, f"/{resource}/"), Entrances(make_hub)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -12681,39 +12681,32 @@ class Resource(tornado.routing.Matcher):
         return None
 
 
-class Hubs:
-    """The hubs behind one `routes()`: one for each Application that serves it."""
-
-    def __init__(self, make: Callable[[], Hub]) -> None:
-        self.make = make
-        # The first hub is made now, so that mistakes in the classes are told by `routes()`.
-        self.known = [make()]
-
-    def of(self, application: tornado.web.Application) -> Hub:
-        """Return the hub of *application*: its own, one without an application, or a new hub."""
-        for owner in (application, None):
-            for hub in self.known:
-                if hub.application is owner:
-                    return hub
-        self.known = [hub for hub in self.known if not hub.clock.is_over()]
-        self.known.append(self.make())
-        return self.known[-1]
-
-
 class Entrances(list[tornado.routing.Rule]):
-    """The target of a route: a list of rules that is new each time an Application reads it.
+    """The target of a route, and its hubs: one for each Application that serves it.
 
-    Thus each Application gets a door of its own.
+    The rules in this list are new each time an Application reads them, so each has its own door.
     """
 
-    def __init__(self, hubs: Hubs) -> None:
-        self.hubs = hubs
+    def __init__(self, make_hub: Callable[[], Hub]) -> None:
+        self.make_hub = make_hub
+        # The first hub is made now, so that mistakes in the classes are told by `routes()`.
+        self.hubs = [make_hub()]
         super().__init__(iter(self))
 
     def __iter__(self) -> Iterator[tornado.routing.Rule]:
-        door, anything = Door(self.hubs), tornado.routing.AnyMatches()
+        door, anything = Door(self), tornado.routing.AnyMatches()
         yield tornado.routing.Rule(anything, door)
         yield tornado.routing.Rule(anything, Gateway, {"door": door})
+
+    def hub_of(self, application: tornado.web.Application) -> Hub:
+        """Return the hub of *application*: its own, one without an application, or a new hub."""
+        for owner in (application, None):
+            for hub in self.hubs:
+                if hub.application is owner:
+                    return hub
+        self.hubs = [hub for hub in self.hubs if not hub.clock.is_over()]
+        self.hubs.append(self.make_hub())
+        return self.hubs[-1]
 
 
 class Door(tornado.routing.Router):
@@ -12721,14 +12714,14 @@ class Door(tornado.routing.Router):
 
     hub: Hub | None = None  #: set by the first request
 
-    def __init__(self, hubs: Hubs) -> None:
-        self.hubs = hubs
+    def __init__(self, entrances: Entrances) -> None:
+        self.entrances = entrances
 
     def open(self, application: tornado.web.Application) -> Hub:
         """Return the hub behind this door, bound to the running loop and to *application*."""
-        hub = self.hub = self.hubs.of(application)
-        doors = enumerate(doors_of(application))
-        hub.number = next((number for number, door in doors if door is self), -1)
+        hub = self.hub = self.entrances.hub_of(application)
+        doors = doors_of(application)
+        hub.number = doors.index(self) if self in doors else -1
         if not hub.clock.is_bound():
             warn_of_hidden_routes(application)
             hub.bind(application)
@@ -12902,15 +12895,8 @@ class Foreman:
     given its number and that socket; *place* is for the log.
     """
 
-    PAUSES = (
-        0.1,
-        0.5,
-        1.0,
-        2.0,
-        5.0,
-        10.0,
-        30.0,
-    )  #: seconds until the next start, by the number of failures
+    #: The seconds until the next start, by the number of failures.
+    PAUSES = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
     STEADY_SECONDS = 10.0  #: a worker that has lived so long did not die of its start
     LEAVE_SECONDS = 30.0  #: the time that a worker has for its goodbye
     TRIES = 4  #: a program whose workers die so often before one has listened ends
@@ -12919,7 +12905,7 @@ class Foreman:
         self.serve = serve
         self.place = place
         self.workers = [Worker(number) for number in range(count)]
-        self.outdated_before = 0.0  # processes that were started before are replaced
+        self.outdated_before = 0.0  # a process that was started before this time is replaced
         self.stopping = False
         self.has_listened = False
         self.exit_code: int | None = None  # the program's own, if it does not end well
@@ -13158,6 +13144,12 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
     IDLE_SECONDS = 120.0
     BODY_SECONDS = 60.0  #: the time that a client has to send a body
 
+    workers_folder: str | None = None
+    worker: int | None = None  #: the number that a foreman has given to this process
+    crew: Crew | None = None
+    flash_policy: FlashPolicyServer | None = None
+    lane: Lane | None = None
+
     def initialize(  # type: ignore[override]
         self,
         application: tornado.web.Application,
@@ -13182,48 +13174,19 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
         self.address = address
         self.workers = count_workers(workers)
         if self.workers > 1:
-            check_workers(application, auto_start)
-        if workers_folder is not None and application in application_crews:
-            raise RuntimeError(
-                "another server of this application has a workers_folder: close it first, or let one "
-                "server listen in all places, by port with unix_socket, or by sockets"
-            )
-        self.workers_folder: str | None = None
-        self.worker: int | None = None  # the number that a foreman has given to this process
-        self.crew: Crew | None = None
-        self.flash_policy: FlashPolicyServer | None = None
-        if kwargs.get("ssl_options"):
-            if self.workers > 1 or workers_folder is not None:
-                raise ValueError(
-                    "workers cannot hand TLS connections to each other: let a proxy end TLS in "
-                    "front of them, without ssl_options here"
-                )
-            context = tornado.netutil.ssl_options_to_context(
-                kwargs["ssl_options"], server_side=True
-            )
-            isolate_tls(context)
-            kwargs["ssl_options"] = context
-        if workers_folder is not None:
-            self.workers_folder = str(check_workers_folder(workers_folder))
-        # Called for its error: an unknown transport is to be told before the first request.
-        enabled_transports(application)
-        warn_of_hidden_routes(application)
-        # The hubs know the application, but not its servers.
-        if kwargs.get("xheaders"):
-            application.settings["xheaders"] = True
-        kwargs.setdefault("idle_connection_timeout", self.IDLE_SECONDS)
-        kwargs.setdefault("body_timeout", self.BODY_SECONDS)
-        super().initialize(application, **kwargs)
-        self.lane: Lane | None = None
-        self.lane_options = kwargs
-        self.may_have_lane = True
-        obstacle = Lane.obstacle(self, kwargs.keys())
-        if obstacle is not None:
-            self._give_up_lane(obstacle)
+            check_foreman(application, auto_start)
+        if self.workers > 1 or workers_folder is not None:
+            check_worker(application, kwargs)
         if auto_start and is_loop_running():
             raise RuntimeError(
                 "a loop is running already: use SocketIOServer(application, auto_start=False)"
             )
+        # Called for its error: an unknown transport is to be told before the first request.
+        enabled_transports(application)
+        warn_of_hidden_routes(application)
+        if workers_folder is not None:
+            self.workers_folder = str(check_workers_folder(workers_folder))
+        self._initialize_http(kwargs)
         if port is None and unix_socket is None and sockets is None:
             port = application.settings.get("socket_io_port", 8888)
         listeners = self._bind(port, address, reuse_port, unix_socket, unix_socket_mode, sockets)
@@ -13234,6 +13197,24 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
             self._oversee_workers(listeners)
         else:
             run_loop(self._serve(listeners))
+
+    def _initialize_http(self, options: dict[str, Any]) -> None:
+        # The hubs know the application, but not its servers.
+        if options.get("xheaders"):
+            self.application.settings["xheaders"] = True
+        options.setdefault("idle_connection_timeout", self.IDLE_SECONDS)
+        options.setdefault("body_timeout", self.BODY_SECONDS)
+        super().initialize(self.application, **options)
+        if self.ssl_options is not None:
+            self.ssl_options = tornado.netutil.ssl_options_to_context(
+                self.ssl_options, server_side=True
+            )
+            isolate_tls(self.ssl_options)
+        #: The options of the lane; None where Tornado's own loop reads every request.
+        self.lane_options: dict[str, Any] | None = options
+        obstacle = Lane.obstacle(self, options.keys())
+        if obstacle is not None:
+            self._give_up_lane(obstacle)
 
     def _bind(self, *place: Any) -> list[Listener]:
         return [Listener(sock, shared=self.workers > 1) for sock in bind_all(*place)]
@@ -13341,7 +13322,7 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
 
     def _find_lane(self) -> Lane | None:
         """Return the lane of the loop that runs, if this server can have one."""
-        if not self.may_have_lane:
+        if self.lane_options is None:
             return None
         if self.lane is None or self.lane.loop is not asyncio.get_running_loop():
             self.lane = Lane(self, self.lane_options)
@@ -13349,7 +13330,7 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
 
     def _give_up_lane(self, why: str) -> None:
         log.info("Tornado's own loop reads every request of this server: %s", why)
-        self.may_have_lane = False
+        self.lane_options = None
 
     def serve_by_tornado(
         self, sock: socket.socket, address: Any, early: bytes, handed: bool, lane: Lane | None
@@ -13432,30 +13413,31 @@ def find_door(router: Any, request: Any) -> Door | None:
     return None
 
 
-def doors_of(application: Any) -> Iterator[Door]:
-    """Find the doors in an Application's routes, however deep they stand there."""
+def rule_lists(application: Any) -> Iterator[Sequence[tornado.routing.Rule]]:
+    """Find the rules of each router of an Application, however deep it stands in another one."""
     routers = [application.default_router]
     while routers:
-        for rule in getattr(routers.pop(), "rules", ()):
-            if isinstance(rule.target, Door):
-                yield rule.target
-            elif isinstance(rule.target, tornado.routing.RuleRouter):
-                routers.append(rule.target)
+        rules = getattr(routers.pop(), "rules", ())
+        yield rules
+        targets = [rule.target for rule in rules]
+        routers += [one for one in targets if isinstance(one, tornado.routing.RuleRouter)]
+
+
+def doors_of(application: Any) -> list[Door]:
+    targets = [rule.target for rules in rule_lists(application) for rule in rules]
+    return [target for target in targets if isinstance(target, Door)]
 
 
 def warn_of_hidden_routes(application: Any) -> None:
     """Warn of each `routes()` behind another rule for its path: no request ever comes to it."""
-    routers = [application.default_router]
-    while routers:
+    for rules in rule_lists(application):
         seen = set()
         pages: list[tornado.routing.PathMatches] = []
-        for rule in getattr(routers.pop(), "rules", ()):
-            matcher = rule.matcher
-            if isinstance(rule.target, tornado.routing.RuleRouter):
-                routers.append(rule.target)
-            elif isinstance(matcher, tornado.routing.PathMatches):
-                pages.append(matcher)
+        for rule in rules:
+            matcher, is_router = rule.matcher, isinstance(rule.target, tornado.routing.RuleRouter)
             if not isinstance(matcher, Resource):
+                if isinstance(matcher, tornado.routing.PathMatches) and not is_router:
+                    pages.append(matcher)
                 continue
             pattern = matcher.pattern.pattern
             if pattern in seen:
@@ -13582,8 +13564,8 @@ def count_workers(workers: Any) -> int:
     return min(cores, MAX_WORKERS)
 
 
-def check_workers(application: tornado.web.Application, auto_start: bool) -> None:
-    """RuntimeError if this process cannot be the parent of several workers."""
+def check_foreman(application: tornado.web.Application, auto_start: bool) -> None:
+    """Raise RuntimeError if this process cannot be the parent of several workers."""
     why = ""
     if not hasattr(os, "fork"):
         why = "this system has no fork; start processes, and give all the same workers_folder"
@@ -13598,6 +13580,20 @@ def check_workers(application: tornado.web.Application, auto_start: bool) -> Non
         why = "their parent must hear signals, so it must run in the main thread"
     if why:
         raise RuntimeError(f"SocketIOServer cannot have several workers here: {why}")
+
+
+def check_worker(application: tornado.web.Application, options: dict[str, Any]) -> None:
+    """Raise RuntimeError or ValueError if there can be no worker with these *options* here."""
+    if application in application_crews:
+        raise RuntimeError(
+            "another server of this application has a workers_folder: close it first, or let one "
+            "server listen in all places, by port with unix_socket, or by sockets"
+        )
+    if options.get("ssl_options"):
+        raise ValueError(
+            "workers cannot hand TLS connections to each other: let a proxy end TLS in front of "
+            "them, without ssl_options here"
+        )
 
 
 def allow_all_descriptors() -> None:

@@ -21254,7 +21254,7 @@ class LaneObstacleTests(unittest.TestCase):
 
                 with self.assertLogs("socket_io", "INFO") as logged:
                     server = asyncio.run(make())
-                self.assertFalse(server.may_have_lane)
+                self.assertIsNone(server.lane_options)
                 self.assertIn(why, "".join(logged.output))
 
     def test_an_option_that_the_lane_does_not_know_switches_it_off(self):
