@@ -13259,7 +13259,7 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
             application_crews[self.application] = self.crew
         if is_loop_running():
             self._open_doors()
-        elif self.crew is not None:
+        else:
             tornado.ioloop.IOLoop.current().add_callback(self._open_doors)
         self.add_sockets(listeners)
         if self.worker is None:

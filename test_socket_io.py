@@ -19852,6 +19852,17 @@ class TwoApplicationsTests(RecorderTestCase):
 class SocketIOServerTests(tornado.testing.AsyncTestCase):
     """`SocketIOServer` listens, runs until a signal, and says goodbye."""
 
+    @needs_cluster_packages
+    def test_a_server_that_is_made_before_its_loop_runs_joins_its_cluster_without_a_request(self):
+        options = {"cluster": f"memory://{self.id()}"}
+        first, second = (type("Chat", (SocketIOHandler,), options) for _ in range(2))
+        for handler in (first, second):
+            application = tornado.web.Application([handler.routes("socket.io")])
+            LaneServer(application, auto_start=False)
+        self.assertEqual(self.io_loop.run_sync(first.io.server_count), 2)
+        for handler in (first, second):
+            self.io_loop.run_sync(handler.io.close)
+
     PROGRAM = """
 import logging, sys, tornado.web, socket_io
 class Echo(socket_io.SocketIOHandler):
@@ -20390,6 +20401,10 @@ class OnLane:
         lane = self.http_server.lane
         return lane.connections if lane else set()
 
+    def lane_has(self, wire):
+        address = wire.writer.get_extra_info("sockname")
+        return address in [connection.address for connection in self.connections]
+
 
 ENGINE_URL = "/socket.io/?EIO=4&transport=polling"
 
@@ -20471,9 +20486,9 @@ class LaneTests(OnLane, RecorderTestCase):
     async def test_a_connection_comes_back_with_the_first_poll_after_a_page(self):
         wire = await self.on_the_lane()
         await wire.request("GET", "/page")
-        self.assertEqual(len(self.connections), 0)
+        self.assertFalse(self.lane_has(wire))
         await wire.request("GET", ENGINE_URL)
-        self.assertEqual(len(self.connections), 1)
+        self.assertTrue(self.lane_has(wire))
         served = self.tornado_serves()
         await self.join_polling(wire)
         self.assertEqual(served, [])
@@ -20555,11 +20570,10 @@ class LaneTests(OnLane, RecorderTestCase):
         url = await self.join_polling(wire)
         wire.send_request("GET", url)
         await asyncio.sleep(0.02)
-        session = next(iter(self.sessions()))
         session = next(s for s in self.sessions() if s.outlet is not None)
         wire.close()
         await self.until(lambda: session.outlet is None)
-        self.assertEqual(len(self.connections), 0)
+        self.assertFalse(self.lane_has(wire))
 
     def sessions(self):
         return [
@@ -20953,14 +20967,15 @@ class LaneAsyncAdmissionTests(OnLane, RecorderTestCase):
             Sec_WebSocket_Version="13",
         )
         await asyncio.sleep(0.02)
-        self.assertEqual(len(self.connections), 1)  # the other's head came after a page
+        self.assertEqual([self.lane_has(wire), self.lane_has(second)], [False, True])
         wire.close()
         second.reset()
         await asyncio.sleep(0.02)
         self.handler.gate.set()
         await asyncio.sleep(0.05)
         hub = next(iter(socket_io.application_hubs[self._app]))
-        self.assertEqual((len(self.connections), len(hub.sessions)), (0, 1))
+        self.assertEqual([self.lane_has(wire), self.lane_has(second)], [False, False])
+        self.assertEqual(len(hub.sessions), 1)
 
     @gen_test
     async def test_a_client_that_is_admitted_late_is_served(self):
