@@ -11063,10 +11063,15 @@ class Receiver:
         kinds = [parameter.kind for parameter in parameters]
         positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
         takes = [parameter for parameter in parameters if parameter.kind in positional]
+        any_number = inspect.Parameter.VAR_POSITIONAL in kinds
         if not is_class_method(handler_class, name):
+            if not takes and not any_number:
+                raise TypeError(
+                    f"{handler_class.__name__}.{name} has no parameter for the handler: "
+                    f"def {name}(self)"
+                )
             takes = takes[1:]
         least = sum(parameter.default is parameter.empty for parameter in takes)
-        any_number = inspect.Parameter.VAR_POSITIONAL in kinds
         return cls(name, least, math.inf if any_number else len(takes))
 
 
@@ -12115,8 +12120,8 @@ class SocketIOHandler(tornado.web.RequestHandler):
         """
         cls._events = find_events(cls)
         cls._catch_all = Receiver.of(cls, "on_event")
-        cls._taps_incoming = cls.on_any is not SocketIOHandler.on_any
-        cls._taps_outgoing = cls.on_any_outgoing is not SocketIOHandler.on_any_outgoing
+        cls._taps_incoming = overrides(cls, "on_any")
+        cls._taps_outgoing = overrides(cls, "on_any_outgoing")
         cls._sets_initial_headers = overrides(cls, "set_initial_headers")
         cls._sets_headers = overrides(cls, "set_answer_headers")
         check_class(cls)
@@ -12242,23 +12247,12 @@ NEVER_CALLED = {
 }
 
 
-#: The methods that applications override, and the parameters that each is called with, behind
-#: `self` or `cls`. Those of `on_open` are groups of the route: `check_on_open` knows them.
-HOOKS = {
-    "on_message": "message",
-    "on_event": "name, *args",
-    "on_close": "",
-    "on_error": "error",
-    "on_any": "name, *args",
-    "on_any_outgoing": "name, *args",
-    "dispatch": "name, *args",
-    "allow_request": "request",
-    "on_refused": "request, why",
-    "set_initial_headers": "request, answer",
-    "set_answer_headers": "request, answer",
-}
 #: The hooks for requests, of which no namespace knows: only the class that is routed has them.
 REQUEST_HOOKS = ("allow_request", "on_refused", "set_initial_headers", "set_answer_headers")
+#: The methods that applications override and that are called with the parameters they have in
+#: SocketIOHandler. Those of `on_open` are groups of the route: `check_on_open` knows them.
+HOOKS = ("on_message", "on_event", "on_close", "on_error", "on_any", "on_any_outgoing", "dispatch",
+         *REQUEST_HOOKS)  # fmt: skip
 #: What the parameters of other servers' methods are here.
 KNOWN_AS = {
     "on_open": "self.id, self.request and self.auth tell who comes",
@@ -12271,16 +12265,9 @@ def check_class(cls: type[SocketIOHandler]) -> None:
     """Raise TypeError or ValueError, with the cure, for attributes without effect or use.
 
     This is called when the class is made and again when it is served, because options may be set
-    in between. A base that is no SocketIOHandler may need its attributes elsewhere: there the log
-    warns, unless an attribute without effect would do harm.
+    in between.
     """
-    parents = [base for base in cls.__mro__[1:] if issubclass(base, SocketIOHandler)]
-    for base in reversed(cls.__mro__):
-        refused = issubclass(base, SocketIOHandler)
-        known = not refused and any(issubclass(parent, base) for parent in parents)
-        if base not in SocketIOHandler.__mro__ and not known:
-            _check_never_called(cls, base, refused)
-            _check_names(cls, base, refused)
+    _check_attributes(cls)
     for name in REQUEST_HOOKS:
         if not is_class_method(cls, name):
             raise TypeError(
@@ -12294,8 +12281,8 @@ def check_class(cls: type[SocketIOHandler]) -> None:
     for name in ("initialize", "on_error", "on_any", "on_any_outgoing", *REQUEST_HOOKS[1:]):
         if inspect.iscoroutinefunction(getattr(cls, name)):
             raise TypeError(f"{cls.__name__}.{name} cannot be a coroutine: nobody waits for it")
-    for name, parameters in HOOKS.items():
-        _check_parameters(cls, name, parameters)
+    for name in HOOKS:
+        _check_parameters(cls, name)
     receivers = [receiver.method for receiver in cls._events.values()]
     for name in ("on_open", "on_message", "on_event", "on_close", "dispatch", *receivers):
         method = getattr(cls, name)
@@ -12306,7 +12293,6 @@ def check_class(cls: type[SocketIOHandler]) -> None:
             )
     for name in OPTIONS:
         _check_option(cls, name, getattr(cls, name))
-    _check_origins(f"{cls.__name__}.allowed_origins", cls.allowed_origins)
 
 
 def is_class_method(cls: type[SocketIOHandler], name: str) -> bool:
@@ -12315,23 +12301,26 @@ def is_class_method(cls: type[SocketIOHandler], name: str) -> bool:
 
 
 def overrides(cls: type[SocketIOHandler], name: str) -> bool:
-    """Tell whether *cls* has its own class method *name*, one of REQUEST_HOOKS."""
+    """Tell whether *cls* has its own method *name*."""
     return inspect.getattr_static(cls, name) is not vars(SocketIOHandler)[name]
 
 
-def _check_parameters(cls: type[SocketIOHandler], name: str, parameters: str) -> None:
-    """Raise TypeError if the method *name* cannot be called with *parameters*.
+def _check_parameters(cls: type[SocketIOHandler], name: str) -> None:
+    """Raise TypeError if the method *name* cannot be called like that of SocketIOHandler.
 
     An `on_event` for some number of arguments may be meant so: the log tells of other events.
     """
-    count = len(re.findall(r"\w+", parameters.partition("*")[0]))
-    most = Receiver.of(cls, name).most
-    if name == "on_event" and most >= count:
-        return
-    if _takes(cls, name, [None] * count) and (most == math.inf or "*" not in parameters):
-        return
-    owner = "cls" if "request" in parameters else "self"
-    _refuse_parameters(cls, name, ", ".join(filter(None, [owner, parameters])))
+    method = vars(SocketIOHandler)[name]
+    parameters = signature_of(getattr(method, "__func__", method)).parameters.values()
+    names = [str(parameter.replace(annotation=parameter.empty)) for parameter in parameters]
+    takes_more = names[-1] == "*args"
+    least = len(names) - 1 - takes_more  # without `self` or `cls`
+    if name == "on_event":
+        fits = Receiver.of(cls, name).most >= least
+    else:
+        fits = all(_takes(cls, name, [None] * (least + more)) for more in (0, 100 * takes_more))
+    if not fits:
+        _refuse_parameters(cls, name, ", ".join(names))
 
 
 def _takes(
@@ -12357,55 +12346,44 @@ def check_on_open(cls: type[SocketIOHandler], pattern: re.Pattern[str]) -> None:
         _refuse_parameters(cls, "on_open", ", ".join(["self", *args, *pattern.groupindex]))
 
 
-def _check_never_called(cls: type[SocketIOHandler], base: type, refused: bool) -> None:
-    """Refuse the methods for HTTP requests that *cls* has from *base*, or warn of them."""
-    found = {
-        name: cure
-        for name, cure in NEVER_CALLED.items()
-        if inspect.getattr_static(cls, name) is vars(base).get(name)
-        and getattr(cls, name) is not getattr(tornado.web.RequestHandler, name)
-    }
-    # A class with its own `allow_request` has decided which clients to let in.
-    decides_itself = overrides(cls, "allow_request")
-    for name, cure in found.items():
-        where = f"{base.__name__}.{name}"
-        # A mixin's `prepare` often is what keeps strangers out: a warning would not do.
-        if name == "prepare" and not refused and not decides_itself:
+def _check_attributes(cls: type[SocketIOHandler]) -> None:
+    """Refuse the attributes of *cls* that have no effect or do harm, and warn of those of its mixins.
+
+    A mixin is no SocketIOHandler, and may need them elsewhere.
+    """
+    parents = [base for base in cls.__mro__[1:] if issubclass(base, SocketIOHandler)]
+    for base in reversed(cls.__mro__):
+        if base in SocketIOHandler.__mro__:
+            continue
+        # A copy: Python 3.14 adds the annotations to the dict when `_ours_for` asks for them.
+        found = {name: _fault_of(cls, base, name) for name in list(vars(base))}
+        texts = [f"{base.__name__}.{name} {fault}" for name, fault in found.items() if fault]
+        if texts and issubclass(base, SocketIOHandler):
+            raise TypeError(texts[0])
+        if not texts or any(issubclass(parent, base) for parent in parents):
+            continue  # that parent has warned
+        # A mixin's `prepare` often is what keeps strangers out. A class with its own `allow_request`
+        # has decided which clients to let in.
+        if found.get("prepare") and not overrides(cls, "allow_request"):
             raise TypeError(
-                f"{where} would never be called in {cls.__name__}, and may have to let in only "
-                "some: override allow_request for that, or say "
+                f"{base.__name__}.prepare would never be called in {cls.__name__}, and may have to "
+                "let in only some: override allow_request for that, or say "
                 "prepare = tornado.web.RequestHandler.prepare"
             )
-        if refused:
-            raise TypeError(f"{where} would never be called here; {instead(cure)}")
-    if found:
-        names = ", ".join(f"{base.__name__}.{name}" for name in found)
-        warn_once(
-            "inherited", "%s inherits %s: never called for a Socket.IO client", cls.__name__, names
-        )
+        warn_once("inherited", "%s inherits it: %s", cls.__name__, ", ".join(texts))
 
 
-def instead(ours: str) -> str:
-    """Return the advice for *ours*: our name for something, or "nothing: " and the reason."""
+def _fault_of(cls: type[SocketIOHandler], base: type, name: str) -> str:
+    """Return what is wrong with the attribute *name* of *base* in *cls*, and the cure, or nothing."""
+    if _hides(base, name):
+        cure = "use routes(namespaces=..)" if name == "namespace" else "give it another name"
+        return f"would hide SocketIOHandler.{name}: {cure}"
+    ours = _ours_for(cls, base, name)
+    if ours is None:
+        return ""
     reason = ours.removeprefix("nothing: ")
-    return f"use {ours}" if reason == ours else f"leave it out: {reason}"
-
-
-def _check_names(cls: type[SocketIOHandler], base: type, refused: bool) -> None:
-    """Refuse, or warn of, the attributes of *base* whose names mean something to other servers."""
-    # A copy: Python 3.14 adds the annotations to the dict when `_ours_for` asks for them.
-    for name in list(vars(base)):
-        ours = _ours_for(cls, base, name)
-        if _hides(base, name):
-            cure = "use routes(namespaces=..)" if name == "namespace" else "give it another name"
-            text = f"{base.__name__}.{name} would hide SocketIOHandler.{name}: {cure}"
-        elif ours is not None:
-            text = f"{base.__name__}.{name} would do nothing here; {instead(ours)}"
-        else:
-            continue
-        if refused:
-            raise TypeError(text)
-        warn_once("inherited", "%s inherits it: %s", cls.__name__, text)
+    cure = f"use {ours}" if reason == ours else f"leave it out: {reason}"
+    return f"would do nothing here; {cure}"
 
 
 def _hides(base: type, name: str) -> bool:
@@ -12424,30 +12402,29 @@ def _hides(base: type, name: str) -> bool:
     return is_method and not is_function and not hasattr(value, "__get__")
 
 
-def _hook_meant(plain: str) -> str | None:
-    """Return the method for applications to override for which *plain* is a slip, or None."""
-    hooks = ((known, ours) for known, ours in OWN_NAMES.items() if ours not in OPTIONS)
-    return next((ours for known, ours in hooks if is_slip(plain, known)), None)
-
-
 def _ours_for(cls: type[SocketIOHandler], base: type, name: str) -> str | None:
-    """Return our name for an attribute *name* of *base* that means something elsewhere.
+    """Return what to use in place of *name*, an attribute of *base* that has no effect in *cls*.
 
-    That is a name that other servers use, or a misspelt option of ours. None for any other name.
+    That is a method for HTTP requests, a name that other servers use, or a slip in one of our own.
+    None for any other attribute.
     """
-    if name.startswith("_") or hasattr(SocketIOHandler, name):
+    value = vars(base)[name]
+    if name in NEVER_CALLED:
+        # A class may take back what a mixin has: prepare = tornado.web.RequestHandler.prepare.
+        taken_back = getattr(cls, name) is getattr(tornado.web.RequestHandler, name)
+        stands = inspect.getattr_static(cls, name) is value and not taken_back
+        return NEVER_CALLED[name] if stands else None
+    if name.startswith("_") or hasattr(SocketIOHandler, name) or isinstance(value, type):
         return None
-    plain, value = squeezed(name), vars(base)[name]
-    if isinstance(value, type):
-        return None
+    plain = squeezed(name)
     if callable(value) or isinstance(value, (classmethod, staticmethod)):
-        ours = FOREIGN_NAMES.get(plain + "()") or OWN_NAMES.get(plain) or _hook_meant(plain)
-        is_event = ours and name in [receiver.method for receiver in find_events(cls).values()]
-        return None if is_event else ours
-    ours = SPELLINGS.get(plain) or next(
-        (ours for known, ours in SPELLINGS.items() if is_slip(plain, known)), None
-    )
-    return None if ours is None or name in annotated_names(base) else ours
+        if name in [receiver.method for receiver in cls._events.values()]:
+            return None
+        ours = FOREIGN_NAMES.get(plain + "()") or OWN_NAMES.get(plain)
+        return ours or _slip_of(plain, OWN_HOOKS)
+    if name in annotated_names(base):
+        return None
+    return SPELLINGS.get(plain) or _slip_of(plain, SPELLINGS)
 
 
 def _check_number(where: str, option: Option, value: Any) -> None:
@@ -12469,6 +12446,8 @@ def _check_option(cls: type[SocketIOHandler], name: str, value: Any) -> None:
     if option.types is not SWITCH:
         _check_number(where, option, value)
     has_codec = hasattr(value, "dumps") and hasattr(value, "loads")
+    if name == "allowed_origins":
+        _check_origins(where, value)
     if name == "sid_prefix" and not SID_PREFIX.fullmatch(value):
         raise ValueError(f"{where} must be 0 to 4 digits, letters, _ or -, not {value!r}")
     if name == "json" and value is not None and not has_codec:
@@ -12558,15 +12537,6 @@ def _check_event(base: type, name: str, event_name: str, own: dict[str, str]) ->
         raise TypeError(f"{base.__name__}.{name} would hide SocketIOHandler.{name}: {cure}")
 
 
-def _takes_self(function: Callable[..., Any]) -> bool:
-    one = (
-        inspect.Parameter.POSITIONAL_ONLY,
-        inspect.Parameter.POSITIONAL_OR_KEYWORD,
-        inspect.Parameter.VAR_POSITIONAL,
-    )
-    return any(parameter.kind in one for parameter in signature_of(function).parameters.values())
-
-
 def find_events(cls: type[SocketIOHandler]) -> dict[str, Receiver]:
     """Map the events of a class to its methods, from its bases down.
 
@@ -12584,21 +12554,22 @@ def find_events(cls: type[SocketIOHandler]) -> dict[str, Receiver]:
                 _check_event(base, name, event_name, own)
                 own[event_name] = name
         methods.update(own)
-    for name in methods.values():
-        if not is_class_method(cls, name) and not _takes_self(getattr(cls, name)):
-            raise TypeError(
-                f"{cls.__name__}.{name} has no parameter for the handler: def {name}(self)"
-            )
     return {event_name: Receiver.of(cls, name) for event_name, name in methods.items()}
 
 
-def is_slip(name: str, known: str) -> bool:
-    """Tell whether *name* is *known* with one edit, or with two neighbours swapped.
+def _slip_of(name: str, names: Mapping[str, str]) -> str | None:
+    """Return what stands in *names* under a name from which *name* differs by a slip, or None.
 
-    Short names are no slips: too many of the application's own names are as near to them.
+    Short names have no slips: too many of the application's own names are as near to them.
     """
-    if len(known) < (8 if known in OWN_NAMES else 12):
-        return False
+    for known, ours in names.items():
+        if len(known) >= (8 if known in OWN_NAMES else 12) and is_slip(name, known):
+            return ours
+    return None
+
+
+def is_slip(name: str, known: str) -> bool:
+    """Tell whether *name* is *known* with one edit, or with two neighbours swapped."""
     start = 0
     while start < min(len(name), len(known)) and name[start] == known[start]:
         start += 1
@@ -12606,11 +12577,9 @@ def is_slip(name: str, known: str) -> bool:
     return a[1:] == b[1:] or a[1:] == b or a == b[1:] or (a[:2] == b[:2][::-1] and a[2:] == b[2:])
 
 
-#: The options, and the methods that applications override, by their squeezed names.
-OWN_NAMES = {
-    squeezed(name): name
-    for name in (*OPTIONS, "on_open", *(hook for hook in HOOKS if hook != "dispatch"))
-}
+#: The methods that applications override, and with them the options, by their squeezed names.
+OWN_HOOKS = {squeezed(name): name for name in ("on_open", *HOOKS) if name != "dispatch"}
+OWN_NAMES = {squeezed(name): name for name in OPTIONS} | OWN_HOOKS
 #: The names that an attribute may be a misspelling of, squeezed, and ours for each. `JSON` and
 #: `Cookie` are left out, because applications have attributes of these names.
 SPELLINGS = {squeezed(name): name for name in OPTIONS if name not in ("json", "cookie")} | {
