@@ -6314,16 +6314,15 @@ class Words(Protocol):
     uid: str  #: the name of this server among the others
     tells_silent: bool  #: whether a response may say that a client gives no ack
 
-    def is_own(self, body: bytes) -> bool:
-        """Tell at a glance whether an event is our own, where a bus brings back what we publish."""
-        ...
-
     def encode_event(self, name: str, data: list[Any], target: Target) -> bytes:
         """Encode an event of the namespace *name*; raise as encoding JSON does."""
         ...
 
     def decode_event(self, name: str, body: bytes) -> tuple[Target, list[Any]] | None:
-        """Return the clients that an event is for, and its data; None if it is not for *name*."""
+        """Return the clients that an event is for, and its data.
+
+        None for an event that is not for *name*, or is our own: a bus may bring back what we publish.
+        """
         ...
 
     def encode_request(self, request: dict[str, Any]) -> bytes:
@@ -6345,16 +6344,13 @@ class NodeWords:
         self.uid = random_id()  # made after a fork: two servers of one uid ignore each other
         self.own_start = b"\x93\xa6" + self.uid.encode()  # [uid, ..] in msgpack
 
-    def is_own(self, body: bytes) -> bool:
-        return body.startswith(self.own_start)
-
     def encode_event(self, name: str, data: list[Any], target: Target) -> bytes:
         return encode_broadcast(self.uid, encode_packet_of(name, data), target, self.json)
 
     def decode_event(self, name: str, body: bytes) -> tuple[Target, list[Any]] | None:
-        uid, packet, options = decode_broadcast(body)
-        if uid == self.uid:
+        if body.startswith(self.own_start):  # it need not be decoded
             return None
+        _, packet, options = decode_broadcast(body)
         data = decode_packet_for(name, packet)
         return None if data is None else (decode_target(options), data)
 
@@ -6378,9 +6374,6 @@ class WorkerWords:
     def __init__(self, codec: StrictJSON, uid: str) -> None:
         self.json = codec
         self.uid = uid
-
-    def is_own(self, body: bytes) -> bool:
-        return False  # a worker does not write to itself
 
     def encode_event(self, name: str, data: list[Any], target: Target) -> bytes:
         text, attachments = encode_with_attachments(self.json, data)
@@ -6577,12 +6570,13 @@ class Bus(Protocol):
 
         A bus that knows no names never calls it.
         """
+        return
 
     async def close(self) -> None:
         """Send what waits to be sent, within a second, and end."""
 
 
-class MemoryBus:
+class MemoryBus(Bus):
     """A bus for the hubs of one process: `cluster = "memory://name"`, for tests."""
 
     #: By URL and hub: a hub that begins again on a new loop leaves the bus of the old one.
@@ -6618,9 +6612,6 @@ class MemoryBus:
 
     async def listeners(self, channel: str) -> list[str]:
         return ["" for bus in self._others() if channel in bus.receivers]
-
-    def watch(self, gone: Callable[[str, str], None]) -> None:
-        pass
 
     async def close(self) -> None:
         self.receivers.clear()
@@ -6673,7 +6664,7 @@ def encode_publish(channel: bytes, body: bytes) -> bytes:
     )
 
 
-class RedisBus:
+class RedisBus(Bus):
     """A bus on Redis: one connection listens, one publishes what a turn of the loop gathered.
 
     No `emit` waits for Redis. While Redis is away, messages wait in a queue of *max_bytes*: the
@@ -6698,15 +6689,16 @@ class RedisBus:
         self.client = redis_client("redis.asyncio", url)
         # This one waits for as long as nothing comes.
         self.listening_client = redis_client("redis.asyncio", url, socket_timeout=None)
-        self.receivers: dict[str, Receive] = {}
+        self.receivers: dict[str, Receive] = {}  # by channels and patterns as Redis knows them
         self.pubsub: Any = None  # while the listening connection lives
         self.heard = 0.0  # when it last brought anything
         self.confirmed: set[str] = set()  # channels to which Redis says that we have subscribed
         self.confirming = asyncio.Event()  # Redis has confirmed one more channel
         self.is_away = False  # since the WARNING that said so
         self.joined = asyncio.Event()
+        # All servers of the cluster subscribe to this channel.
+        self.home = request_channel(hub.options.cluster_key, "/")
         self.counted = 0  # subscribers of `home` when they were last counted
-        self.home = ""  # the first channel of requests: all servers of the cluster subscribe to it
         self.queue: collections.deque[tuple[str, bytes]] = collections.deque()
         self.queued_bytes = 0
         self.dropped = 0
@@ -6748,12 +6740,12 @@ class RedisBus:
         self.queued.set()
 
     def subscribe(self, channel: str, receive: Receive) -> None:
-        self.receivers[channel] = receive
-        self._change(channel, True)
+        self.receivers[glob(channel)] = receive
+        self._change(glob(channel), True)
 
     def unsubscribe(self, channel: str) -> None:
-        if self.receivers.pop(channel, None) is not None:
-            self._change(channel, False)
+        if self.receivers.pop(glob(channel), None) is not None:
+            self._change(glob(channel), False)
 
     async def listeners(self, channel: str) -> list[str]:
         while not self.joined.is_set() or channel in self.receivers.keys() - self.confirmed:
@@ -6766,9 +6758,6 @@ class RedisBus:
         except self._failures as error:
             self._lost(error)
             return await self.listeners(channel)
-
-    def watch(self, gone: Callable[[str, str], None]) -> None:
-        pass
 
     async def _numsub(self, channel: str) -> int:
         counts = await self.client.pubsub_numsub(channel)
@@ -6812,7 +6801,7 @@ class RedisBus:
         connection = await pool.get_connection()
         # One timer for the whole batch: redis-py sets one for each answer, which takes 3 us.
         patience, connection.socket_timeout = connection.socket_timeout, None
-        overdue = self.hub.clock.loop.call_later(COMMAND_SECONDS, self._overdue, connection)
+        overdue = self.hub.clock.loop.call_later(COMMAND_SECONDS, self._hang_up, connection)
         try:
             commands = [encode_publish(channel.encode(), body) for channel, body in batch]
             await connection.send_packed_command(b"".join(commands))
@@ -6825,10 +6814,6 @@ class RedisBus:
             overdue.cancel()
             connection.socket_timeout = patience
             await pool.release(connection)
-
-    def _overdue(self, connection: Any) -> None:
-        """End a connection on which Redis does not answer: who reads from it is told."""
-        self._spawn(self._hang_up(connection))
 
     @property
     def _failures(self) -> tuple[type[BaseException], ...]:
@@ -6892,7 +6877,7 @@ class RedisBus:
                     changed.items(), lambda item: (item[1], item[0][-1] == "*")
                 ):
                     verb = ("P" if is_pattern else "") + ("SUBSCRIBE" if wanted else "UNSUBSCRIBE")
-                    await pubsub.execute_command(verb, *[glob(channel) for channel, _ in items])
+                    await pubsub.execute_command(verb, *[channel for channel, _ in items])
         except self._failures as error:
             self._lost(error)
         finally:
@@ -6903,7 +6888,7 @@ class RedisBus:
         kind = response[0] if isinstance(response, list) else response
         if kind == b"pmessage":
             channel = response[2].decode("utf-8", "replace")
-            receive = self.receivers.get(unglob(response[1].decode("utf-8", "replace")))
+            receive = self.receivers.get(response[1].decode("utf-8", "replace"))
         elif kind == b"message":
             channel = response[1].decode("utf-8", "replace")
             receive = self.receivers.get(channel)
@@ -6951,11 +6936,16 @@ class RedisBus:
                 error,
             )
         if self.pubsub is not None and self.pubsub.connection is not None:
-            self._spawn(self._hang_up(self.pubsub.connection))
+            self._hang_up(self.pubsub.connection)
 
-    async def _hang_up(self, connection: Any) -> None:
-        with contextlib.suppress(*self._failures):
-            await connection.disconnect()
+    def _hang_up(self, connection: Any) -> None:
+        """End a connection: whoever reads from it is told."""
+
+        async def disconnect() -> None:
+            with contextlib.suppress(*self._failures):
+                await connection.disconnect()
+
+        self._spawn(disconnect())
 
     async def _ping(self) -> None:
         """Notice a connection that has gone silent, and count the servers while all is well."""
@@ -6968,7 +6958,7 @@ class RedisBus:
                 continue
             try:
                 await self.pubsub.ping()
-                if self.joined.is_set() and self.home:
+                if self.joined.is_set():
                     await self._numsub(self.home)
             except self._failures as error:
                 self._lost(error)
@@ -6987,6 +6977,10 @@ def channel_name(*parts: str) -> str:
     return name if name.isascii() else HALF_PAIR.sub("\ufffd", name)
 
 
+def request_channel(key: str, namespace: str) -> str:
+    return channel_name(f"{key}-request", namespace)
+
+
 def broadcast_channel(key: str, namespace: str, target: Target) -> str:
     """Name the channel of a broadcast: of one room, or of the namespace.
 
@@ -7000,20 +6994,8 @@ def broadcast_channel(key: str, namespace: str, target: Target) -> str:
     return channel_name(key, namespace)
 
 
-def unglob(pattern: str) -> str:
-    return re.sub(r"\\(.)", r"\1", pattern) if "\\" in pattern else pattern
-
-
-CLUSTER_SCHEMES = (
-    "redis",
-    "rediss",
-    "unix",
-    "valkey",
-    "valkeys",
-    "redis+sentinel",
-    "valkey+sentinel",
-    "memory",
-)
+CLUSTER_SCHEMES = ("redis", "rediss", "unix", "valkey", "valkeys", "redis+sentinel",
+                   "valkey+sentinel", "memory")  # fmt: skip
 
 
 def check_cluster_url(url: str) -> None:
@@ -7081,14 +7063,12 @@ class AckQuestion(Question):
 
     def __init__(self, channel: str) -> None:
         super().__init__(channel, "", lambda answer: None)
-        self.expected = 0  # clients that were asked
+        self.acks = BroadcastAcks({}, set())  # the ones that have come
         #: The acks that are still to come, by the name of the server.
         self.owed: collections.Counter[str] = collections.Counter()
-        self.named: dict[str, Any] = {}  # by client id: our own kind tells it
-        self.missing: set[str] = set()  # the clients of which we know that they give none
-        self.unnamed: list[Any] = []
 
     def answered(self, response: dict[str, Any], server: str) -> None:
+        acks = self.acks
         if self.done.done():
             return
         if response.get("type") == CLIENT_COUNT:
@@ -7096,16 +7076,16 @@ class AckQuestion(Question):
             if type(count) is not int or count < 0:
                 raise PayloadError("clientCount is a number")
             self.silent[server] -= 1
-            self.expected += count
+            acks.expected += count
             self.owed[server] += count
         elif response.get("type") in (CLIENT_ACK, CLIENT_SILENT):
             id = response.get("id")
-            if isinstance(id, str) and response["type"] == CLIENT_SILENT:
-                self.missing.add(id)
-            elif not isinstance(id, str):
-                self.unnamed.append(response.get("packet"))
-            elif id not in self.named:
-                self.named[id] = response.get("packet")
+            if not isinstance(id, str):
+                acks.unnamed.append(response.get("packet"))
+            elif response["type"] == CLIENT_SILENT:
+                acks.missing.add(id)
+            elif id not in acks.answers:
+                acks.answers[id] = response.get("packet")
             else:
                 return
             self.owed[server] -= 1
@@ -7142,38 +7122,37 @@ class Everywhere(Here):
         self.python: PythonChannel | None = None
         if options.python_socketio_channel is not None:
             self.python = PythonChannel(self, options.python_socketio_channel)
-        if isinstance(self.bus, RedisBus):
-            self.bus.home = self._requests("/")
 
     def _broadcasts(self, namespace: str) -> str:
         return channel_name(self.key, namespace)
 
     def _requests(self, namespace: str) -> str:
-        return channel_name(f"{self.key}-request", namespace)
+        return request_channel(self.key, namespace)
 
     def _responses(self, namespace: str, *uid: str) -> str:
         return channel_name(f"{self.key}-response", namespace, *uid)
 
     # Membership.
 
+    def _takers(self, name: str) -> dict[str, Callable[[str, str, bytes, str], None]]:
+        """Return who takes what comes on the channels of a namespace.
+
+        The channel by which the others count us is joined last, and left first.
+        """
+        return {
+            f"{self._broadcasts(name)}*": self._take_broadcast,
+            self._responses(name): self._take_response,
+            self._responses(name, self.uid): self._take_response,
+            self._requests(name): self._take_request,
+        }
+
     def opened(self, namespace: Namespace) -> None:
-        """Join the cluster's part of a namespace: the channel by which we are counted is last."""
-        name = namespace.name
-        for channel, take in (
-            (f"{self._broadcasts(name)}*", self._take_broadcast),
-            (self._responses(name), self._take_response),
-            (self._responses(name, self.uid), self._take_response),
-            (self._requests(name), self._take_request),
-        ):
-            self.bus.subscribe(channel, functools.partial(self._guard, take, name))
+        for channel, take in self._takers(namespace.name).items():
+            self.bus.subscribe(channel, functools.partial(self._guard, take, namespace.name))
 
     def closed(self, namespace: Namespace) -> None:
-        """Leave it: the others must not count us any more."""
-        name = namespace.name
-        self.bus.unsubscribe(self._requests(name))
-        self.bus.unsubscribe(self._responses(name))
-        self.bus.unsubscribe(self._responses(name, self.uid))
-        self.bus.unsubscribe(f"{self._broadcasts(name)}*")
+        for channel in reversed(self._takers(namespace.name)):
+            self.bus.unsubscribe(channel)
 
     async def leave_cluster(self) -> None:
         for namespace in list(self.hub.namespaces.values()):
@@ -7228,8 +7207,6 @@ class Everywhere(Here):
         return [namespace.name for namespace in self.hub.namespaces_at(scope)]
 
     def _take_broadcast(self, name: str, channel: str, body: bytes, server: str) -> None:
-        if self.words.is_own(body):
-            return
         namespace = self.hub.namespaces.get(name)
         room = channel[len(self._broadcasts(name)) :]
         if namespace is None or (room[-1:] == "#" and not namespace.has_room(room[:-1])):
@@ -7250,17 +7227,14 @@ class Everywhere(Here):
             return await super().call(scope, target, data, seconds)
         data = EncodedData.of(self.json, data)
         others = [self._call_others(name, target, data, seconds) for name in self._names(scope)]
-        local = super().call(scope, target, data, seconds)
-        acks, questions = await asyncio.gather(local, asyncio.gather(*others))
-        for question in questions:
-            acks.add(
-                BroadcastAcks(question.named, question.missing, question.unnamed, question.expected)
-            )
+        acks, *elsewhere = await asyncio.gather(super().call(scope, target, data, seconds), *others)
+        for more in elsewhere:
+            acks.add(more)
         return acks
 
     async def _call_others(
         self, name: str, target: Target, data: list[Any], seconds: float | None
-    ) -> AckQuestion:
+    ) -> BroadcastAcks:
         """Ask the clients of other servers; return what came, all of it or until the time is up."""
         request_id, question = random_id(), AckQuestion(self._requests(name))
         timeout = MAX_REQUEST_SECONDS if seconds is None else min(seconds, MAX_REQUEST_SECONDS)
@@ -7280,7 +7254,7 @@ class Everywhere(Here):
                 await asyncio.wait_for(self._all_acks(name, target, data, question), timeout)
             finally:
                 del self.questions[request_id]
-        return question
+        return question.acks
 
     async def _all_acks(
         self, name: str, target: Target, data: list[Any], question: AckQuestion
@@ -7290,10 +7264,10 @@ class Everywhere(Here):
         if self.python is None or len(target.rooms) != 1:
             return
         (id,) = target.rooms
-        is_here = question.expected or self.find(name, target)
+        is_here = question.acks.expected or self.find(name, target)
         if not is_here and PYTHON_SOCKETIO_ID.fullmatch(id):  # its client, or nobody's
-            question.named[id] = await self.python.call(name, target, data)
-            question.expected += 1
+            question.acks.answers[id] = await self.python.call(name, target, data)
+            question.acks.expected += 1
 
     def _take_broadcast_with_acks(self, name: str, request: dict[str, Any]) -> None:
         """Ask our clients; say at once how many they are, then what each of them acknowledges."""
@@ -7812,7 +7786,7 @@ class Emitter:
         return self._with(_target=dataclasses.replace(self._target, **changes))
 
     def _request(self, **fields: Any) -> None:
-        channel = channel_name(f"{self._key}-request", self._namespace)
+        channel = request_channel(self._key, self._namespace)
         self._publish(channel, encode_request(fields, self._json))
 
     def _publish(self, channel: str, body: bytes) -> None:
@@ -8491,7 +8465,7 @@ class Switchboard:
                 watcher(channel, letter)
 
 
-class LineBus:
+class LineBus(Bus):
     """The bus of one hub on the lines of its crew.
 
     A channel begins with the number of its hub on these lines: the hubs of one application do not

@@ -7125,10 +7125,8 @@ class ClusterWireTests(Assertions):
         self.assertEqual(socket_io.broadcast_channel("k", "/", Target(rooms)), "k#/#")
         self.assertEqual(socket_io.broadcast_channel("k", "/", Target(frozenset(["a"]))), "k#/#a#")
 
-    def test_a_channel_with_special_characters_is_escaped_in_its_pattern_and_read_back(self):
-        for channel in ("socket.io#/a[b]*?\\#*", "socket.io#/#*"):
-            pattern = socket_io.glob(channel)
-            self.assertEqual(socket_io.unglob(pattern), channel)
+    def test_a_channel_with_special_characters_is_escaped_in_its_pattern(self):
+        self.assertEqual(socket_io.glob("socket.io#/a[b]*?\\#*"), "socket.io#/a\\[b\\]\\*\\?\\\\#*")
         self.assertEqual(socket_io.glob("k#/[*]#*"), "k#/\\[\\*\\]#*")
         self.assertEqual(socket_io.glob("k#/[*]#"), "k#/[*]#")
 
@@ -9633,7 +9631,8 @@ class WorkersFailureTests(WorkersClusterTestCase):
             if answers:
                 self.respond(third, request, type=8, clientCount=2)
                 self.respond(third, request, type=9, packet="third", id="x")
-                while len(self.hub(self.first).verbs.questions[request["requestId"]].named) < 2:
+                question = self.hub(self.first).verbs.questions[request["requestId"]]
+                while len(question.acks.answers) < 2:
                     await asyncio.sleep(0)
             self.assertFalse(calling.done())
             self.kill(self.crews.pop())
