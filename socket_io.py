@@ -9878,14 +9878,17 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
 
     def _note_refusal(self, error: Exception) -> None:
         """Note what says no; it is told in `finish`, so that the connection can be kept."""
-        if isinstance(error, Refused):
-            self.refused = error
-        elif isinstance(error, tornado.web.HTTPError):
-            self.refused = Refused(reason_of(error), FORBIDDEN, error.status_code, "turned away")
-        else:
-            log.error("%s.allow_request failed", self.hub.options.__name__, exc_info=error)
-            why = "allow_request failed"
-            self.refused = Refused("Server error", FORBIDDEN, 500, "turned away", why)
+        if not isinstance(error, Refused):  # a fault of ours
+            log.error("%s: a request failed", self.hub.options.__name__, exc_info=error)
+            error = Refused("Internal server error", 3, 500)
+        self.refused = error
+
+    def _refusal_of(self, hook: str, error: Exception) -> Refused:
+        """Return what the client is told if the application's *hook* has raised *error*."""
+        if isinstance(error, tornado.web.HTTPError):
+            return Refused(reason_of(error), FORBIDDEN, error.status_code, "turned away")
+        log.error("%s.%s failed", self.hub.options.__name__, hook, exc_info=error)
+        return Refused("Server error", FORBIDDEN, 500, "turned away", f"{hook} failed")
 
     def _hand_over(self, sid: str) -> bool:
         """Give the connection to the worker that a request with *sid* is for; False if it is for us."""
@@ -9958,7 +9961,12 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         """Call *work*, some of `allow_request`, in the context of the session that would begin."""
         assert self.client_context is not None
         where = "{}.allow_request".format, self.hub.options.__name__
-        return watched(where, self.client_context.run, work, *args)
+        try:
+            return watched(where, self.client_context.run, work, *args)
+        except StopIteration:  # the end of a coroutine
+            raise
+        except Exception as error:
+            raise self._refusal_of("allow_request", error) from None
 
     def _let_in_if(self, allowed: Any) -> Awaitable[None] | None:
         assert self.request is not None
@@ -9968,7 +9976,11 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
                 "%s.allow_request returned None, which refuses: return True to admit a request",
                 self.hub.options.__name__,
             )
-        if not decided(allowed):
+        try:
+            admitted = decided(allowed)
+        except Exception as error:
+            raise self._refusal_of("allow_request", error) from None
+        if not admitted:
             raise Refused("Forbidden", FORBIDDEN, 403, "turned away", "allow_request said no")
         if self.hub.closing:  # perhaps since it was asked
             raise Refused("Server is shutting down", 3, 503, "turned away")
@@ -10061,17 +10073,12 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
 
     def _set_initial_headers(self) -> None:
         """Let the application set headers of a handshake's answer; its failure refuses the request."""
-        options = self.hub.options
         self._answer_headers()
         try:
-            self._call_for_headers(options.set_initial_headers)
+            self._call_for_headers(self.hub.options.set_initial_headers)
         except Exception as error:
             self.own_headers = None
-            if isinstance(error, tornado.web.HTTPError):
-                raise
-            log.error("%s.set_initial_headers failed", options.__name__, exc_info=error)
-            why = "set_initial_headers failed"
-            raise Refused("Server error", FORBIDDEN, 500, "turned away", why) from None
+            raise self._refusal_of("set_initial_headers", error) from None
 
     def _call_for_headers(self, hook: Callable[..., Any]) -> None:
         run = in_own_context if self.client_context is None else self.client_context.run

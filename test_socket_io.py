@@ -11155,6 +11155,19 @@ class AdmissionTests(RecorderTestCase):
         self.assertEqual(self.sessions, {})
 
     @gen_test
+    async def test_a_fault_of_this_file_is_not_called_one_of_allow_request(self):
+        for answer in (True, self.later(True)):
+            self.allow(answer)
+            with (
+                self.subTest(answer),
+                mock.patch.object(socket_io, "websocket_accept", side_effect=ZeroDivisionError),
+                self.assertLogs("socket_io", "ERROR") as logged,
+            ):
+                status, _ = await self.knock("WS", self.EIO.format(4, "websocket"))
+                self.assertEqual(status, 500)
+                self.assertEqual(logged.records[0].getMessage(), "Recorder: a request failed")
+
+    @gen_test
     async def test_allow_request_sees_the_request_and_is_asked_once_for_a_client(self):
         seen = []
         self.allow(lambda request: not seen.append((request.remote_ip, request.query_arguments.get("token"),
