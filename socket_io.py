@@ -5801,7 +5801,7 @@ class Hub:
         """
         self._reset()
         self.clock.bind(asyncio.get_running_loop())
-        bound_hubs.add(self)
+        parents_own.add(self)
         self.read_buffer = bytearray(READ_SIZE)
         self.read_view = memoryview(self.read_buffer)
         self.application = None
@@ -6132,8 +6132,8 @@ application_hubs: weakref.WeakKeyDictionary[tornado.web.Application, weakref.Wea
 application_crews: weakref.WeakKeyDictionary[tornado.web.Application, Crew] = (
     weakref.WeakKeyDictionary()
 )
-#: The hubs that a loop of this process serves, or has served: a forked child is not to use them.
-bound_hubs: weakref.WeakSet[Hub] = weakref.WeakSet()
+#: What a forked child is not to use: the crews of this process, and the hubs that it has bound.
+parents_own: weakref.WeakSet[Hub | Crew] = weakref.WeakSet()
 #: The tables of the parent process, which a forked child keeps from garbage collection.
 kept_for_parents: list[Any] = []
 
@@ -6145,16 +6145,16 @@ class ParentsTable(dict[str, Any]):
     __contains__ = __getitem__ = __iter__ = __len__ = get = values = items = pop = _refuse
 
 
-def leave_hubs_to_parent() -> None:
-    """Give up all sessions of all hubs, in a forked child, which is no foreman."""
+def leave_all_to_parent() -> None:
+    """Give up all sessions and crews, in a forked child, which is no foreman."""
     Clock.in_foreman = False
-    for hub in bound_hubs:
-        hub.leave_to_parent()
+    for one in list(parents_own):
+        one.leave_to_parent()
 
 
 # Windows does not fork.
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=leave_hubs_to_parent)
+    os.register_at_fork(after_in_child=leave_all_to_parent)
 
 
 def resolve_dialects(options: type[SocketIOHandler], codec: StrictJSON) -> dict[str, Dialect]:
@@ -8144,7 +8144,7 @@ class Crew:
         self.number, self.lock = self._claim(number)
         self.letter = CREW_LETTERS[self.number]
         self.listener = self._listen()
-        open_crews.add(self)
+        parents_own.add(self)
 
     def _claim(self, number: int | None) -> tuple[int, int]:
         """Return a number, and the descriptor of the lock that keeps it ours until this process dies."""
@@ -8278,7 +8278,7 @@ class Crew:
 
     async def close(self) -> None:
         """Send what waits, within a moment, and leave the crew."""
-        if self not in open_crews:
+        if self not in parents_own:
             return
         if self.loop is not None:
             with contextlib.suppress(asyncio.TimeoutError):
@@ -8306,22 +8306,9 @@ class Crew:
         self.lines.clear()
         self.readers.clear()
         self.listener.close()
-        if self in open_crews:
-            open_crews.discard(self)
+        if self in parents_own:
+            parents_own.discard(self)
             os.close(self.lock)
-
-
-open_crews: weakref.WeakSet[Crew] = weakref.WeakSet()
-
-
-def leave_crews_to_parent() -> None:
-    """Leave every crew, in a forked child."""
-    for crew in list(open_crews):
-        crew.leave_to_parent()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=leave_crews_to_parent)
 
 
 # The crew is a cluster of its own where the option `cluster` names none: what servers say to each
@@ -11454,18 +11441,19 @@ class HomeIO:
         return NamespaceIO(tuple(homes or [owner._home]))
 
 
-def answers_nothing(name: str) -> RuntimeError:
-    """Make the error for RequestHandler's method *name*, which would answer a request."""
-    hook = "; the class method set_initial_headers has an answer to put it on"
-    return RuntimeError(
-        f"{name}() answers a request, and a Socket.IO client is not waiting for one: "
-        f"use send or emit{hook if 'cookie' in name or 'header' in name else ''}"
-    )
+def answers_nothing(name: str) -> Callable[..., NoReturn]:
+    """Make what stands in place of RequestHandler's method *name*, which would answer a request."""
+    hint = ""
+    if "cookie" in name or "header" in name:
+        hint = "; the class method set_initial_headers has an answer to put it on"
+    elif name == "redirect":
+        hint = "; @authenticated may stand above on_open"
 
-
-def _answers_nothing(name: str) -> Any:
-    def refuse(self: SocketIOHandler, *args: Any, **kwargs: Any) -> Any:
-        raise answers_nothing(name)
+    def refuse(self: SocketIOHandler, *args: Any, **kwargs: Any) -> NoReturn:
+        raise RuntimeError(
+            f"{name}() answers a request, and a Socket.IO client is not waiting for one: "
+            f"use send or emit{hint}"
+        )
 
     refuse.__doc__ = "Raise RuntimeError: use `send` or `emit`."
     return refuse
@@ -12118,19 +12106,16 @@ class SocketIOHandler(tornado.web.RequestHandler):
 
         If the handshake had no such cookie, the token fits no form, and the log says so.
         """
-        vars(self)["set_cookie"] = self._miss_cookie
-        try:
-            return super().xsrf_token
-        finally:
-            del vars(self)["set_cookie"]
-
-    def _miss_cookie(self, *args: Any, **kwargs: Any) -> None:
-        warn_once(
+        vars(self)["set_cookie"] = lambda *args, **kwargs: warn_once(
             "xsrf",
             "%s.xsrf_token fits no form: the client's handshake brought no cookie for it; "
             "let the page that the client came from use xsrf_token",
             type(self).__name__,
         )
+        try:
+            return super().xsrf_token
+        finally:
+            del vars(self)["set_cookie"]
 
     def get_template_namespace(self) -> dict[str, Any]:
         """Return what Tornado gives to templates, of which `Hub.make_handler` drops a part."""
@@ -12159,7 +12144,7 @@ class SocketIOHandler(tornado.web.RequestHandler):
                   "set_header", "add_header", "clear_header", "set_cookie", "set_signed_cookie",
                   "clear_cookie", "clear_all_cookies", "set_etag_header", "detach", "get_status",
                   "compute_etag", "check_etag_header"):  # fmt: skip
-        locals()[_name] = _answers_nothing(_name)
+        locals()[_name] = answers_nothing(_name)
     del _name
 
     def redirect(self, url: str, permanent: bool = False, status: int | None = None) -> NoReturn:
@@ -12169,7 +12154,7 @@ class SocketIOHandler(tornado.web.RequestHandler):
         """
         if self._member.after_connect is not None:
             raise tornado.web.HTTPError(401)
-        raise RuntimeError(f"{answers_nothing('redirect')}; @authenticated may stand above on_open")
+        answers_nothing("redirect")(self)
 
     def get_login_url(self) -> str:
         """Return the setting `login_url`. It may be missing, because no client is sent there."""
@@ -13216,7 +13201,7 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
             log.info("listening on %s", places_of(listeners))
             self._make_flash_policy()
         elif self.flash_policy is not None:
-            self.flash_policy.listen_where_bound()
+            self.flash_policy.add_sockets(self.flash_policy.bound)
         # The Application has started autoreload as well, but on the loop on which it was made.
         if self.application.settings.get("autoreload"):
             tornado.autoreload.start()
@@ -13609,7 +13594,7 @@ class FlashPolicyServer(tornado.tcpserver.TCPServer):
 
     *policy_file* is an XML file; without it every page may open sockets. The server listens on
     *address*, or on all addresses. If the port cannot be bound, the log says so. With *auto_start*
-    False it is bound, and `listen_where_bound` begins to serve.
+    False it is only bound, and begins to serve with `add_sockets(server.bound)`.
     """
 
     REQUEST = b"<policy-file-request/>\0"
@@ -13643,10 +13628,7 @@ class FlashPolicyServer(tornado.tcpserver.TCPServer):
                 error,
             )
         if auto_start:
-            self.listen_where_bound()
-
-    def listen_where_bound(self) -> None:
-        self.add_sockets(self.bound)
+            self.add_sockets(self.bound)
 
     async def handle_stream(self, stream: tornado.iostream.IOStream, address: Any) -> None:
         try:
