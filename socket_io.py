@@ -5813,7 +5813,8 @@ class Hub:
         """Join the cluster that the option names, or our crew, with all namespaces that there are."""
         if self.options.cluster is not None:
             bus = make_bus(self.options.cluster, self)
-            self.verbs = Everywhere(self, bus, NodeWords(self.json))
+            # The uid is made after a fork: two servers of one uid would ignore each other.
+            self.verbs = Everywhere(self, bus, NodeWords(self.json, random_id()))
         elif self.crew is not None:
             words = WorkerWords(self.json, self.crew.letter)
             self.verbs = Everywhere(self, LineBus(self, self.crew), words)
@@ -6299,15 +6300,6 @@ def _as_json(value: Any) -> Any:
     return value
 
 
-def encode_request(request: dict[str, Any], codec: StrictJSON = STRICT_JSON) -> bytes:
-    """Encode a request or response: JSON, and msgpack only where there are bytes in it.
-
-    Node reads both; a request in msgpack ends the process of a Socket.IO 2 server.
-    """
-    text, attachments = encode_with_attachments(codec, request)
-    return pack(request, codec) if attachments else text.encode("ascii")
-
-
 class Words(Protocol):
     """The form in which events, requests and responses travel on a bus."""
 
@@ -6335,27 +6327,34 @@ class Words(Protocol):
 
 
 class NodeWords:
-    """The words of node's Redis adapter: events in msgpack; requests in JSON, unless bytes forbid."""
+    """The words of node's Redis adapter: events in msgpack; requests in JSON, unless bytes forbid.
+
+    An event is [uid, packet, options]; further elements are of no meaning to us.
+    """
 
     tells_silent = False
 
-    def __init__(self, codec: StrictJSON) -> None:
+    def __init__(self, codec: StrictJSON, uid: str) -> None:
         self.json = codec
-        self.uid = random_id()  # made after a fork: two servers of one uid ignore each other
-        self.own_start = b"\x93\xa6" + self.uid.encode()  # [uid, ..] in msgpack
+        self.uid = uid
+        self.own_start = b"\x93" + pack(uid)  # of the msgpack of [uid, packet, options]
 
     def encode_event(self, name: str, data: list[Any], target: Target) -> bytes:
-        return encode_broadcast(self.uid, encode_packet_of(name, data), target, self.json)
+        return pack([self.uid, encode_packet_of(name, data), encode_target(target)], self.json)
 
     def decode_event(self, name: str, body: bytes) -> tuple[Target, list[Any]] | None:
         if body.startswith(self.own_start):  # it need not be decoded
             return None
-        _, packet, options = decode_broadcast(body)
-        data = decode_packet_for(name, packet)
-        return None if data is None else (decode_target(options), data)
+        message = unpack(body)
+        if not isinstance(message, list) or len(message) < 3:
+            raise PayloadError("an event is a list of three")
+        data = decode_packet_for(name, message[1])
+        return None if data is None else (decode_target(message[2]), data)
 
     def encode_request(self, request: dict[str, Any]) -> bytes:
-        return encode_request(request, self.json)
+        # Node reads msgpack, too, but it ends the process of a Socket.IO 2 server.
+        text, attachments = encode_with_attachments(self.json, request)
+        return pack(request, self.json) if attachments else text.encode("ascii")
 
     def decode_request(self, body: bytes) -> Any:
         return unpack(body)
@@ -6448,11 +6447,6 @@ def decode_ascii(data: bytes) -> str:
     return decode_text(data, "ascii")
 
 
-def encode_broadcast(uid: str, packet: dict[str, Any], target: Target, codec: StrictJSON) -> bytes:
-    """Encode an event for many, as [uid, packet, options] in msgpack."""
-    return pack([uid, packet, encode_target(target)], codec)
-
-
 def encode_packet_of(namespace: str, data: list[Any]) -> dict[str, Any]:
     return {"type": 2, "data": data, "nsp": namespace}
 
@@ -6467,14 +6461,6 @@ def encode_target(target: Target, **flags: Any) -> dict[str, Any]:
     if target.volatile:
         flags["volatile"] = True
     return {**encode_selection(target), "flags": flags}
-
-
-def decode_broadcast(body: bytes) -> tuple[Any, Any, Any]:
-    """Decode [uid, packet, options]; further elements are of no meaning to us."""
-    message = unpack(body)
-    if not isinstance(message, list) or len(message) < 3:
-        raise PayloadError("a broadcast is a list of three")
-    return message[0], message[1], message[2]
 
 
 def decode_packet_for(namespace: str, packet: Any) -> list[Any] | None:
@@ -7116,7 +7102,6 @@ class Everywhere(Here):
         self.seconds = options.cluster_timeout
         self.bus = bus
         self.words = words
-        self.uid = words.uid
         self.questions: dict[str, Question] = {}  # by request id
         self.bus.watch(self._server_left)
         self.python: PythonChannel | None = None
@@ -7142,7 +7127,7 @@ class Everywhere(Here):
         return {
             f"{self._broadcasts(name)}*": self._take_broadcast,
             self._responses(name): self._take_response,
-            self._responses(name, self.uid): self._take_response,
+            self._responses(name, self.words.uid): self._take_response,
             self._requests(name): self._take_request,
         }
 
@@ -7414,7 +7399,7 @@ class Everywhere(Here):
     # Requests and responses.
 
     def _publish_request(self, name: str, type: int, **fields: Any) -> None:
-        body = self.words.encode_request({"uid": self.uid, "type": type, **fields})
+        body = self.words.encode_request({"uid": self.words.uid, "type": type, **fields})
         self.bus.publish(self._requests(name), body)
 
     def _respond(self, name: str, request: dict[str, Any], **fields: Any) -> None:
@@ -7446,7 +7431,7 @@ class Everywhere(Here):
             raise PayloadError("a request is a map")
         if "requestid" in request:
             return  # socket.io-redis up to 5 sent it: its numbers mean other things
-        if request.get("uid") == self.uid or request.get("requestId") in self.questions:
+        if request.get("uid") == self.words.uid or request.get("requestId") in self.questions:
             return
         type, request_id = request.get("type"), request.get("requestId")
         if request_id is None and type in (SOCKETS, ALL_ROOMS, FETCH, BROADCAST_WITH_ACKS):
@@ -7721,7 +7706,7 @@ class Emitter:
         self, url: str, key: str = "socket.io", json_default: Callable[[Any], Any] | None = None
     ) -> None:
         check_cluster_url(url)
-        self._json = StrictJSON(json_default)
+        self._words = NodeWords(StrictJSON(json_default), "emitter")
         self._redis = redis_client("redis", url, attempts=2)
         self._key = key
         self._namespace = "/"
@@ -7751,10 +7736,9 @@ class Emitter:
         if foreign:
             refuse_arguments(foreign)
         data = message_packet(event, args, self._namespace).data
-        EncodedData.of(self._json, data)  # raises for what no client can be sent
-        channel = broadcast_channel(self._key, self._namespace, self._target)
-        packet = encode_packet_of(self._namespace, data)
-        self._publish(channel, encode_broadcast("emitter", packet, self._target, self._json))
+        EncodedData.of(self._words.json, data)  # raises for what no client can be sent
+        body = self._words.encode_event(self._namespace, data, self._target)
+        self._redis.publish(broadcast_channel(self._key, self._namespace, self._target), body)
 
     def send(self, message: Any, **foreign: NoReturn) -> None:
         """Send a message, the same as `emit("message", message)`."""
@@ -7786,11 +7770,8 @@ class Emitter:
         return self._with(_target=dataclasses.replace(self._target, **changes))
 
     def _request(self, **fields: Any) -> None:
-        channel = request_channel(self._key, self._namespace)
-        self._publish(channel, encode_request(fields, self._json))
-
-    def _publish(self, channel: str, body: bytes) -> None:
-        self._redis.publish(channel, body)
+        body = self._words.encode_request(fields)
+        self._redis.publish(request_channel(self._key, self._namespace), body)
 
 
 # Several workers on one machine share a port, and a client's connections come to any of them. The

@@ -7038,26 +7038,25 @@ class ClusterWireTests(Assertions):
          "/", ["hi", 1.0], {"r1"}, "JSON: node's option parser"),
     ]  # fmt: skip
 
+    def setUp(self):
+        super().setUp()
+        self.words = socket_io.NodeWords(STRICT_JSON, "itself")
+
     def test_a_broadcast_has_the_bytes_that_node_publishes(self):
         for data, target, uid, wire in self.BROADCASTS:
-            packet = socket_io.encode_packet_of("/", data)
-            body = socket_io.encode_broadcast(uid, packet, target, STRICT_JSON)
+            words = socket_io.NodeWords(STRICT_JSON, uid)
+            body = words.encode_event("/", data, target)
             self.assertEqual(body.hex(), vector(wire).hex())
-            read_uid, read_packet, options = socket_io.decode_broadcast(body)
-            self.assertEqual(read_uid, uid)
-            self.assertEqual(socket_io.decode_packet_for("/", read_packet), data)
-            self.assertEqual(
-                socket_io.decode_target(options), socket_io.dataclasses.replace(target, local=True)
-            )
+            self.assertIsNone(words.decode_event("/", body))  # it is our own
+            at_others = socket_io.dataclasses.replace(target, local=True)
+            self.assertEqual(self.words.decode_event("/", body), (at_others, data))
 
     def test_broadcasts_of_other_servers_are_read_as_their_own_clients_would_get_them(self):
         for wire, namespace, data, rooms, why in self.FOREIGN:
             with self.subTest(why):
-                _, packet, options = socket_io.decode_broadcast(vector(wire))
-                self.assertEqual(socket_io.decode_packet_for(namespace, packet), data)
-                self.assertEqual(
-                    socket_io.decode_target(options), Target(frozenset(rooms), local=True)
-                )
+                target = Target(frozenset(rooms), local=True)
+                read = self.words.decode_event(namespace, vector(wire))
+                self.assertEqual(read, (target, data))
 
     def test_requests_are_json_with_their_keys_in_the_order_of_node(self):
         options = {"rooms": ["r1"], "except": ["r2"]}
@@ -7069,7 +7068,7 @@ class ClusterWireTests(Assertions):
             ({"uid": "HLcd2k", "requestId": "kTk2ES", "type": 6, "data": ["ping", 1]},
              b'{"uid":"HLcd2k","requestId":"kTk2ES","type":6,"data":["ping",1]}'),
         ]:  # fmt: skip
-            self.assertEqual(socket_io.encode_request(request), body)
+            self.assertEqual(self.words.encode_request(request), body)
             self.assertEqual(socket_io.unpack(body), request)
 
     def test_requests_with_bytes_are_msgpack_as_types_7_and_9_are_at_node(self):
@@ -7085,8 +7084,8 @@ class ClusterWireTests(Assertions):
         ]:  # fmt: skip
             self.assertEqual(socket_io.unpack(vector(wire)), message)
             self.assertEqual(socket_io.pack(message), vector(wire))
-            self.assertEqual(socket_io.encode_request(message)[:1], b"{")
-        self.assertEqual(socket_io.encode_request({"data": [b"\7"]}), vector('81a4"data"91c40107'))
+            self.assertEqual(self.words.encode_request(message)[:1], b"{")
+        self.assertEqual(self.words.encode_request({"data": [b"\7"]}), vector('81a4"data"91c40107'))
 
     def test_values_that_msgpack_has_no_form_for_are_packed_as_json_has_them(self):
         for value, read in [
@@ -8046,7 +8045,7 @@ class ClusterGarbageTests(ClusterTestCase):
     async def test_malformed_messages_end_nothing_and_are_logged_only_at_debug(self):
         clients = await self.pair()
         rooms = self.first.io.rooms(), self.second.io.rooms()
-        own = self.hub(self.first).verbs.uid
+        own = self.hub(self.first).verbs.words.uid
         channels = [
             ("socket.io#/#", self.broadcasts()), ("socket.io-request#/#", self.requests()),
             ("socket.io-response#/#", self.responses()), (f"socket.io-response#/#{own}#", self.responses()),
@@ -8117,7 +8116,7 @@ class ClusterGarbageTests(ClusterTestCase):
             {"type": 2, "sid": "room", "room": "more"},
             {"requestid": "1", "type": 3, "sid": there.id, "room": "room"},
             {"requestid": "1", "type": 6, "sid": there.id},
-            {"type": 4, "uid": self.hub(self.first).verbs.uid, "opts": {"rooms": [here.id]}},
+            {"type": 4, "uid": self.hub(self.first).verbs.words.uid, "opts": {"rooms": [here.id]}},
         ):
             self.request(**request)
         for client in (here, there, other):
@@ -8669,14 +8668,14 @@ class RedisBusTests(RedisTestCase):
     @gen_test
     async def test_a_server_whose_connections_are_killed_comes_back_as_the_same_server(self):
         there = await self.client(path="/second")
-        uid = self.hub(self.second).verbs.uid
+        uid = self.hub(self.second).verbs.words.uid
         for _ in range(3):
             self.redis.cut()
             await self.away()
             await self.together()
             self.first.io.emit("again")
             self.assertEqual(await there.receive(), ("again",))
-        self.assertEqual(self.hub(self.second).verbs.uid, uid)
+        self.assertEqual(self.hub(self.second).verbs.words.uid, uid)
         self.assertEqual(self.redis.count(f"socket.io-response#/#{uid}#"), 1)
 
     @gen_test
