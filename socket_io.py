@@ -11083,7 +11083,7 @@ class Broadcast:
     _seconds: float | None = 60.0
 
     @property
-    def _doors(self) -> Iterable[tuple[Hub, Scope]]:
+    def _asked(self) -> Iterable[tuple[Hub, Scope]]:
         """The hubs to ask. Hubs that belong to one cluster hear each other: the first is asked."""
         if len(self._at) == 1 or self._target.local:
             return self._at
@@ -11125,7 +11125,7 @@ class Broadcast:
         if foreign:
             refuse_arguments(foreign)
         data = message_packet(event, args, "/").data
-        for hub, scope in self._doors:
+        for hub, scope in self._asked:
             # From another thread: the caller may change *args* before the loop has sent them.
             sent = data if hub.clock.on_loop() else detached(hub.json, data)
             hub.clock.run(hub.verbs.emit, scope, self._target, sent)
@@ -11153,7 +11153,7 @@ class Broadcast:
         gathered = BroadcastAcks({}, set())
         asked = [
             hub.clock.on_its_loop(hub.verbs.call(scope, self._target, data, seconds))
-            for hub, scope in self._doors
+            for hub, scope in self._asked
         ]
         for acks in await asyncio.gather(*asked):
             gathered.add(acks)
@@ -11174,7 +11174,7 @@ class Broadcast:
         `partial` holds the clients of this server.
         """
         found: list[RemoteSocket] = []
-        for hub, scope in self._doors:
+        for hub, scope in self._asked:
             others = Broadcast(((hub, scope),))
             try:
                 known = await hub.clock.on_its_loop(hub.verbs.fetch(scope, self._target))
@@ -11187,18 +11187,18 @@ class Broadcast:
     def join(self, *rooms: Rooms) -> None:
         """Put these clients into *rooms*."""
         names = room_names(rooms)
-        for hub, scope in self._doors:
+        for hub, scope in self._asked:
             hub.clock.run(hub.verbs.join, scope, self._target, names)
 
     def leave(self, *rooms: Rooms) -> None:
         """Take these clients out of *rooms*."""
         names = room_names(rooms)
-        for hub, scope in self._doors:
+        for hub, scope in self._asked:
             hub.clock.run(hub.verbs.leave, scope, self._target, names)
 
     def disconnect(self, close: bool = False) -> None:
         """Disconnect these clients; see `SocketIOHandler.disconnect`."""
-        for hub, scope in self._doors:
+        for hub, scope in self._asked:
             hub.clock.run(hub.verbs.disconnect, scope, self._target, close)
 
     # Private.
@@ -11305,7 +11305,7 @@ class NamespaceIO(Broadcast):
     def server_side_emit(self, event: str, *args: Any) -> None:
         """Send an event to the other servers of the cluster, whose `io.on` has listeners for it."""
         data = message_packet(event, args, "/").data
-        for hub, scope in self._doors:
+        for hub, scope in self._asked:
             hub.clock.run(hub.verbs.server_side_emit, scope, detached(hub.json, data))
 
     async def server_side_call(self, event: str, *args: Any) -> list[Any]:
@@ -11316,20 +11316,20 @@ class NamespaceIO(Broadcast):
         """
         data = message_packet(event, args, "/").data
         answers: list[Any] = []
-        for hub, scope in self._doors:
+        for hub, scope in self._asked:
             sent = detached(hub.json, data)
             answers += await hub.clock.on_its_loop(hub.verbs.server_side_call(scope, sent))
         return answers
 
     async def server_count(self) -> int:
         """Return how many servers the cluster has, this one included."""
-        counts = [await hub.clock.on_its_loop(hub.verbs.server_count()) for hub, _ in self._doors]
+        counts = [await hub.clock.on_its_loop(hub.verbs.server_count()) for hub, _ in self._asked]
         return int(max(counts))
 
     async def all_rooms(self) -> set[str]:
         """Return the names of all rooms of all servers; the `id` of each client is a room."""
         found: set[str] = set()
-        for hub, scope in self._doors:
+        for hub, scope in self._asked:
             found |= await hub.clock.on_its_loop(hub.verbs.all_rooms(scope))
         return found
 
@@ -12788,7 +12788,7 @@ class Worker:
 
     number: int
     pid: int = 0  #: 0 while there is no process
-    line: socket.socket | None = None  #: the process says at its other end that it listens
+    lifeline: socket.socket | None = None  #: the process says at its other end that it listens
     listens: bool = False
     leaving: bool = False  #: the process was asked to say goodbye and end
     begun: float = 0.0  #: when the process was started
@@ -12807,8 +12807,8 @@ class Foreman:
     SIGHUP has the workers say goodbye and be replaced, one after the other; that of a terminal
     which is closed ends the program, as it would have without workers.
 
-    A worker learns from its end of `line` that the foreman has died. *serve* is what a worker does,
-    given its number and that socket; *place* is for the log.
+    A worker learns from its end of `lifeline` that the foreman has died. *serve* is what a worker
+    does, given its number and that socket; *place* is for the log.
     """
 
     #: The seconds until the next start, by the number of failures.
@@ -12853,7 +12853,7 @@ class Foreman:
             signal.set_wakeup_fd(wakeup_before)
             for name, handler in handlers.items():
                 signal.signal(name, handler)
-            self._close_lines()
+            self._close_all()
         if self.exit_code is not None:
             raise SystemExit(self.exit_code)
 
@@ -12883,7 +12883,7 @@ class Foreman:
                 continue
             self.selector.unregister(key.fileobj)
             worker: Worker = key.data
-            if worker.line is not None and worker.line.recv(1):
+            if worker.lifeline is not None and worker.lifeline.recv(1):
                 worker.listens = self.has_listened = True
                 log.info("%s is listening on %s", worker, self.place)
 
@@ -12901,9 +12901,9 @@ class Foreman:
                 self.exit_code = 128 + number
             else:
                 log.info("%s: the workers say goodbye", name)
-            self._end(signal.SIGKILL if self.stopping else signal.SIGTERM)
+            self._end_all(signal.SIGKILL if self.stopping else signal.SIGTERM)
 
-    def _end(self, name: signal.Signals) -> None:
+    def _end_all(self, name: signal.Signals) -> None:
         """Send all workers *name*, and start none again."""
         self.stopping = True
         for worker in self.workers:
@@ -12927,7 +12927,7 @@ class Foreman:
         names = {-name: f"signal {name.name}" for name in signal.Signals}
         how = names.get(code, f"exit code {code}")
         who, was_leaving, had_listened = str(worker), worker.leaving, worker.listens
-        self._close_line(worker)
+        self._close_lifeline(worker)
         # From here on its pid may be that of a stranger.
         worker.pid, worker.listens, worker.leaving = 0, False, False
         if was_leaving:
@@ -12951,28 +12951,28 @@ class Foreman:
         elif not self.stopping:
             log.critical("%s died (%s)%s, and no other listens: giving up", who, how, again)
             self.exit_code = 1
-            self._end(signal.SIGTERM)
+            self._end_all(signal.SIGTERM)
 
     def _start(self, worker: Worker) -> None:
         flush_output()  # a fork copies what is still buffered, and both processes would write it
-        worker.line, line = socket.socketpair()
+        worker.lifeline, other_end = socket.socketpair()
         # A signal for the new process must not be written to our alarm: it is held back meanwhile.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, self.signals)
         try:
             worker.pid = os.fork()
             if not worker.pid:
-                self._be_worker(worker.number, line)
+                self._be_worker(worker.number, other_end)
         except OSError as error:  # no memory, or too many processes
-            self._close_line(worker)
+            self._close_lifeline(worker)
             self._failed(worker, str(worker), str(error))
         else:
             worker.begun = monotonic()
-            self.selector.register(worker.line, selectors.EVENT_READ, worker)
+            self.selector.register(worker.lifeline, selectors.EVENT_READ, worker)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            line.close()
+            other_end.close()
 
-    def _be_worker(self, number: int, line: socket.socket) -> NoReturn:
+    def _be_worker(self, number: int, lifeline: socket.socket) -> NoReturn:
         """Serve, and end without what the program does at its end, which is the parent's to do.
 
         SIGINT, which a terminal sends to all processes, and SIGHUP stay without effect.
@@ -12983,8 +12983,8 @@ class Foreman:
             for name in (signal.SIGTERM, signal.SIGCHLD):
                 signal.signal(name, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, self.signals)
-            self._close_lines()
-            self.serve(number, line)
+            self._close_all()
+            self.serve(number, lifeline)
             code = 0
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else int(end.code is not None)
@@ -12996,18 +12996,18 @@ class Foreman:
             flush_output()
             os._exit(code)
 
-    def _close_lines(self) -> None:
+    def _close_all(self) -> None:
         for worker in self.workers:
-            self._close_line(worker)
+            self._close_lifeline(worker)
         for closable in (self.selector, self.alarm, self.wakeup):
             closable.close()
 
-    def _close_line(self, worker: Worker) -> None:
-        if worker.line is not None:
-            if worker.line in self.selector.get_map():
-                self.selector.unregister(worker.line)
-            worker.line.close()
-            worker.line = None
+    def _close_lifeline(self, worker: Worker) -> None:
+        if worker.lifeline is not None:
+            if worker.lifeline in self.selector.get_map():
+                self.selector.unregister(worker.lifeline)
+            worker.lifeline.close()
+            worker.lifeline = None
 
 
 def has_terminal() -> bool:
@@ -13138,9 +13138,9 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
     def _oversee_workers(self, listeners: list[Listener]) -> None:
         """Let workers serve, until they have said goodbye."""
 
-        def serve(number: int, line: socket.socket) -> None:
+        def serve(number: int, lifeline: socket.socket) -> None:
             self.worker = number
-            run_loop(self._serve(listeners, line), in_worker=True)
+            run_loop(self._serve(listeners, lifeline), in_worker=True)
 
         if has_tornado_loop():
             log.warning(
@@ -13194,14 +13194,16 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
         for door in doors_of(self.application):
             door.open(self.application)
 
-    async def _serve(self, listeners: list[Listener], line: socket.socket | None = None) -> None:
-        """Serve until a signal, or the end of the foreman at the other end of *line*."""
+    async def _serve(
+        self, listeners: list[Listener], lifeline: socket.socket | None = None
+    ) -> None:
+        """Serve until a signal, or the end of the foreman at the other end of *lifeline*."""
         self._listen(listeners)
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         if threading.current_thread() is threading.main_thread():
             # A terminal sends SIGINT to all processes: the foreman acts on it, by SIGTERM.
-            for name in (signal.SIGINT, signal.SIGTERM) if line is None else (signal.SIGTERM,):
+            for name in (signal.SIGINT, signal.SIGTERM) if lifeline is None else (signal.SIGTERM,):
                 # Windows has no signal handlers; there Ctrl-C interrupts `run_loop`.
                 with contextlib.suppress(NotImplementedError):
                     loop.add_signal_handler(name, stop.set)
@@ -13210,18 +13212,18 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
                 "a SocketIOServer in a thread hears no signals: only the end of the process stops "
                 "it; auto_start=False is for a loop of your own"
             )
-        if line is not None:
-            line.setblocking(False)
-            await loop.sock_sendall(line, b"!")
-            watch = asyncio.ensure_future(self._watch_foreman(line))
+        if lifeline is not None:
+            lifeline.setblocking(False)
+            await loop.sock_sendall(lifeline, b"!")
+            watch = asyncio.ensure_future(self._watch_foreman(lifeline))
             watch.add_done_callback(lambda _: stop.set())
         await stop.wait()
         await self.close()
 
-    async def _watch_foreman(self, line: socket.socket) -> None:
-        """Return when the parent process, which has the other end of *line*, has died."""
+    async def _watch_foreman(self, lifeline: socket.socket) -> None:
+        """Return when the parent process, which has the other end of *lifeline*, has died."""
         with contextlib.suppress(ConnectionError):
-            await asyncio.get_running_loop().sock_recv(line, 1)
+            await asyncio.get_running_loop().sock_recv(lifeline, 1)
         log.error("worker %s ends, because its parent process has died", self.worker)
 
     def handle_stream(self, stream: tornado.iostream.IOStream, address: Any) -> Any:
