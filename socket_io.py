@@ -7221,24 +7221,20 @@ class Everywhere(Here):
         self, name: str, target: Target, data: list[Any], seconds: float | None
     ) -> BroadcastAcks:
         """Ask the clients of other servers; return what came, all of it or until the time is up."""
-        request_id, question = random_id(), AckQuestion(self._requests(name))
+        question = AckQuestion(self._requests(name))
         timeout = MAX_REQUEST_SECONDS if seconds is None else min(seconds, MAX_REQUEST_SECONDS)
         hears_answers = name in self.hub.namespaces
-        self.questions[request_id] = question
-        with self._presence(name), contextlib.suppress(asyncio.TimeoutError):
-            try:
-                if not hears_answers:  # before Redis has counted us among the others
-                    await asyncio.wait_for(self._others(name), timeout)
-                self._publish_request(
-                    name,
-                    BROADCAST_WITH_ACKS,
-                    requestId=request_id,
-                    packet=encode_packet_of(name, data),
-                    opts=encode_target(target, timeout=round(timeout * 1000)),
-                )
-                await asyncio.wait_for(self._all_acks(name, target, data, question), timeout)
-            finally:
-                del self.questions[request_id]
+        with self._asking(name, question) as request_id, contextlib.suppress(asyncio.TimeoutError):
+            if not hears_answers:  # before Redis has counted us among the others
+                await asyncio.wait_for(self._others(name), timeout)
+            self._publish_request(
+                name,
+                BROADCAST_WITH_ACKS,
+                requestId=request_id,
+                packet=encode_packet_of(name, data),
+                opts=encode_target(target, timeout=round(timeout * 1000)),
+            )
+            await asyncio.wait_for(self._all_acks(name, target, data, question), timeout)
         return question.acks
 
     async def _all_acks(
@@ -7357,11 +7353,10 @@ class Everywhere(Here):
         ClusterTimeout if one does not in time: its `partial` is *found*, which *take* adds to.
         """
         for name in self._names(scope):
-            request_id, question = random_id(), Question(self._requests(name), key, take)
-            self.questions[request_id] = question
-            work = self._all_answers(name, type, request_id, question, fields)
+            question = Question(self._requests(name), key, take)
             try:
-                with self._presence(name):
+                with self._asking(name, question) as request_id:
+                    work = self._all_answers(name, type, request_id, question, fields)
                     await asyncio.wait_for(work, self.seconds)
             except asyncio.TimeoutError:
                 asked = "no" if question.asked is None else question.asked
@@ -7370,8 +7365,6 @@ class Everywhere(Here):
                     f"cluster_timeout = {self.seconds}",
                     found,
                 ) from None
-            finally:
-                del self.questions[request_id]
 
     async def _all_answers(
         self, name: str, type: int, request_id: str, question: Question, fields: dict[str, Any]
@@ -7382,13 +7375,18 @@ class Everywhere(Here):
         await question.done
 
     @contextlib.contextmanager
-    def _presence(self, name: str) -> Iterator[None]:
-        """Be in a namespace while its other members are asked: else we would not hear them."""
-        namespace = self.hub.find_or_make(name)
+    def _asking(self, name: str, question: Question) -> Iterator[str]:
+        """Be in a namespace while its other members are asked: else we would not hear them.
+
+        Gives the id of the request, whose answers go to *question*.
+        """
+        namespace, request_id = self.hub.find_or_make(name), random_id()
         namespace.visitors += 1
+        self.questions[request_id] = question
         try:
-            yield
+            yield request_id
         finally:
+            del self.questions[request_id]
             namespace.visitors -= 1
             self.hub.forget_unused(namespace)
 
@@ -12151,10 +12149,6 @@ class Option:
     zero: bool = False  #: a number may be zero
     per_class: bool = False  #: the classes of one server's namespaces may differ
 
-    def fits(self, value: Any) -> bool:
-        """Tell whether *value* has one of the types; Python counts True among the numbers."""
-        return isinstance(value, self.types) and (bool in self.types or type(value) is not bool)
-
 
 SECONDS, WHOLE, SWITCH, NOTHING = (float, int), (int,), (bool,), type(None)
 TIMES = ("ping_interval", "ping_timeout", "connect_timeout", "upgrade_timeout", "poll_duration",
@@ -12374,24 +12368,20 @@ def _ours_for(cls: type[SocketIOHandler], base: type, name: str) -> str | None:
     return SPELLINGS.get(plain) or _slip_of(plain, SPELLINGS)
 
 
-def _check_number(where: str, option: Option, value: Any) -> None:
-    if isinstance(value, (int, float)):
+def _check_option(cls: type[SocketIOHandler], name: str, value: Any) -> None:
+    """Raise TypeError or ValueError if the option *name* cannot have this *value*."""
+    where, option = f"{cls.__name__}.{name}", OPTIONS[name]
+    is_switch = isinstance(value, bool)  # Python counts True among the numbers
+    if not isinstance(value, option.types) or (is_switch and option.types is not SWITCH):
+        wanted = " or ".join("None" if kind is NOTHING else kind.__name__ for kind in option.types)
+        raise TypeError(f"{where} must be {wanted}, not {value!r}")
+    if isinstance(value, (int, float)) and not is_switch:
         if not math.isfinite(value):
             raise ValueError(f"{where} must be a finite number, not {value!r}")
         if value < 0 or value == 0 and not option.zero:
             raise ValueError(f"{where} must be above zero, not {value!r}")
         if value >= 5000 and option == Option(SECONDS):  # times in node are 5,000 ms and more
             warn_once("milliseconds", "%s = %r: times are in seconds", where, value)
-
-
-def _check_option(cls: type[SocketIOHandler], name: str, value: Any) -> None:
-    """Raise TypeError or ValueError if the option *name* cannot have this *value*."""
-    where, option = f"{cls.__name__}.{name}", OPTIONS[name]
-    if not option.fits(value):
-        wanted = " or ".join("None" if kind is NOTHING else kind.__name__ for kind in option.types)
-        raise TypeError(f"{where} must be {wanted}, not {value!r}")
-    if option.types is not SWITCH:
-        _check_number(where, option, value)
     has_codec = hasattr(value, "dumps") and hasattr(value, "loads")
     if name == "allowed_origins":
         _check_origins(where, value)
