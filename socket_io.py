@@ -8349,8 +8349,9 @@ class Switchboard:
         self.receivers: dict[str, Receive] = {}  # by these channels
         self.others: dict[str, Channels] = {}  # by the letter of another worker
         self.introduced = asyncio.Event()  # set when a worker has said to what it listens, or left
-        #: The functions to call with a channel and the letter of a worker that has deserted it.
-        self.watchers: list[Callable[[str, str], None]] = []
+        #: The functions to call with a channel, behind the start by which they are found here, and
+        #: with the letter of a worker that has deserted it.
+        self.watchers: dict[str, Callable[[str, str], None]] = {}
         crew.receivers.update({
             CHANNELS: self._take_channels, LISTENS: self._take_listens, DESERTS: self._take_deserts,
             PUBLISHED: self._take_published,
@@ -8426,9 +8427,10 @@ class Switchboard:
         self._note_deserted(letter, channels.names)
 
     def _note_deserted(self, letter: str, channels: Iterable[str]) -> None:
-        for watcher in list(self.watchers):
+        for start, watcher in list(self.watchers.items()):
             for channel in channels:
-                watcher(channel, letter)
+                if channel.startswith(start):
+                    watcher(channel[len(start) :], letter)
 
 
 class LineBus(Bus):
@@ -8462,18 +8464,13 @@ class LineBus(Bus):
         return [] if self.closed else await self.switchboard.listeners(self.start + channel)
 
     def watch(self, gone: Callable[[str, str], None]) -> None:
-        self.gone = gone
-        self.switchboard.watchers.append(self._deserted)
-
-    def _deserted(self, channel: str, server: str) -> None:
-        if channel.startswith(self.start):
-            self.gone(channel[len(self.start) :], server)
+        self.switchboard.watchers[self.start] = gone
 
     async def close(self) -> None:
         """Hear no more of the others; what a goodbye publishes still goes to them."""
         if not self.closed:
             self.closed = True
-            self.switchboard.watchers.remove(self._deserted)
+            self.switchboard.watchers.pop(self.start, None)
 
 
 # -- 11. Transports --------------------------------------------------------------------
