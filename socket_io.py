@@ -12847,21 +12847,24 @@ class Foreman:
     def _meet_deadlines(self) -> None:
         """Start who is due, kill who does not leave; if all serve, replace one who is outdated."""
         now = monotonic()
-        for worker in self.workers:
+        for worker in self._waiting():
             if worker.due <= now and worker.leaving:
                 log.error("%s did not end in %g s and is killed", worker, self.LEAVE_SECONDS)
                 worker.due = math.inf
                 os.kill(worker.pid, signal.SIGKILL)
-            elif worker.due <= now and not worker.pid and not self.stopping:
+            elif worker.due <= now:
                 self._start(worker)
         outdated = [worker for worker in self.workers if worker.begun < self.outdated_before]
         if outdated and all(worker.listens and not worker.leaving for worker in self.workers):
             self._dismiss(outdated[0])
 
+    def _waiting(self) -> list[Worker]:
+        """Return the workers that have a time when they start, or by which they have to leave."""
+        return [one for one in self.workers if one.leaving or not (one.pid or self.stopping)]
+
     def _wait(self) -> None:
         """Wait for a signal, for a worker that begins to listen, or until something is due."""
-        waiting = [one.due for one in self.workers if one.leaving or not one.pid]
-        until = min(waiting, default=math.inf)
+        until = min([worker.due for worker in self._waiting()], default=math.inf)
         seconds = None if until == math.inf else max(0.0, until - monotonic())
         for key, _ in self.selector.select(seconds):
             if key.fileobj is self.alarm:

@@ -23891,6 +23891,24 @@ print("ENDED", flush=True)
         self.assertEqual(self.program.returncode, 128 + signal.SIGTERM)
 
     @gen_test(timeout=30)
+    async def test_a_parent_sleeps_while_the_last_worker_says_goodbye(self):
+        await self.serve("""
+import selectors
+class Telling(selectors.PollSelector):
+    def select(self, timeout=None):
+        print("FOREMAN WAITS", timeout, flush=True)
+        return super().select(timeout)
+selectors.PollSelector = Telling
+""")
+        wire = await self.wire()
+        await wire.request("GET", "/socket.io/?EIO=4&transport=polling")
+        self.program.terminate()  # this client never polls for its goodbye
+        await self.printed_line("has ended")
+        line = await self.printed_line("FOREMAN WAITS")
+        self.assertGreater(float(line.split()[-1]), 0)
+        await self.end()
+
+    @gen_test(timeout=30)
     async def test_a_worker_that_dies_is_started_again_and_takes_no_other_workers_clients_with_it(
         self,
     ):
