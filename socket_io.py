@@ -6214,7 +6214,7 @@ def enabled_transports(application: tornado.web.Application) -> frozenset[str]:
 # REMOTE_LEAVE, REMOTE_DISCONNECT and REMOTE_FETCH.
 SOCKETS, ALL_ROOMS, JOIN, LEAVE, DISCONNECT_ALL, FETCH, SERVER_SIDE_EMIT = range(7)
 BROADCAST_WITH_ACKS, CLIENT_COUNT, CLIENT_ACK = 7, 8, 9
-CLIENT_SILENT = 10  # of workers: no ack will come from a client; node has no word for it
+CLIENT_SILENT = 10  # a client will give no ack: workers say so, node has no word for it
 
 UID_CHARACTERS = 6  # node's servers and requests have ids of this length
 MAX_REQUEST_SECONDS = 3600.0  # a request of another server waits no longer for acks
@@ -6300,50 +6300,29 @@ def _as_json(value: Any) -> Any:
     return value
 
 
-class Words(Protocol):
-    """The form in which events, requests and responses travel on a bus."""
-
-    uid: str  #: the name of this server among the others
-    tells_silent: bool  #: whether a response may say that a client gives no ack
-
-    def encode_event(self, name: str, data: list[Any], target: Target) -> bytes:
-        """Encode an event of the namespace *name*; raise as encoding JSON does."""
-        ...
-
-    def decode_event(self, name: str, body: bytes) -> tuple[Target, list[Any]] | None:
-        """Return the clients that an event is for, and its data.
-
-        None for an event that is not for *name*, or is our own: a bus may bring back what we publish.
-        """
-        ...
-
-    def encode_request(self, request: dict[str, Any]) -> bytes:
-        """Encode a request or a response; raise as encoding JSON does."""
-        ...
-
-    def decode_request(self, body: bytes) -> Any:
-        """Decode a request or a response, whose fields are still to be checked."""
-        ...
-
-
 class NodeWords:
     """The words of node's Redis adapter: events in msgpack; requests in JSON, unless bytes forbid.
 
     An event is [uid, packet, options]; further elements are of no meaning to us.
     """
 
-    tells_silent = False
+    tells_silent = False  #: whether a response may say that a client gives no ack
 
     def __init__(self, codec: StrictJSON, uid: str) -> None:
         self.json = codec
-        self.uid = uid
+        self.uid = uid  # the name of this server among the others
         self.own_start = b"\x93" + pack(uid)  # of the msgpack of [uid, packet, options]
 
     def encode_event(self, name: str, data: list[Any], target: Target) -> bytes:
+        """Encode an event of the namespace *name*; raise as encoding JSON does."""
         return pack([self.uid, encode_packet_of(name, data), encode_target(target)], self.json)
 
     def decode_event(self, name: str, body: bytes) -> tuple[Target, list[Any]] | None:
-        if body.startswith(self.own_start):  # it need not be decoded
+        """Return the clients that an event is for, and its data.
+
+        None for an event that is not for *name*, or is our own: Redis brings back what we publish.
+        """
+        if body.startswith(self.own_start):
             return None
         message = unpack(body)
         if not isinstance(message, list) or len(message) < 3:
@@ -6352,11 +6331,13 @@ class NodeWords:
         return None if data is None else (decode_target(message[2]), data)
 
     def encode_request(self, request: dict[str, Any]) -> bytes:
+        """Encode a request or a response; raise as encoding JSON does."""
         # Node reads msgpack, too, but it ends the process of a Socket.IO 2 server.
         text, attachments = encode_with_attachments(self.json, request)
         return pack(request, self.json) if attachments else text.encode("ascii")
 
     def decode_request(self, body: bytes) -> Any:
+        """Decode a request or a response, whose fields are still to be checked."""
         return unpack(body)
 
 
@@ -6402,6 +6383,10 @@ class WorkerWords:
     def decode_request(self, body: bytes) -> Any:
         text, *attachments = split_parts(body)
         return decode_with_attachments(self.json, decode_ascii(text), attachments)
+
+
+#: The form in which events, requests and responses travel on a bus.
+Words = NodeWords | WorkerWords
 
 
 def decode_head(head: bytes) -> tuple[str, Target]:
@@ -6680,7 +6665,7 @@ class RedisBus(Bus):
         self.heard = 0.0  # when it last brought anything
         self.confirmed: set[str] = set()  # channels to which Redis says that we have subscribed
         self.confirming = asyncio.Event()  # Redis has confirmed one more channel
-        self.is_away = False  # since the WARNING that said so
+        self.is_away = False  # a WARNING has said that Redis is away
         self.joined = asyncio.Event()
         # All servers of the cluster subscribe to this channel.
         self.home = request_channel(hub.options.cluster_key, "/")
@@ -7225,7 +7210,7 @@ class Everywhere(Here):
         timeout = MAX_REQUEST_SECONDS if seconds is None else min(seconds, MAX_REQUEST_SECONDS)
         hears_answers = name in self.hub.namespaces
         with self._asking(name, question) as request_id, contextlib.suppress(asyncio.TimeoutError):
-            if not hears_answers:  # before Redis has counted us among the others
+            if not hears_answers:  # `_asking` has just subscribed to them: this returns when we are
                 await asyncio.wait_for(self._others(name), timeout)
             self._publish_request(
                 name,
@@ -7245,8 +7230,8 @@ class Everywhere(Here):
         if self.python is None or len(target.rooms) != 1:
             return
         (id,) = target.rooms
-        is_here = question.acks.expected or self.find(name, target)
-        if not is_here and PYTHON_SOCKETIO_ID.fullmatch(id):  # its client, or nobody's
+        is_ours = question.acks.expected or self.find(name, target)
+        if not is_ours and PYTHON_SOCKETIO_ID.fullmatch(id):  # python-socketio's, or nobody's
             question.acks.answers[id] = await self.python.call(name, target, data)
             question.acks.expected += 1
 
@@ -12365,11 +12350,10 @@ def _ours_for(cls: type[SocketIOHandler], base: type, name: str) -> str | None:
     return SPELLINGS.get(plain) or _slip_of(plain, SPELLINGS)
 
 
-def _check_option(cls: type[SocketIOHandler], name: str, value: Any) -> None:
-    """Raise TypeError or ValueError if the option *name* cannot have this *value*."""
-    where, option = f"{cls.__name__}.{name}", OPTIONS[name]
-    is_switch = isinstance(value, bool)  # Python counts True among the numbers
-    if not isinstance(value, option.types) or (is_switch and option.types is not SWITCH):
+def _check_kind(where: str, option: Option, value: Any) -> None:
+    is_switch = option.types is SWITCH
+    # Python counts True among the numbers.
+    if not isinstance(value, option.types) or (type(value) is bool and not is_switch):
         wanted = " or ".join("None" if kind is NOTHING else kind.__name__ for kind in option.types)
         raise TypeError(f"{where} must be {wanted}, not {value!r}")
     if isinstance(value, (int, float)) and not is_switch:
@@ -12379,6 +12363,12 @@ def _check_option(cls: type[SocketIOHandler], name: str, value: Any) -> None:
             raise ValueError(f"{where} must be above zero, not {value!r}")
         if value >= 5000 and option == Option(SECONDS):  # times in node are 5,000 ms and more
             warn_once("milliseconds", "%s = %r: times are in seconds", where, value)
+
+
+def _check_option(cls: type[SocketIOHandler], name: str, value: Any) -> None:
+    """Raise TypeError or ValueError if the option *name* cannot have this *value*."""
+    where = f"{cls.__name__}.{name}"
+    _check_kind(where, OPTIONS[name], value)
     has_codec = hasattr(value, "dumps") and hasattr(value, "loads")
     if name == "allowed_origins":
         _check_origins(where, value)
