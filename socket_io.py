@@ -7438,10 +7438,10 @@ class Everywhere(Here):
         self._respond(name, request, sockets=self.describe(name, target))
 
     def _take_join(self, name: str, request: dict[str, Any]) -> None:
-        self._take_change(name, request, super().join, self._rooms_in(request))
+        self._take_change(name, request, self.join, self._rooms_in(request))
 
     def _take_leave(self, name: str, request: dict[str, Any]) -> None:
-        self._take_change(name, request, super().leave, self._rooms_in(request))
+        self._take_change(name, request, self.leave, self._rooms_in(request))
 
     def _rooms_in(self, request: dict[str, Any]) -> frozenset[str]:
         """Return the rooms to join or leave: adapters 6 and 7 name one, and send no `opts`."""
@@ -7451,7 +7451,7 @@ class Everywhere(Here):
         return decode_names(rooms)
 
     def _take_disconnect(self, name: str, request: dict[str, Any]) -> None:
-        self._take_change(name, request, super().disconnect, request.get("close") is True)
+        self._take_change(name, request, self.disconnect, request.get("close") is True)
 
     def _take_change(
         self, name: str, request: dict[str, Any], do: Callable[..., None], argument: Any
@@ -7618,7 +7618,7 @@ class PythonChannel:
             return  # over there, no room is nobody, and null is everybody
         target = Target(self._names(room), self._names(message.get("skip_sid")), local=True)
         if callback is None:
-            return Here.emit(self.everywhere, name, target, data)
+            return self.everywhere.emit(name, target, data)
         if not isinstance(callback, list) or len(callback) != 3:
             raise PayloadError("a callback is a list of three")
         acks, _ = self.everywhere.ask(name, target, data, MAX_REQUEST_SECONDS)
@@ -7651,19 +7651,19 @@ class PythonChannel:
 
     def _take_enter(self, name: str, message: dict[str, Any]) -> None:
         client = self.everywhere.client_of(name, message.get("sid"))
-        Here.join(self.everywhere, name, client, [decode_name(message.get("room"))])
+        self.everywhere.join(name, client, [decode_name(message.get("room"))])
 
     def _take_leave(self, name: str, message: dict[str, Any]) -> None:
         client = self.everywhere.client_of(name, message.get("sid"))
-        Here.leave(self.everywhere, name, client, [decode_name(message.get("room"))])
+        self.everywhere.leave(name, client, [decode_name(message.get("room"))])
 
     def _take_close_room(self, name: str, message: dict[str, Any]) -> None:
         room = decode_name(message.get("room"))
-        Here.leave(self.everywhere, name, Target(frozenset([room]), local=True), [room])
+        self.everywhere.leave(name, Target(frozenset([room]), local=True), [room])
 
     def _take_disconnect(self, name: str, message: dict[str, Any]) -> None:
         client = self.everywhere.client_of(name, message.get("sid"))
-        Here.disconnect(self.everywhere, name, client, False)
+        self.everywhere.disconnect(name, client, False)
 
     TAKERS: ClassVar[dict[str, Callable[[PythonChannel, str, dict[str, Any]], None]]] = {
         "emit": _take_emit,
