@@ -13260,8 +13260,8 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
         self.stop()
         if self.flash_policy is not None:
             self.flash_policy.stop()
-        for hub in list(application_hubs.get(self.application, ())):
-            await hub.close()
+        hubs = application_hubs.get(self.application, ())
+        await asyncio.gather(*[hub.close() for hub in hubs])
         await self._leave_crew()
         lane, self.lane = self.lane, None
         if lane is not None:

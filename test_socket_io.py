@@ -19858,6 +19858,30 @@ class TwoApplicationsTests(RecorderTestCase):
 class SocketIOServerTests(tornado.testing.AsyncTestCase):
     """`SocketIOServer` listens, runs until a signal, and says goodbye."""
 
+    @gen_test
+    async def test_the_clients_of_all_routes_hear_the_goodbye_at_once(self):
+        paths = ("/one", "/two")
+        application = tornado.web.Application([SocketIOHandler.routes(path) for path in paths])
+        sock, port = tornado.testing.bind_unused_port()
+        server = LaneServer(application, auto_start=False)
+        server.add_sockets([sock])
+        clients, polls = [], []
+        for path in paths:
+            clients.append(await Client(port, "EIO4", "websocket", path=path).connect())
+            wire = await Wire.open(port)
+            url = f"{path}/?EIO=4&transport=polling"
+            _, _, opened = await wire.request("GET", url)
+            polls.append((wire, f"{url}&sid={json.loads(opened[1:])['sid']}"))
+        with mock.patch.object(socket_io, "CLOSE_GRACE", 60):
+            closing = asyncio.ensure_future(server.close())
+            for client in clients:
+                await within(client.disconnected.wait())
+            self.assertFalse(closing.done())
+            for wire, url in polls:
+                await wire.request("GET", url)
+                wire.close()
+            await within(closing)
+
     @needs_cluster_packages
     def test_a_server_that_is_made_before_its_loop_runs_joins_its_cluster_without_a_request(self):
         options = {"cluster": f"memory://{self.id()}"}
