@@ -11155,13 +11155,13 @@ class Broadcast:
         """
         found: list[RemoteSocket] = []
         for hub, scope in self._asked:
-            others = Broadcast(((hub, scope),))
+            all_there = Broadcast(((hub, scope),))
             try:
                 known = await hub.clock.on_its_loop(hub.verbs.fetch(scope, self._target))
             except ClusterTimeout as late:
-                late.partial = [*found, *[RemoteSocket.of(one, others) for one in late.partial]]
+                late.partial = [*found, *[RemoteSocket.of(one, all_there) for one in late.partial]]
                 raise
-            found += [RemoteSocket.of(one, others) for one in known]
+            found += [RemoteSocket.of(one, all_there) for one in known]
         return found
 
     def join(self, *rooms: Rooms) -> None:
@@ -11349,10 +11349,10 @@ class RemoteSocket:
     rooms: frozenset[str]
     data: Any  #: the `data` of the client's handler
     handshake: dict[str, Any]  #: node's keys: `headers`, `address`, `time`, `url`, `query` ...
-    _others: Broadcast = dataclasses.field(repr=False, compare=False)
+    _itself: Broadcast = dataclasses.field(repr=False, compare=False)
 
     @classmethod
-    def of(cls, known: dict[str, Any], others: Broadcast) -> RemoteSocket:
+    def of(cls, known: dict[str, Any], all_there: Broadcast) -> RemoteSocket:
         """Make one of the description *known*, which a server of node may have sent."""
         rooms, handshake = known.get("rooms"), known.get("handshake")
         return cls(
@@ -11360,24 +11360,24 @@ class RemoteSocket:
             frozenset([str(room) for room in rooms] if isinstance(rooms, list) else ()),
             known.get("data"),
             handshake if isinstance(handshake, dict) else {},
-            others,
+            all_there.to(known["id"]),
         )
 
     def emit(self, event: str, *args: Any, **foreign: NoReturn) -> None:
         """Send the client an event."""
-        self._others.to(self.id).emit(event, *args, **foreign)
+        self._itself.emit(event, *args, **foreign)
 
     def join(self, *rooms: Rooms) -> None:
         """Put the client into *rooms*."""
-        self._others.to(self.id).join(*rooms)
+        self._itself.join(*rooms)
 
     def leave(self, *rooms: Rooms) -> None:
         """Take the client out of *rooms*."""
-        self._others.to(self.id).leave(*rooms)
+        self._itself.leave(*rooms)
 
     def disconnect(self, close: bool = False) -> None:
         """Disconnect the client from its namespace; with *close* end its connection."""
-        self._others.to(self.id).disconnect(close)
+        self._itself.disconnect(close)
 
 
 class NotServed(SocketIOError, RuntimeError, AttributeError):
