@@ -3783,7 +3783,7 @@ class Session:
             self.mistaken("packet to nobody", what)
 
     def namespace_ended(self, namespace: str, by_us: bool) -> None:
-        """Remember that the client is no longer in *namespace*, and that of the last few names."""
+        """Remember that the client is no longer in *namespace*, as long as few others have ended since."""
         # Postponed packets of this namespace are for nobody: drop them.
         self._take_postponed(namespace)
         self.ended_namespaces.pop(namespace, None)
@@ -3977,7 +3977,7 @@ class Session:
     def takes_volatile(self) -> bool:
         """Tell whether a message sent now would leave now.
 
-        Over HTTP it would if it fits into one answer with all else that this turn sends.
+        Over HTTP it would, if it fits into one answer with all else that this turn sends.
         """
         if self.transport in WEBSOCKETS:
             return self.write_now is not None
@@ -4639,13 +4639,11 @@ class Member:
 
     def _opened(self, answer: Any) -> None:
         self.task = None
-        if answer is False:
-            return self._refuse(ConnectionRefused())
-        if answer is not None:
-            try:
-                decided(answer)
-            except BaseException as error:
-                return self._refuse(error)
+        try:
+            if decided(answer) is False:
+                raise ConnectionRefused()
+        except BaseException as error:
+            return self._refuse(error)
         for option in sorted(CLASS_ONLY & vars(self.handler).keys()):
             warn_once(
                 "option of one handler",
@@ -5196,7 +5194,7 @@ class Namespace:
         return list(chosen)
 
     def room_sizes(self) -> dict[str, int]:
-        """Count the members of each room, but not of those that are a client's id, new or old."""
+        """Count the members of each room, but for rooms that are the id or the sid of a client."""
         ids = set(self.members)
         for member in list(self.members.values()):
             session = member.session
