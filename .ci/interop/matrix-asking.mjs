@@ -51,8 +51,14 @@ export class Clients {
     return Promise.all(Array.from({ length: count }, () => this.connect()));
   }
 
+  // Only the second half can stall: the server has answered the probe, and has yet to end the poll.
   upgrade(socket) {
-    return next(socket.io.engine, "upgrade", BELOW_PING_INTERVAL);
+    const { engine } = socket.io;
+    const upgraded = new Promise((resolve) => { engine.once("upgrade", resolve); });
+    const probed = next(engine, "upgrading", SECONDS);
+    const stages = probed.then(() => within(BELOW_PING_INTERVAL, '"upgrade", after "upgrading"', upgraded));
+    stages.catch(() => {});    // a check that failed earlier never awaits this promise
+    return stages;
   }
 
   async join(socket, namespace, parameters) {
