@@ -2987,6 +2987,8 @@ def decided(answer: Any) -> Any:
     An error that was returned, and not raised, is raised. TypeError for what would be true whatever
     it decides, because nobody runs it: a coroutine that is not awaited here, or a generator.
     """
+    if isinstance(answer, bool):  # as nearly always; the questions below take a microsecond
+        return answer
     if isinstance(answer, BaseException):
         raise answer
     if is_awaitable(answer) or isinstance(answer, (Generator, AsyncGenerator)):
