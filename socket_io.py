@@ -6606,6 +6606,9 @@ def redis_client(package: str, url: str, attempts: int = 1, **more: Any) -> Any:
     if not url.startswith("unix:"):
         options["socket_keepalive"] = True
     url = re.sub("^valkey", "redis", url)
+    # redis-py lets the URL overrule what it is given: our choice of these is no matter of taste.
+    ours = "|".join(["protocol", "decode_responses", "encoding", *more])
+    url = re.sub(f"(?<=[?&])({ours})=[^&]*", "", url)
     if not url.startswith("redis+sentinel:"):
         return cluster_package(package).Redis.from_url(url, **options)
     # redis+sentinel://user:password@host:port,host:port/database/service
@@ -6613,9 +6616,9 @@ def redis_client(package: str, url: str, attempts: int = 1, **more: Any) -> Any:
     login, _, places = parts.netloc.rpartition("@")
     user, _, password = login.partition(":")
     database, _, service = parts.path.strip("/").rpartition("/")
-    sentinels = [place.rpartition(":") for place in places.split(",")]
+    sentinels = [urllib.parse.urlsplit(f"//{place}") for place in places.split(",")]
     sentinel = cluster_package(f"{package}.sentinel").Sentinel(
-        [(host or port, int(port) if host else 26379) for host, _, port in sentinels],
+        [(one.hostname, one.port or 26379) for one in sentinels],
         sentinel_kwargs=options,
         **options,
         username=urllib.parse.unquote(user) or None,
@@ -6759,8 +6762,8 @@ class RedisBus(Bus):
             self.queued_bytes -= sum([len(body) + QUEUED_BYTES for _, body in batch])
             if not self.queue:
                 self.queued.clear()
-            try:
-                await self._send(batch)
+            try:  # cancelled if Redis does not answer, or does not even read what is sent
+                await asyncio.wait_for(self._send(batch), COMMAND_SECONDS)
             except Exception as error:  # whatever redis-py may raise, the next batch is published
                 self._lost(error)
             if not self.queue:
@@ -6770,19 +6773,17 @@ class RedisBus(Bus):
         """Publish *batch* in one write; a pipeline of redis-py costs twice as much a message."""
         pool = self.client.connection_pool
         connection = await pool.get_connection()
-        # One timer for the whole batch: redis-py sets one for each answer, which takes 3 us.
+        # The caller sets one timer for the batch: redis-py's, one for each answer, take 3 us each.
         patience, connection.socket_timeout = connection.socket_timeout, None
-        overdue = self.hub.clock.loop.call_later(COMMAND_SECONDS, self._hang_up, connection)
         try:
             commands = [encode_publish(channel.encode(), body) for channel, body in batch]
             await connection.send_packed_command(b"".join(commands))
             for _ in batch:
                 await connection.read_response()
         except BaseException:  # the answers that are still to come must not be taken for others'
-            await connection.disconnect()
+            await connection.disconnect(nowait=True)
             raise
         finally:
-            overdue.cancel()
             connection.socket_timeout = patience
             await pool.release(connection)
 
@@ -6904,7 +6905,7 @@ class RedisBus(Bus):
             log.warning(
                 "cluster: Redis is away (%s): clients of this server are served, those of "
                 "others hear nothing until it is back",
-                error,
+                str(error) or "it does not answer",
             )
         if self.pubsub is not None and self.pubsub.connection is not None:
             self._hang_up(self.pubsub.connection)

@@ -7245,6 +7245,12 @@ class ClusterOptionTests(unittest.TestCase):
                 given = client.connection_pool.connection_kwargs
                 self.assertEqual(given, {**given, **wanted})
 
+    def test_sentinels_may_be_ipv6_addresses(self):
+        url = "redis+sentinel://[::1]:1,[::2]:2/service"
+        sentinels = socket_io.redis_client("redis", url).connection_pool.sentinel_manager.sentinels
+        places = [one.connection_pool.connection_kwargs for one in sentinels]
+        self.assertEqual([(one["host"], one["port"]) for one in places], [("::1", 1), ("::2", 2)])
+
     def test_a_url_of_sentinels_names_them_the_database_and_the_service(self):
         url = "redis+sentinel://user:p%2Fw@one:1,two/4/service"
         for package in ("redis", "redis.asyncio"):
@@ -8358,6 +8364,8 @@ class FakeRedis:
         self.is_frozen = False
         self.hangs_up_at: set[str] = set()  # commands after which the connection is cut
         self.slow_at: set[str] = set()  # commands that take 50 ms
+        self.stuck_at: set[str] = set()  # commands after which the connection is read no more
+        self.stopped = asyncio.Event()
 
     async def start(self):
         self.server = await asyncio.start_server(self._serve, "127.0.0.1", self.port or 0)
@@ -8365,6 +8373,7 @@ class FakeRedis:
 
     async def stop(self):
         self.server.close()
+        self.stopped.set()
         await asyncio.sleep(0)  # for a connection that has been accepted just now
         self.cut()
         await asyncio.sleep(0)
@@ -8391,6 +8400,8 @@ class FakeRedis:
                     self.commands.append([name, *[arg.decode("utf-8", "replace") for arg in args]])
                 if name in self.slow_at:
                     await asyncio.sleep(0.05)
+                if name in self.stuck_at:
+                    await self.stopped.wait()
                 if name in self.hangs_up_at:
                     writer.transport.abort()
                 elif not self.is_frozen:
@@ -8513,6 +8524,21 @@ class RedisBusTests(RedisTestCase):
         self.assertEqual(len(await self.first.io.fetch_sockets()), 2)
         self.second.io.on("ask", lambda: "answer")
         self.assertEqual(await self.first.io.server_side_call("ask"), ["answer"])
+
+    @gen_test
+    async def test_options_in_the_url_make_no_server_deaf(self):
+        server = self.second
+        for option in ("protocol=3", "decode_responses=true", "socket_timeout=.01", "encoding=ascii"):
+            with self.subTest(option), self.assertNoLogs("socket_io", "WARNING"):
+                server.cluster = f"redis://127.0.0.1:{self.redis.port}?{option}&client_name=x"
+                await server.io.close()
+                await server.io.start()
+                await self.together()
+                there = await self.client(path="/second", namespace="/room/é")
+                await asyncio.sleep(0.1)  # longer than that timeout
+                self.first.io.of("/room/é").emit("é", b"\xff")
+                self.assertEqual(await there.receive(), ("é", b"\xff"))
+        self.assertNotIn("HELLO", [name for name, *_ in self.redis.commands], "protocol 3")
 
     @gen_test
     async def test_acks_come_to_a_server_that_nobody_of_the_namespace_is_at(self):
@@ -8700,6 +8726,19 @@ class RedisBusTests(RedisTestCase):
         while not any(command[0] == "PUBLISH" for command in self.redis.commands):
             await asyncio.sleep(0.005)
         self.redis.is_frozen = False
+        self.first.io.emit("next")
+        self.assertEqual(await there.receive(), ("next",))
+
+    @gen_test
+    async def test_a_batch_that_redis_does_not_even_read_does_not_stop_those_after_it(self):
+        there = await self.client(path="/second")
+        self.bus(self.first).max_bytes = 100_000_000  # both go in one write
+        self.redis.stuck_at.add("PUBLISH")
+        self.first.io.emit("never")
+        self.first.io.emit("more than the sockets' buffers hold", "x" * 16_000_000)
+        while not any(command[0] == "PUBLISH" for command in self.redis.commands):
+            await asyncio.sleep(0.005)
+        self.redis.stuck_at.clear()
         self.first.io.emit("next")
         self.assertEqual(await there.receive(), ("next",))
 
