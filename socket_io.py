@@ -8014,6 +8014,7 @@ class Line:
         self.messages.clear()
         self.unsent = memoryview(b"")
         self.crew.line_emptied.set()
+        self.crew.switchboard.introduced.set()  # the other worker may have gone without a word
         while self.connections:
             self.crew.serve(*self.connections.popleft())
         # The other worker may live, or have a successor.
@@ -8053,6 +8054,8 @@ class LineReader:
 
     def _take(self, kind: int, body: bytes, descriptor: int | None) -> None:
         if not self.letter:
+            if descriptor is not None:  # a stranger's
+                os.close(descriptor)
             self._greet(kind, body)
         elif kind != HANDED:
             self.crew.receive(self.letter, kind, body)
@@ -8177,7 +8180,10 @@ class Crew:
         """Make a line to a worker, if there is none, and if it listens."""
         if letter == self.letter or letter in self.lines:
             return
-        sock = socket.socket(socket.AF_UNIX)
+        try:
+            sock = socket.socket(socket.AF_UNIX)
+        except OSError:  # no descriptor is left
+            return self.look_again(self.connect, letter)
         sock.setblocking(False)
         try:
             sock.connect(self._path(CREW_LETTERS.index(letter)))
@@ -12936,7 +12942,10 @@ class Foreman:
 
     def _start(self, worker: Worker) -> None:
         flush_output()  # a fork copies what is still buffered, and both processes would write it
-        worker.lifeline, other_end = socket.socketpair()
+        try:
+            worker.lifeline, other_end = socket.socketpair()
+        except OSError as error:  # no descriptor is left
+            return self._failed(worker, str(worker), str(error))
         # A signal for the new process must not be written to our alarm: it is held back meanwhile.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, self.signals)
         try:

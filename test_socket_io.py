@@ -8528,7 +8528,12 @@ class RedisBusTests(RedisTestCase):
     @gen_test
     async def test_options_in_the_url_make_no_server_deaf(self):
         server = self.second
-        for option in ("protocol=3", "decode_responses=true", "socket_timeout=.01", "encoding=ascii"):
+        for option in (
+            "protocol=3",
+            "decode_responses=true",
+            "socket_timeout=.01",
+            "encoding=ascii",
+        ):
             with self.subTest(option), self.assertNoLogs("socket_io", "WARNING"):
                 server.cluster = f"redis://127.0.0.1:{self.redis.port}?{option}&client_name=x"
                 await server.io.close()
@@ -9242,6 +9247,43 @@ class CrewTests(CrewTestCase):
                 self.assertEqual(await within(reader.read()), b"")
             writer.close()
         self.assertEqual((crew.lines, crew.readers), ({}, set()))
+
+    @gen_test
+    async def test_a_line_that_cannot_be_made_without_descriptors_is_made_when_there_are_some(self):
+        first, second = await self.workers(2)
+        none_left = OSError(24, "Too many open files")
+        with mock.patch.object(socket, "socket", side_effect=none_left) as refused:
+            first.lines[second.letter].close()
+            await self.until(lambda: refused.called)
+        await self.until(lambda: first.lines and second.lines)
+        await self.assertHandedOver(first, second)
+
+    @gen_test
+    async def test_a_descriptor_of_a_stranger_is_closed(self):
+        crew = self.worker()
+        client, connection = self.pair()
+        reader, writer = await asyncio.open_connection(sock=client)
+        message = socket_io.encode_line_message(1, b"no greeting before it")
+        with socket.socket(socket.AF_UNIX) as stranger, self.assertLogs("socket_io", "WARNING"):
+            stranger.connect(f"{self.folder}/0.socket")
+            socket.send_fds(stranger, [message], [connection.fileno()])
+            connection.close()
+            self.assertEqual(await within(reader.read()), b"")
+        writer.close()
+        self.assertEqual(crew.readers, set())
+
+    @gen_test
+    async def test_nobody_waits_for_a_worker_that_dies_before_it_has_said_to_what_it_listens(self):
+        first = self.worker(0)
+        socket_path = f"{self.folder}/1.socket"
+        with socket.socket(socket.AF_UNIX) as mute:
+            mute.bind(socket_path)
+            mute.listen()
+            first.connect("1")
+            asking = asyncio.ensure_future(first.switchboard.listeners("channel"))
+            await asyncio.sleep(0)
+            self.assertFalse(asking.done())
+        self.assertEqual(await within(asking), [])
 
     @gen_test
     async def test_a_descriptor_that_there_is_no_room_for_costs_one_client_only(self):
@@ -24035,6 +24077,25 @@ socket_io.Foreman.PAUSES = (0.01,)
         self.assertNotIn(b"ENDED", printed)
         self.assertNotIn(b"ProcessLookupError", printed)
         self.assertEqual(self.program.returncode, 1)
+
+    @gen_test(timeout=30)
+    async def test_a_parent_that_is_out_of_descriptors_starts_a_worker_when_it_has_some(self):
+        await self.serve("""
+import socket
+parent, socketpair, calls = os.getpid(), socket.socketpair, []
+def seldom(*args):
+    calls.append(args)
+    if os.getpid() == parent and len(calls) == 4: raise OSError(24, "Too many open files")
+    return socketpair(*args)
+socket.socketpair = seldom
+socket_io.Foreman.PAUSES = (0.01,)
+""")
+        client, _ = await self.client_and_pid()
+        await client.send("os._exit(3)")
+        for line in ("died (exit code 3)", "died ([Errno 24]", "is listening on"):
+            await self.printed_line(line)
+        await self.end()
+        self.assertEqual(self.program.returncode, 0)
 
     @gen_test(timeout=30)
     async def test_sighup_replaces_one_worker_after_the_other_while_another_serves(self):
