@@ -6665,7 +6665,7 @@ class RedisBus(Bus):
         self.listening_client = redis_client("redis.asyncio", url, socket_timeout=None)
         self.receivers: dict[str, Receive] = {}  # by channels and patterns as Redis knows them
         self.pubsub: Any = None  # while the listening connection lives
-        self.heard = 0.0  # when it last brought anything
+        self.pings = 0  # that have gone out since it last brought anything
         self.confirmed: set[str] = set()  # channels to which Redis says that we have subscribed
         self.confirming = asyncio.Event()  # Redis has confirmed one more channel
         self.is_away = False  # a WARNING has said that Redis is away
@@ -6822,7 +6822,7 @@ class RedisBus(Bus):
             await self.listening_client.connection_pool.disconnect()
             raise
         self.pubsub = pubsub
-        self.heard = self.hub.clock.loop.time()
+        self.pings = 0
         self.confirmed.clear()
         self.changed = dict.fromkeys(self.receivers, True)
         await self._subscribe(pubsub)
@@ -6856,7 +6856,7 @@ class RedisBus(Bus):
             self.subscribing = False
 
     def _received(self, response: Any) -> None:
-        self.heard = self.hub.clock.loop.time()
+        self.pings = 0
         kind = response[0] if isinstance(response, list) else response
         if kind == b"pmessage":
             channel = response[2].decode("utf-8", "replace")
@@ -6925,9 +6925,11 @@ class RedisBus(Bus):
             await asyncio.sleep(self.PING_SECONDS)
             if self.pubsub is None:
                 continue
-            if self.hub.clock.loop.time() - self.heard > self.SILENCE_SECONDS:
+            # The time itself would tell of silence where this process was stopped, or was busy.
+            if self.pings * self.PING_SECONDS >= self.SILENCE_SECONDS:
                 self._lost(TimeoutError("nothing heard"))
                 continue
+            self.pings += 1
             try:
                 await self.pubsub.ping()
                 if self.joined.is_set():

@@ -8724,6 +8724,23 @@ class RedisBusTests(RedisTestCase):
         await self.together()
 
     @gen_test
+    async def test_a_server_that_has_stood_still_hears_what_came_meanwhile(self):
+        await self.client(path="/second")
+        (handler,) = self.second.io.sockets()
+        handler.data["long"] = "more than one turn of the loop reads" * 8_000
+        publish = self.redis._publish
+
+        def publish_and_stand_still(channel, body):
+            publish(channel, body)
+            if len(body) > 270_000:
+                time.sleep(0.4)
+            return 1
+
+        with mock.patch.object(self.redis, "_publish", publish_and_stand_still):
+            with self.assertNoLogs("socket_io", "WARNING"):
+                self.assertEqual(len(await self.first.io.fetch_sockets()), 1)
+
+    @gen_test
     async def test_a_batch_that_redis_never_answers_does_not_stop_those_after_it(self):
         there = await self.client(path="/second")
         self.redis.is_frozen = True
@@ -8789,7 +8806,7 @@ class RedisBusTests(RedisTestCase):
 
         bus = self.bus(self.first)
         bus.pubsub.parse_response = lose
-        bus.heard = math.inf
+        bus.pings = -math.inf
         self.second.io.emit("next")  # what is being read is the last that is read as ever
         await asyncio.sleep(0.05)
         await within(self.hub(self.first).verbs.leave_cluster(), 4)
