@@ -5660,8 +5660,14 @@ class Here:
     def closed(self, namespace: Namespace) -> None:
         """Hear that a namespace is forgotten."""
 
-    async def leave_cluster(self) -> None:
-        """Leave the cluster: other servers count this one no longer, and are not heard any more."""
+    def leave_cluster(self) -> None:
+        """Leave the cluster: other servers count this one no longer, and are not heard any more.
+
+        What is still emitted reaches their clients, until `close`.
+        """
+
+    async def close(self) -> None:
+        """Leave the cluster; return when what was emitted has left."""
 
     def _select(self, scope: Scope, target: Target) -> list[Member]:
         """Return the members that *target* means, each of which has its handler."""
@@ -6108,7 +6114,8 @@ class Hub:
         if not self.clock.is_bound():
             return self.clock.check_process()
         self.closing = True
-        await self.verbs.leave_cluster()
+        verbs = self.verbs
+        verbs.leave_cluster()
         leaving = list(self.sessions.values())
         for session in leaving:
             session.close("server shutting down")
@@ -6121,6 +6128,7 @@ class Hub:
             session.end("server shutting down")
         # The `on_close` of these clients runs in the next turn of the loop.
         await asyncio.sleep(0)
+        await verbs.close()
 
 
 #: The hubs that an application's requests have bound, for SocketIOServer's goodbye.
@@ -6677,11 +6685,12 @@ class RedisBus(Bus):
         self.queued_bytes = 0
         self.dropped = 0
         self.queued = asyncio.Event()
-        self.emptied = asyncio.Event()  # the queue has left, when the bus is closed
         self.closing = False
         self.changed: dict[str, bool] = {}  # subscriptions to make or to end in this turn
         self.subscribing = False  # a task sends them
-        self.tasks = [self._spawn(work) for work in (self._listen(), self._publish(), self._ping())]
+        self.publishing = self._spawn(self._publish())
+        self.tasks = [self.publishing, self._spawn(self._listen()), self._spawn(self._ping())]
+        hub.clock.tasks.difference_update(self.tasks)  # a goodbye does not wait for their end
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Start a task that is nobody's, though a client's request may have been the reason."""
@@ -6742,9 +6751,9 @@ class RedisBus(Bus):
 
     async def close(self) -> None:
         self.closing = True  # nothing more is taken
-        if self.queue and self.joined.is_set():
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self.emptied.wait(), 1.0)
+        if self.joined.is_set():
+            self.queued.set()
+            await asyncio.wait([self.publishing], timeout=1.0)
         for task in self.tasks:
             task.cancel()
         await asyncio.wait(self.tasks, timeout=1.0)  # redis-py may lose a cancellation
@@ -6758,16 +6767,16 @@ class RedisBus(Bus):
         while True:
             await self.queued.wait()
             await self.joined.wait()
+            if not self.queue:
+                return  # the bus is closed, and all has left
             batch = [self.queue.popleft() for _ in range(min(MAX_PIPELINE, len(self.queue)))]
             self.queued_bytes -= sum([len(body) + QUEUED_BYTES for _, body in batch])
-            if not self.queue:
+            if not self.queue and not self.closing:
                 self.queued.clear()
             try:  # cancelled if Redis does not answer, or does not even read what is sent
                 await asyncio.wait_for(self._send(batch), COMMAND_SECONDS)
             except Exception as error:  # whatever redis-py may raise, the next batch is published
                 self._lost(error)
-            if not self.queue:
-                self.emptied.set()
 
     async def _send(self, batch: list[tuple[str, bytes]]) -> None:
         """Publish *batch* in one write; a pipeline of redis-py costs twice as much a message."""
@@ -7090,6 +7099,7 @@ class Everywhere(Here):
         self.seconds = options.cluster_timeout
         self.bus = bus
         self.words = words
+        self.left = False  # whoever has left hears no answers any more, and so has nobody to ask
         self.questions: dict[str, Question] = {}  # by request id
         self.bus.watch(self._server_left)
         self.python: PythonChannel | None = None
@@ -7120,6 +7130,8 @@ class Everywhere(Here):
         }
 
     def opened(self, namespace: Namespace) -> None:
+        if self.left:
+            return
         for channel, take in self._takers(namespace.name).items():
             self.bus.subscribe(channel, functools.partial(self._guard, take, namespace.name))
 
@@ -7127,9 +7139,13 @@ class Everywhere(Here):
         for channel in reversed(self._takers(namespace.name)):
             self.bus.unsubscribe(channel)
 
-    async def leave_cluster(self) -> None:
+    def leave_cluster(self) -> None:
+        self.left = True
         for namespace in list(self.hub.namespaces.values()):
             self.closed(namespace)
+
+    async def close(self) -> None:
+        self.leave_cluster()
         await self.bus.close()
 
     def _server_left(self, channel: str, server: str) -> None:
@@ -7380,7 +7396,7 @@ class Everywhere(Here):
 
     async def _others(self, name: str) -> list[str]:
         """Return the other servers; while Redis is away this does not return."""
-        return await self.bus.listeners(self._requests(name))
+        return [] if self.left else await self.bus.listeners(self._requests(name))
 
     # Requests and responses.
 
@@ -8454,14 +8470,12 @@ class LineBus(Bus):
         self.switchboard.unsubscribe(self.start + channel)
 
     async def listeners(self, channel: str) -> list[str]:
-        # Whoever has left hears no answers any more, and so has nobody to ask.
-        return [] if self.closed else await self.switchboard.listeners(self.start + channel)
+        return await self.switchboard.listeners(self.start + channel)
 
     def watch(self, gone: Callable[[str, str], None]) -> None:
         self.switchboard.watchers[self.start] = gone
 
     async def close(self) -> None:
-        """Hear no more of the others; what a goodbye publishes still goes to them."""
         if not self.closed:
             self.closed = True
             self.switchboard.watchers.pop(self.start, None)

@@ -7727,7 +7727,7 @@ class ClusterRoomTests(ClusterTestCase):
         self.assertEqual(await own.call("data", 7), 7)
         self.assertEqual([one.data for one in await self.first.io.fetch_sockets()], [{}, {}])
         for served in (Own, Plain):
-            await served._home[0].verbs.leave_cluster()
+            await served._home[0].verbs.close()
 
     @gen_test
     async def test_data_that_cannot_be_json_is_left_out_of_fetch_sockets_and_a_warning_says_so(
@@ -8482,7 +8482,7 @@ class RedisTestCase(ClusterTestCase):
         async def leave():
             self.redis.is_frozen = False
             for server in self.servers:
-                await self.hub(server).verbs.leave_cluster()
+                await self.hub(server).verbs.close()
             await self.redis.stop()
             await asyncio.sleep(0.01)
 
@@ -8531,16 +8531,21 @@ class RedisBusTests(RedisTestCase):
         for option in (
             "protocol=3",
             "decode_responses=true",
-            "socket_timeout=.01",
+            "socket_timeout=.2",
             "encoding=ascii",
         ):
-            with self.subTest(option), self.assertNoLogs("socket_io", "WARNING"):
+            with (
+                self.subTest(option),
+                self.assertNoLogs("socket_io", "WARNING"),
+                mock.patch.object(socket_io.RedisBus, "PING_SECONDS", 1.0),
+                mock.patch.object(socket_io.RedisBus, "SILENCE_SECONDS", 9.0),
+            ):
                 server.cluster = f"redis://127.0.0.1:{self.redis.port}?{option}&client_name=x"
                 await server.io.close()
                 await server.io.start()
                 await self.together()
                 there = await self.client(path="/second", namespace="/room/é")
-                await asyncio.sleep(0.1)  # longer than that timeout
+                await asyncio.sleep(0.4)  # longer than that timeout
                 self.first.io.of("/room/é").emit("é", b"\xff")
                 self.assertEqual(await there.receive(), ("é", b"\xff"))
         self.assertNotIn("HELLO", [name for name, *_ in self.redis.commands], "protocol 3")
@@ -8787,14 +8792,33 @@ class RedisBusTests(RedisTestCase):
     @gen_test
     async def test_a_server_that_closes_sends_its_queued_events_and_leaves_no_tasks(self):
         there = await self.client(path="/second")
-        self.first.io.emit("last")
         bus = self.bus(self.first)
-        await self.hub(self.first).verbs.leave_cluster()
-        self.assertEqual(await there.receive(), ("last",))
+        self.first.io.emit("first")
+        self.assertEqual(await there.receive(), ("first",))
+        with mock.patch.object(socket_io, "MAX_PIPELINE", 10):
+            for number in range(50):
+                self.first.io.emit("number", number)
+            await self.hub(self.first).verbs.close()
+        for number in range(50):
+            self.assertEqual(await there.receive(), ("number", number))
         self.assertTrue(all(task.done() for task in bus.tasks))
         self.assertEqual(await self.second.io.server_count(), 1)
         self.first.io.emit("late")
         self.assertEqual(len(bus.queue), 0)
+
+    @gen_test
+    async def test_what_a_server_says_in_its_goodbye_is_heard_by_clients_of_others(self):
+        here, there = await self.pair()
+        asked = []
+
+        async def on_close(handler):
+            asked.append(len(await handler.io.fetch_sockets()))  # there is nobody to ask any more
+            handler.io.emit("left", handler.id)
+
+        self.second.on_close = on_close
+        await self.second.io.close()
+        self.assertEqual(await here.receive(), ("left", there.id))
+        self.assertEqual((await self.first.io.server_count(), asked), (1, [0]))
 
     @gen_test
     async def test_a_server_closes_although_redis_py_has_lost_a_cancellation(self):
@@ -8809,7 +8833,7 @@ class RedisBusTests(RedisTestCase):
         bus.pings = -math.inf
         self.second.io.emit("next")  # what is being read is the last that is read as ever
         await asyncio.sleep(0.05)
-        await within(self.hub(self.first).verbs.leave_cluster(), 4)
+        await within(self.hub(self.first).verbs.close(), 4)
         self.assertTrue(all(task.done() for task in bus.tasks))
 
     @unittest.skipUnless(hasattr(os, "fork"), "only Unix forks")
@@ -9548,7 +9572,7 @@ class WorkersBroadcastTests(WorkersClusterTestCase, ClusterBroadcastTests):
         self.assertEqual([one.id for one in await others[0].io.fetch_sockets()], [other.id])
         self.assertEqual(len(await self.first.io.fetch_sockets()), 2)
         for server in others:
-            await self.hub(server).verbs.leave_cluster()
+            await self.hub(server).verbs.close()
 
     @gen_test
     async def test_a_thousand_events_each_way_come_in_order_and_once(self):
