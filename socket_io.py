@@ -11087,12 +11087,18 @@ class Broadcast:
 
     @property
     def _asked(self) -> Iterable[tuple[Hub, Scope]]:
-        """The hubs to ask. Hubs that belong to one cluster hear each other: the first is asked."""
+        """The hubs to ask. Hubs that belong to one cluster hear each other: the first is asked.
+
+        A family is asked for by the names of its namespaces, because several hubs may have these.
+        """
         if len(self._at) == 1 or self._target.local:
             return self._at
         chosen: dict[Any, tuple[Hub, Scope]] = {}
-        for hub, scope in self._at:
-            chosen.setdefault((hub.cluster or hub, scope), (hub, scope))
+        for hub, at in self._at:
+            known = list(hub.namespaces.values())  # a copy, for other threads may call this
+            scopes: list[Scope] = [one.name for one in known if one.family is at]
+            for scope in scopes or [at]:
+                chosen.setdefault((hub.cluster or hub, scope), (hub, scope))
         return chosen.values()
 
     def to(self, *rooms: Rooms) -> Broadcast:

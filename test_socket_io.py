@@ -7523,6 +7523,32 @@ class ClusterBroadcastTests(ClusterTestCase):
             await hub.close()
 
     @gen_test
+    async def test_a_family_that_is_served_twice_in_one_cluster_is_sent_once(self):
+        class Team(SocketIOHandler):
+            cluster = self.url
+
+        class Root(SocketIOHandler):
+            cluster = self.url
+
+        for path in ("third", "fourth"):
+            rule = Root.routes(path, namespaces={re.compile("/team-.*"): Team})
+            self._app.add_handlers(".*", [rule])
+        await Root.io.start()
+        clients = [
+            await self.client(path=f"/{path}", namespace=f"/team-{name}")
+            for path, name in (("third", "a"), ("fourth", "a"), ("third", "b"), ("fourth", "c"))
+        ]
+        Team.io.emit("once")
+        await asyncio.sleep(0)  # for what is published
+        Team.io.local.emit("last")
+        for client in clients:
+            self.assertEqual([(await client.receive())[0] for _ in "12"], ["once", "last"])
+        found = await Team.io.fetch_sockets()
+        self.assertEqual(len(found), len(clients))
+        for hub, _ in Root.io._at:
+            await hub.close()
+
+    @gen_test
     async def test_a_server_that_leaves_or_begins_again_is_counted_rightly(self):
         await self.until_servers_are(2)
         await self.second.io.close()
