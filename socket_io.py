@@ -4349,6 +4349,28 @@ def room_names(rooms: Iterable[Any]) -> list[str]:
     return names
 
 
+#: The keyword arguments of `emit`, `send` and `call` of python-socketio and Flask-SocketIO, and what
+#: to write in place of each.
+FOREIGN_ARGUMENTS = {
+    "to": "use io.to(room).emit(..), or self.to(room).emit(..), which leaves this client out",
+    "room": "use io.to(room).emit(..), or self.to(room).emit(..), which leaves this client out",
+    "broadcast": "use io.emit(..), or self.broadcast.emit(..), which leaves this client out",
+    "include_self": "self.broadcast.emit(..) and self.to(room).emit(..) leave this client out",
+    "skip_sid": "use io.except_(id).emit(..)",
+    "namespace": "use io.of(namespace).emit(..)",
+    "callback": "use self.emit(.., ack=callback), or await self.call(..)",
+    "ack": "use await io.call(..)",
+    "timeout": "use await io.call(.., timeout=5)",
+    "data": "what stands behind the name is sent: emit(name, data)",
+}
+
+
+def refuse_arguments(foreign: Mapping[str, Any]) -> NoReturn:
+    """Raise TypeError for keyword arguments that no method here takes, with ours for them."""
+    name = next(iter(foreign))
+    raise TypeError(f"there is no argument {name}=; {FOREIGN_ARGUMENTS.get(name, 'leave it out')}")
+
+
 def counted(number: int, thing: str) -> str:
     """Return "1 argument", or "2 arguments"."""
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
@@ -10922,28 +10944,6 @@ FOREIGN_NAMES = {
     }.items()
     for name in names.split()
 }
-
-
-#: The keyword arguments of `emit`, `send` and `call` of python-socketio and Flask-SocketIO, and what
-#: to write in place of each.
-FOREIGN_ARGUMENTS = {
-    "to": "use io.to(room).emit(..), or self.to(room).emit(..), which leaves this client out",
-    "room": "use io.to(room).emit(..), or self.to(room).emit(..), which leaves this client out",
-    "broadcast": "use io.emit(..), or self.broadcast.emit(..), which leaves this client out",
-    "include_self": "self.broadcast.emit(..) and self.to(room).emit(..) leave this client out",
-    "skip_sid": "use io.except_(id).emit(..)",
-    "namespace": "use io.of(namespace).emit(..)",
-    "callback": "use self.emit(.., ack=callback), or await self.call(..)",
-    "ack": "use await io.call(..)",
-    "timeout": "use await io.call(.., timeout=5)",
-    "data": "what stands behind the name is sent: emit(name, data)",
-}
-
-
-def refuse_arguments(foreign: Mapping[str, Any]) -> NoReturn:
-    """Raise TypeError for keyword arguments that no method here takes, with ours for them."""
-    name = next(iter(foreign))
-    raise TypeError(f"there is no argument {name}=; {FOREIGN_ARGUMENTS.get(name, 'leave it out')}")
 
 
 #: Words of Python's own errors for mistakes that other servers teach, and what helps. The methods of
