@@ -27,10 +27,12 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
+sys.path.extend(map(str, pathlib.Path(__file__).resolve().parents[1:3]))
+
+import nginx
 
 import socket_io
-from test_socket_io import Client, Wire, within
+from test_socket_io import Client, Wire, unused_port, within
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -121,12 +123,6 @@ class Folder:
         path = self.path / name
         path.write_text(text)
         return path
-
-
-def unused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def make_certificate(folder: pathlib.Path) -> ssl.SSLContext:
@@ -244,26 +240,12 @@ class Server(Program):
 
 
 class Nginx(Program):
-    WHOLE = """
-        daemon off; pid {folder}/nginx.pid; error_log stderr; worker_processes 2; {user}
-        events {{ worker_connections 4096; }}
-        http {{
-            access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
-            fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-            {text}
-        }}
-    """
-
     def __init__(
         self, folder: Folder, name: str = "nginx.conf", before: str = "", **changes: str
     ) -> None:
         folder.front = self.port = unused_port()
         text = before + folder.text(name, **changes)
-        user = "user www-data;" if os.getuid() == 0 else ""
-        path = folder.write(
-            "nginx.conf", self.WHOLE.format(folder=folder.path, text=text, user=user)
-        )
-        super().__init__("nginx", program("nginx"), "-e", "stderr", "-p", folder.path, "-c", path)
+        super().__init__("nginx", *nginx.command(folder.path, text, user="www-data"))
 
 
 class HAProxy(Program):
@@ -589,8 +571,8 @@ class Checks:
         async with self.machines("nginx") as folder:
             before = folder.text("nginx-machines.conf")
             changes = {"http://chat;": "http://$machine;"}
-            async with running(nginx := Nginx(folder, before=before, **changes)):
-                return await self.spread(nginx.port)
+            async with running(front := Nginx(folder, before=before, **changes)):
+                return await self.spread(front.port)
 
     async def machines_behind_haproxy(self) -> str:
         async with self.machines("haproxy") as folder:
@@ -611,9 +593,9 @@ class Checks:
         }
         async with (
             Server(folder, changes=trusting) as server,
-            running(nginx := Nginx(folder, **passing)),
+            running(inner := Nginx(folder, **passing)),
         ):
-            outer.port = nginx.port
+            outer.port = inner.port
             tls = {"127.0.0.1:8001": "127.0.0.1:8001 ssl verify none"}
             adding = {
                 "http-request set-header X-Real-IP %[src]": "option forwardfor\n    http-request del-header X-Real-IP"

@@ -20,14 +20,13 @@ import dataclasses
 import hashlib
 import itertools
 import logging
-import os
 import random
 import re
 import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +37,10 @@ import tornado.web
 from wire import GENERATIONS, STREAMS, Client, Line
 
 import socket_io
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import nginx
 
 FORGED = "6.6.6.6"  # the address that attackers give as theirs
 SECONDS = 40.0  # for an answer: a megabyte takes long where seventy others have the processor too
@@ -150,27 +153,8 @@ def watch_exchanges() -> None:
 # -- The proxies -----------------------------------------------------------------------
 
 NGINX = """
-daemon off;
-pid {folder}/pid;
-error_log {folder}/log;
-worker_processes 1;
-events {{ worker_connections 4096; }}
-http {{
-    access_log off;
-    client_max_body_size 4m;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    map $http_upgrade $connection_of_upgrade {{ default upgrade; "" ""; }}
-    proxy_http_version 1.1;
-    proxy_set_header Host $http_host;
-    proxy_set_header Upgrade $http_upgrade;
-    proxy_set_header Connection $connection_of_upgrade;
     proxy_set_header X-Real-IP $remote_addr;
-    {servers}
-}}
+    client_max_body_size 4m;
 """
 NGINX_SERVER = """
     upstream {way} {{ server 127.0.0.1:{port}; keepalive 16; }}
@@ -188,7 +172,6 @@ defaults
     timeout tunnel 60s
     option http-keep-alive
     http-reuse always
-{servers}
 """
 HAPROXY_SERVER = """
 frontend to-{way}
@@ -203,10 +186,9 @@ backend {way}
 class Proxy:
     """A proxy with one front for each side of the server."""
 
-    def __init__(self, name: str, command: list[str], whole: str, part: str) -> None:
+    def __init__(self, name: str, command: Callable[[Path, str], list[str]], part: str) -> None:
         self.name = name
         self.command = command
-        self.whole = whole
         self.part = part
         self.fronts: dict[str, int] = {}  # by way
 
@@ -218,12 +200,10 @@ class Proxy:
             more = "proxy_request_buffering off;" if side.way == "lane" else ""
             values = {"way": side.way, "port": side.port, "front": self.fronts[side.way]}
             parts.append(self.part.format(**values, more=more))
-        configuration = folder / f"{self.name}.conf"
-        configuration.write_text(self.whole.format(folder=folder, servers="".join(parts)))
-        command = [word.format(folder=folder, configuration=configuration) for word in self.command]
         self.process = await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
-        )
+            *self.command(folder, "".join(parts)), stdin=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
         for port in self.fronts.values():
             await until_it_listens(port)
 
@@ -233,17 +213,18 @@ class Proxy:
         await self.process.wait()
 
 
-def proxies() -> list[Proxy]:
-    nginx, haproxy = [
-        shutil.which(name) or shutil.which(name, path="/usr/sbin") for name in ("nginx", "haproxy")
-    ]
-    if not nginx or not haproxy:
-        sys.exit("nginx or haproxy is missing (Debian: apt-get install nginx-light haproxy)")
-    return [
-        Proxy("nginx", [nginx, "-e", "{folder}/log", "-c", "{configuration}", "-p", "{folder}"],
-              NGINX, NGINX_SERVER),
-        Proxy("haproxy", [haproxy, "-db", "-f", "{configuration}"], HAPROXY, HAPROXY_SERVER),
-    ]  # fmt: skip
+def nginx_command(folder: Path, servers: str) -> list[str]:
+    # Connections are kept for each process: one process shares them all.
+    return nginx.command(folder, nginx.KEPT_CONNECTIONS + NGINX + servers, processes=1)
+
+
+def haproxy_command(folder: Path, servers: str) -> list[str]:
+    haproxy = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
+    if not haproxy:
+        sys.exit("haproxy is missing (Debian: apt-get install haproxy)")
+    configuration = folder / "haproxy.cfg"
+    configuration.write_text(HAPROXY + servers)
+    return [haproxy, "-db", "-f", str(configuration)]
 
 
 def free_port() -> int:
@@ -671,9 +652,11 @@ async def check(seconds: float) -> bool:
     sides = [Side("lane"), Side("tornado")]
     for side in sides:
         side.start()
-    fronts = proxies()
+    fronts = [
+        Proxy("nginx", nginx_command, NGINX_SERVER),
+        Proxy("haproxy", haproxy_command, HAPROXY_SERVER),
+    ]
     with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o755)  # root's nginx has workers of another user
         try:
             for proxy in fronts:
                 await proxy.start(sides, Path(folder))

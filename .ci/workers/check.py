@@ -14,8 +14,6 @@ import contextlib
 import functools
 import json
 import os
-import pwd
-import shutil
 import signal
 import sys
 import tempfile
@@ -26,7 +24,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.extend(map(str, Path(__file__).resolve().parents[1:3]))
+
+import nginx
 
 from test_socket_io import Client, Wire, unused_port, within
 
@@ -117,38 +117,13 @@ class Server(Program):
 class Nginx(Program):
     """An nginx before one port, which shares its kept connections between all clients."""
 
-    CONFIGURATION = """
-        daemon off; user {user}; pid {folder}/pid; error_log stderr; worker_processes 2;
-        events {{ worker_connections 4096; }}
-        http {{
-            access_log off; client_max_body_size 2m;
-            client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
-            fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-            map $http_upgrade $connection_of_upgrade {{ default upgrade; "" ""; }}
-            upstream workers {{ server 127.0.0.1:{server_port}; keepalive 64; }}
-            server {{
-                listen 127.0.0.1:{port};
-                location / {{
-                    proxy_pass http://workers; proxy_http_version 1.1; proxy_set_header Host $http_host;
-                    proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_of_upgrade;
-                }}
-            }}
-        }}
-    """
-
-    def __init__(self, folder: str, server_port: int) -> None:
+    def __init__(self, folder: str, upstreams: str, upstream: str = "workers") -> None:
         self.port = unused_port()
-        path = Path(folder, "nginx.conf")
-        path.write_text(
-            self.CONFIGURATION.format(
-                folder=folder,
-                port=self.port,
-                server_port=server_port,
-                user=pwd.getpwuid(os.getuid()).pw_name,
-            )
-        )
-        program = shutil.which("nginx") or "/usr/sbin/nginx"
-        super().__init__(program, "-e", "stderr", "-p", folder, "-c", path)
+        server = f"""
+            client_max_body_size 2m;
+            server {{ listen 127.0.0.1:{self.port}; location / {{ proxy_pass http://{upstream}; }} }}
+        """
+        super().__init__(*nginx.command(folder, nginx.KEPT_CONNECTIONS + upstreams + server))
 
     async def __aenter__(self) -> Nginx:
         await super().__aenter__()
@@ -351,7 +326,8 @@ async def play(check: Callable[..., Awaitable[None]], way: str) -> None:
         port = server.port
         if way == "by nginx":
             folder = stack.enter_context(tempfile.TemporaryDirectory())
-            port = (await stack.enter_async_context(Nginx(folder, server.port))).port
+            workers = f"upstream workers {{ server 127.0.0.1:{server.port}; keepalive 64; }}"
+            port = (await stack.enter_async_context(Nginx(folder, workers))).port
         try:
             await asyncio.wait_for(check(server, port), SECONDS)
         except BaseException:

@@ -49,20 +49,14 @@ class Machine(Program):
         return self
 
 
-class Front(Nginx):
-    """An nginx with the configuration that stands in the README."""
-
-    def __init__(self, folder: str, ports: dict[str, int]) -> None:
-        readme = README.read_text(encoding="utf-8")
-        (text,) = re.findall("```nginx\n# nginx-machines.conf.*?\n(.*?)```", readme, re.DOTALL)
-        for letter, port in ports.items():
-            assert ADDRESSES[letter] in text, f"the README's nginx knows no {ADDRESSES[letter]}"
-            text = text.replace(ADDRESSES[letter], f"127.0.0.1:{port}")
-        workers = "upstream workers {{ server 127.0.0.1:{server_port}; keepalive 64; }}"
-        assert workers in Nginx.CONFIGURATION
-        before, after = Nginx.CONFIGURATION.replace("//workers;", "//$machine;").split(workers)
-        self.CONFIGURATION = before + text.replace("{", "{{").replace("}", "}}") + after
-        super().__init__(folder, 0)
+def readme_upstreams(ports: dict[str, int]) -> str:
+    """Return the configuration of nginx that stands in the README, with machines at these *ports*."""
+    readme = README.read_text(encoding="utf-8")
+    (text,) = re.findall("```nginx\n# nginx-machines.conf.*?\n(.*?)```", readme, re.DOTALL)
+    for letter, port in ports.items():
+        assert ADDRESSES[letter] in text, f"the README's nginx knows no {ADDRESSES[letter]}"
+        text = text.replace(ADDRESSES[letter], f"127.0.0.1:{port}")
+    return str(text)
 
 
 async def talk(port: int, dialect: str, transport: str) -> str:
@@ -85,7 +79,8 @@ async def check() -> None:
         machines = [await stack.enter_async_context(Machine(letter)) for letter in ADDRESSES]
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         ports = {letter: one.port for letter, one in zip(ADDRESSES, machines, strict=True)}
-        front = await stack.enter_async_context(Front(folder, ports))
+        front = Nginx(folder, readme_upstreams(ports), "$machine")
+        await stack.enter_async_context(front)
         # nginx cuts a stream elsewhere than the server did: the test client, unlike browsers, minds.
         doors = [
             door for door in EndOfProcessTests.DOORS if door[1] not in STREAMS
