@@ -12234,7 +12234,8 @@ def check_class(cls: type[SocketIOHandler]) -> None:
         if inspect.iscoroutinefunction(getattr(cls, name)):
             raise TypeError(f"{cls.__name__}.{name} cannot be a coroutine: nobody waits for it")
     for name in HOOKS:
-        _check_parameters(cls, name)
+        if overrides(cls, name):
+            _check_parameters(cls, name)
     receivers = [receiver.method for receiver in cls._events.values()]
     for name in ("on_open", "on_message", "on_event", "on_close", "dispatch", *receivers):
         method = getattr(cls, name)
@@ -12497,6 +12498,8 @@ def find_events(cls: type[SocketIOHandler]) -> dict[str, Receiver]:
     """
     methods: dict[str, str] = {}
     for base in reversed(cls.__mro__):
+        if base in SocketIOHandler.__mro__:
+            continue
         own: dict[str, str] = {}
         for name, value in vars(base).items():
             inner = value.__func__ if isinstance(value, (staticmethod, classmethod)) else None
