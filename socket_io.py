@@ -6566,7 +6566,7 @@ class Bus(Protocol):
         """
         ...
 
-    def watch(self, gone: Callable[[str, str], None]) -> None:
+    def tell_when_gone(self, gone: Callable[[str, str], None]) -> None:
         """Have *gone* called with a channel and the name of a server that listens there no longer.
 
         A bus that knows no names never calls it.
@@ -7036,22 +7036,21 @@ class Question:
         """Wait for these servers; perhaps some have answered already."""
         self.asked = len(servers)
         self.silent.update(servers)
-        self.look()
+        self.end_if_complete()
 
     def answered(self, response: dict[str, Any], server: str) -> None:
         """Take the response of *server*; PayloadError if it is none."""
-        if not self.done.done():
-            self.take(response.get(self.key))
-            self.answers += 1
-            self.silent[server] -= 1
-            self.look()
+        self.take(response.get(self.key))
+        self.answers += 1
+        self.silent[server] -= 1
+        self.end_if_complete()
 
     def left(self, server: str) -> None:
         """Wait no longer for *server*, which has gone."""
         self.silent.pop(server, None)
-        self.look()
+        self.end_if_complete()
 
-    def look(self) -> None:
+    def end_if_complete(self) -> None:
         """Be done if nobody is waited for any more."""
         if self.asked is not None and self._is_complete() and not self.done.done():
             self.done.set_result(None)
@@ -7074,8 +7073,6 @@ class AckQuestion(Question):
 
     def answered(self, response: dict[str, Any], server: str) -> None:
         acks = self.acks
-        if self.done.done():
-            return
         if response.get("type") == CLIENT_COUNT:
             count = response.get("clientCount")
             if type(count) is not int or count < 0:
@@ -7094,7 +7091,7 @@ class AckQuestion(Question):
             else:
                 return
             self.owed[server] -= 1
-        self.look()
+        self.end_if_complete()
 
     def left(self, server: str) -> None:
         self.owed.pop(server, None)
@@ -7123,7 +7120,7 @@ class Everywhere(Here):
         self.words = words
         self.left = False  # whoever has left hears no answers any more, and so has nobody to ask
         self.questions: dict[str, Question] = {}  # by request id
-        self.bus.watch(self._server_left)
+        self.bus.tell_when_gone(self._server_left)
         self.python: PythonChannel | None = None
         if options.python_socketio_channel is not None:
             self.python = PythonChannel(self, options.python_socketio_channel)
@@ -7445,7 +7442,7 @@ class Everywhere(Here):
         if not isinstance(response, dict):
             raise PayloadError("a response is a map")
         question = self.questions.get(response.get("requestId"))  # type: ignore[arg-type]
-        if question is not None:
+        if question is not None and not question.done.done():
             question.answered(response, server)
 
     def _take_request(self, name: str, channel: str, body: bytes, server: str) -> None:
@@ -8494,7 +8491,7 @@ class LineBus(Bus):
     async def listeners(self, channel: str) -> list[str]:
         return await self.switchboard.listeners(self.start + channel)
 
-    def watch(self, gone: Callable[[str, str], None]) -> None:
+    def tell_when_gone(self, gone: Callable[[str, str], None]) -> None:
         self.switchboard.watchers[self.start] = gone
 
     async def close(self) -> None:

@@ -9612,7 +9612,7 @@ class WorkersClusterTestCase(ClusterTestCase):
         """Return the bus of one more worker, on which nothing answers by itself."""
         clock = mock.Mock(context=contextvars.copy_context())
         bus = socket_io.LineBus(mock.Mock(clock=clock, number=0), self.crew())
-        bus.watch(lambda channel, server: None)
+        bus.tell_when_gone(lambda channel, server: None)
         return bus
 
     def kill(self, crew):
