@@ -6341,7 +6341,7 @@ class NodeWords:
     def __init__(self, codec: StrictJSON, uid: str) -> None:
         self.json = codec
         self.uid = uid  # the name of this server among the others
-        self.own_start = b"\x93" + pack(uid)  # of the msgpack of [uid, packet, options]
+        self.own_start = b"\x93" + pack(uid)  # the msgpack of [uid, packet, options] begins so
 
     def encode_event(self, name: str, data: list[Any], target: Target) -> bytes:
         """Encode an event of the namespace *name*; raise as encoding JSON does."""
@@ -12310,8 +12310,9 @@ def _check_attributes(cls: type[SocketIOHandler]) -> None:
         texts = [f"{base.__name__}.{name} {fault}" for name, fault in found.items() if fault]
         if texts and issubclass(base, SocketIOHandler):
             raise TypeError(texts[0])
+        # A parent with the same mixin has warned of it.
         if not texts or any(issubclass(parent, base) for parent in parents):
-            continue  # that parent has warned
+            continue
         # A mixin's `prepare` often is what keeps strangers out. A class with its own `allow_request`
         # has decided which clients to let in.
         if found.get("prepare") and not overrides(cls, "allow_request"):
