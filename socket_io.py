@@ -6271,10 +6271,13 @@ class ClusterTimeout(SocketIOError, TimeoutError):
 def cluster_package(name: str) -> Any:
     """Import a package that only a cluster needs; one ImportError names both of them."""
     try:
-        return importlib.import_module(name)
+        package = importlib.import_module(name)
+        if name == "redis" and package.VERSION < (5, 0, 1):
+            raise ImportError(f"redis {package.__version__} is too old")
+        return package
     except ImportError as error:
         raise ImportError(
-            "the option `cluster` needs two packages: pip install redis msgpack"
+            "the option `cluster` needs two packages: pip install 'redis>=5.0.1' msgpack"
         ) from error
 
 
@@ -6625,12 +6628,14 @@ def redis_client(package: str, url: str, attempts: int = 1, **more: Any) -> Any:
 
     It connects when it is first used. ValueError if *url* cannot be read.
     """
-    retry = cluster_package(f"{package}.retry").Retry
+    retry, redis = cluster_package(f"{package}.retry").Retry, cluster_package("redis")
     options: dict[str, Any] = {
         "protocol": 2,
         "socket_timeout": COMMAND_SECONDS,
         "socket_connect_timeout": COMMAND_SECONDS,
         "retry": retry(cluster_package("redis.backoff").NoBackoff(), attempts - 1),
+        # Before 6.0, nothing is tried again without these.
+        "retry_on_error": [redis.ConnectionError, redis.TimeoutError],
         **more,
     }
     if not url.startswith("unix:"):
@@ -6673,7 +6678,8 @@ class RedisBus(Bus):
 
     No `emit` waits for Redis. While Redis is away, messages wait in a queue of *max_bytes*: the
     oldest are dropped first, and volatile ones do not wait. What was under way when a
-    connection broke may have arrived, and is not sent again: nothing arrives twice.
+    connection broke may have arrived, and is not sent again: nothing arrives twice. Whatever
+    redis-py raises, a connection has broken.
 
                    connected and subscribed         the others are back too, or 3 s are over
         AWAY  ------------------------------>  SETTLING  ------------------------------> JOINED
@@ -6760,7 +6766,7 @@ class RedisBus(Bus):
                 await self.confirming.wait()
         try:
             return [""] * (await self._numsub(channel) - (channel in self.receivers))
-        except self._failures as error:
+        except Exception as error:
             self._lost(error)
             return await self.listeners(channel)
 
@@ -6797,13 +6803,15 @@ class RedisBus(Bus):
                 self.queued.clear()
             try:  # cancelled if Redis does not answer, or does not even read what is sent
                 await asyncio.wait_for(self._send(batch), COMMAND_SECONDS)
-            except Exception as error:  # whatever redis-py may raise, the next batch is published
+            except Exception as error:
                 self._lost(error)
 
     async def _send(self, batch: list[tuple[str, bytes]]) -> None:
         """Publish *batch* in one write; a pipeline of redis-py costs twice as much a message."""
         pool = self.client.connection_pool
-        connection = await pool.get_connection()
+        # redis-py wanted the name of a command here before 5.3, and warns of one since then.
+        names = () if cluster_package("redis").VERSION >= (5, 3) else ("PUBLISH",)
+        connection = await pool.get_connection(*names)
         # The caller sets one timer for the batch: redis-py's, one for each answer, take 3 us each.
         patience, connection.socket_timeout = connection.socket_timeout, None
         try:
@@ -6818,10 +6826,6 @@ class RedisBus(Bus):
             connection.socket_timeout = patience
             await pool.release(connection)
 
-    @property
-    def _failures(self) -> tuple[type[BaseException], ...]:
-        return (OSError, EOFError, asyncio.TimeoutError, cluster_package("redis").RedisError)
-
     # Listening.
 
     async def _listen(self) -> None:
@@ -6834,12 +6838,12 @@ class RedisBus(Bus):
                     # `pubsub.parse_response` would connect again by itself, without our
                     # subscriptions, and takes half as long again for each message.
                     self._received(await self.pubsub.connection.read_response())
-            except Exception as error:  # whatever redis-py may raise, we listen again
+            except Exception as error:
                 self._lost(error)
             finally:
                 pubsub, self.pubsub = self.pubsub, None
                 if pubsub is not None:
-                    with contextlib.suppress(*self._failures):
+                    with contextlib.suppress(Exception):
                         await pubsub.aclose()
             # Who listens first hears the queues of the others, so nobody waits for long.
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))
@@ -6881,7 +6885,7 @@ class RedisBus(Bus):
                 ):
                     verb = ("P" if is_pattern else "") + ("SUBSCRIBE" if wanted else "UNSUBSCRIBE")
                     await pubsub.execute_command(verb, *[channel for channel, _ in items])
-        except self._failures as error:
+        except Exception as error:
             self._lost(error)
         finally:
             self.subscribing = False
@@ -6915,7 +6919,7 @@ class RedisBus(Bus):
                 if await self._numsub(self.home) >= self.counted:
                     break
                 await asyncio.sleep(0.1)
-        except self._failures as error:
+        except Exception as error:
             return self._lost(error)
         if self.pubsub is None or self.joined.is_set():
             return
@@ -6945,7 +6949,7 @@ class RedisBus(Bus):
         """End a connection: whoever reads from it is told."""
 
         async def disconnect() -> None:
-            with contextlib.suppress(*self._failures):
+            with contextlib.suppress(Exception):
                 await connection.disconnect()
 
         self._spawn(disconnect())
@@ -6965,7 +6969,7 @@ class RedisBus(Bus):
                 await self.pubsub.ping()
                 if self.joined.is_set():
                     await self._numsub(self.home)
-            except self._failures as error:
+            except Exception as error:
                 self._lost(error)
 
 

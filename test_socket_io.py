@@ -7354,9 +7354,20 @@ class ClusterOptionTests(unittest.TestCase):
         for missing in ("redis", "msgpack"):
             socket_io.cluster_package.cache_clear()
             with mock.patch.dict(sys.modules, {missing: None}):
-                with self.assertRaisesRegex(ImportError, "pip install redis msgpack"):
+                with self.assertRaisesRegex(ImportError, "pip install 'redis>=5.0.1' msgpack"):
                     self.serve(cluster="redis://localhost")
         self.serve(cluster="redis://localhost")
+
+    def test_a_redis_py_that_is_too_old_is_an_error_that_names_the_first_that_is_not(self):
+        import redis
+
+        self.addCleanup(socket_io.cluster_package.cache_clear)
+        for version, refused in (((4, 6, 0), True), ((5, 0, 0), True), ((5, 0, 1), False)):
+            socket_io.cluster_package.cache_clear()
+            with mock.patch.object(redis, "VERSION", version), contextlib.ExitStack() as expected:
+                if refused:
+                    expected.enter_context(self.assertRaisesRegex(ImportError, "redis>=5.0.1"))
+                self.serve(cluster="redis://localhost")
 
     def test_every_form_of_url_says_where_redis_is(self):
         for url, wanted in [
@@ -8696,6 +8707,25 @@ class RedisBusTests(RedisTestCase):
         self.assertNotIn("HELLO", [name for name, *_ in self.redis.commands], "protocol 3")
 
     @gen_test
+    async def test_redis_py_of_before_5_3_publishes_too(self):
+        import redis
+
+        if redis.VERSION < (5, 3):
+            self.skipTest("this one is so old")
+        get_connection = redis.asyncio.ConnectionPool.get_connection
+
+        def as_it_was(pool, command_name, *keys, **options):
+            return get_connection(pool)
+
+        there = await self.client(path="/second")
+        with (
+            mock.patch.object(redis, "VERSION", (5, 2, 1)),
+            mock.patch.object(redis.asyncio.ConnectionPool, "get_connection", as_it_was),
+        ):
+            self.first.io.emit("news")
+            self.assertEqual(await there.receive(), ("news",))
+
+    @gen_test
     async def test_acks_come_to_a_server_that_nobody_of_the_namespace_is_at(self):
         there = await self.client(path="/second", namespace="/room/1")
         self.redis.slow_at.add("SUBSCRIBE")
@@ -8925,6 +8955,32 @@ class RedisBusTests(RedisTestCase):
         await self.together()
         self.first.io.emit("again")
         self.assertEqual(await there.receive(), ("again",))
+
+    @gen_test
+    async def test_an_error_in_redis_py_costs_a_connection_and_no_more(self):
+        import redis
+
+        there = await self.client(path="/second", namespace="/room/1")
+        for name in ("aclose", "ping", "execute_command", "connect"):
+            method, failures = getattr(redis.asyncio.client.PubSub, name), iter([1, 1])
+
+            async def fail(pubsub, *args, method=method, failures=failures):
+                await method(pubsub, *args)
+                if next(failures, None):
+                    raise AttributeError("'NoneType' object has no attribute 'writelines'")
+
+            with self.subTest(name):
+                with mock.patch.object(redis.asyncio.client.PubSub, name, fail):
+                    self.redis.cut()
+                    await self.away()
+                    await self.together()
+                    while next(failures, None):
+                        await there.join(f"/room/{name}")
+                        await there.leave(f"/room/{name}")
+                    await self.together()
+                self.first.io.of("/room/1").emit("again")
+                self.assertEqual(await there.receive(), ("again",))
+        self.assertFalse([task for task in self.bus(self.first).tasks if task.done()])
 
     @gen_test
     async def test_a_server_that_closes_sends_its_queued_events_and_leaves_no_tasks(self):
