@@ -2498,7 +2498,7 @@ ALL_DIALECTS: dict[str, Dialect] = {**DIALECTS, MsgPack4.name: MsgPack4()}
 
 TEXT_FRAME, BINARY_FRAME, CLOSE_FRAME, PING_FRAME, PONG_FRAME = 1, 2, 8, 9, 10
 FINAL, COMPRESSED = 0x80, 0x40  # bits of a frame's first byte
-NORMAL, PROTOCOL_ERROR, NOT_UTF8, TOO_BIG = 1000, 1002, 1007, 1009
+NORMAL, GOING_AWAY, PROTOCOL_ERROR, NOT_UTF8, TOO_BIG = 1000, 1001, 1002, 1007, 1009
 DEFLATE = "permessage-deflate"
 # Every compressed message ends with these bytes, which are not sent.  [RFC7692 "Compression"]
 DEFLATE_TAIL = b"\x00\x00\xff\xff"
@@ -9823,8 +9823,10 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             self.respond(200, TEXT, b"")
         elif session.life is CLOSED:
             self._refuse(Refused("Session ID unknown", UNKNOWN_SID, cause="unknown sid"))
-        elif request.transport != session.transport and not (
-            session.dialect.handshakes_apart and request.method == "GET"
+        elif (
+            request.transport != session.transport
+            and session.post is not self  # its body was on the way during the upgrade
+            and not (session.dialect.handshakes_apart and request.method == "GET")
         ):
             why = f"the session is on {session.transport}, not on {request.transport}"
             self._refuse(Refused("Bad request", why=why))
@@ -10505,12 +10507,12 @@ class WebSocket(TakenOver):
                 self._upgrade(session, packet)
 
     def _upgrade(self, session: Session, packet: EnginePacket) -> None:
-        """Act on an engine packet of the prober: a PING "probe", then an UPGRADE.
+        """Act on an engine packet of the prober: a PING "probe", once or more, then an UPGRADE.
 
         The UPGRADE says that the client has stopped polling. It will do alone: the C# client and
         elephant.io do not probe.
         """
-        if packet.type is PING and packet.data == "probe" and session.upgrade is Upgrade.ASKED:
+        if packet.type is PING and packet.data == "probe":
             self.write(Outgoing(self.dialect, [EnginePacket(PONG, "probe")]).frame)
             session.probed()
         elif packet.type is UPGRADE:
@@ -10592,7 +10594,8 @@ class WebSocket(TakenOver):
             self.closing = True
             self.carrier.abort()
         else:
-            self.close(NORMAL)
+            # After a normal end, the client in C++ does not come back.
+            self.close(GOING_AWAY if self.hub.closing else NORMAL)
 
     def close(self, code: int, reason: str = "") -> None:
         """Send a close frame; the connection ends when the client's has come, or after a grace."""

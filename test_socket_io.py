@@ -10458,6 +10458,46 @@ class UpgradeTests(RecorderTestCase):
                 await self.noted("x")
 
     @gen_test
+    async def test_a_probe_that_is_sent_again_is_answered_again(self):
+        for dialect in ("EIO4", "EIO3"):
+            with self.subTest(dialect):
+                client = await self.client(dialect, "xhr-polling")
+                websocket = await self.probe(client._url())
+                websocket.send_frame("2probe")
+                self.assertEqual(await websocket.text(), "3probe")
+                websocket.send_frame("5")
+                websocket.send_frame('42["x"]')
+                await self.noted("x")
+
+    @gen_test
+    async def test_a_post_that_was_on_its_way_during_the_upgrade_is_heard(self):
+        for dialect, body in (("EIO4", b'42["slow"]'), ("EIO3", b'10:42["slow"]')):
+            with self.subTest(dialect):
+                client, poster = await self.client(dialect, "xhr-polling"), await self.wire()
+                session = self.handler.handlers[-1]._member.session
+                poster.send_request("POST", client._url(), body[:5], Content_Length=len(body))
+                while session.post is None:
+                    await asyncio.sleep(0)
+                websocket = await self.probe(client._url())
+                websocket.send_frame("5")
+                websocket.send_frame('42["quick"]')
+                await self.noted("quick")
+                poster.writer.write(body[5:])
+                self.assertEqual((await poster.answer())[::2], (200, b"ok"))
+                await self.noted("slow")
+                self.assertEqual((await poster.request("POST", client._url(), body))[0], 400)
+
+    @gen_test
+    async def test_a_goodbye_is_no_normal_end_after_which_the_client_in_cpp_stays_away(self):
+        wire = await self.wire()
+        await self.open_websocket(wire)
+        closing = asyncio.ensure_future(self.handler.io.close())
+        self.assertEqual(await wire.frame(), (8, b"\x03\xe9"))
+        wire.close()
+        await closing
+        await self.assertClosedFor("server shutting down")
+
+    @gen_test
     async def test_a_second_websocket_is_accepted_and_closed_at_once(self):
         polling = await self.wire()
         url = await self.join_polling(polling)
