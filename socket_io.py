@@ -3544,7 +3544,7 @@ class Session:
         "life", "born", "heartbeat", "members", "open_handlers", "ended_namespaces",
         "outlet", "write_now", "outbox", "outbox_bytes", "held_bytes", "answers", "backlog",
         "assembler", "text_memory", "postponed", "waiting_bytes", "owed_acks", "reading", "post",
-        "upgrade", "prober",
+        "heard_at", "upgrade", "prober",
     )  # fmt: skip
 
     def __init__(
@@ -3588,6 +3588,7 @@ class Session:
         self.owed_acks = 0  # acks that handlers wait for
         self.reading = True
         self.post: Exchange | None = None  # the POST that the client is sending, until its answer
+        self.heard_at = -math.inf  # by `monotonic`: when bytes of it came, of a frame or a body
 
         # The upgrade from polling to WebSocket.
         self.upgrade = Upgrade.NONE
@@ -4192,10 +4193,12 @@ class Session:
         if not heartbeat.is_last_moment:
             self.send_engine(PING, heartbeat.ping())
         else:
-            # The pong may lie unread in our socket while we do not read, or be late while the
-            # client still reads a backlog: such a client gets one more round.
-            could_be_heard = self.reading and self.backlog is None
-            if could_be_heard or not heartbeat.extend():
+            # The pong, or the ping where clients ping, may lie unread in our socket while we do not
+            # read. It may be late while the client still reads what is long, or sends it. Such a
+            # client gets one more round.
+            is_silent = monotonic() - self.heard_at > heartbeat.timeout
+            reads_all = self.backlog is None and not self.answers
+            if (self.reading and reads_all and is_silent) or not heartbeat.extend():
                 return self.end("ping timeout")
         if self.life is not CLOSED:
             self.hub.clock.arm_at(self.heartbeat_due, heartbeat.due)
@@ -9780,6 +9783,10 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
 
     def data_received(self, chunk: bytes) -> None:
         self.hub.bytes_received += len(chunk)
+        if self.session is not None:
+            self.session.heard_at = monotonic()
+        if self.answered:
+            return
         if not self.body:
             self.body = chunk  # nearly always the whole one
         else:
@@ -10474,7 +10481,8 @@ class WebSocket(TakenOver):
         else:
             # The function `enter`, written out: it is called once for all events of a read, for it
             # costs as much as a small event.
-            at_work.session, at_work.since, session.entered = session, monotonic(), True
+            session.heard_at = now = monotonic()
+            at_work.session, at_work.since, session.entered = session, now, True
             try:
                 session.context.run(self._read, data)
             finally:

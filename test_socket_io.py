@@ -10940,6 +10940,58 @@ class HeartbeatTests(RecorderTestCase):
         self.assertTrue((await self.only()).connected)
 
 
+class SlowSenderTests(RecorderTestCase):
+    """A sign of life may come late, behind what the client is still sending; once."""
+
+    options = {"ping_interval": 0.2, "ping_timeout": 0.5}
+
+    async def drip(self, wire, data):
+        """Send *data* slowly until the sign of life behind it is late, and then the rest."""
+        handler, position = await self.only(), 0
+        heartbeat = handler._member.session.heartbeat
+        while handler.connected and not heartbeat.extended:
+            wire.writer.write(data[position : position + 1])
+            position += 1
+            await asyncio.sleep(0.01)
+        wire.writer.write(data[position:])
+
+    @gen_test
+    async def test_a_pong_may_come_behind_an_event_that_is_sent_slowly(self):
+        event = '42["' + "x" * 2000 + '"]'
+        wire = await self.wire()
+        await self.open_websocket(wire)
+        self.assertEqual(await wire.text(), "2")
+        await self.drip(
+            wire, masked_frame(TEXT_FRAME, event.encode()) + masked_frame(TEXT_FRAME, b"3")
+        )
+        await self.noted("x" * 2000)
+        self.assertEqual(await wire.text(), "2")
+
+    @gen_test
+    async def test_a_ping_may_come_behind_an_event_that_is_sent_slowly(self):
+        event = '42["' + "x" * 2000 + '"]'
+        wire = await self.wire()
+        await wire.upgrade("/socket.io/?EIO=3&transport=websocket")
+        self.assertEqual([(await wire.text())[0] for _ in range(2)], ["0", "4"])
+        await self.drip(
+            wire, masked_frame(TEXT_FRAME, event.encode()) + masked_frame(TEXT_FRAME, b"2")
+        )
+        await self.noted("x" * 2000)
+        self.assertEqual(await wire.text(), "3")
+
+    @gen_test
+    async def test_a_pong_may_come_in_a_post_that_is_sent_slowly(self):
+        polling, poster = await self.wire(), await self.wire()
+        url = await self.join_polling(polling)
+        self.assertEqual((await polling.request("GET", url))[2], b"2")
+        body = b'42["' + b"x" * 2000 + b'"]\x1e3'
+        poster.send_request("POST", url, Content_Length=len(body))
+        await self.drip(poster, body)
+        self.assertEqual((await poster.answer())[2], b"ok")
+        await self.noted("x" * 2000)
+        self.assertEqual((await polling.request("GET", url))[2], b"2")
+
+
 class ConnectTimeoutTests(RecorderTestCase):
     """A client has `connect_timeout` seconds to join a namespace."""
 
