@@ -8868,12 +8868,13 @@ def encode_head(request: tornado.httputil.HTTPServerRequest) -> bytes:
 class TornadoConnection:
     """The connection of an Exchange whose request Tornado has read."""
 
-    __slots__ = ("http", "handed", "closes")
+    __slots__ = ("http", "handed", "closes", "drains")
 
     def __init__(self, http: HTTP1Connection) -> None:
         self.http: Any = http  # a type checker would doubt its stream, which it has until `detach`
         self.handed = False  # another worker has handed over the connection with this request
         self.closes = False  # the answer is the last on this connection
+        self.drains = False  # the answer leaves before the body has come, which nobody wants
         stream: Any = http.stream
         if isinstance(stream, EarlyStream):
             self.handed, stream.handed = stream.handed, False
@@ -8922,7 +8923,18 @@ class TornadoConnection:
             self._watch_writing(hub, session)
         elif self.closes:
             self._close_when_sent()
+        elif self.drains:
+            # Tornado closes a connection that is finished before its body, even with bytes unread.
+            # Then it is reset, which can destroy the answer.
+            asyncio.get_running_loop().call_later(LINGER_SECONDS, self.body_read)
+            return
         self.http.finish()
+
+    def body_read(self) -> None:
+        """Go on to the next request, or end the connection if the body has not come by now."""
+        if self.drains:
+            self.drains = False
+            self.http.finish()
 
     async def _write_rest(self, rest: memoryview, answer: Answer) -> None:
         """Write a long answer piece by piece: so it can be seen whether the client reads it."""
@@ -9315,15 +9327,13 @@ class LaneConnection:
         session: Session | None = None,
         cookies: Sequence[str] = (),
     ) -> None:
-        if self.closes or self.lane.closing:
-            self.closes = True
+        if self.closes or self.missing or self.lane.closing:
+            self.closes, self.missing = True, 0
             headers["Connection"] = "close"
         lines = "\r\n".join(
             head_lines(headers, cookies) if cookies else map(": ".join, headers.items())
         )
         data = f"{status_line(status)}{lines}\r\n\r\n".encode("latin-1") + body
-        if self.missing:
-            self.closes, self.missing = True, 0
         self.exchange, self.unsent = None, data
         self.lane.send_soon(self, hub, session)
 
@@ -9805,6 +9815,8 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
     def finish(self) -> None:
         if not self.answered:
             self._guard(self._serve)
+        elif isinstance(self.connection, TornadoConnection):
+            self.connection.body_read()
 
     def _guard(self, work: Callable[[], None]) -> None:
         try:
@@ -10178,6 +10190,8 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
 
     def _too_large(self) -> None:
         if not self.answered:
+            if isinstance(self.connection, TornadoConnection):
+                self.connection.drains = True
             self._refuse(Refused("Payload too large", 3, 413, "too large"))
             if self.session is not None:
                 self._forget_post(self.session)

@@ -11044,6 +11044,33 @@ class BodySizeTests(RecorderTestCase):
         await self.assertClosedFor("transport error")
 
     @gen_test
+    async def test_a_client_that_sends_all_of_a_body_too_large_reads_why_it_was_refused(self):
+        for declared in (True, False):
+            with self.subTest(declared=declared):
+                wire = await self.wire()
+                url, body = await self.join_polling(wire), b"4" * 2_000_000
+                if declared:
+                    answer = await wire.request("POST", url, body)
+                else:
+                    wire.send_request("POST", url, Transfer_Encoding="chunked")
+                    wire.writer.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))
+                    answer = await wire.answer()
+                self.assertEqual((answer[0], json.loads(answer[2])["code"]), (413, 3))
+                if answer[1].get("connection") != "close":
+                    self.assertEqual((await wire.request("GET", url))[0], 400)
+                await self.assertClosedFor("transport error")
+
+    @gen_test
+    async def test_a_connection_ends_whose_body_was_refused_and_never_comes(self):
+        wire = await self.wire()
+        url = await self.join_polling(wire)
+        with mock.patch.object(socket_io, "LINGER_SECONDS", 0.1):
+            wire.send_request("POST", url, b"4", Content_Length="2000000")
+            self.assertEqual((await wire.answer())[0], 413)
+            self.assertEqual(await wire.end(), b"")
+        await self.assertClosedFor("transport error")
+
+    @gen_test
     async def test_a_chunked_body_is_refused_when_it_reaches_the_limit(self):
         wire = await self.wire()
         url = await self.join_polling(wire)
@@ -21314,6 +21341,14 @@ class LaneCutOffAnswerTests(OnLane, CutOffAnswerTests):
 
 class LaneBrokenOffTests(OnLane, BrokenOffTests):
     """The same for a client that goes from the lane."""
+
+
+class LaneBodySizeTests(OnLane, BodySizeTests):
+    """Bodies too large are refused on the lane as by Tornado."""
+
+
+class TLSBodySizeTests(OverTLS, BodySizeTests):
+    """Bodies too large are refused over TLS, too."""
 
 
 class LaneOptionTests(OnLane, RecorderTestCase):
