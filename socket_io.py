@@ -2145,15 +2145,19 @@ class EngineIO3(EngineIO):
 
     def for_client(self, base64: bool, browser: bool, revision: str, cache_buster: str) -> Dialect:
         facts: dict[str, bool] = {}
-        # Only the browser script of 1.0 asks for revision 2.
+        # Only the browser script of 1.0, cocos2d-x and elephant.io ask for revision 2.
         if revision == "2":
             facts["doubles_frames"] = True
+        # socketIO-client 0.6 of PyPI reads nothing behind the OPEN packet, which servers of its time
+        # sent alone; cocos2d-x reads nothing but that packet, and upgrades.
+        is_old = revision == "2" or self.OLD_CACHE_BUSTER.fullmatch(cache_buster) is not None
+        if is_old:
+            facts["greets_alone"] = True
         if base64:
             facts["base64"] = True
-        elif revision == "2" or self.OLD_CACHE_BUSTER.fullmatch(cache_buster):
-            # Up to 1.3 the browser script reads nothing but binary payloads. socketIO-client 0.6 of
-            # PyPI reads nothing behind the OPEN packet, which servers of its time sent alone.
-            facts["only_binary"] = facts["greets_alone"] = True
+        elif is_old:
+            # Up to 1.3 the browser script reads nothing but binary payloads.
+            facts["only_binary"] = True
         elif browser:
             facts["calls_by_character"] = True
         return self.with_facts(**facts) if facts else self
@@ -2264,12 +2268,15 @@ class EngineIO3(EngineIO):
         return frames
 
     def decode_packet(self, data: str | bytes) -> Packet | Assembler | Dialect:
-        packet = super().decode_packet(data)
-        # 2.x has no auth: the parameters of CONNECT are a query behind the namespace.
-        if isinstance(packet, Packet) and packet.type is CONNECT:
+        found = super().decode_packet(data)
+        packet: Any = found.packet if isinstance(found, Assembler) else found
+        # 2.x has no auth: the parameters of CONNECT are a query behind the namespace. Some clients
+        # in Python repeat it in every packet.
+        if packet.type is CONNECT or "?" in packet.namespace:
             packet.namespace, _, query = packet.namespace.partition("?")
-            packet.data = parse_pairs(query)
-        return packet
+            if packet.type is CONNECT:
+                packet.data = parse_pairs(query)
+        return found
 
     def check_packet(self, packet: Packet) -> None:
         # The data of protocol 4's ERROR may be any JSON.
@@ -2789,7 +2796,7 @@ POLL_QUERY = re.compile(
     r"EIO=([34])&transport=polling(?:&t=([0-9A-Za-z_.-]*))?(?:&sid=([0-9A-Za-z_-]{1,64}))?",
     re.ASCII,
 )
-# Engine.IO clients, which have EIO in their query, ask for nothing but these paths behind a resource.
+# Engine.IO clients, which have EIO in their query, mostly ask for these paths behind a resource.
 ENGINE_TAILS = ("", "/")
 # The paths behind a resource that some dialect, or the client file, may have.
 TAIL = re.compile(f"/?|/(?:[0-9]+|{'|'.join(TRANSPORTS)})(?:/.*)?|{CLIENT_FILE.pattern}", re.ASCII)
@@ -2810,15 +2817,20 @@ def parse_request(
 ) -> Request:
     """Parse a request; Refused if none of *dialects* understands it.
 
-    *tail* is the path behind the resource: empty, or a slash and more.
+    *tail* is the path behind the resource: empty, or a slash and more. cocos2d-x and libraries for
+    Arduino ask for /1/?transport=polling and /1/websocket/?transport=websocket, of which node's
+    server heeds the query alone.
     """
-    segments = tail.split("/")
-    if len(segments) > 1 and segments[1] in TRANSPORTS:
-        request = _parse_path(method, segments[1:], dialects)
-    elif len(segments) > 1 and segments[1].isdigit():
-        request = _parse_protocol_1(method, segments[1:], query, dialects)
-    elif tail in ("", "/"):
+    segments = tail.split("/")[1:]
+    first = segments[0] if segments else ""
+    is_numbered = first.isdigit()
+    asks_engine = query.get("transport", [b""])[0] in (b"polling", b"websocket")
+    if first in TRANSPORTS:
+        request = _parse_path(method, segments, dialects)
+    elif tail in ENGINE_TAILS or (is_numbered and asks_engine and EngineIO3.name in dialects):
         request = _parse_query(method, query, headers, dialects)
+    elif is_numbered:
+        request = _parse_protocol_1(method, segments, query, dialects)
     else:
         raise Refused("Not found", 0, 404)
     request.upgrade = headers.get("Upgrade", "").lower() == "websocket"
@@ -2954,7 +2966,8 @@ def websocket_accept(headers: Headers) -> str:
     if "upgrade" not in tokens:
         why = "its header Connection has no token Upgrade"
         raise Refused("Bad WebSocket handshake", cause="lost upgrade", why=why)
-    if headers.get("Sec-WebSocket-Version", "") != "13" or len(key) != 24:
+    # elephant.io up to 3.3 makes the key of 20 bytes, not of 16; libraries for Arduino send their sid.
+    if headers.get("Sec-WebSocket-Version", "") != "13" or len(key) not in (20, 24, 28):
         why = "Sec-WebSocket-Key or Sec-WebSocket-Version is not that of RFC 6455"
         raise Refused("Bad WebSocket handshake", why=why)
     digest = hashlib.sha1(key.encode("utf-8") + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
@@ -8545,11 +8558,15 @@ def preflight_headers(headers: Headers) -> dict[str, str]:
     [Fetch "CORS-preflight request"]
     """
     asked = headers.get("Access-Control-Request-Headers", "Content-Type")
-    return {
+    granted = {
         "Access-Control-Allow-Headers": asked,
         "Access-Control-Allow-Methods": "GET, POST",
         "Access-Control-Max-Age": "600",
     }
+    # Chrome asks so before a public page may talk to a server in the user's own network.
+    if headers.get("Access-Control-Request-Private-Network", "") == "true":
+        granted["Access-Control-Allow-Private-Network"] = "true"
+    return granted
 
 
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)

@@ -10125,6 +10125,17 @@ class EngineIOHandshakeTests(RecorderTestCase):
                 self.assertIn(why, body)
 
     @gen_test
+    async def test_a_websocket_key_of_twenty_bytes_is_one(self):
+        wire = await self.wire()
+        key = "AAECAwQFBgcICQoLDA0ODxAREhM="  # elephant.io up to 3.3
+        status, headers = await wire.upgrade(
+            "/socket.io/?EIO=2&transport=websocket", Sec_WebSocket_Key=key
+        )
+        self.assertEqual(
+            (status, headers["sec-websocket-accept"]), (101, "se9JuA3kQ1NMi1MNozFbP2cA+ik=")
+        )
+
+    @gen_test
     async def test_a_plain_get_for_a_websocket_is_a_bad_request(self):
         wire = await self.wire()
         status, _, _ = await wire.request("GET", "/socket.io/?EIO=4&transport=websocket")
@@ -11180,6 +11191,19 @@ class OriginTests(RecorderTestCase):
             "OPTIONS", path, Origin="https://evil.example", **asks
         )
         self.assertEqual((status, "access-control-allow-methods" in headers), (204, False))
+
+    @gen_test
+    async def test_an_allowed_page_may_talk_to_a_server_in_the_users_own_network(self):
+        wire = await self.wire()
+        asks = {
+            "Access_Control_Request_Method": "GET",
+            "Access_Control_Request_Private_Network": "true",
+        }
+        for origin, granted in (("https://friend.example", "true"), ("https://evil.example", None)):
+            _, headers, _ = await wire.request(
+                "OPTIONS", "/socket.io/?EIO=4&transport=polling", Origin=origin, **asks
+            )
+            self.assertEqual(headers.get("access-control-allow-private-network"), granted)
 
     @gen_test
     async def test_a_page_of_an_allowed_origin_can_read_errors(self):
@@ -12259,6 +12283,68 @@ class EngineIO3Tests(RecorderTestCase):
             url, _ = await self.open(wire, query)
             self.handler.handlers[-1].emit("b", b"\x01\x02\xff", "é")
             self.assertRegex((await wire.request("GET", url))[2], re.compile(expected, re.DOTALL))
+
+    @gen_test
+    async def test_cocos2d_x_is_spoken_to_as_its_query_says_and_not_as_its_path(self):
+        polling, websocket = await self.wire(), await self.wire()
+        path = "/socket.io/1/?EIO=2&transport=polling&b64=true"
+        status, _, body = await polling.request("GET", path)
+        self.assertRegex(body, rb'\A\d+:0{"sid":"[^{}]*}\Z')
+        sid = self.sid_in(body)
+        path = f"/socket.io/1/websocket/?EIO=2&transport=websocket&sid={sid}"
+        self.assertEqual((status, (await websocket.upgrade(path))[0]), (200, 101))
+        websocket.send_frame("5")
+        self.assertEqual(await websocket.text(), "40")  # of which it reads nothing in a poll
+        websocket.send_frame('42["x","é"]')
+        websocket.send_frame("2")
+        await self.noted("x", "é")
+        self.assertEqual(await websocket.text(), "3")
+
+    @gen_test
+    async def test_a_client_on_an_arduino_asks_by_its_query_too_and_has_its_sid_for_a_key(self):
+        polling, websocket = await self.wire(), await self.wire()
+        _, _, body = await polling.request("GET", "/socket.io/1/?transport=polling&b64=true")
+        sid = self.sid_in(body)
+        path = f"/socket.io/1/websocket/?transport=websocket&b64=true&sid={sid}"
+        self.assertEqual((await websocket.upgrade(path, Sec_WebSocket_Key=sid))[0], 101)
+        websocket.send_frame("52")  # its UPGRADE
+        websocket.send_frame('42["x"]')
+        await self.noted("x")
+
+    @gen_test
+    async def test_a_parameter_named_transport_is_the_applications_in_0_9(self):
+        wire = await self.wire()
+        _, _, body = await wire.request("GET", "/socket.io/1/?t=1&transport=bus")
+        self.assertRegex(body, rb"\A[\w-]{20}:60:60:websocket,")
+
+    @gen_test
+    async def test_cocos2d_x_speaks_as_0_9_where_only_that_is_served(self):
+        self.handler.enabled_dialects = ("0.9",)
+        app = tornado.web.Application([self.handler.routes("socket.io")])
+        self.addCleanup(delattr, self.handler, "enabled_dialects")
+        server = tornado.httpserver.HTTPServer(app)
+        sockets = tornado.netutil.bind_sockets(0, "127.0.0.1")
+        server.add_sockets(sockets)
+        wire = await Wire.open(sockets[0].getsockname()[1])
+        self._clients.append(wire)
+        path = "/socket.io/1/?EIO=2&transport=polling&b64=true"
+        self.assertRegex((await wire.request("GET", path))[2], rb"\A[\w-]{20}:60:60:websocket,")
+        await server.close_all_connections()
+        server.stop()
+
+    @gen_test
+    async def test_a_query_behind_the_namespace_may_stand_in_every_packet(self):
+        wire = await self.wire()
+        await wire.upgrade("/socket.io/?EIO=3&transport=websocket")
+        for frame in ("40/тут?a=b,", '42/тут?a=b,["x"]', '42/тут?a=b,1["ask"]'):
+            wire.send_frame(frame)
+        wire.send_frame('451-/тут?a=b,["y",{"_placeholder":true,"num":0}]')
+        wire.send_frame(b"\x04\x01")
+        got = [await wire.text() for _ in range(4)]
+        self.assertEqual(got[1:], ["40", "40/тут,", "43/тут,1[7]"])
+        entries = self.Answering.entries
+        self.assertEqual(await within(entries.get()), ("x",))
+        self.assertEqual(await within(entries.get()), ("y", b"\x01"))
 
     @gen_test
     async def test_an_eio3_client_pings_and_gets_its_data_back(self):
