@@ -8492,7 +8492,6 @@ class LineBus(Bus):
     def __init__(self, hub: Hub, crew: Crew) -> None:
         self.hub = hub
         self.switchboard = crew.switchboard
-        self.closed = False
         # A hub whose door is hidden has no number; classes have their names.
         self.start = f"{hub.number if hub.number >= 0 else hub.options.__qualname__}#"
 
@@ -8515,9 +8514,7 @@ class LineBus(Bus):
         self.switchboard.watchers[self.start] = gone
 
     async def close(self) -> None:
-        if not self.closed:
-            self.closed = True
-            self.switchboard.watchers.pop(self.start, None)
+        self.switchboard.watchers.pop(self.start, None)
 
 
 # -- 11. Transports --------------------------------------------------------------------
