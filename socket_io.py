@@ -10506,6 +10506,7 @@ class WebSocket(TakenOver):
         session, at_work = self.session, self.hub.clock.at_work
         if session is None or session.entered:
             self._read(data)
+            self._uncork()
         else:
             # The function `enter`, written out: it is called once for all events of a read, for it
             # costs as much as a small event.
@@ -10515,7 +10516,7 @@ class WebSocket(TakenOver):
                 session.context.run(self._read, data)
             finally:
                 at_work.session, session.entered = None, False
-        self._uncork()
+                self._uncork()
 
     def _read(self, data: bytes) -> None:
         try:
@@ -13083,7 +13084,7 @@ def flush_output() -> None:
 
 
 class SocketIOServer(tornado.httpserver.HTTPServer):
-    """An HTTPServer that listens at once and runs until SIGINT or SIGTERM.
+    """An HTTPServer that listens at once and runs until SIGINT or SIGTERM, or a stop of its loop.
 
     Then it says goodbye to its clients. With *auto_start* False it only listens, on the loop that
     runs or will be run. Further keywords are HTTPServer's. In a thread the server hears no signals,
@@ -13273,7 +13274,9 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
             await loop.sock_sendall(lifeline, b"!")
             watch = asyncio.ensure_future(self._watch_foreman(lifeline))
             watch.add_done_callback(lambda _: stop.set())
-        await stop.wait()
+        # The application has stopped the loop, or cancelled all tasks: that is the end, too.
+        with contextlib.suppress(asyncio.CancelledError):
+            await stop.wait()
         await self.close()
 
     async def _watch_foreman(self, lifeline: socket.socket) -> None:
@@ -13612,7 +13615,7 @@ def has_tornado_loop() -> bool:
 
 
 def run_loop(work: Coroutine[Any, Any, None], in_worker: bool = False) -> None:
-    """Run *work* to its end, on uvloop where it is installed.
+    """Run *work* to its end, on uvloop where it is installed; cancel it if the loop is stopped.
 
     Where the program has used Tornado's current loop before, *work* runs on that one: callbacks
     are waiting there, and the application watches its files there in debug mode. Only a worker has
@@ -13620,12 +13623,26 @@ def run_loop(work: Coroutine[Any, Any, None], in_worker: bool = False) -> None:
     from.
     """
     if not in_worker and has_tornado_loop():
-        tornado.ioloop.IOLoop.current().run_sync(lambda: work)
+        loop = tornado.ioloop.IOLoop.current()
+
+        async def begin() -> asyncio.Task[None]:
+            return asyncio.ensure_future(work)
+
+        task = loop.run_sync(begin)
+        task.add_done_callback(lambda _: loop.stop())
+        while not task.done():
+            loop.start()
+            task.cancel()
+        task.result()
         return
     run: Callable[..., Any] = asyncio.run
     with contextlib.suppress(ImportError):
         run = importlib.import_module("uvloop").run
-    run(work)
+    try:
+        run(work)
+    except RuntimeError as error:  # by then *work* has been cancelled, and has ended
+        if "loop stopped before" not in str(error):
+            raise
 
 
 class FlashPolicyServer(tornado.tcpserver.TCPServer):

@@ -20373,6 +20373,53 @@ print("ended", flush=True)
             for client in (websocket, polling):
                 await client.close()
 
+    STOPPED = """
+import asyncio, logging, sys, tornado.ioloop, tornado.web, socket_io
+class Chat(socket_io.SocketIOHandler):
+    def on_message(self, message): exec(message)
+    def on_close(self): print("closed", self.close_reason, flush=True)
+logging.basicConfig(level=logging.INFO, stream=sys.stdout)
+if sys.argv[2] == "a loop of Tornado's": tornado.ioloop.IOLoop.current()
+socket_io.SocketIOServer(tornado.web.Application([Chat.routes("socket.io")]), port=int(sys.argv[1]))
+print("ended", flush=True)
+"""
+
+    @gen_test(timeout=60)
+    async def test_a_loop_that_is_stopped_is_the_end_of_the_server_with_a_goodbye(self):
+        stop, cancel = (
+            "tornado.ioloop.IOLoop.current().stop()",
+            "[task.cancel() for task in asyncio.all_tasks()]",
+        )
+        for where, message, ended in [
+            ("a new loop", stop, True),
+            ("a new loop", cancel, True),
+            ("a new loop", "sys.exit()", False),
+            ("a loop of Tornado's", stop, True),
+            ("a loop of Tornado's", cancel, True),
+        ]:
+            port = unused_port()
+            program = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", self.STOPPED, str(port), where,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                cwd=pathlib.Path(__file__).parent,
+            )  # fmt: skip
+            try:
+                self.assertIn(b"listening", await within(program.stdout.readline(), 20))
+                client = await Client(port).connect()
+                await client.send(message)
+                await within(client.disconnected.wait())
+                printed = (await within(program.stdout.read(), 20)).decode()
+                with self.subTest(message, where=where):
+                    self.assertEqual(await within(program.wait()), 0)
+                    self.assertNotIn("Traceback", printed)
+                    self.assertIn("closed server shutting down", printed)
+                    self.assertEqual("ended" in printed.splitlines(), ended)
+            finally:
+                if program.returncode is None:
+                    program.kill()
+            await client.close()
+
     @gen_test
     async def test_a_server_that_is_made_again_on_the_same_loop_serves_again(self):
         class Chat(Recorder):
