@@ -5878,6 +5878,8 @@ class Hub:
         """Note *application*, whose requests this hub serves."""
         self.application = application
         self.log_function = application.settings.get("log_function")
+        if type(application).log_request is not tornado.web.Application.log_request:
+            self.log_function = application.log_request
         self.transports = enabled_transports(application)
         application_hubs.setdefault(application, weakref.WeakSet()).add(self)
 
@@ -13138,6 +13140,8 @@ class SocketIOServer(tornado.httpserver.HTTPServer):
         workers_folder: str | bytes | os.PathLike[Any] | None = None,
         **kwargs: Any,
     ) -> None:
+        if auto_start not in (True, False):
+            raise TypeError(f"SocketIOServer(application, port={auto_start!r}) names a port")
         if not isinstance(application, tornado.web.Application):
             raise TypeError(
                 "SocketIOServer takes a tornado.web.Application that has routes, "

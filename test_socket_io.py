@@ -19789,6 +19789,17 @@ class LogFunctionTests(LogFunctionBehaviour, RecorderTestCase):
         self.assertRegex(logged.output[0], r"INFO:tornado.access:200 GET /socket.io/.* [0-9.]+ms")
 
 
+class LogRequestTests(LogFunctionBehaviour, RecorderTestCase):
+    """The same for an Application that overrides `log_request`, whatever its settings say."""
+
+    def get_app(self):
+        application = super().get_app()
+        application.settings["log_function"] = self.fail
+        overrides = {"log_request": lambda application, handler: self.log(handler)}
+        application.__class__ = type("Logging", (tornado.web.Application,), overrides)
+        return application
+
+
 class HeaderTLSTests(OverTLS, HeaderBehaviour, RecorderTestCase):
     pass
 
@@ -20152,6 +20163,16 @@ class MisplacedRouteTests(unittest.TestCase):
     def test_a_server_takes_an_application_and_nothing_else(self):
         for wrong in (Recorder, Recorder.routes("socket.io"), [Recorder.routes("socket.io")]):
             self.assertRefused("Application", functools.partial(SocketIOServer, wrong))
+
+    def test_a_port_in_the_place_of_auto_start_is_refused(self):
+        application = tornado.web.Application([Recorder.routes("socket.io")])
+
+        async def refused():  # inside a loop no server runs, whatever else it does
+            for wrong in (8001, "8001", None):
+                work = functools.partial(SocketIOServer, application, wrong)
+                self.assertRefused(f"SocketIOServer(application, port={wrong!r})", work)
+
+        asyncio.run(refused())
 
 
 class TwoApplicationsTests(RecorderTestCase):
