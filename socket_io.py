@@ -10997,6 +10997,19 @@ HINTS = {
         "leave out await: emit, send, join, leave and disconnect are done when they return",
     ),
     "ConnectionRefusedError('": "to refuse a client raise socket_io.ConnectionRefused",
+    "'function' object has no attribute 'emit'": "io.sockets() is a list: use io.emit(..)",
+    **{
+        f"object has no attribute '{name}'": hint
+        for name, hint in {
+            "sid": "self.id is the client's",
+            "enter_room": "use self.join(room)",
+            "leave_room": "use self.leave(room)",
+            "get_session": "self.session is a dict",
+            "save_session": "self.session is a dict",
+            "handshake": "use self.request and self.auth",
+            "emit_ack": "use await self.call(..)",
+        }.items()
+    },
     **{
         f"SocketIOHandler.{method}() got an unexpected keyword argument '{name}'": cure
         for method in ("emit", "send", "call")
@@ -12253,6 +12266,7 @@ KNOWN_AS = {
     "on_open": "self.id, self.request and self.auth tell who comes",
     "on_message": "self.id is the client's",
     "on_close": "self.close_reason tells why",
+    "disconnect": "it ends the client, and on_close hears that one has gone",
 }
 
 
@@ -12276,7 +12290,7 @@ def check_class(cls: type[SocketIOHandler]) -> None:
     for name in ("initialize", "on_error", "on_any", "on_any_outgoing", *REQUEST_HOOKS[1:]):
         if inspect.iscoroutinefunction(getattr(cls, name)):
             raise TypeError(f"{cls.__name__}.{name} cannot be a coroutine: nobody waits for it")
-    for name in HOOKS:
+    for name in (*HOOKS, "disconnect"):
         if overrides(cls, name):
             _check_parameters(cls, name)
     receivers = [receiver.method for receiver in cls._events.values()]

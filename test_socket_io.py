@@ -13843,6 +13843,9 @@ class HandlerLogLineTests(RecorderTestCase):
             (lambda handler: handler.io.emit("news", skip_sid=handler.id), "io.except_(id)"),
             (lambda handler: handler.io.send("news", include_self=False), "leave this client out"),
             (refuse, "raise socket_io.ConnectionRefused"),
+            (lambda handler: handler.io.sockets.emit("news"), "use io.emit"),
+            (lambda handler: handler.sid, "self.id"),
+            (lambda handler: handler.enter_room("lobby"), "self.join(room)"),
         ]
         client = await self.client()
         for work, hint in rows:
@@ -17267,6 +17270,15 @@ class SubclassTests(unittest.TestCase):
                 method = lambda self: None  # noqa: E731
                 method.__name__ = name
                 self.assertRefused({name: event(method)}, name, f'@event("{name}")')
+
+    def test_a_method_that_is_meant_to_hear_of_the_end_is_refused_and_names_on_close(self):
+        self.assertRefused({"disconnect": lambda self: None}, "Chat.disconnect", "on_close")
+
+        class Chat(SocketIOHandler):
+            def disconnect(self, close=False):
+                super().disconnect(close)
+
+        Chat.routes("socket.io")
 
     def test_an_attribute_that_hides_one_of_the_base_is_refused(self):
         rows = [("rooms", {}), ("session", {}), ("id", 5), ("namespace", "/chat"), ("io", None),
