@@ -190,7 +190,7 @@ export const CLIENTS = [
   ANCESTOR,
   inNode("0.7.11", PROTOCOL_1, {
     cannot: { ...HIXIE, upgrade: NO_UPGRADE },
-    skips: { polling: { ...LATE, "gets a message of several lines back": "drops packets that hold a newline" } },
+    skips: { polling: LATE },
   }),
   inNode("0.8.7", PROTOCOL_1, { cannot: { ...HIXIE, upgrade: NO_UPGRADE } }),
   inNode("0.9.17", PROTOCOL_1, { cannot: { upgrade: NO_UPGRADE } }),
@@ -210,6 +210,10 @@ export const CLIENTS = [
   inNode("4.7.5", ENGINE_IO_4),
   inNode("4.8.4", ENGINE_IO_4, { cannot: { fetch: undefined } }),
   inNode("4.8.4 msgpack", MSGPACK),
+  inChromium("0.7.11", PROTOCOL_1, "dist/socket.io.js", {
+    cannot: { upgrade: NO_UPGRADE },
+    skips: { websocket: LATE },
+  }),
   inChromium("0.9.17", PROTOCOL_1, "dist/socket.io.js", { cannot: { upgrade: NO_UPGRADE } }),
   inChromium("1.0.6", LEAVES_AT_ONCE, "socket.io.js", { cannot: { jsonp: NEVER_ABORTS } }),
   inChromium("1.3.7", ENGINE_IO_3, "socket.io.js", { skips: { jsonp: LARGE_BYTES_AND_LETTERS } }),
