@@ -405,7 +405,9 @@ MISTAKES = {
     "joined twice": Mistake(Fate.ENDED, _FOREIGN),
     # The server has asked for this ack, but the client has left since.
     "late ack": Mistake(Fate.IGNORED),
-    "no event": Mistake(Fate.IGNORED, "An event has a name: emit(name, ...)"),
+    "no event": Mistake(
+        Fate.IGNORED, "An event has a name, which is none of the life cycle: emit(name, ...)"
+    ),
     "no method": Mistake(
         Fate.IGNORED,
         "Decorate a method for it with @event, above other decorators, or override on_event",
@@ -670,10 +672,15 @@ def utf16_take(text: str, start: int, units: int) -> str:
     chunk = text[start : start + units]
     if chunk.isascii():
         return chunk
-    return chunk.encode("utf-16-le")[: 2 * units].decode("utf-16-le")
+    taken = chunk.encode("utf-16-le", "surrogatepass")[: 2 * units]
+    chunk = taken.decode("utf-16-le", "surrogatepass")
+    if not text.startswith(chunk, start):
+        raise UnicodeError("half a surrogate pair")
+    return chunk
 
 
 HALF_PAIR = re.compile("[\ud800-\udfff]")
+LINE_END = re.compile("[\n-\r\x85\u2028\u2029]")  # of JavaScript, and of the expressions of iOS
 
 
 def is_whole(text: str) -> bool:
@@ -1458,9 +1465,11 @@ class Dialect(abc.ABC):
     greets_alone = False  #: the client reads nothing behind an OPEN packet in the same payload
     #: An HTTP request of its own makes the session, before any transport is chosen.
     handshakes_apart = False
-    polls_end = False  #: a held poll is answered after `poll_duration`, even with nothing
+    #: Seconds after which a held poll is answered, even with nothing; `poll_duration` may be shorter.
+    longest_poll: float | None = None
     #: Seconds that a polling client may stay away between polls. None: heartbeats tell.
     poll_return: float | None = None
+    streams_singly = False  #: each packet is a part of its own in a streaming transport
     overlap_closes = True  #: two polls, or two posts, at once end the session
     #: Clients act on a CLOSE before the packets that came with it, so it is sent alone.
     close_overtakes = False
@@ -1670,7 +1679,7 @@ class SocketIO06(Dialect):
     has_acks = False
     has_namespaces = False
     root_is_connection = True
-    polls_end = True
+    longest_poll = 20.0  # the client leaves after 25 s without an answer
     poll_return = 8.0  # `closeTimeout` of the server in 0.6.18
     # Browsers repeat a poll of which the connection broke, so a second poll is no mistake.
     overlap_closes = False
@@ -1787,8 +1796,10 @@ class SocketIO09(Dialect):
     opens_root_unasked = True
     root_is_connection = True
     handshakes_apart = True
-    polls_end = True
+    longest_poll = 50.0  # the client leaves after 60 s without an answer
     poll_return = 60.0  # the close timeout that `handshake` promises
+    # The client takes a backslash off each \/ in a part, so that lengths would not hold.
+    streams_singly = True
     overlap_closes = False
     post_answer = (TEXT, b"1")
 
@@ -1801,6 +1812,11 @@ class SocketIO09(Dialect):
     #: come back.  [SIO1 "Error"]
     RECONNECT = "7:::1+0"
     ENGINE_TEXTS = {PING: "2::", PONG: "2::", NOOP: "8::", CLOSE: RECONNECT}
+
+    def heartbeat(self, interval: float, timeout: float) -> tuple[float, float]:
+        # The client leaves after the 60 s without a packet that the handshake tells. That of cocos2d-x
+        # answers no heartbeat, but sends its own after 54 s. A `ping_timeout` below 20 s is obeyed.
+        return min(interval, 25.0), timeout if timeout < 20.0 else 60.0
 
     def handshake(
         self, sid: str, transports: list[str], interval: float, timeout: float, max_bytes: int
@@ -1855,6 +1871,8 @@ class SocketIO09(Dialect):
         digit, ack_digits, _, endpoint = head.groups()
         body = data[head.end() :]
         namespace, _, query = endpoint.partition("?")
+        if not is_whole(namespace):  # the JSON of a JSONP post can bring what UTF-8 cannot carry
+            raise PayloadError("half a surrogate pair in a namespace")
         packet = Packet(
             EVENT,
             namespace or "/",
@@ -1863,7 +1881,8 @@ class SocketIO09(Dialect):
         if digit == "3":
             packet.data = ["message", body]
         elif digit == "4":
-            packet.data = ["message", self.json.decode(body)]
+            # JSON.stringify of `undefined` is nothing.
+            packet.data = ["message", self.json.decode(body) if body else None]
         elif digit == "5":
             packet.data = self._decode_event(self.json.decode(body)) if body else []
         elif digit == "6":
@@ -1879,10 +1898,14 @@ class SocketIO09(Dialect):
         return packet
 
     def _decode_event(self, value: Any) -> list[Any]:
-        args = value.get("args", []) if isinstance(value, dict) else None
-        if not isinstance(args, list):
+        if not isinstance(value, dict):
             raise PayloadError("malformed event")
-        return [received_name(value.get("name")), *args]
+        name, args = value.get("name"), value.get("args")
+        if name == "disconnect":
+            return []  # the client lets pages emit it, and its server hears nothing
+        if not isinstance(args, list):
+            args = [] if args is None else [args]
+        return [received_name(name), *args]
 
     def encode_packet(self, packet: Packet) -> list[EnginePacket]:
         namespace = "" if packet.namespace == "/" else packet.namespace
@@ -1905,17 +1928,18 @@ class SocketIO09(Dialect):
             value = {"name": name, "args": args}
             return "5", ":" + self._encode_without_bytes(value, packet)
         message = args[0]
-        # The clients of 0.7 and 0.8 stumble over newlines in a packet of text: JSON escapes them.
-        if isinstance(message, str) and is_whole(message) and "\n" not in message:
+        # The clients of 0.7, and of 0.9 on iOS, drop a packet that holds a line end: JSON escapes them.
+        if isinstance(message, str) and is_whole(message) and not LINE_END.search(message):
             return "3", ":" + message
         return "4", ":" + self._encode_without_bytes(message, packet)
 
     def decode_post(
         self, body: bytes, content_type: str, jsonp: bool, memory: TextMemory
     ) -> list[EnginePacket]:
-        text = decode_json(form_field(body, "d")) if jsonp else decode_text(body)
-        if not isinstance(text, str):
-            raise PayloadError("a JSONP post is one JSON string")
+        text = form_field(body, "d") if jsonp else decode_text(body)
+        if jsonp:
+            # 0.7 posts the payload itself, in which the form has turned \n into \r\n, not its JSON.
+            text = decode_json(text) if text.startswith('"') else text.replace("\r\n", "\n")
         return self.decode_payload(text)
 
     def call_script(self, jsonp: str, text: str) -> str:
@@ -1933,7 +1957,8 @@ class SocketIO09(Dialect):
             return 200, *self.encode_poll([EnginePacket(CLOSE)], jsonp)
         words = "bad origin" if refused.cause == "origin" else "unauthorized"
         text = f"handshake {words}" if refused.message == "Forbidden" else refused.message
-        if jsonp:
+        if jsonp and not transport:
+            # For its polls the client has no such call, but it notices that a script fails.
             return 200, SCRIPT, f"io.j[{jsonp}](new Error({script_string(text)}));".encode()
         return refused.status, TEXT, text.encode()
 
@@ -2889,6 +2914,8 @@ def _parse_protocol_1(
         why = f"a client of protocol {segments[0][:20]!r}, where 1 is 0.7 to 0.9"
         raise Refused("Protocol version not supported.", 5, 400, "generation", why)
     transport, sid, *_ = [*segments[1:], "", ""]
+    if "disconnect" in query and not sid:
+        transport, sid = "", transport  # of the two slashes in 1//<sid>/ many proxies make one
     request = Request(dialect, transport, method, sid)
     # Only JSONP and the handshake have an index; the handshake calls it "jsonp", a poll "i".
     if transport in ("", JSONP_POLLING):
@@ -3619,16 +3646,22 @@ class Session:
             self.heartbeat = Heartbeat(dialect, interval, timeout, hub.sweep_seconds, now)
             hub.clock.arm_at(self.heartbeat_due, self.heartbeat.due)
 
-    def switch_transport(self, transport: str) -> bool:
+    def switch_transport(self, transport: str, dialect: Dialect) -> bool:
         """Switch a client that shakes hands apart to *transport*; True if it had none before."""
         first = not self.transport
         outlet, self.outlet, self.write_now = self.outlet, None, None
         if outlet is not None:
             outlet.release()
         self.update_reading()
-        self.transport, self.heartbeat = transport, None
+        self.transport, self.dialect, self.heartbeat = transport, dialect, None
         self.hub.clock.disarm(self.heartbeat_due)
         self._start_heartbeat(self.hub.clock.now())
+        if dialect.poll_return is not None and transport in POLLING:
+            self.arm(self.return_over, dialect.poll_return)  # it may only post, and never poll
+        root = self.members.get("/")
+        if root is not None and root.is_open:
+            # Clients try another transport because nothing came over the first, not even this.
+            self.send_packet(Packet(CONNECT))
         return first
 
     @property
@@ -3736,11 +3769,13 @@ class Session:
             if packet.data:
                 member.take_event(packet, size)
             else:
-                member.mistaken("no event", "an event without a name")
+                member.mistaken("no event", "an event without a name that it may have")
         elif packet.type is CONNECT:
             self._received_connect(packet, size)
         elif member is None and packet.namespace in self.postponed:
             self._postpone(packet.namespace, packet, size)
+        elif member is None and "/" in self.postponed:  # behind its CONNECT, which waits there
+            self._postpone("/", packet, size)
         elif member is None:
             self._received_stray(packet)
         elif packet.type is ACK:
@@ -3761,7 +3796,8 @@ class Session:
                 self.mistaken("joined twice", f"CONNECT to {name[:40]!r} again")
         elif self.dialect.opens_root_unasked and root is not None and root.state is OPENING:
             self._postpone("/", packet, size)
-            if len(self.postponed["/"]) > self.hub.options.max_namespaces:
+            connects = [one for one, _ in self.postponed["/"] if one.type is CONNECT]
+            if len(connects) > self.hub.options.max_namespaces:
                 why = "it asks for many namespaces before it has been accepted in '/'"
                 raise PayloadError(why, "namespace flood")
         else:
@@ -4068,8 +4104,7 @@ class Session:
             outlet.set_reading(False)
         self.hub.clock.disarm(self.return_over)
         if self.transport in POLLING:
-            if self.dialect.polls_end:
-                self.arm(self.poll_over, self.hub.options.poll_duration)
+            self._arm_poll_over()
             if self.upgrade is PROBED and not self.outbox:
                 self.send_engine(NOOP)  # a client waits for the end of its poll before it switches
         if self.outbox or self.life is CLOSING or self.transport in WEBSOCKETS:
@@ -4084,7 +4119,7 @@ class Session:
         if self.outlet is not outlet:
             return
         self.outlet = None
-        if self.dialect.polls_end:
+        if self.dialect.longest_poll is not None:
             self.hub.clock.disarm(self.poll_over)
         seconds = self.dialect.poll_return or (POLL_GRACE if broken else None)
         if self.life is CLOSING and not self.outbox:
@@ -4222,11 +4257,16 @@ class Session:
             self.blame("failed upgrade", "upgrade_timeout is over")
             self.prober.drop()
 
+    def _arm_poll_over(self) -> None:
+        longest = self.dialect.longest_poll
+        if longest is not None:
+            self.arm(self.poll_over, min(self.hub.options.poll_duration, longest))
+
     def poll_over(self) -> None:
         """Answer the poll that has waited for `poll_duration`, though there is nothing to say."""
         if self.life is Life.OPENING and self.dialect.open_follows_connect:
             # A 0.6 client takes the first answer for its sid: it must not be empty.
-            self.arm(self.poll_over, self.hub.options.poll_duration)
+            self._arm_poll_over()
         elif self.outlet is not None:
             self.outlet.wake()
 
@@ -4255,7 +4295,9 @@ class Session:
         # To a 0.9 client the DISCONNECT of "/" has already closed the connection.
         is_told = self.dialect.root_is_connection and self.ended_namespaces.get("/")
         self.arm(self.close_over, self.hub.options.close_timeout)
-        if self.transport in POLLING and not is_told:
+        # The htmlfile of a 0.9 client does not see its answer end.
+        told_apart = self.transport in STREAMS and self.dialect.handshakes_apart
+        if (self.transport in POLLING or told_apart) and not is_told:
             self.send_engine(CLOSE)
         elif self.outlet is not None:
             self.outlet.wake()
@@ -9964,7 +10006,13 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             if session is None or session.dialect.generation != request.dialect.generation:
                 # Otherwise an invented sid could move the connection again at each request.
                 self.connection.closes = self.connection.closes or self.connection.handed
-                raise Refused("Session ID unknown", UNKNOWN_SID, cause="unknown sid")
+                self.session = None
+                refused = Refused("Session ID unknown", UNKNOWN_SID, cause="unknown sid")
+                streams = request.transport in STREAMS and request.method == "GET"
+                if not (request.dialect.handshakes_apart and (request.upgrade or streams)):
+                    raise refused
+                self.refused = refused  # a 0.9 client shakes hands again if its transport tells it
+                return
             if session.dialect.base64 and not request.dialect.base64:
                 # A client says so in one request, and means the whole session.
                 request.dialect = request.dialect.with_facts(base64=True)
@@ -10019,14 +10067,13 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
 
     def _let_in(self, request: Request) -> Awaitable[None] | None:
         """Take the connection over where the transport wants it; others wait for their bodies."""
-        if request.method == "POST":
-            if self.session is not None:
-                self._begin_post(self.session, request)
+        if request.method == "POST" and self.session is not None:
+            self._begin_post(self.session, request)
             return None
         takes_over = request.upgrade or request.transport in STREAMS
         # 0.9 shakes hands in a request of its own: the WebSocket's 101 belongs to its handshake.
         shakes_hands = not request.sid or (takes_over and request.dialect.handshakes_apart)
-        if shakes_hands and self.hub.options._sets_initial_headers:
+        if shakes_hands and not self.refused and self.hub.options._sets_initial_headers:
             self._set_initial_headers()
         elif takes_over and self.hub.options._sets_headers:
             self._answer_headers()
@@ -10054,6 +10101,10 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
 
     def _begin_post(self, session: Session, request: Request) -> None:
         """Refuse a body that is too large, or have the session wait for its end."""
+        if not session.transport and request.transport in POLLING:
+            # The client of 0.9 in Java sends what it has before it polls.
+            session.switch_transport(request.transport, request.dialect)
+            session.open()
         size = self.connection.body_size(self.headers)
         if size > self.hub.options.max_message_bytes and size > self._max_bytes():
             self._too_large()
@@ -10138,8 +10189,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
         elif session.dialect.handshakes_apart and (
             request.transport not in POLLING or request.transport != session.transport
         ):
-            first = session.switch_transport(request.transport)
-            session.dialect = request.dialect
+            first = session.switch_transport(request.transport, request.dialect)
         elif session.outlet is not None:
             session.outlet.release()  # a second poll: the first goes without what waits
         outlet.session = session
@@ -10392,7 +10442,9 @@ class TakenOver(asyncio.BufferedProtocol):
             self.greeting = b""
         if exchange.session is not None and exchange.session.life is CLOSED:
             self.session = exchange.session  # frames may have come with the request, and be wrong
-            exchange.tell_refusal(Refused("Session ID unknown", UNKNOWN_SID, cause="unknown sid"))
+            exchange.refused = Refused("Session ID unknown", UNKNOWN_SID, cause="unknown sid")
+        if exchange.refused is not None:
+            exchange.tell_refusal(exchange.refused)
             self.turn_away()
         else:
             self.become_outlet(exchange)
@@ -10401,8 +10453,7 @@ class TakenOver(asyncio.BufferedProtocol):
         exchange.start(self)
 
     def turn_away(self) -> None:
-        """End the connection: its session has ended since the request came."""
-        self.end()
+        """End the connection: its session is unknown, or has ended since the request came."""
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closing = True
@@ -10499,6 +10550,11 @@ class WebSocket(TakenOver):
                 why = "a second WebSocket for a session, or one that may not take it over"
                 exchange.tell_refusal(Refused("Bad request", why=why))
         self._uncork()
+
+    def turn_away(self) -> None:
+        if self.dialect.handshakes_apart:
+            self.write(Outgoing(self.dialect, [EnginePacket(CLOSE)]).frame)
+        self.close(NORMAL)
 
     # In.
 
@@ -10661,7 +10717,8 @@ class Stream(TakenOver):
     TYPES = {XHR_MULTIPART: 'multipart/x-mixed-replace;boundary="socketio"', HTMLFILE: "text/html"}
 
     def __init__(self, exchange: Exchange, request: Request) -> None:
-        self.chunked = request.transport == HTMLFILE
+        # A proxy that speaks HTTP/1.0 would take chunks for content.
+        self.chunked = request.transport == HTMLFILE and exchange.http_request.version == "HTTP/1.1"
         lines = [
             "HTTP/1.1 200 OK",
             f"Content-Type: {self.TYPES[request.transport]}",
@@ -10679,6 +10736,8 @@ class Stream(TakenOver):
         self.scheduled = False
 
     def turn_away(self) -> None:
+        if self.request.dialect.handshakes_apart:
+            self._send([EnginePacket(CLOSE)])
         self.drop()  # an answer without content is one
 
     def data_received(self, data: bytes) -> None:
@@ -10698,13 +10757,17 @@ class Stream(TakenOver):
         assert session is not None
         while session.outbox and not self.congested:
             waiting = session.take_outbox(CORK_BYTES)
-            packets = [packet for outgoing in waiting for packet in outgoing.packets]
-            part = self._chunk(session.dialect.stream_part(self.request.transport, packets))
-            self.hub.bytes_sent += len(part)
-            self.carrier.write(part)
+            self._send([packet for outgoing in waiting for packet in outgoing.packets])
         session.ease()
         if session.life is CLOSING and not self.congested:
             session.end("forced close")
+
+    def _send(self, packets: list[EnginePacket]) -> None:
+        dialect, transport = self.request.dialect, self.request.transport
+        parts = [[packet] for packet in packets] if dialect.streams_singly else [packets]
+        data = b"".join([self._chunk(dialect.stream_part(transport, part)) for part in parts])
+        self.hub.bytes_sent += len(data)
+        self.carrier.write(data)
 
     def _chunk(self, data: bytes) -> bytes:
         return b"%x\r\n%b\r\n" % (len(data), data) if self.chunked else data
@@ -11538,13 +11601,13 @@ class SocketIOHandler(tornado.web.RequestHandler):
         ping_interval = 25.0
             The time between heartbeats.
         ping_timeout = 20.0
-            The time that a client has to answer a heartbeat.
+            The time that a client has to answer a heartbeat; 60 s for 0.9, unless this is below 20.
         connect_timeout = 45.0
             The time that a client has to join a namespace, and `on_open` to accept it.
         upgrade_timeout = 10.0
             The time from a WebSocket's arrival to the end of polling.
         poll_duration = 20.0
-            The time that a poll of the 0.x generations is held.
+            The time that a poll of the 0.x generations is held: at most 20 s for 0.6, 50 s for 0.9.
         close_timeout = 60.0
             The time that a poll has to fetch the goodbye, and a handler to finish before
             `on_close`.
@@ -11839,10 +11902,10 @@ class SocketIOHandler(tornado.web.RequestHandler):
             return self._member.auth
         if not self._member.session.dialect.opens_root_unasked:
             return {}
-        return {
-            name: self.get_query_argument(name)
-            for name in self.request.query_arguments.keys() - PARAMETERS
-        }
+        # Tornado would read names as Latin-1, and raise an error for a value that is not UTF-8.
+        query = self.request.query.encode("latin-1").decode("utf-8", "replace")
+        pairs = parse_pairs(query) or {}
+        return {name: value for name, value in pairs.items() if name not in PARAMETERS}
 
     @property
     def protocol(self) -> str:

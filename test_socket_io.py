@@ -5651,6 +5651,24 @@ class SessionHeartbeatTests(SessionAssertions):
         session.hub.loop.move_to(29.0)
         self.assertIs(session.life, Life.CLOSED)
 
+    def test_a_client_of_0_9_is_pinged_before_it_leaves_whatever_the_options_say(self):
+        session = self.client(HandMovedHub(ping_interval=300.0, ping_timeout=300.0), "0.9")
+        session.hub.loop.move_to(25.0)
+        self.assertSent(session, "2::")
+        session.hub.loop.move_to(85.0)
+        self.assertIs(session.life, Life.CLOSED)
+
+    def test_a_client_of_0_9_that_sends_its_own_heartbeats_has_the_time_that_it_was_told(self):
+        """That of cocos2d-x answers none, and sends one after nine tenths of the 60 s."""
+        session = self.client(HandMovedHub(), "0.9")
+        for seconds in (54.0, 108.0, 162.0):
+            session.hub.loop.move_to(seconds)
+            session.received(EnginePacket(PONG))
+        self.assertIs(session.life, Life.OPEN)
+        session = self.client(HandMovedHub(ping_timeout=5.0), "0.9")
+        session.hub.loop.move_to(30.0)
+        self.assertIs(session.life, Life.CLOSED)
+
     def test_a_polling_client_of_0_6_is_not_pinged(self):
         session = self.client(HandMovedHub(), "0.6", XHR_POLLING)
         self.assertNotIn("heartbeat_due", session.hub.due(session))
@@ -5856,6 +5874,12 @@ class SessionPollTests(SessionAssertions):
     def test_poll_duration_sets_when_an_idle_poll_of_0_6_ends(self):
         session = self.client(HandMovedHub(poll_duration=5.0), "0.6", XHR_POLLING)
         self.assertEqual(session.hub.due(session)["poll_over"], 5.0)
+
+    def test_no_poll_is_held_until_a_client_of_0_x_has_left(self):
+        for dialect, longest in (("0.6", 20.0), ("0.9", 50.0)):
+            with self.subTest(dialect):
+                session = self.client(HandMovedHub(poll_duration=100.0), dialect, XHR_POLLING)
+                self.assertEqual(session.hub.due(session)["poll_over"], longest)
 
     def test_a_poll_of_engine_io_has_no_deadline(self):
         session = self.client(HandMovedHub(), transport=XHR_POLLING)
@@ -12172,6 +12196,18 @@ class Protocol1Tests(RecorderTestCase):
         self.assertEqual((status, body), (200, b"7:::1+0"))
 
     @gen_test
+    async def test_a_query_is_read_as_utf_8_and_one_of_a_latin_1_page_turns_nobody_away(self):
+        for path in ("/socket.io/1/?t=1&", "/socket.io/?EIO=3&transport=polling&"):
+            with self.subTest(path):
+                wire = await self.wire()
+                query = "%C3%BC=%E2%82%AC&room=caf%E9&ü=é".encode().decode("latin-1")
+                body = (await wire.request("GET", path + query))[2].decode()
+                if "EIO" not in path:
+                    await wire.request("GET", f"/socket.io/1/xhr-polling/{body.split(':')[0]}")
+                auth = {"ü": "é", "room": "caf\ufffd"}
+                self.assertEqual(self.handler.handlers[-1].auth, auth)
+
+    @gen_test
     async def test_a_0_9_client_joins_and_echoes_over_polling(self):
         wire = await self.wire()
         url = f"/socket.io/1/xhr-polling/{await sid_of_0_9(wire)}?t=1"
@@ -12193,6 +12229,177 @@ class Protocol1Tests(RecorderTestCase):
         )
         self.assertEqual((await wire.request("POST", url, form))[2], b"1")
         await self.noted("x", "é")
+
+    @gen_test
+    async def test_a_0_7_jsonp_client_posts_its_payload_itself(self):
+        wire = await self.wire()
+        url = f"/socket.io/1/jsonp-polling/{await sid_of_0_9(wire)}?t=1&i=2"
+        await wire.request("GET", url)
+        rows = [
+            ('5:::{"name":"x","args":["\u00e9\u20ac"]}', [("x", "\u00e9\u20ac")]),
+            ("3:::a\r\nb", [("message", "a\nb")]),
+            (
+                "\ufffd7\ufffd3:::a\r\nb\ufffd6\ufffd3:::\U0001f600",
+                [("message", "a\nb"), ("message", "\U0001f600")],
+            ),
+        ]
+        for payload, entries in rows:
+            with self.subTest(payload):
+                form = b"d=" + urllib.parse.quote_plus(payload).encode()
+                self.assertEqual((await wire.request("POST", url, form))[2], b"1")
+                for entry in entries:
+                    await self.noted(*entry)
+
+    @gen_test
+    async def test_a_poll_of_0_9_that_is_refused_has_a_status_that_fails_its_script(self):
+        """Its function for polls takes no Error: the client would wait for the close timeout."""
+        wire = await self.wire()
+        url = f"/socket.io/1/jsonp-polling/{await sid_of_0_9(wire)}?t=1&i=2"
+        with self.assertLogs("socket_io", "WARNING"):
+            status, _, body = await wire.request("GET", url, Origin="https://evil.example")
+        self.assertEqual((status, body), (403, b"handshake bad origin"))
+
+    @gen_test
+    async def test_half_a_surrogate_pair_comes_in_any_packet_of_a_0_9_jsonp_post(self):
+        wire = await self.wire()
+        url = f"/socket.io/1/jsonp-polling/{await sid_of_0_9(wire)}?t=1&i=2"
+        await wire.request("GET", url)
+        text = json.dumps("\ufffd5\ufffd3:::\ud83d\ufffd6\ufffd3:::\U0001f600")
+        form = b"d=" + urllib.parse.quote_plus(text).encode()
+        self.assertEqual((await wire.request("POST", url, form))[2], b"1")
+        await self.noted("message", "\ud83d")
+        await self.noted("message", "\U0001f600")
+
+    @gen_test
+    async def test_a_0_9_client_may_post_before_it_polls(self):
+        """The one in Java has one thread for both, and posts what its program has sent already."""
+        for transport, body in (("xhr-polling", b"3:::hi"), ("jsonp-polling", b"d=3:::hi")):
+            with self.subTest(transport):
+                wire = await self.wire()
+                url = f"/socket.io/1/{transport}/{await sid_of_0_9(wire)}?t=1"
+                self.assertEqual((await wire.request("POST", url, body))[2], b"1")
+                await self.noted("message", "hi")
+                self.assertIn(b"1::", (await wire.request("GET", url))[2])
+
+    @gen_test
+    async def test_half_a_surrogate_pair_is_no_name_of_a_namespace(self):
+        """Nothing could tell the client of it over another transport."""
+        wire = await self.wire()
+        url = f"/socket.io/1/jsonp-polling/{await sid_of_0_9(wire)}?t=1&i=2"
+        await wire.request("GET", url)
+        form = b"d=" + urllib.parse.quote_plus(json.dumps("1::/\ud83d")).encode()
+        self.assertEqual((await wire.request("POST", url, form))[0], 400)
+        await self.assertClosedFor("parse error")
+
+    @gen_test
+    async def test_a_text_with_any_line_end_goes_to_0_9_as_json(self):
+        """The parsers of 0.7 and of iOS drop a packet in which one of them stands."""
+        websocket = await self.wire()
+        await websocket.upgrade(f"/socket.io/1/websocket/{await sid_of_0_9(await self.wire())}")
+        self.assertEqual(await websocket.text(), "1::")
+        for end in "\n\r\u2028\u2029\x0b\x0c\x85":
+            with self.subTest(end):
+                (await self.only()).send(f"a{end}b")
+                self.assertEqual(await websocket.text(), "4:::" + json.dumps(f"a{end}b"))
+
+    @gen_test
+    async def test_packets_that_the_server_of_0_9_bears_end_no_client(self):
+        wire = await self.wire()
+        url = f"/socket.io/1/xhr-polling/{await sid_of_0_9(wire)}?t=1"
+        await wire.request("GET", url)
+        rows = [
+            ("4::", [("message", None)], "json.send(undefined)"),
+            ('5:::{"name":"x","args":null}', [("x",)], "no arguments"),
+            ('5:::{"name":"x","args":{"a":1}}', [("x", {"a": 1})], "one that stands alone"),
+            ('5:::{"name":"x","args":"a"}', [("x", "a")], "a text that does"),
+            ('5:1+::{"name":"disconnect"}', [], "which pages may emit, and nobody hears"),
+        ]
+        for packet, entries, why in rows:
+            with self.subTest(why):
+                self.assertEqual((await wire.request("POST", url, packet.encode()))[2], b"1")
+                for entry in [*entries, ("message", "alive")]:
+                    if entry[1:] == ("alive",):
+                        await wire.request("POST", url, b"3:::alive")
+                    await self.noted(*entry)
+
+    @gen_test
+    async def test_a_0_9_client_that_tries_another_transport_is_told_again_that_it_is_connected(
+        self,
+    ):
+        """It only tries another one because it has heard nothing over the first."""
+        websocket, polling, stream = await self.wire(), await self.wire(), await self.wire()
+        sid = await sid_of_0_9(polling)
+        await websocket.upgrade(f"/socket.io/1/websocket/{sid}")
+        await self.only()
+        stream.send_request("GET", f"/socket.io/1/htmlfile/{sid}")
+        await stream.head()
+        chunks = stream.chunks()
+        await chunks.__anext__()
+        self.assertEqual(await chunks.__anext__(), b'<script>_("1::");</script>')
+        url = f"/socket.io/1/xhr-polling/{sid}"
+        self.assertEqual((await polling.request("GET", url))[2], b"1::")
+        await polling.request("POST", url, b"3:::hi")
+        await self.noted("message", "hi")
+
+    @gen_test
+    async def test_an_unknown_sid_is_advised_to_shake_hands_again_over_every_transport(self):
+        nobody = "12345678901234567890"
+        for transport in ("websocket", "flashsocket"):
+            with self.subTest(transport):
+                websocket = await self.wire()
+                status, _ = await websocket.upgrade(f"/socket.io/1/{transport}/{nobody}?t=1")
+                self.assertEqual((status, await websocket.text()), (101, "7:::1+0"))
+                websocket.send_frame("1::/chat")
+                self.assertEqual((await websocket.frame())[0], 8)
+        wire = await self.wire()
+        wire.send_request("GET", f"/socket.io/1/htmlfile/{nobody}?t=1")
+        self.assertEqual((await wire.head())[0], 200)
+        chunks = [chunk async for chunk in wire.chunks()]
+        self.assertEqual(chunks[1:], [b'<script>_("7:::1+0");</script>'])
+        status, _, body = await (await self.wire()).request(
+            "POST", f"/socket.io/1/htmlfile/{nobody}?t=1", b"3:::hi"
+        )
+        self.assertEqual((status, body), (200, b"7:::1+0"))
+
+    @gen_test
+    async def test_a_0_9_htmlfile_is_advised_to_reconnect_at_shutdown_for_it_sees_no_end(self):
+        wire = await self.wire()
+        sid = await sid_of_0_9(wire)
+        wire.send_request("GET", f"/socket.io/1/htmlfile/{sid}?t=1")
+        await wire.head()
+        chunks = wire.chunks()
+        await chunks.__anext__()
+        self.assertEqual(await chunks.__anext__(), b'<script>_("1::");</script>')
+        closing = asyncio.ensure_future(self.handler.io.close())
+        self.assertEqual([chunk async for chunk in chunks], [b'<script>_("7:::1+0");</script>'])
+        await closing
+
+    @gen_test
+    async def test_each_packet_for_a_0_9_htmlfile_is_a_script_of_its_own(self):
+        r"""Its client takes the backslash off each \\/, so that a length would not hold."""
+        wire = await self.wire()
+        sid = await sid_of_0_9(wire)
+        wire.send_request("GET", f"/socket.io/1/htmlfile/{sid}?t=1")
+        await wire.head()
+        chunks = wire.chunks()
+        await chunks.__anext__()
+        await chunks.__anext__()
+        handler = await self.only()
+        handler.send("a\\/b")
+        handler.send("c")
+        self.assertEqual(await chunks.__anext__(), rb'<script>_("3:::a\\/b");</script>')
+        self.assertEqual(await chunks.__anext__(), b'<script>_("3:::c");</script>')
+
+    @gen_test
+    async def test_a_proxy_that_speaks_http_1_0_is_sent_no_chunks(self):
+        wire = await self.wire()
+        path = f"/socket.io/1/htmlfile/{await sid_of_0_9(wire)}"
+        wire.writer.write(f"GET {path} HTTP/1.0\r\nHost: test.example\r\n\r\n".encode())
+        _, headers = await wire.head()
+        self.assertNotIn("transfer-encoding", headers)
+        await wire.within(wire.reader.readuntil(b'<script>_("1::");</script>'))
+        (await self.only()).disconnect()
+        self.assertEqual(await wire.within(wire.reader.read()), b'<script>_("0::");</script>')
 
     @gen_test
     async def test_a_0_9_htmlfile_answer_streams_scripts(self):
@@ -12220,6 +12427,23 @@ class Protocol1Tests(RecorderTestCase):
         self.assertEqual(await websocket.text(), "1::")
         self.assertEqual((await wire.request("GET", f"/socket.io/1//{sid}/?disconnect=1"))[0], 200)
         await self.assertClosedFor("transport close")
+
+    @gen_test
+    async def test_a_page_that_closes_is_heard_through_a_proxy_that_merges_slashes(self):
+        wire = await self.wire()
+        for method, tail in (
+            ("GET", "/?disconnect=1"),
+            ("GET", "?disconnect=1"),
+            ("POST", "/?disconnect"),
+        ):
+            with self.subTest(method=method, tail=tail):
+                sid = await sid_of_0_9(wire)
+                await wire.request("GET", f"/socket.io/1/xhr-polling/{sid}")
+                status, _, body = await wire.request(
+                    method, f"/socket.io/1/{sid}{tail}", b"x" * (method == "POST")
+                )
+                self.assertEqual((status, body), (200, b""))
+                await self.assertClosedFor("transport close")
 
     @gen_test
     async def test_acks_of_0_9_go_both_ways(self):
@@ -14428,7 +14652,36 @@ class NamespaceTests(RecorderTestCase):
 class EarlyNamespaceTests(RecorderTestCase):
     """[EIO3]: a client may ask for a namespace before "/", which comes first, is accepted."""
 
-    namespaces = {"/side": type("Side", (SocketIOHandler,), {})}
+    class Side(SocketIOHandler):
+        def on_message(self, message):
+            self.send(message)
+
+    namespaces = {"/side": Side}
+
+    @gen_test
+    async def test_what_is_sent_there_before_the_root_is_accepted_waits_too(self):
+        rows = [
+            ("/?EIO=3&transport=websocket", ["40/side,", '42/side,["message","hi"]'], ["40"]),
+            ("/1/websocket/{}", ["1::/side", "3::/side:hi"], ["1::"]),
+        ]
+        for path, said, opening in rows:
+            with self.subTest(path):
+                gate = asyncio.Event()
+                self.handler.on_open = lambda handler, gate=gate: gate.wait()
+                wire = await self.wire()
+                if path.startswith("/1"):
+                    sid = (await (await self.wire()).request("GET", "/socket.io/1/"))[2][:20]
+                    await wire.upgrade("/socket.io" + path.format(sid.decode()))
+                else:
+                    await wire.upgrade("/socket.io" + path)
+                    await wire.text()
+                for packet in [*said, *said]:
+                    wire.send_frame(packet)
+                wire.send_frame(b"", PING_FRAME)
+                self.assertEqual((await wire.frame())[0], PONG_FRAME)
+                gate.set()
+                heard = [await wire.text() for _ in range(4)]
+                self.assertEqual(heard, [*opening, *said, said[-1]])
 
     @gen_test
     async def test_a_namespace_asked_for_several_times_before_the_root_is_accepted_opens_once(self):
@@ -19601,6 +19854,11 @@ class HeaderBehaviour:
                         self.assertIn("Origin", vary)
 
     @gen_test
+    async def test_a_handshake_of_0_9_by_post_has_them_too(self):
+        _, headers, _ = await (await self.wire()).request("POST", "/socket.io/1/?t=1", b"")
+        self.assertEqual((headers["x-initial"], headers["x-default"]), ("/socket.io/1/", "POST"))
+
+    @gen_test
     async def test_the_websocket_and_the_stream_of_0_9_have_them_too(self):
         for transport, websocket in (
             ("websocket", True),
@@ -21952,9 +22210,14 @@ HOSTILE_ROWS: dict[str, list[tuple[list, str, str]]] = {
         (["5:::[]"], ENDS, "an event that is a list"),
         (["5:::{}"], ENDS, "an event without a name"),
         (['5:::{"name":{"toString":1}}'], ENDS, "an object as its name"),
-        (['5:::{"name":"x","args":{}}'], ENDS, "arguments that are no list"),
-        *[([f'5:::{{"name":"{name}"}}'], ENDS, f"{name} is the life cycle's own") for name in RESERVED],
-        (["4:::"], ENDS, "no JSON"),
+        (['5:::{"name":"x","args":{}}'], STAYS, "arguments that are no list: one, as for its server"),
+        *[
+            ([f'5:::{{"name":"{name}"}}'], ENDS, f"{name} is the life cycle's own")
+            for name in RESERVED if name != "disconnect"
+        ],
+        (['5:::{"name":"disconnect"}'], STAYS, "which its client may emit, and nobody hears"),
+        (["4:::"], STAYS, "json.send(undefined)"),
+        (["4:::{"], ENDS, "no JSON"),
         (["4:::NaN"], ENDS, "NaN"),
         (["4:::1e400"], ENDS, "a number that overflows"),
         (["4:::" + "[" * DEEP], ENDS, "lists without end"),
@@ -22986,7 +23249,6 @@ class OddRequestTests(RecorderTestCase):
         ("/?EIO=9&transport=websocket", UPGRADE, "an upgrade of no revision"),
         (f"/?EIO=3&transport=websocket&sid={SID}", UPGRADE, "an upgrade of another generation with an unknown sid"),
         (f"/websocket/{SID}", UPGRADE, "an upgrade of 0.6 with an unknown sid"),
-        (f"/1/websocket/{SID}", UPGRADE, "an upgrade of 0.9 with an unknown sid"),
         ("/1/websocket", UPGRADE, "an upgrade of 0.9 without a sid"),
         ("/", UPGRADE, "an upgrade of nothing"),
         (f"/{MARK}", UPGRADE, "an upgrade of a page that is not there"),
@@ -24953,7 +25215,8 @@ class HandOverTests(WorkersTestCase):
                     status, headers, body = await self.ask(0, path.format(letter + "x" * 19))
                     self.assertEqual((status, body), (alone[0], alone[2]))
                     self.assertEqual(len(self.moved), moves)
-                    self.assertEqual(headers.get("connection") == "close", moves == 1)
+                    if status != 101:
+                        self.assertEqual(headers.get("connection") == "close", moves == 1)
                     if path in paths:
                         self.assertEqual((status, body), (400, paths[path]))
 
@@ -24962,7 +25225,10 @@ class HandOverTests(WorkersTestCase):
         wire = await self.to(worker)
         if "websocket" in path:
             status, headers = await wire.upgrade(path)
-            body = await wire.within(wire.reader.readexactly(int(headers["content-length"])))
+            if status == 101:  # 0.9 hears it over its transport
+                body = (await wire.text()).encode()
+            else:
+                body = await wire.within(wire.reader.readexactly(int(headers["content-length"])))
         else:
             status, headers, body = await wire.request("GET", path)
         if headers.get("connection") == "close":

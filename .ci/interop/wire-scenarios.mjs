@@ -483,11 +483,6 @@ export const REWRITES = [
     rewrite: ([first, second]) => [first.replace(/(~m~[a-z]+)(?=["\n])/, (one) => one + /~m~\d+~m~[a-z]+/.exec(second)[0])],
   },
   {
-    reason: "all packets of one turn of the server leave in one part, framed as in a poll",
-    where: /0\.9 htmlfile.*the parts after .*(answered twice|wants an ack)$/,
-    rewrite: (parts) => (parts.length < 2 ? parts : [scripted(parts[0], framed09(...parts.map((part) => JSON.parse(SCRIPT.exec(part)[2]))))]),
-  },
-  {
     reason: "a client that has said goodbye is told nothing more",
     where: /0\.9.*(the poll that waited for it|the poll of that page)$/,
     rewrite: (heard) => inside(heard, (text) => text.replace("0::", "8::")),
