@@ -25145,6 +25145,7 @@ class HandOverTests(WorkersTestCase):
                     wire = await self.to(worker)
                     wire.writer.write(raw.encode("latin-1") + body)
                     answers.append(await wire.answer())
+                    answers[-1][1].pop("date", None)  # a second may have passed
                 self.assertEqual(answers[0], answers[1])
                 # Tornado serves no absolute targets, and not every version reads folded headers.
                 self.assertIn(answers[0][0], (200, 400, 404))
