@@ -10511,8 +10511,7 @@ class UpgradeTests(RecorderTestCase):
                 client, poster = await self.client(dialect, "xhr-polling"), await self.wire()
                 session = self.handler.handlers[-1]._member.session
                 poster.send_request("POST", client._url(), body[:5], Content_Length=len(body))
-                while session.post is None:
-                    await asyncio.sleep(0)
+                await until(lambda: session.post is not None)
                 websocket = await self.probe(client._url())
                 websocket.send_frame("5")
                 websocket.send_frame('42["quick"]')
