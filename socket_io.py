@@ -3029,7 +3029,8 @@ def decided(answer: Any) -> Any:
     """
     if isinstance(answer, bool):  # as nearly always; the questions below take a microsecond
         return answer
-    if isinstance(answer, BaseException):
+    kind = answer if isinstance(answer, type) else type(answer)
+    if issubclass(kind, BaseException):
         raise answer
     if is_awaitable(answer) or isinstance(answer, (Generator, AsyncGenerator)):
         raise TypeError(

@@ -11594,6 +11594,7 @@ class AdmissionTests(RecorderTestCase):
             (generate_slowly, 500),
             (lambda request: tornado.web.HTTPError(402), 402),
             (lambda request: ConnectionRefused("no"), 500),
+            (lambda request: PermissionError, 500),
         ]
         logging.getLogger("socket_io").setLevel(logging.CRITICAL)
         self.addCleanup(logging.getLogger("socket_io").setLevel, logging.NOTSET)
@@ -18037,6 +18038,7 @@ class RequestHandlerTests(RecorderTestCase):
         rows = [
             (lambda handler: ConnectionRefused("no", {"code": 1}), "no"),
             (return_slowly, "no"),
+            (lambda handler: ConnectionRefused, "Connection refused"),
             (lambda handler: tornado.web.HTTPError(401), "Unauthorized"),
             (lambda handler: KeyError("name"), "Server error"),
             (generate, "Server error"),
