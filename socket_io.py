@@ -5741,7 +5741,7 @@ class Here:
     def closed(self, namespace: Namespace) -> None:
         """Hear that a namespace is forgotten."""
 
-    def leave_cluster(self) -> None:
+    async def leave_cluster(self) -> None:
         """Leave the cluster: other servers count this one no longer, and are not heard any more.
 
         What is still emitted reaches their clients, until `close`.
@@ -6198,7 +6198,7 @@ class Hub:
             return self.clock.check_process()
         self.closing = True
         verbs = self.verbs
-        verbs.leave_cluster()
+        await verbs.leave_cluster()
         leaving = list(self.sessions.values())
         for session in leaving:
             session.close("server shutting down")
@@ -6637,6 +6637,10 @@ class Bus(Protocol):
         """
         return
 
+    async def left(self) -> None:
+        """Return when others count this server on no channel that was unsubscribed, or in a second."""
+        return
+
     async def close(self) -> None:
         """Send what waits to be sent, within a second, and end."""
 
@@ -6764,7 +6768,7 @@ class RedisBus(Bus):
         self.pubsub: Any = None  # while the listening connection lives
         self.pings = 0  # that have gone out since it last brought anything
         self.confirmed: set[str] = set()  # channels to which Redis says that we have subscribed
-        self.confirming = asyncio.Event()  # Redis has confirmed one more channel
+        self.confirming = asyncio.Event()  # Redis has confirmed a change of these
         self.is_away = False  # a WARNING has said that Redis is away
         self.joined = asyncio.Event()
         # All servers of the cluster subscribe to this channel.
@@ -6830,6 +6834,12 @@ class RedisBus(Bus):
         except Exception as error:
             self._lost(error)
             return await self.listeners(channel)
+
+    async def left(self) -> None:
+        with contextlib.suppress(asyncio.TimeoutError):
+            while self.joined.is_set() and self.confirmed - self.receivers.keys():
+                self.confirming.clear()
+                await asyncio.wait_for(self.confirming.wait(), 1.0)
 
     async def _numsub(self, channel: str) -> int:
         counts = await self.client.pubsub_numsub(channel)
@@ -6966,6 +6976,7 @@ class RedisBus(Bus):
                 self.confirming.set()
             elif kind == b"unsubscribe":
                 self.confirmed.discard(response[1].decode("utf-8", "replace"))
+                self.confirming.set()
             elif kind == b"pong" and not self.joined.is_set():
                 self._spawn(self._settle())
             return
@@ -7223,13 +7234,14 @@ class Everywhere(Here):
         for channel in reversed(self._takers(namespace.name)):
             self.bus.unsubscribe(channel)
 
-    def leave_cluster(self) -> None:
+    async def leave_cluster(self) -> None:
         self.left = True
         for namespace in list(self.hub.namespaces.values()):
             self.closed(namespace)
+        await self.bus.left()
 
     async def close(self) -> None:
-        self.leave_cluster()
+        await self.leave_cluster()
         await self.bus.close()
 
     def _server_left(self, channel: str, server: str) -> None:

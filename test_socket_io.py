@@ -9038,6 +9038,15 @@ class RedisBusTests(RedisTestCase):
         self.assertEqual((await self.first.io.server_count(), asked), (1, [0]))
 
     @gen_test
+    async def test_nobody_counts_a_server_any_more_whose_clients_have_heard_its_goodbye(self):
+        there = await self.client(path="/second")
+        self.redis.slow_at.add("UNSUBSCRIBE")
+        closing = asyncio.ensure_future(self.second.io.close())
+        await within(there.disconnected.wait())
+        self.assertEqual(self.redis.count("socket.io-request#/#"), 1)
+        await within(closing)
+
+    @gen_test
     async def test_a_server_closes_although_redis_py_has_lost_a_cancellation(self):
         async def lose(block):
             try:
