@@ -29,8 +29,8 @@ processes that only send. What this file raises is a `SocketIOError`.
 The rest of this text is for readers of the source.
 
 Map. New code goes in its section. A section calls those above it. It calls one below only where
-the map names it with an arrow. Only 11 to 13 work with Tornado; 7 and 9 know the names of a few of
-its classes.
+the map names it with an arrow. Only 13 to 16 work with Tornado; 7, 9 and 10 know the names of a few
+of its classes.
 
      1  Limits and errors   the numbers that are no options; one exception family
      2  Packets             EnginePacket and Packet: the words all dialects translate to
@@ -42,47 +42,52 @@ its classes.
                             built frames are shareable bytes
      7  Requests            method + URL + headers -> Request, or Refused
      8  Session             time, life, upgrade, heartbeat, outbox; it never sleeps
-                            -> its `Outlet` (11), its members and its hub (9)
-     9  Rooms               members, namespaces, rooms, recovery of missed events; the hub: tables,
-                            options -> the application's handlers and the table of options (12),
-                            the cluster that the hub joins (10)
-    10  Cluster             what 9 does, across several servers (optional); the crew of workers
-                            that share a port -> the server (13) takes what they hand over
-    11  Transports          the only section that touches a client's socket: WebSocket, polling,
-                            JSONP, streams; the lane, which reads plain requests before Tornado does
-                            -> `allow_request` and its kin (12), the router and the server (13)
-    12  SocketIOHandler     the public door: subclass this; options, operators; start reading here
-                            -> `routes` makes the rule that Tornado is given (13)
-    13  Serving             the way of a request to its hub; SocketIOServer and the parent of its
+                            -> its `Outlet` (13, 14), its members (9) and its hub (10)
+     9  Rooms               members, namespaces, rooms, recovery of missed events
+                            -> the hub (10), the application's handlers (15)
+    10  Hub                 what one call of `routes` serves: tables, options, verbs
+                            -> the cluster and the crew that it joins (11, 12), the handlers and
+                            the table of options (15)
+    11  Cluster             what 10 does, across several servers (optional)
+                            -> the lines of workers, where these are its bus (12)
+    12  Workers             the crew of processes that share a port: lines, hand-over
+                            -> the server takes what they hand over (16)
+    13  HTTP                handshakes, POSTs, polls, refusals; the lane, which reads plain requests
+                            before Tornado does -> the connections that leave HTTP (14),
+                            `allow_request` and its kin (15), the router and the server (16)
+    14  Sockets             what a connection becomes that leaves HTTP: WebSocket, streams
+    15  SocketIOHandler     the public door: subclass this; options, operators; start reading here
+                            -> `routes` makes the rule that Tornado is given (16)
+    16  Serving             the way of a request to its hub; SocketIOServer and the parent of its
                             workers, the Flash policy
 
-One message, from socket to handler: `WebSocket.data_received` (11) cuts bytes into frames (6,
+One message, from socket to handler: `WebSocket.data_received` (14) cuts bytes into frames (6,
 `FrameParser`). The session's dialect (5) turns a frame into engine packets. `Session.received` (8)
 acts on them, and hands an event to the `Member` of its namespace (9, `take_event`), which has the
-handler (12, `dispatch`) run the method of that name.
+handler (15, `dispatch`) run the method of that name.
 
 One message, from handler to socket: what the method returns is sent as the ack (`Member._send_ack`),
 as `emit` sends an event. The dialect encodes the packet, `Outgoing` keeps its bytes, and
 `Session.enqueue` writes them to a WebSocket or queues them. Over HTTP a POST comes in by
-`Exchange.finish` (11), whether Tornado or the `Lane` has read it, and the messages that go out
+`Exchange.finish` (13), whether Tornado or the `Lane` has read it, and the messages that go out
 answer the GET that waits (`Poll`).
 
 One death: what is due at a time is a method that `Clock` (8) calls, such as
-`Session.heartbeat_due`. That one pings, and later calls `Session.end`: the session's outlet (11) lets
-go of the client, each member leaves its rooms at once, and its `on_close` runs in the next turn
+`Session.heartbeat_due`. That one pings, and later calls `Session.end`: the session's outlet lets go
+of the client, each member leaves its rooms at once, and its `on_close` runs in the next turn
 (9, `Member.end`). A connection that is lost comes to `Session.end` by `Session.outlet_lost`.
 
-One handshake: `LaneConnection._look` (11) reads its head without taking it. The application's
-router (13, `find_door`) gives an `Exchange`, whose `begin` asks `allow_request` (12) and whose
-`start` makes the session (9, `Hub.new_session`) and its first outlet. The answer leaves at the end
-of the turn (11, `Lane.send_soon`). What the lane does not take goes by Tornado to `Door.find_handler`.
+One handshake: `LaneConnection._look` (13) reads its head without taking it. The application's
+router (16, `find_door`) gives an `Exchange`, whose `begin` asks `allow_request` (15) and whose
+`start` makes the session (10, `Hub.new_session`) and its first outlet. The answer leaves at the end
+of the turn (13, `Lane.send_soon`). What the lane does not take goes by Tornado to `Door.find_handler`.
 
-One request at the wrong worker: `Lane.pass_on` (11) finds by the sid in its first line whose it is
-(9, `Hub.line_for`). The connection leaves by a `Line` (10), with the request unread, and
-`SocketIOServer.take_handed` (13) of the other worker serves it as if it had come there. A request
+One request at the wrong worker: `Lane.pass_on` (13) finds by the sid in its first line whose it is
+(10, `Hub.line_for`). The connection leaves by a `Line` (12), with the request unread, and
+`SocketIOServer.take_handed` (16) of the other worker serves it as if it had come there. A request
 that Tornado has read goes the same way, by `Exchange._hand_over`, in front of what follows it.
 
-One broadcast among workers: `Everywhere` (10) acts in this process and publishes on a `LineBus`.
+One broadcast among workers: `Everywhere` (11) acts in this process and publishes on a `LineBus`.
 `Switchboard.publish` sends to each worker that listens to the channel, by its `Line`. The
 `LineReader` there gives the message to `Crew.receive`, and so to the `Everywhere` of that worker.
 
@@ -245,11 +250,11 @@ APPLICATION_LOG = logging.getLogger("tornado.application")
 
 
 # -- 1. Limits and errors --------------------------------------------------------------
-# Limits that an application may want to change are options of SocketIOHandler (section 12).
+# Limits that an application may want to change are options of SocketIOHandler (section 15).
 # The numbers here follow from the protocols or from this file's own construction.
 #
 # `SocketIOError` is the family of errors. An error is raised deep and caught in two places:
-# where a transport hands bytes in (section 11), and where application code is called
+# where a transport hands bytes in (section 14), and where application code is called
 # (sections 8, 9 and 12).
 #
 # The table `MISTAKES` decides in one place what happens after a mistake of a client: an error
@@ -4366,8 +4371,7 @@ class Session:
 #
 # A namespace knows its members and their rooms. A member's id is a room without an entry of its
 # own. What goes to many is encoded once for each dialect. With a recovery window, a namespace keeps
-# for so long what it has sent, by number. The hub is what one call of `routes` serves: tables,
-# options, and their clock.
+# for so long what it has sent, by number.
 
 NO_ROOMS: frozenset[str] = frozenset()
 
@@ -5619,6 +5623,13 @@ def describe(handler: SocketIOHandler) -> dict[str, Any]:
     }
 
 
+# -- 10. Hub ---------------------------------------------------------------------------
+# A hub is what one call of `routes` serves: the tables of its sessions and namespaces, its options,
+# and their clock. It makes sessions and finds them, says who may come, and says goodbye to all. Its
+# `verbs` do what operators ask for: `Here` reaches the clients of this process. A hub in a cluster,
+# or in a crew of workers, has an `Everywhere` (11) in its place.
+
+
 class Here:
     """The verbs behind every operator, for the clients of this process.
 
@@ -6289,7 +6300,7 @@ def enabled_transports(application: tornado.web.Application) -> frozenset[str]:
     return frozenset(names - {"polling"})
 
 
-# -- 10. Cluster -----------------------------------------------------------------------
+# -- 11. Cluster -----------------------------------------------------------------------
 # Several servers that act as one. `Everywhere` has the verbs of `Here`: each acts in this
 # process at once and is published for the others, in the words of node's Redis adapter
 # (`@socket.io/redis-adapter`, the classic one), so that node servers and emitters of any
@@ -6299,7 +6310,6 @@ def enabled_transports(application: tornado.web.Application) -> frozenset[str]:
 # hubs of one process, for tests. A message from the bus is checked before anything is done with
 # it, and a bad one is dropped by itself: nothing that is published can end a server. What we
 # publish is well-formed to the byte: one bad message would end every node server that hears it.
-# At the end of the section stand the workers of one machine.
 
 # Types of requests and responses. Node calls 0 to 5 SOCKETS, ALL_ROOMS, REMOTE_JOIN,
 # REMOTE_LEAVE, REMOTE_DISCONNECT and REMOTE_FETCH.
@@ -7872,6 +7882,7 @@ class Emitter:
         self._redis.publish(request_channel(self._key, self._namespace), body)
 
 
+# -- 12. Workers -----------------------------------------------------------------------
 # Several workers on one machine share a port, and a client's connections come to any of them. The
 # sid names the worker that has the session, by one letter behind `sid_prefix`. A request with the
 # sid of another worker is handed over together with its connection: the descriptor goes through a
@@ -8574,25 +8585,19 @@ class LineBus(Bus):
         self.switchboard.watchers.pop(self.start, None)
 
 
-# -- 11. Transports --------------------------------------------------------------------
-# The only section that touches a client's socket. An HTTP request is an `Exchange`, answered once.
-# The connection of a WebSocket or of a stream is `TakenOver` from Tornado:
+# -- 13. HTTP --------------------------------------------------------------------------
+# Every client begins with HTTP, and some stay with it. A request is an `Exchange`, answered once:
 #
+#     AnswerHeaders          headers and cookies that the application adds to an answer
 #     TornadoConnection      the connection of an Exchange: answers, tells its end, can be given up
 #     LaneConnection         the same, where Tornado has not read the request, but a `Lane` has
-#     Exchange               one HTTP request: a handshake, a POST, a refusal
-#     AnswerHeaders          headers and cookies that the application adds to an answer
 #     Answer                 the part of a long answer that has not left
+#     Exchange               one request: a handshake, a POST, a refusal, a client's script
 #     Poll                   a GET that waits until its session has something to say
-#     TakenOver              a connection of our own, on an adopted socket (for TLS a StreamCarrier)
-#       WebSocket            frames both ways; the upgrade
-#       Stream               xhr-multipart and htmlfile: an answer that never ends
 #
-# A Poll, a WebSocket or a Stream becomes the outlet of its session in `Exchange.start`, but a
-# WebSocket that is to replace the polls of a session becomes it in `Session.upgraded`. What comes
-# in goes to `Session.received`: from `WebSocket._message`, or over HTTP from the POST's Exchange.
-# What goes out is written to a WebSocket by the session (`write_now`, which is `WebSocket.write`);
-# any other outlet is told by `wake` that there is something to take from the outbox.
+# A Poll becomes the outlet of its session in `Exchange.start`, and so does the WebSocket or Stream
+# (14) to which an Exchange leaves its connection (`_take_over`). What comes in goes by the Exchange
+# of a POST to `Session.received`. What goes out waits in the outbox: `wake` tells the outlet so.
 
 
 def cors_headers(headers: Headers, dialect: Dialect | None) -> dict[str, str]:
@@ -10402,6 +10407,20 @@ class Poll:
         session.ease()
 
 
+# -- 14. Sockets -----------------------------------------------------------------------
+# The connections that are ours from their handshake to their end. Tornado or the lane lets go of
+# the socket, and asyncio reads it for us:
+#
+#     TakenOver              a connection on an adopted socket (for TLS a StreamCarrier)
+#       WebSocket            frames both ways; the upgrade
+#       Stream               xhr-multipart and htmlfile: an answer that never ends
+#
+# A WebSocket that is to replace the polls of a session becomes its outlet in `Session.upgraded`,
+# any other in `Exchange.start`. What comes in goes by `WebSocket._message` to `Session.received`.
+# The session writes to a WebSocket itself (`write_now`, which is `WebSocket.write`) while that
+# keeps up, and wakes it when the outbox has something for it.
+
+
 def raise_error(error: BaseException) -> NoReturn:
     raise error
 
@@ -11007,10 +11026,10 @@ class StreamCarrier:
         self.high = high
 
 
-# -- 12. SocketIOHandler ---------------------------------------------------------------
+# -- 15. SocketIOHandler ---------------------------------------------------------------
 # The public door; start reading here. Applications subclass `SocketIOHandler`: an object of it is
 # one client in one namespace. Operators such as `io.to("lobby")` give a `Broadcast`, which stands
-# for some or all clients of a namespace and calls the verbs of section 9. Behind the handler
+# for some or all clients of a namespace and calls the verbs of section 10. Behind the handler
 # stand the checks of a class: a name or an option that would do nothing is an error when the class
 # is made, because servers of other makes call the same things otherwise.
 
@@ -12677,14 +12696,14 @@ SPELLINGS = {squeezed(name): name for name in OPTIONS if name not in ("json", "c
 }
 
 
-# -- 13. Serving ---------------------------------------------------------------------
+# -- 16. Serving -----------------------------------------------------------------------
 # `routes` gives an Application a rule: a `Resource`, which matches the paths, and `Entrances`,
 # which lead to the hub. The first request of an Application goes through a `Gateway`, because only
 # a RequestHandler learns its Application; then the hub is bound, and every later request goes
 # through a `Door` straight to an `Exchange`. `SocketIOServer` listens, and at its end says goodbye.
 # Several workers are processes that share what one parent has bound: the parent is a `Foreman`. It
 # learns of a death by SIGCHLD (`_bury`), and forks again after a pause (`_start`). The new worker
-# has the number of the dead one, opens its `Crew` (10) in `_listen`, and says that it listens.
+# has the number of the dead one, opens its `Crew` (12) in `_listen`, and says that it listens.
 
 
 NO_GROUPS: Mapping[str, str] = types.MappingProxyType({})

@@ -1034,7 +1034,7 @@ class SocketIOTestCase(tornado.testing.AsyncHTTPTestCase):
 
 # -- Below: this repository's own tests. Nothing there is for import. ------------------
 # The tests stand in the order of the map of socket_io.py. Those of sections 2 to 9 need no server
-# and no sleep: feed, look, advance `now`. From section 11 on they run over the real wire.
+# and no sleep: feed, look, advance `now`. From section 13 on they run over the real wire.
 
 import ast
 import atexit
@@ -7013,7 +7013,7 @@ class BroadcastCallTests(RoomAssertions, AsyncSessionTestCase):
         self.assertEqual([member.session.owed_acks for member in self.everybody], [0, 0, 0])
 
 
-# -- 10. Cluster -----------------------------------------------------------------------
+# -- 11. Cluster -----------------------------------------------------------------------
 # Servers of one process hear each other by `memory://`. Where Redis is the subject, a small
 # server that speaks its protocol stands for it. What they publish is checked against what
 # node's adapter takes: one message that it does not take would end every node server.
@@ -9216,7 +9216,7 @@ class EmitterTests(unittest.TestCase):
                 socket_io.Emitter(url)
 
 
-# ---- Several workers -----------------------------------------------------------------
+# -- 12. Workers -----------------------------------------------------------------------
 
 
 class LineParserTests(unittest.TestCase):
@@ -10064,7 +10064,7 @@ class WorkersFailureTests(WorkersClusterTestCase):
         self.assertEqual(await self.second.io.server_count(), 2)
 
 
-# -- 11. Transports --------------------------------------------------------------------
+# -- 13 and 14. HTTP and sockets -------------------------------------------------------
 
 
 class EngineIOHandshakeTests(RecorderTestCase):
@@ -12764,7 +12764,7 @@ class SocketIO06TimeTests(RecorderTestCase):
         )
 
 
-# -- 12. SocketIOHandler ---------------------------------------------------------------
+# -- 15. SocketIOHandler ---------------------------------------------------------------
 
 
 # ---- Events and acks -----------------------------------------------------------------
@@ -20261,7 +20261,7 @@ class ForkTests(RecorderTestCase):
         return said
 
 
-# -- 13. Serving -----------------------------------------------------------------------
+# -- 16. Serving -----------------------------------------------------------------------
 
 
 class RouteTests(SocketIOTestCase):

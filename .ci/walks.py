@@ -41,11 +41,16 @@ from pathlib import Path
 import tornado.web
 
 SEAMS = {  # the sections of caller and callee: the seam that the map declares between them
-    (8, 11): "Outlet",
-    (8, 9): "the hub's tables",
-    (9, 12): "the handler",
-    (11, 12): "the handler, asked by allow_request",
-    (11, 13): "the router",
+    (8, 9): "members",
+    (8, 10): "the hub's tables",
+    (8, 13): "Outlet",
+    (8, 14): "Outlet",
+    (9, 10): "the hub",
+    (9, 15): "the handler",
+    (10, 15): "the handler",
+    (13, 14): "what a connection becomes",
+    (13, 15): "the handler, asked by allow_request",
+    (13, 16): "the router",
 }
 SECONDS = 10.0  # the limit of a wait for something that should come at once
 CALM = 0.3  # seconds in which a walk may still have something to do after its last byte
