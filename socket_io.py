@@ -3034,8 +3034,9 @@ def decided(answer: Any) -> Any:
     """
     if isinstance(answer, bool):  # as nearly always; the questions below take a microsecond
         return answer
-    kind = answer if isinstance(answer, type) else type(answer)
-    if issubclass(kind, BaseException):
+    if isinstance(answer, type) and issubclass(answer, BaseException):
+        answer = answer()
+    if isinstance(answer, BaseException):
         raise answer
     if is_awaitable(answer) or isinstance(answer, (Generator, AsyncGenerator)):
         raise TypeError(
