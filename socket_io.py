@@ -6828,6 +6828,7 @@ class RedisBus(Bus):
 
     def subscribe(self, channel: str, receive: Receive) -> None:
         self.receivers[glob(channel)] = receive
+        self.confirmed.discard(glob(channel))  # its end may be on the way still
         self._change(glob(channel), True)
 
     def unsubscribe(self, channel: str) -> None:

@@ -8758,6 +8758,18 @@ class RedisBusTests(RedisTestCase):
         self.assertEqual((await within(calling)).answers, {there.id: "yes"})
 
     @gen_test
+    async def test_a_server_that_subscribes_again_counts_the_others_once_it_is_counted_itself(self):
+        await self.client(path="/second", namespace="/room/1")
+        self.redis.slow_at.add("SUBSCRIBE")
+        room = self.first.io.of("/room/1")
+        for turns in range(10):
+            with self.subTest(turns):
+                self.assertEqual(len(await room.fetch_sockets()), 1)
+                await until(lambda: self.redis.count("socket.io-request#/room/1#") == 1)
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+
+    @gen_test
     async def test_many_events_arrive_in_order_and_none_twice(self):
         there = await self.client(path="/second")
         for start in range(0, 300, 30):
