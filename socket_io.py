@@ -6198,8 +6198,8 @@ class Hub:
         }
 
     def reopen(self) -> None:
-        """Take clients again after a goodbye, for another server that begins on this loop."""
-        if self.closing:
+        """Take clients again after a goodbye, for another server; a new loop binds us again."""
+        if self.closing and self.clock.is_bound():
             self.join_cluster()
         self.closing = False
         self.ended = asyncio.Event()

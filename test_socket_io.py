@@ -7426,6 +7426,20 @@ class ClusterOptionTests(unittest.TestCase):
                 (given["username"], given["password"], given["db"]), ("user", "p/w", 4)
             )
 
+    def test_a_server_is_made_again_on_another_loop(self):
+        class Chat(SocketIOHandler):
+            cluster = "redis://127.0.0.1:1"
+
+        application = tornado.web.Application([Chat.routes("socket.io")])
+
+        async def serve():
+            server = SocketIOServer(application, auto_start=False, port=0, address="127.0.0.1")
+            await server.close()
+
+        with self.assertLogs("socket_io"):
+            for _ in range(2):
+                asyncio.run(serve())
+
 
 class ClusterTestCase(SocketIOTestCase):
     """Two servers of one cluster behind one port, at /first and /second, which hear each other.
