@@ -12483,7 +12483,7 @@ def _check_attributes(cls: type[SocketIOHandler]) -> None:
 
 def _fault_of(cls: type[SocketIOHandler], base: type, name: str) -> str:
     """Return what is wrong with the attribute *name* of *base* in *cls*, and the cure, or nothing."""
-    if _hides(base, name):
+    if _hides(cls, base, name):
         cure = "use routes(namespaces=..)" if name == "namespace" else "give it another name"
         return f"would hide SocketIOHandler.{name}: {cure}"
     ours = _ours_for(cls, base, name)
@@ -12494,8 +12494,8 @@ def _fault_of(cls: type[SocketIOHandler], base: type, name: str) -> str:
     return f"would do nothing here; {cure}"
 
 
-def _hides(base: type, name: str) -> bool:
-    """Tell whether *name* of *base* hides a property or a method of ours, and cannot stand for it.
+def _hides(cls: type[SocketIOHandler], base: type, name: str) -> bool:
+    """Tell whether *name* of *base* hides one of ours in *cls*, and cannot stand for it.
 
     `self.rooms` of a class with `rooms = {}` would be one dict of all clients.
     """
@@ -12503,6 +12503,8 @@ def _hides(base: type, name: str) -> bool:
     is_function = callable(value) or isinstance(value, (classmethod, staticmethod))
     # Applications had an attribute `data` before the handler had one, which nothing here uses.
     if name in ("data", "current_user") or name.startswith("_"):
+        return False
+    if inspect.getattr_static(cls, name) is not value:
         return False
     if isinstance(ours, (property, HomeIO)):
         return is_function or not hasattr(value, "__get__")

@@ -17585,6 +17585,14 @@ class SubclassTests(unittest.TestCase):
         (line,) = logged.output
         self.assertIn("Mixin.rooms would hide", line)
 
+    def test_what_a_mixin_has_behind_the_base_or_the_class_has_taken_back_hides_nothing(self):
+        mixin = type("Mixin", (), {"rooms": {}, "session": None})
+        own = {name: vars(SocketIOHandler)[name] for name in ("rooms", "session")}
+        socket_io._warned.clear()
+        with self.assertNoLogs("socket_io", "WARNING"):
+            type("Chat", (SocketIOHandler, mixin), {})
+            type("Chat", (mixin, SocketIOHandler), own)
+
     def test_two_methods_for_one_event_are_refused(self):
         self.assertRefused(
             {"a": event("x")(lambda self: None), "b": event("x")(lambda self: None)}, "two methods"
