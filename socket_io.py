@@ -13530,7 +13530,8 @@ def warn_of_hidden_routes(application: Any) -> None:
         for rule in rules:
             matcher, is_router = rule.matcher, isinstance(rule.target, tornado.routing.RuleRouter)
             if not isinstance(matcher, Resource):
-                if isinstance(matcher, tornado.routing.PathMatches) and not is_router:
+                # A subclass may look at more than the path.
+                if type(matcher) is tornado.routing.PathMatches and not is_router:
                     pages.append(matcher)
                 continue
             pattern = matcher.pattern.pattern

@@ -20413,6 +20413,14 @@ class HiddenRouteTests(unittest.TestCase):
             self.serve(("/", page), ("/static/.*", page), routes("socket.io"), ("/.*", page))
             self.serve(("/rooms/admin/", page), routes("rooms/(?P<name>[a-z]+)"))
 
+    def test_a_rule_that_looks_at_more_than_the_path_is_no_warning(self):
+        class Posted(tornado.routing.PathMatches):
+            def match(self, request):
+                return super().match(request) if request.method == "POST" else None
+
+        with self.assertNoLogs("socket_io", "WARNING"):
+            self.serve((Posted("/.*"), tornado.web.RequestHandler), Recorder.routes("socket.io"))
+
 
 class PlainRuleTests(RecorderTestCase):
     """A handler that stands in an Application as any other would, without `routes`."""
