@@ -3018,7 +3018,8 @@ def first_subprotocol(offers: str) -> str:
 
 def is_awaitable(value: Any) -> bool:
     """Tell whether *value* can be awaited; `inspect.isawaitable` takes ten times as long."""
-    return hasattr(value, "__await__")
+    # An object may have every attribute that it is asked for.
+    return hasattr(value, "__await__") and hasattr(type(value), "__await__")
 
 
 def reason_of(error: tornado.web.HTTPError) -> str:

@@ -18119,6 +18119,20 @@ class RequestHandlerTests(RecorderTestCase):
         self.assertEqual(await (await self.client()).receive(), ("welcome", "ada"))
 
     @gen_test
+    async def test_an_object_that_has_every_attribute_is_a_user_and_an_ack(self):
+        class Record(dict):
+            __getattr__ = dict.get
+
+        def on_message(handler, message):
+            return handler.current_user
+
+        self.handler.get_current_user = lambda handler: Record(name="ada")
+        self.handler.allow_request = classmethod(lambda cls, request: Record(name="ada"))
+        self.handler.on_message = on_message
+        client = await self.client()
+        self.assertEqual(await client.call("message", "who?"), {"name": "ada"})
+
+    @gen_test
     async def test_authenticated_above_an_event_is_told_to_stand_above_on_open(self):
         @tornado.web.authenticated
         def on_message(handler, message):
