@@ -6216,6 +6216,7 @@ class Hub:
         for session in leaving:
             session.close("server shutting down")
         self.check_if_empty()
+        await asyncio.sleep(0)  # `on_close` of these clients begins: it may be a coroutine
         ended = asyncio.ensure_future(self.ended.wait())
         others = {task for task in self.clock.tasks if task is not asyncio.current_task()}
         await asyncio.wait([ended, *others], timeout=CLOSE_GRACE)

@@ -20680,6 +20680,27 @@ class SocketIOServerTests(tornado.testing.AsyncTestCase):
                 wire.close()
             await within(closing)
 
+    @gen_test
+    async def test_a_goodbye_waits_for_an_on_close_that_is_a_coroutine(self):
+        begun, may_end, ended = asyncio.Event(), asyncio.Event(), []
+
+        class Chat(SocketIOHandler):
+            async def on_close(self):
+                begun.set()
+                await may_end.wait()
+                ended.append(self.close_reason)
+
+        sock, port = tornado.testing.bind_unused_port()
+        server = LaneServer(tornado.web.Application([Chat.routes("chat")]), auto_start=False)
+        server.add_sockets([sock])
+        client = await Client(port, "EIO4", "websocket", path="/chat").connect()
+        closing = asyncio.ensure_future(server.close())
+        await within(client.disconnected.wait())
+        await within(begun.wait())
+        asyncio.get_running_loop().call_later(0.05, may_end.set)
+        await within(closing)
+        self.assertEqual(ended, ["server shutting down"])
+
     @needs_cluster_packages
     def test_a_server_that_is_made_before_its_loop_runs_joins_its_cluster_without_a_request(self):
         options = {"cluster": f"memory://{self.id()}"}
@@ -20734,7 +20755,9 @@ print("ended", flush=True)
 import asyncio, logging, sys, tornado.ioloop, tornado.web, socket_io
 class Chat(socket_io.SocketIOHandler):
     def on_message(self, message): exec(message)
-    def on_close(self): print("closed", self.close_reason, flush=True)
+    async def on_close(self):
+        await asyncio.sleep(0.05)
+        print("closed", self.close_reason, flush=True)
 logging.basicConfig(level=logging.INFO, stream=sys.stdout)
 if sys.argv[2] == "a loop of Tornado's": tornado.ioloop.IOLoop.current()
 socket_io.SocketIOServer(tornado.web.Application([Chat.routes("socket.io")]), port=int(sys.argv[1]))
