@@ -13750,9 +13750,10 @@ def run_loop(work: Coroutine[Any, Any, None], in_worker: bool = False) -> None:
 
         task = loop.run_sync(begin)
         task.add_done_callback(lambda _: loop.stop())
-        while not task.done():
+        loop.start()
+        task.cancel()
+        while not task.done():  # whoever stops the loop may do so again, during the goodbye
             loop.start()
-            task.cancel()
         task.result()
         return
     run: Callable[..., Any] = asyncio.run

@@ -20770,11 +20770,14 @@ print("ended", flush=True)
             "tornado.ioloop.IOLoop.current().stop()",
             "[task.cancel() for task in asyncio.all_tasks()]",
         )
+        # A signal's flag is mostly looked at so: by a callback that goes on stopping.
+        stop_often = f"tornado.ioloop.PeriodicCallback(lambda: {stop}, 5).start()"
         for where, message, ended in [
             ("a new loop", stop, True),
             ("a new loop", cancel, True),
             ("a new loop", "sys.exit()", False),
             ("a loop of Tornado's", stop, True),
+            ("a loop of Tornado's", stop_often, True),
             ("a loop of Tornado's", cancel, True),
         ]:
             port = unused_port()
