@@ -12503,6 +12503,7 @@ def _hides(cls: type[SocketIOHandler], base: type, name: str) -> bool:
     """
     value, ours = vars(base)[name], vars(SocketIOHandler).get(name)
     is_function = callable(value) or isinstance(value, (classmethod, staticmethod))
+    is_function = is_function and not hasattr(value, "__set__")  # a PropertyMock can be called, too
     # Applications had an attribute `data` before the handler had one, which nothing here uses.
     if name in ("data", "current_user") or name.startswith("_"):
         return False

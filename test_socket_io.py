@@ -17576,6 +17576,7 @@ class SubclassTests(unittest.TestCase):
                 self.assertRefused({name: value}, f"Chat.{name} would hide SocketIOHandler.{name}")
         for name in ("session", "data", "to", "current_user"):
             type("Fine", (SocketIOHandler,), {name: property(lambda self: "own")})
+            type("Fine", (SocketIOHandler,), {name: mock.PropertyMock(return_value="own")})
         fine = {"to": lambda self, *rooms: None, "current_user": "ann", "data": {}}
         type("Fine", (SocketIOHandler,), fine)
         mixin = type("Mixin", (), {"rooms": {}, "clients": {}})
