@@ -4294,8 +4294,9 @@ class Session:
 
     def close(self, reason: str) -> None:
         """Tell the client, behind what was sent before, then end with *reason*."""
-        if self.life is Life.OPENING and self.dialect.open_follows_connect:
-            return self.end(reason)  # a 0.6 client has no sid yet, and so nothing to close
+        no_sid_yet = self.life is Life.OPENING and self.dialect.open_follows_connect
+        if no_sid_yet or not self.transport:
+            return self.end(reason)  # the client has nothing to close yet
         if not self._move(CLOSING):
             return
         self._log_end(reason)

@@ -12414,6 +12414,31 @@ class Protocol1Tests(RecorderTestCase):
         await closing
 
     @gen_test
+    async def test_a_client_that_has_only_shaken_hands_is_not_opened_behind_the_goodbye(self):
+        for method, transport in (
+            ("GET", "websocket"),
+            ("GET", "xhr-polling"),
+            ("POST", "xhr-polling"),
+            ("GET", "htmlfile"),
+        ):
+            with self.subTest(method=method, transport=transport):
+                self.begin_anew()
+                wire = await self.wire()
+                path = f"/socket.io/1/{transport}/{await sid_of_0_9(wire)}"
+                closing = asyncio.ensure_future(self.handler.io.close())
+                await turns()
+                if transport == "websocket":
+                    await wire.upgrade(path)
+                    answer = await wire.text()
+                else:
+                    wire.send_request(method, path)
+                    answer = (await wire.body((await wire.head())[1])).decode()
+                self.assertIn("7:::1+0", answer)
+                wire.close()
+                await closing
+                self.assertEqual(self.handler.handlers, [])
+
+    @gen_test
     async def test_each_packet_for_a_0_9_htmlfile_is_a_script_of_its_own(self):
         r"""Its client takes the backslash off each \\/, so that a length would not hold."""
         wire = await self.wire()
