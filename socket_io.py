@@ -10280,7 +10280,8 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
     def _too_large(self) -> None:
         if not self.answered:
             if isinstance(self.connection, TornadoConnection):
-                self.connection.drains = True
+                # Who waits to be asked for the body, by Expect, has not sent it.
+                self.connection.drains = bool(self.body) or "Expect" not in self.headers
             self._refuse(Refused("Payload too large", 3, 413, "too large"))
             if self.session is not None:
                 self._forget_post(self.session)

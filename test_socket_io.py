@@ -11134,6 +11134,15 @@ class BodySizeTests(RecorderTestCase):
                 await self.assertClosedFor("transport error")
 
     @gen_test
+    async def test_a_client_that_waits_to_be_asked_for_a_body_too_large_is_not_asked(self):
+        wire = await self.wire()
+        url = await self.join_polling(wire)
+        wire.send_request("POST", url, b"", Content_Length="1001", Expect="100-continue")
+        self.assertEqual((await wire.answer())[0], 413)
+        self.assertEqual(await wire.end(), b"")
+        await self.assertClosedFor("transport error")
+
+    @gen_test
     async def test_a_connection_ends_whose_body_was_refused_and_never_comes(self):
         wire = await self.wire()
         url = await self.join_polling(wire)
