@@ -10229,10 +10229,12 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             session.cut_off("overlap", "a second post came while one is worked off")
             return self._refuse(Refused("Overlapping posts", cause="overlap"))
         body, content_type = bytes(self.body), self.headers.get("Content-Type", "")
+        memory = session.text_memory
+        if request.transport != session.transport:  # it tells nothing of how frames are encoded
+            memory = copy.copy(memory)
+            memory.tell = None
         try:
-            packets = session.dialect.decode_post(
-                body, content_type, bool(request.jsonp), session.text_memory
-            )
+            packets = session.dialect.decode_post(body, content_type, bool(request.jsonp), memory)
         except PayloadError as error:
             return self._refuse_post(session, error)
         self.body = b""

@@ -12776,6 +12776,29 @@ class EngineIO3Tests(RecorderTestCase):
                     self.assertEqual(await websocket.text(), expected)
 
     @gen_test
+    async def test_a_post_that_was_on_its_way_during_the_upgrade_tells_nothing_of_frames(self):
+        """The client in Swift encodes its posts twice, not its frames, and waits for no post."""
+        wire, poster, websocket = await self.wire(), await self.wire(), await self.wire()
+        url, _ = await self.open(wire)
+        text = '42["tell","é"]'.encode().decode("latin-1")
+        body = f"{len(text)}:{text}".encode()
+        await wire.request("POST", url, body)
+        await self.noted("tell", "é")
+        poster.send_request("POST", url, body[:5], Content_Length=len(body))
+        await until(lambda: self.handler.handlers[0]._member.session.post is not None)
+        await websocket.upgrade(url.replace("polling", "websocket"))
+        for frame in ("2probe", "5"):
+            websocket.send_frame(frame)
+        self.assertEqual(await websocket.text(), "3probe")
+        websocket.send_frame('42["switched"]')
+        await self.noted("switched")
+        poster.writer.write(body[5:])
+        self.assertEqual((await poster.answer())[2], b"ok")
+        await self.noted("tell", "é")
+        websocket.send_frame("40/ещё")
+        self.assertEqual(await websocket.text(), '44/ещё,"Invalid namespace"')
+
+    @gen_test
     async def test_a_client_that_reads_binary_payloads_only_gets_its_open_packet_alone(self):
         wire, path = await self.wire(), "/socket.io/?EIO=3&t=1400000000000-0&transport=polling"
         _, _, body = await wire.request("GET", path)
