@@ -3662,6 +3662,7 @@ class Session:
             outlet.release()
         self.update_reading()
         self.transport, self.dialect, self.heartbeat = transport, dialect, None
+        self._recode_outbox()
         self.hub.clock.disarm(self.heartbeat_due)
         self._start_heartbeat(self.hub.clock.now())
         if dialect.poll_return is not None and transport in POLLING:
@@ -3941,7 +3942,7 @@ class Session:
                 self.send_engine(OPEN, self.greeting)
         self.hub.messages_sent += len(member.before_connect)
         for outgoing in member.before_connect:
-            self.enqueue(self._for_client(outgoing))
+            self.enqueue(self.for_client(outgoing))
         member.before_connect = ()
         self.send_packet(Packet(CONNECT, member.namespace.name, member.identity))
         if self.postponed and member.namespace.name == "/":
@@ -3980,12 +3981,13 @@ class Session:
         if self.outlet is not None:
             self.outlet.wake()
 
-    def _for_client(self, outgoing: Outgoing) -> Outgoing:
+    def for_client(self, outgoing: Outgoing) -> Outgoing:
         """Encode what was encoded for others, or for another transport, as this client needs it."""
         if outgoing.dialect.name != self.dialect.name:
             packets = self.dialect.recode(outgoing.packets, outgoing.dialect)
             return Outgoing(self.dialect, packets)
-        if outgoing.dialect.base64 == self.dialect.base64:
+        base64, deflate_from = outgoing.dialect.base64, outgoing.dialect.deflate_from
+        if base64 == self.dialect.base64 and deflate_from in (None, self.dialect.deflate_from):
             return outgoing
         return Outgoing(self.dialect, outgoing.packets)
 
@@ -4166,9 +4168,12 @@ class Session:
         old, self.outlet, self.prober, self.transport = self.outlet, None, None, WEBSOCKET
         if old is not None:
             old.release()
-        if self.outbox:
-            self.outbox = collections.deque(map(self._for_client, self.outbox))
+        self._recode_outbox()
         self.attach(outlet)
+
+    def _recode_outbox(self) -> None:
+        if self.outbox:
+            self.outbox = collections.deque(map(self.for_client, self.outbox))
 
     def _double_frames(self) -> None:
         """Encode frames twice from now on: the client, of 1.0 in Node, has sent one that is.
@@ -4755,7 +4760,7 @@ class Member:
         waiting = self._take_after_connect()
         for outgoing in waiting:
             if isinstance(outgoing, Outgoing):
-                self.enqueue(outgoing)
+                self.enqueue(self.session.for_client(outgoing))
         for ending in waiting:
             if not isinstance(ending, Outgoing):
                 ending()

@@ -19575,6 +19575,29 @@ class WebSocketCompressionTests(RecorderTestCase):
         self.assertEqual([(await wire.read())[0] for wire in wires], [0xC1, 0xC1, 0x81, 0xC1])
 
     @gen_test
+    async def test_what_is_sent_before_a_switch_leaves_plainly_by_a_connection_without_compression(
+        self,
+    ):
+        """A page of 0.9 tries flashsocket when its WebSocket has brought nothing."""
+        gate = asyncio.Event()
+
+        async def on_open(handler):
+            self.handler.handlers.append(handler)
+            handler.send("x" * 200)
+            await gate.wait()
+
+        self.handler.on_open = on_open
+        websocket, flash = await self.wire(), await self.wire()
+        sid = await sid_of_0_9(await self.wire())
+        offer = {"Sec_WebSocket_Extensions": self.DEFLATE}
+        await websocket.upgrade(f"/socket.io/1/websocket/{sid}", **offer)
+        await flash.upgrade(f"/socket.io/1/flashsocket/{sid}")
+        (handler,) = self.handler.handlers
+        await until(lambda: handler.protocol == "flashsocket")
+        gate.set()
+        self.assertEqual([await flash.text(), await flash.text()], ["1::", "3:::" + "x" * 200])
+
+    @gen_test
     async def test_a_wrong_offer_of_compression_only_refuses_the_extension(self):
         good = [
             "permessage-deflate; client_max_window_bits",
