@@ -1844,9 +1844,6 @@ class SocketIO09(Dialect):
 
     def encode_payload(self, packets: list[EnginePacket]) -> str:
         texts = [self._encode_engine_packet(packet) for packet in packets]
-        if texts[-2:] == ["0::", "0::"]:
-            # The DISCONNECT of "/" has told already what the CLOSE behind it would tell.
-            texts.pop()
         if len(texts) < 2:
             return texts[0] if texts else "8::"
         return "".join([f"{self.MARK}{utf16_units(text)}{self.MARK}{text}" for text in texts])
