@@ -2851,10 +2851,12 @@ def parse_request(
     segments = tail.split("/")[1:]
     first = segments[0] if segments else ""
     is_numbered = first.isdigit()
+    # A client of 0.9 has its sid in the path, whatever its query says.
+    may_be_engine = is_numbered and not any(segments[2:]) and EngineIO3.name in dialects
     asks_engine = query.get("transport", [b""])[0] in (b"polling", b"websocket")
     if first in TRANSPORTS:
         request = _parse_path(method, segments, dialects)
-    elif tail in ENGINE_TAILS or (is_numbered and asks_engine and EngineIO3.name in dialects):
+    elif tail in ENGINE_TAILS or (may_be_engine and asks_engine):
         request = _parse_query(method, query, headers, dialects)
     elif is_numbered:
         request = _parse_protocol_1(method, segments, query, dialects)
@@ -12166,13 +12168,13 @@ class SocketIOHandler(tornado.web.RequestHandler):
 
     def to(self, *rooms: Rooms) -> Broadcast:
         """Choose the clients in *rooms* but this client."""
-        return self.broadcast.to(*rooms)
+        return self.io.except_(self.id).to(*rooms)
 
     in_ = to
 
     def except_(self, *rooms: Rooms) -> Broadcast:
         """Choose all clients but this client and the clients in *rooms*."""
-        return self.broadcast.except_(*rooms)
+        return self.io.except_(self.id, *rooms)
 
     # Serving.
 
@@ -12510,8 +12512,8 @@ def _hides(cls: type[SocketIOHandler], base: type, name: str) -> bool:
     value, ours = vars(base)[name], vars(SocketIOHandler).get(name)
     is_function = callable(value) or isinstance(value, (classmethod, staticmethod))
     is_function = is_function and not hasattr(value, "__set__")  # a PropertyMock can be called, too
-    # Applications had an attribute `data` before the handler had one, which nothing here uses.
-    if name in ("data", "current_user") or name.startswith("_"):
+    # Applications have these of their own, and nothing here uses ours.
+    if name in ("auth", "broadcast", "connected", "current_user", "data") or name.startswith("_"):
         return False
     if inspect.getattr_static(cls, name) is not value:
         return False
@@ -12557,7 +12559,8 @@ def _check_kind(where: str, option: Option, value: Any) -> None:
             raise ValueError(f"{where} must be a finite number, not {value!r}")
         if value < 0 or value == 0 and not option.zero:
             raise ValueError(f"{where} must be above zero, not {value!r}")
-        if value >= 5000 and option == Option(SECONDS):  # times in node are 5,000 ms and more
+        # Times in node are 5,000 ms and more, in whole seconds.
+        if value >= 5000 and value % 1000 == 0 and option == Option(SECONDS):
             warn_once("milliseconds", "%s = %r: times are in seconds", where, value)
 
 

@@ -12611,6 +12611,9 @@ class EngineIO3Tests(RecorderTestCase):
         wire = await self.wire()
         _, _, body = await wire.request("GET", "/socket.io/1/?t=1&transport=bus")
         self.assertRegex(body, rb"\A[\w-]{20}:60:60:websocket,")
+        sid = body.partition(b":")[0].decode()
+        _, _, body = await wire.request("GET", f"/socket.io/1/xhr-polling/{sid}?transport=polling")
+        self.assertEqual(body, b"1::")
 
     @gen_test
     async def test_cocos2d_x_speaks_as_0_9_where_only_that_is_served(self):
@@ -17631,14 +17634,15 @@ class SubclassTests(unittest.TestCase):
 
     def test_an_attribute_that_hides_one_of_the_base_is_refused(self):
         rows = [("rooms", {}), ("session", {}), ("id", 5), ("namespace", "/chat"), ("io", None),
-                ("id", lambda self: 5), ("auth", staticmethod(dict)), ("to", "lobby"), ("on_open", None)]  # fmt: skip
+                ("id", lambda self: 5), ("rooms", staticmethod(dict)), ("to", "lobby"), ("on_open", None)]  # fmt: skip
         for name, value in rows:
             with self.subTest(name):
                 self.assertRefused({name: value}, f"Chat.{name} would hide SocketIOHandler.{name}")
         for name in ("session", "data", "to", "current_user"):
             type("Fine", (SocketIOHandler,), {name: property(lambda self: "own")})
             type("Fine", (SocketIOHandler,), {name: mock.PropertyMock(return_value="own")})
-        fine = {"to": lambda self, *rooms: None, "current_user": "ann", "data": {}}
+        fine = {"to": lambda self, *rooms: None, "current_user": "ann", "data": {}, "auth": None, "connected": False,
+                "broadcast": lambda self, text: self.to("lobby").emit("said", text)}  # fmt: skip
         type("Fine", (SocketIOHandler,), fine)
         mixin = type("Mixin", (), {"rooms": {}, "clients": {}})
         socket_io._warned.clear()
@@ -17963,7 +17967,7 @@ def late(answer: Missing): ...
     def test_a_time_that_would_be_right_in_milliseconds_is_warned_of(self):
         socket_io._warned.clear()
         with self.assertLogs("socket_io", "WARNING") as logged:
-            type("Chat", (SocketIOHandler,), {"ping_interval": 25000, "recovery_window": 86400})
+            type("Chat", (SocketIOHandler,), {"ping_interval": 25000, "connect_timeout": 86400, "recovery_window": 86400})
         (line,) = logged.output
         self.assertIn("Chat.ping_interval = 25000", line)
         self.assertIn("seconds", line)
