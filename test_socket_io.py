@@ -17967,7 +17967,11 @@ def late(answer: Missing): ...
     def test_a_time_that_would_be_right_in_milliseconds_is_warned_of(self):
         socket_io._warned.clear()
         with self.assertLogs("socket_io", "WARNING") as logged:
-            type("Chat", (SocketIOHandler,), {"ping_interval": 25000, "connect_timeout": 86400, "recovery_window": 86400})
+            type(
+                "Chat",
+                (SocketIOHandler,),
+                {"ping_interval": 25000, "connect_timeout": 86400, "recovery_window": 86400},
+            )
         (line,) = logged.output
         self.assertIn("Chat.ping_interval = 25000", line)
         self.assertIn("seconds", line)
