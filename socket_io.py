@@ -6946,6 +6946,8 @@ class RedisBus(Bus):
         except BaseException:
             await self.listening_client.connection_pool.disconnect()
             raise
+        # Those that publish have probably broken as well, and redis-py 5 would notice only in use.
+        await self.client.connection_pool.disconnect(inuse_connections=False)
         self.pubsub = pubsub
         self.pings = 0
         self.confirmed.clear()

@@ -8653,7 +8653,9 @@ class FakeRedis:
 
 
 class RedisTestCase(ClusterTestCase):
-    """Two servers of one cluster on a `FakeRedis`, with short times."""
+    """Two servers of one cluster on a `FakeRedis`; they look for it often."""
+
+    silence_seconds, command_seconds = 4.0, 5.0
 
     def get_app(self):
         self.redis = FakeRedis()
@@ -8664,13 +8666,13 @@ class RedisTestCase(ClusterTestCase):
     def setUp(self):
         times = {
             "PING_SECONDS": 0.05,
-            "SILENCE_SECONDS": 0.2,
-            "SETTLE_SECONDS": 0.5,
+            "SILENCE_SECONDS": self.silence_seconds,
+            "SETTLE_SECONDS": 8.0,
             "PAUSES": (0.01, 0.05),
         }
         for patch in (
             mock.patch.multiple(socket_io.RedisBus, **times),
-            mock.patch.object(socket_io, "COMMAND_SECONDS", 0.5),
+            mock.patch.object(socket_io, "COMMAND_SECONDS", self.command_seconds),
         ):
             patch.start()
             self.addCleanup(patch.stop)
@@ -8939,58 +8941,6 @@ class RedisBusTests(RedisTestCase):
         self.assertEqual(self.redis.count(f"socket.io-response#/#{uid}#"), 1)
 
     @gen_test
-    async def test_a_silent_redis_is_left_and_local_clients_do_not_wait_for_it(self):
-        here = await self.client(path="/first")
-        self.redis.is_frozen = True
-        await self.away()
-        self.first.io.emit("at once")
-        self.assertEqual(await here.receive(timeout=1), ("at once",))
-        connections = self.redis.connections
-        await until(lambda: self.redis.connections != connections)  # a new one is never greeted
-        await asyncio.sleep(0.05)
-        self.redis.is_frozen = False
-        await self.together()
-
-    @gen_test
-    async def test_a_server_that_has_stood_still_hears_what_came_meanwhile(self):
-        await self.client(path="/second")
-        (handler,) = self.second.io.sockets()
-        handler.data["long"] = "more than one turn of the loop reads" * 8_000
-        publish = self.redis._publish
-
-        def publish_and_stand_still(channel, body):
-            publish(channel, body)
-            if len(body) > 270_000:
-                time.sleep(0.4)
-            return 1
-
-        with mock.patch.object(self.redis, "_publish", publish_and_stand_still):
-            with self.assertNoLogs("socket_io", "WARNING"):
-                self.assertEqual(len(await self.first.io.fetch_sockets()), 1)
-
-    @gen_test
-    async def test_a_batch_that_redis_never_answers_does_not_stop_those_after_it(self):
-        there = await self.client(path="/second")
-        self.redis.is_frozen = True
-        self.first.io.emit("never")
-        await until(lambda: any(command[0] == "PUBLISH" for command in self.redis.commands))
-        self.redis.is_frozen = False
-        self.first.io.emit("next")
-        self.assertEqual(await there.receive(), ("next",))
-
-    @gen_test
-    async def test_a_batch_that_redis_does_not_even_read_does_not_stop_those_after_it(self):
-        there = await self.client(path="/second")
-        self.bus(self.first).max_bytes = 100_000_000  # both go in one write
-        self.redis.stuck_at.add("PUBLISH")
-        self.first.io.emit("never")
-        self.first.io.emit("more than the sockets' buffers hold", "x" * 16_000_000)
-        await until(lambda: any(command[0] == "PUBLISH" for command in self.redis.commands))
-        self.redis.stuck_at.clear()
-        self.first.io.emit("next")
-        self.assertEqual(await there.receive(), ("next",))
-
-    @gen_test
     async def test_answers_that_are_not_the_protocol_of_redis_end_nothing(self):
         there = await self.client(path="/second")
         for nonsense in (
@@ -9107,6 +9057,65 @@ class RedisBusTests(RedisTestCase):
         await asyncio.sleep(0.1)
         self.first.io.emit("still here")
         self.assertEqual(await there.receive(), ("still here",))
+
+
+@needs_cluster_packages
+class StandstillTests(RedisTestCase):
+    """Redis, or a server, stands still for a while: here it is given up soon."""
+
+    silence_seconds, command_seconds = 0.2, 0.5
+
+    @gen_test
+    async def test_a_silent_redis_is_left_and_local_clients_do_not_wait_for_it(self):
+        here = await self.client(path="/first")
+        self.redis.is_frozen = True
+        await self.away()
+        self.first.io.emit("at once")
+        self.assertEqual(await here.receive(timeout=1), ("at once",))
+        connections = self.redis.connections
+        await until(lambda: self.redis.connections != connections)  # a new one is never greeted
+        await asyncio.sleep(0.05)
+        self.redis.is_frozen = False
+        await self.together()
+
+    @gen_test
+    async def test_a_server_that_has_stood_still_hears_what_came_meanwhile(self):
+        await self.client(path="/second")
+        (handler,) = self.second.io.sockets()
+        handler.data["long"] = "more than one turn of the loop reads" * 8_000
+        publish = self.redis._publish
+
+        def publish_and_stand_still(channel, body):
+            publish(channel, body)
+            if len(body) > 270_000:
+                time.sleep(0.4)
+            return 1
+
+        with mock.patch.object(self.redis, "_publish", publish_and_stand_still):
+            with self.assertNoLogs("socket_io", "WARNING"):
+                self.assertEqual(len(await self.first.io.fetch_sockets()), 1)
+
+    @gen_test
+    async def test_a_batch_that_redis_never_answers_does_not_stop_those_after_it(self):
+        there = await self.client(path="/second")
+        self.redis.is_frozen = True
+        self.first.io.emit("never")
+        await until(lambda: any(command[0] == "PUBLISH" for command in self.redis.commands))
+        self.redis.is_frozen = False
+        self.first.io.emit("next")
+        self.assertEqual(await there.receive(), ("next",))
+
+    @gen_test
+    async def test_a_batch_that_redis_does_not_even_read_does_not_stop_those_after_it(self):
+        there = await self.client(path="/second")
+        self.bus(self.first).max_bytes = 100_000_000  # both go in one write
+        self.redis.stuck_at.add("PUBLISH")
+        self.first.io.emit("never")
+        self.first.io.emit("more than the sockets' buffers hold", "x" * 16_000_000)
+        await until(lambda: any(command[0] == "PUBLISH" for command in self.redis.commands))
+        self.redis.stuck_at.clear()
+        self.first.io.emit("next")
+        self.assertEqual(await there.receive(), ("next",))
 
 
 @needs_cluster_packages
