@@ -19087,6 +19087,8 @@ class JsonDefaultBehaviour:
                 handler.io.to(handler.id).emit("news", *Lacking.VALUES)
                 await asyncio.to_thread(handler.emit, "news", *Lacking.VALUES)
                 await asyncio.to_thread(handler.io.to(handler.id).emit, "news", *Lacking.VALUES)
+                # Python 3.15 may be back here before the loop does what a thread has asked for.
+                await turns()
                 handler.send(Lacking.VALUES[1])
                 handler.send(Lacking.VALUES[0])
                 for _ in range(4):
