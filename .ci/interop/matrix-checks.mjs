@@ -328,7 +328,10 @@ const PATIENT = {
     await eventually(3 * SECONDS, "an answer", () => answersWithin(1, socket));
     const [friend, heard] = [await clients.connect(), clients.earOf(socket)];
     await eventually(3 * SECONDS, "the welcome", async () => {    // a client may have answered just before it reconnects
-      friend.emit("tell the room", clients.dialect.knownId(socket), clients.tagged("welcome"));
+      const id = clients.dialect.knownId(socket);
+      if (id) {    // it has none while it reconnects
+        friend.emit("tell the room", id, clients.tagged("welcome"));
+      }
       await ask(friend, "ask", "done");
       return heard().then((texts) => texts.includes("welcome"), () => false);
     });
