@@ -254,8 +254,8 @@ APPLICATION_LOG = logging.getLogger("tornado.application")
 # The numbers here follow from the protocols or from this file's own construction.
 #
 # `SocketIOError` is the family of errors. An error is raised deep and caught in two places:
-# where a transport hands bytes in (section 14), and where application code is called
-# (sections 8, 9 and 12).
+# where a client's bytes come in (sections 13 and 14), and where application code is called
+# (sections 8, 9, 10, 13 and 15).
 #
 # The table `MISTAKES` decides in one place what happens after a mistake of a client: an error
 # carries the name of its row as `cause`, and sessions, members and exchanges do what the row
@@ -530,6 +530,11 @@ class Refused(SocketIOError):
         self.cure = cure
 
 
+def unknown_sid(why: str = "") -> Refused:
+    """Return the refusal of a request for a session that is not here, or is here no longer."""
+    return Refused("Session ID unknown", UNKNOWN_SID, cause="unknown sid", why=why)
+
+
 class ConnectionRefused(SocketIOError):
     """The error that `on_open` raises to turn a client away.
 
@@ -685,7 +690,7 @@ def utf16_take(text: str, start: int, units: int) -> str:
 
 
 HALF_PAIR = re.compile("[\ud800-\udfff]")
-LINE_END = re.compile("[\n-\r\x85\u2028\u2029]")  # of JavaScript, and of the expressions of iOS
+LINE_END = re.compile("[\n-\r\x85\u2028\u2029]")  # line ends of JavaScript and of iOS
 
 
 def is_whole(text: str) -> bool:
@@ -1056,7 +1061,7 @@ def _read_value(data: bytes, position: int, depth: int) -> tuple[Any, int]:
     if size:
         start, position = position, position + size
         length = int.from_bytes(data[start:position], "big") + (form == "extension")
-    end = position + length  # or later, of a list or a map
+    end = position + length  # a list or a map ends later
     if end > len(data):
         raise PayloadError("msgpack that is cut short")
     if form == "text":
@@ -2282,7 +2287,7 @@ class EngineIO3(EngineIO):
         frames: list[str | bytes]
         if self.base64:
             frames = [self._encode_text(packet) for packet in packets]
-        else:  # as `_encode_bytes` does, without the cost of a call
+        else:  # `_encode_bytes`, without the cost of a call
             digits = self.ENGINE_DIGITS
             frames = [
                 bytes([int(digits[packet.type])]) + packet.data
@@ -2919,7 +2924,7 @@ def _parse_protocol_1(
         raise Refused("Protocol version not supported.", 5, 400, "generation", why)
     transport, sid, *_ = [*segments[1:], "", ""]
     if "disconnect" in query and not sid:
-        transport, sid = "", transport  # of the two slashes in 1//<sid>/ many proxies make one
+        transport, sid = "", transport  # proxies make one slash of the two in 1//<sid>/
     request = Request(dialect, transport, method, sid)
     # Only JSONP and the handshake have an index; the handshake calls it "jsonp", a poll "i".
     if transport in ("", JSONP_POLLING):
@@ -3032,7 +3037,7 @@ def decided(answer: Any) -> Any:
     An error that was returned, and not raised, is raised. TypeError for what would be true whatever
     it decides, because nobody runs it: a coroutine that is not awaited here, or a generator.
     """
-    if isinstance(answer, bool):  # as nearly always; the questions below take a microsecond
+    if isinstance(answer, bool):  # nearly always; the checks below take a microsecond
         return answer
     if isinstance(answer, type) and issubclass(answer, BaseException):
         answer = answer()
@@ -3665,7 +3670,9 @@ class Session:
         self.hub.clock.disarm(self.heartbeat_due)
         self._start_heartbeat(self.hub.clock.now())
         if dialect.poll_return is not None and transport in POLLING:
-            self.arm(self.return_over, dialect.poll_return)  # it may only post, and never poll
+            self.arm(
+                self.return_over, dialect.poll_return
+            )  # the client may only post, and never poll
         root = self.members.get("/")
         if root is not None and root.is_open:
             # Clients try another transport because nothing came over the first, not even this.
@@ -3684,7 +3691,8 @@ class Session:
 
     def open(self) -> None:
         """Greet the client; a generation that never asks for "/" gets it unasked."""
-        log.info("session %s begins: %s, over %s", self, self.who, self.transport)
+        words = "session %s begins: an %s client from %s, over %s"
+        log.info(words, self, self.dialect.name, self.remote_address, self.transport)
         if not self.dialect.open_follows_connect and not self.dialect.handshakes_apart:
             self.send_engine(OPEN, self.greeting)
         if self.dialect.opens_root_unasked:
@@ -3694,10 +3702,9 @@ class Session:
         return f"{self.sid[:6]} of {self.hub.options.__name__}"
 
     @property
-    def who(self) -> str:
-        """The client in the words of the log; its address is that of its handshake."""
-        address = getattr(self.http_request, "remote_ip", None) or "an unknown address"
-        return f"an {self.dialect.name} client from {address}"
+    def remote_address(self) -> str:
+        """The address that the client's handshake came from, as far as Tornado knows it."""
+        return getattr(self.http_request, "remote_ip", None) or "an unknown address"
 
     def restore_data(self, user_session: UserSession | None) -> None:
         """Give a client that has come back the application's data about it from before."""
@@ -4071,7 +4078,7 @@ class Session:
         self.backlog.added += added
 
     def _judge_later(self, backlog: Backlog) -> None:
-        if self.backlog is backlog:  # it may be over since
+        if self.backlog is backlog:  # otherwise the backlog is over
             backlog.unsent, backlog.added = self.unsent_bytes, 0
             self.arm(self.judge, self.hub.options.ping_timeout)
 
@@ -4353,8 +4360,9 @@ class Session:
         """Log the end of a session whose beginning `open` has logged."""
         if self.transport:  # without one the client has only shaken hands
             age = self.hub.clock.now() - self.born
-            words = "session %s ends after %.1f s: %s; %s, last over %s"
-            log.info(words, self, age, reason, self.who, self.transport)
+            client = self.dialect.name, self.remote_address, self.transport
+            words = "session %s ends after %.1f s: %s; an %s client from %s, last over %s"
+            log.info(words, self, age, reason, *client)
 
     def _end_members(self, reason: str) -> None:
         for member in list(self.members.values()):
@@ -6784,7 +6792,7 @@ class RedisBus(Bus):
         self.listening_client = redis_client("redis.asyncio", url, socket_timeout=None)
         self.receivers: dict[str, Receive] = {}  # by channels and patterns as Redis knows them
         self.pubsub: Any = None  # while the listening connection lives
-        self.pings = 0  # that have gone out since it last brought anything
+        self.pings = 0  # pings since the listening connection last brought anything
         self.confirmed: set[str] = set()  # channels to which Redis says that we have subscribed
         self.confirming = asyncio.Event()  # Redis has confirmed a change of these
         self.is_away = False  # a WARNING has said that Redis is away
@@ -9928,7 +9936,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             session.end("transport close", by_client=True)
             self.respond(200, TEXT, b"")
         elif session.life is CLOSED:
-            self._refuse(Refused("Session ID unknown", UNKNOWN_SID, cause="unknown sid"))
+            self._refuse(unknown_sid())
         elif (
             request.transport != session.transport
             and session.post is not self  # its body was on the way during the upgrade
@@ -10036,7 +10044,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
                 # Otherwise an invented sid could move the connection again at each request.
                 self.connection.closes = self.connection.closes or self.connection.handed
                 self.session = None
-                refused = Refused("Session ID unknown", UNKNOWN_SID, cause="unknown sid")
+                refused = unknown_sid()
                 streams = request.transport in STREAMS and request.method == "GET"
                 if not (request.dialect.handshakes_apart and (request.upgrade or streams)):
                     raise refused
@@ -10046,7 +10054,7 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
                 # A client says so in one request, and means the whole session.
                 request.dialect = request.dialect.with_facts(base64=True)
         elif request.dialect.handshakes_apart and request.transport:
-            raise Refused("Session ID unknown", UNKNOWN_SID, cause="unknown sid", why="it has none")
+            raise unknown_sid("it has none")
 
     def _check_transport(self, request: Request) -> None:
         """Raise Refused if *request* is for a transport that is not served to its client."""
@@ -10236,7 +10244,9 @@ class Exchange(tornado.httputil.HTTPMessageDelegate):
             return self._refuse(Refused("Overlapping posts", cause="overlap"))
         body, content_type = bytes(self.body), self.headers.get("Content-Type", "")
         memory = session.text_memory
-        if request.transport != session.transport:  # it tells nothing of how frames are encoded
+        if (
+            request.transport != session.transport
+        ):  # a late POST tells nothing of how frames are encoded
             memory = copy.copy(memory)
             memory.tell = None
         try:
@@ -10488,7 +10498,7 @@ class TakenOver(asyncio.BufferedProtocol):
             self.greeting = b""
         if exchange.session is not None and exchange.session.life is CLOSED:
             self.session = exchange.session  # frames may have come with the request, and be wrong
-            exchange.refused = Refused("Session ID unknown", UNKNOWN_SID, cause="unknown sid")
+            exchange.refused = unknown_sid()
         if exchange.refused is not None:
             exchange.tell_refusal(exchange.refused)
             self.turn_away()
